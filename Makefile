@@ -1,0 +1,44 @@
+# One command per task. Everything is set up in .venv beside this file; nothing else is touched.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/stamp
+PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet -c constraints.txt
+
+.PHONY: demo test test-long check bench clean
+
+demo: $(STAMP)-demo ## classify digits over a lossy fiber, then show how the costs grow
+	@$(BIN)/ketwire run digits
+	@$(BIN)/ketwire run subspace
+
+test: $(STAMP)-test ## the tests, in about two minutes on two cores
+	@$(BIN)/python -m pytest -n 2 -m "not long"
+
+test-long: $(STAMP)-test ## statistics and kills that take minutes
+	@$(BIN)/python -m pytest -m long
+
+check: $(STAMP)-check ## linters, types, import contracts
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+bench: $(STAMP)-test ## the measurements of docs/performance.md
+	@$(BIN)/python -m benchmarks
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(0 if (3, 11) <= v[:2] < (3, 14) else f"ketwire needs Python 3.11 to 3.13, and $(PYTHON) is {v[0]}.{v[1]}; try: make PYTHON=python3.12")'
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo "ketwire needs Python's venv module, which $(PYTHON) lacks; on Debian and Ubuntu: apt install python3-venv" >&2; exit 1; }
+	@$(PYTHON) -m venv $(VENV)
+
+$(STAMP)-demo: $(VENV)/bin/python pyproject.toml constraints.txt
+	@echo "setting up $(VENV) (once) ..."
+	@$(PIP) -e '.[demo]' && touch $@
+
+$(STAMP)-test: $(STAMP)-demo
+	@$(PIP) -e '.[demo,test]' && touch $@
+
+$(STAMP)-check: $(STAMP)-test
+	@$(PIP) -e '.[demo,test,check]' && touch $@
+
+clean: ## remove what make built
+	rm -rf $(VENV) build *.egg-info src/*.egg-info

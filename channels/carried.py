@@ -1,0 +1,370 @@
+"""Packed bodies of what carries a message: COPIES, PACKED, ANSWERS, ARRIVALS, and RECEIPT.
+
+A writer gives a body and its arrays, a reader takes both back (docs/wire.md, section 4.1). Readers
+trust nothing and raise `RemoteProtocolError`; writers raise `LocalProtocolError` for the same faults.
+"""
+
+from __future__ import annotations
+
+import math
+from struct import Struct
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ketwire.channels.arrays import BOOL, COMPLEX128, COPY_BELOW_OCTETS, INT64, UINT8, UINT32, Octets
+from ketwire.channels.copies import Copies, Parts
+from ketwire.channels.frames import Carry, Limits, Receipt
+from ketwire.channels.messages import MAX_BITS_PER_ENTRY, Answers, Arrivals, Packed
+from ketwire.channels.refusals import MalformedHeader, OversizedFrame
+from ketwire.errors import LocalProtocolError
+
+TIME_END_PS = 1 << 62
+Body = tuple[bytes, list[NDArray[Any]]]
+
+COPIES = Struct("<IIBBHqqq")
+_QUIET = Struct("<IIBBHqqqBBQQ")  # COPIES with the description of its states
+PACKED = Struct("<qIBBHdQ")
+ANSWERS = Struct("<qIB")
+ARRIVALS = Struct("<qI")
+RECEIPT = Struct("<QqIB")
+
+_READY, _LOST = 1, 2  # form bits of COPIES and RECEIPT
+_POSITIONS = 1  # form bit of PACKED
+
+# What a fault is called: ours is a bug, theirs a malformed or an oversized frame.
+_Faults = tuple[type[Exception], type[Exception]]
+_OURS: _Faults = (LocalProtocolError, LocalProtocolError)
+_THEIRS: _Faults = (MalformedHeader, OversizedFrame)
+
+
+def check_time(time_ps: int, faults: _Faults = _OURS) -> None:
+    if not 0 <= time_ps < TIME_END_PS:
+        raise faults[0](f"time {time_ps} ps is outside of 0 .. 2^62 - 1")
+
+
+def _check_times(times_ps: NDArray[np.int64], faults: _Faults) -> None:
+    if len(times_ps) and not (times_ps.min() >= 0 and times_ps.max() < TIME_END_PS):
+        raise faults[0]("a ready time is outside of 0 .. 2^62 - 1 ps")
+
+
+def _check_bits(bits_per_entry: int, faults: _Faults) -> None:
+    if not 1 <= bits_per_entry <= MAX_BITS_PER_ENTRY:
+        raise faults[0](f"{bits_per_entry} bits an entry, expected 1 to {MAX_BITS_PER_ENTRY}")
+
+
+def _check_entries(count: int, limits: Limits, faults: _Faults) -> None:
+    if count > limits.max_entries:
+        raise faults[1](f"{count} entries, at most {limits.max_entries} are taken")
+
+
+def _expect(array: NDArray[Any], dtype: np.dtype[Any], shape: tuple[int, ...]) -> NDArray[Any]:
+    if (array.dtype is not dtype and array.dtype != dtype) or array.shape != shape:
+        raise MalformedHeader(f"array {array.dtype} {array.shape} where {dtype} {shape} belongs")
+    return array
+
+
+def _expect_arrays(arrays: list[NDArray[Any]], count: int) -> None:
+    if len(arrays) != count:
+        raise MalformedHeader(f"{len(arrays)} arrays where {count} belong")
+
+
+# --- COPIES, the common case -----------------------------------------------------------------------
+# One row, none lost, times in step, no digest: most messages, and the ones whose cost is felt. Both
+# functions say None to whatever they do not know to be whole and in bounds; the general case below
+# then takes it, or says what is wrong with it.
+
+
+def write_quiet(parts: Parts, time_ps: int, limits: Limits) -> tuple[bytes, bytes] | None:
+    """Header and states frame of small quiet copies."""
+    states, row, ready_ps, lost = parts
+    rows, extent = states.shape
+    count = len(row)
+    if (
+        rows != 1
+        or count > limits.max_copies
+        or states.nbytes >= COPY_BELOW_OCTETS
+        or extent > 1 << limits.max_qubits
+        or not 0 <= time_ps < TIME_END_PS
+        or states.dtype is not COMPLEX128
+        or ready_ps.dtype is not INT64
+        or np.count_nonzero(lost)
+    ):
+        return None
+    progression = _progression(ready_ps)
+    if progression is None:
+        return None
+    first_ps, step_ps = progression
+    if count < 2 and not 0 <= first_ps < TIME_END_PS:
+        return None
+    qubits = extent.bit_length() - 1
+    return _QUIET.pack(count, 1, qubits, 0, 0, time_ps, first_ps, step_ps, 7, 2, 1, extent), states.tobytes()
+
+
+def read_quiet(header: bytes, frame: Octets, limits: Limits) -> Carry | None:
+    """Small quiet copies from header and states frame."""
+    if type(frame) is not bytes or len(header) != _QUIET.size:
+        return None
+    count, rows, qubits, form, zero, time_ps, first_ps, step_ps, code, dims, one, extent = _QUIET.unpack(
+        header
+    )
+    if (
+        rows != 1
+        or form
+        or zero
+        or qubits > limits.max_qubits
+        or extent != 1 << qubits
+        or len(frame) != extent * 16
+        or code != 7
+        or dims != 2
+        or one != 1
+        or not 2 <= count <= limits.max_copies
+        or not 0 <= time_ps < TIME_END_PS
+        or not 0 <= first_ps < TIME_END_PS
+        or not 0 <= first_ps + step_ps * (count - 1) < TIME_END_PS
+    ):
+        return None
+    states: NDArray[np.complex128] = np.ndarray((1, extent), COMPLEX128, frame)
+    ready_ps = _ramp(count, first_ps, step_ps)
+    return Carry(Copies(states, np.zeros(count, INT64), ready_ps, np.zeros(count, BOOL)), time_ps)
+
+
+# --- COPIES ----------------------------------------------------------------------------------------
+
+
+def write_copies(carry: Carry, limits: Limits) -> Body:
+    """Consumes the copies."""
+    copies = carry.message
+    assert isinstance(copies, Copies)
+    states, row, ready_ps, lost = copies.take()
+    count, rows, qubits = len(row), len(states), copies.qubits
+    _check_sizes(count, rows, qubits, limits, _OURS)
+    check_time(carry.time_ps)
+    if states.dtype != COMPLEX128 or ready_ps.dtype != INT64:
+        raise LocalProtocolError(f"states of {states.dtype} or times of {ready_ps.dtype} do not travel")
+    arrays: list[NDArray[Any]] = [states]
+    form = first_ps = step_ps = 0
+    if rows > 1:
+        _check_rows(row, rows, _OURS)
+        arrays.append(row.astype(UINT32))
+    progression = _progression(ready_ps)
+    if progression is None:
+        _check_times(ready_ps, _OURS)
+        form = _READY
+        arrays.append(ready_ps)
+    else:
+        first_ps, step_ps = progression
+        _check_progression(count, first_ps, step_ps, _OURS)
+    if np.count_nonzero(lost):
+        form |= _LOST
+        arrays.append(_pack_lost(lost))
+    return COPIES.pack(count, rows, qubits, form, 0, carry.time_ps, first_ps, step_ps), arrays
+
+
+def read_copies(
+    body: bytes, arrays: list[NDArray[Any]], digests: list[bytes | None], limits: Limits
+) -> Carry:
+    """The states are a read-only view of their frame; the other arrays are fresh."""
+    count, rows, qubits, form, zero, time_ps, first_ps, step_ps = COPIES.unpack_from(body)
+    if form & ~(_READY | _LOST) or zero:
+        raise MalformedHeader("COPIES with unknown form bits, or padding that is not zero")
+    _check_sizes(count, rows, qubits, limits, _THEIRS)
+    check_time(time_ps, _THEIRS)
+    _expect_arrays(arrays, 1 + (rows > 1) + (form & 1) + (form >> 1))
+    states = _expect(arrays[0], COMPLEX128, (rows, 1 << qubits))
+    left = iter(arrays[1:])
+    if rows > 1:
+        indices = _expect(next(left), UINT32, (count,))
+        _check_rows(indices, rows, _THEIRS)
+        row = indices.astype(np.int64)
+    else:
+        row = np.zeros(count, INT64)
+    if form & _READY:
+        if first_ps or step_ps:
+            raise MalformedHeader("COPIES with ready times in two forms")
+        ready_ps = _expect(next(left), INT64, (count,)).astype(np.int64)
+        _check_times(ready_ps, _THEIRS)
+    else:
+        _check_progression(count, first_ps, step_ps, _THEIRS)
+        ready_ps = _ramp(count, first_ps, step_ps)
+    lost = _unpack_lost(next(left), count) if form & _LOST else np.zeros(count, BOOL)
+    return Carry(Copies(states, row, ready_ps, lost), time_ps, digests[0])
+
+
+def _check_sizes(count: int, rows: int, qubits: int, limits: Limits, faults: _Faults) -> None:
+    if qubits > limits.max_qubits or rows > limits.max_rows or count > limits.max_copies:
+        raise faults[1](
+            f"{count} copies of {rows} states of {qubits} qubits, at most {limits.max_copies}, "
+            f"{limits.max_rows} and {limits.max_qubits} are taken"
+        )
+    if count and not rows:
+        raise faults[0](f"{count} copies of no state")
+
+
+def _check_rows(row: NDArray[Any], rows: int, faults: _Faults) -> None:
+    if len(row) and not (row.min() >= 0 and row.max() < rows):
+        raise faults[0](f"a copy is in none of the {rows} states")
+
+
+def _progression(ready_ps: NDArray[np.int64]) -> tuple[int, int] | None:
+    """(first, step) if the times are first, first + step, ..., else None. Hot: integers, no reductions."""
+    count = len(ready_ps)
+    if count < 2:
+        return (ready_ps.item(0) if count else 0), 0
+    first, last = ready_ps.item(0), ready_ps.item(-1)
+    step = ready_ps.item(1) - first
+    if last != first + step * (count - 1) or not (0 <= first < TIME_END_PS and 0 <= last < TIME_END_PS):
+        return None
+    return (first, step) if _ramp(count, first, step).tobytes() == ready_ps.tobytes() else None
+
+
+def _ramp(count: int, first_ps: int, step_ps: int) -> NDArray[np.int64]:
+    """All times and the first beyond them fit 64 bits: both ends are below 2^62 (`_check_progression`)."""
+    if step_ps:
+        ramp: NDArray[np.int64] = np.arange(first_ps, first_ps + count * step_ps, step_ps, dtype=INT64)
+        return ramp
+    return np.full(count, first_ps, np.int64)
+
+
+def _check_progression(count: int, first_ps: int, step_ps: int, faults: _Faults) -> None:
+    last_ps = first_ps + step_ps * (count - 1) if count else first_ps
+    if not (0 <= first_ps < TIME_END_PS and 0 <= last_ps < TIME_END_PS):
+        raise faults[0]("a ready time is outside of 0 .. 2^62 - 1 ps")
+    if count < 2 and (step_ps or (first_ps and not count)):
+        raise faults[0]("a step between ready times that do not exist")
+
+
+def _pack_lost(lost: NDArray[np.bool_]) -> NDArray[np.uint8]:
+    return np.packbits(lost, bitorder="little")
+
+
+def _unpack_lost(mask: NDArray[Any], count: int) -> NDArray[np.bool_]:
+    _expect(mask, UINT8, ((count + 7) // 8,))
+    if not np.count_nonzero(mask):
+        raise MalformedHeader("a mask of losses without a loss")
+    if count % 8 and mask[-1] >> (count % 8):
+        raise MalformedHeader("a mask of losses with a bit beyond its copies")
+    return np.unpackbits(mask, count=count, bitorder="little").view(np.bool_)
+
+
+# --- classical messages ----------------------------------------------------------------------------
+
+
+def write_packed(carry: Carry, limits: Limits) -> Body:
+    packed = carry.message
+    assert isinstance(packed, Packed)
+    check_time(carry.time_ps)
+    _check_packed(packed, limits, _OURS)
+    arrays: list[NDArray[Any]] = [packed.codes]
+    if packed.positions is not None:
+        arrays.append(packed.positions.astype(UINT32, copy=False))
+    form = _POSITIONS if packed.positions is not None else 0
+    fields = (carry.time_ps, packed.count, packed.bits_per_entry, form, 0, packed.scale, packed.length)
+    return PACKED.pack(*fields), arrays
+
+
+def read_packed(
+    body: bytes, arrays: list[NDArray[Any]], digests: list[bytes | None], limits: Limits
+) -> Carry:
+    time_ps, count, bits, form, zero, scale, length = PACKED.unpack_from(body)
+    if form & ~_POSITIONS or zero:
+        raise MalformedHeader("PACKED with unknown form bits, or padding that is not zero")
+    check_time(time_ps, _THEIRS)
+    _check_bits(bits, _THEIRS)
+    _expect_arrays(arrays, 2 if form else 1)
+    codes = _expect(arrays[0], UINT8, ((count * bits + 7) // 8,))
+    positions = _expect(arrays[1], UINT32, (count,)) if form else None
+    packed = Packed(count, bits, scale, length, codes, positions)
+    _check_packed(packed, limits, _THEIRS)
+    return Carry(packed, time_ps)
+
+
+def _check_packed(packed: Packed, limits: Limits, faults: _Faults) -> None:
+    _check_entries(packed.count, limits, faults)
+    if not math.isfinite(packed.scale):
+        raise faults[0](f"scale {packed.scale} is not finite")
+    spare = -packed.count * packed.bits_per_entry % 8
+    if spare and packed.codes[-1] & ((1 << spare) - 1):
+        raise faults[0]("codes with a bit beyond their entries")
+    if packed.positions is None:
+        if packed.length != packed.count:
+            raise faults[0](f"a dense vector of {packed.length} entries with {packed.count} codes")
+        return
+    if not 1 <= packed.length <= 1 << 32:
+        raise faults[0](f"a sparse vector of {packed.length} entries, expected 1 to 2^32")
+    positions = packed.positions
+    if packed.count and not (positions[-1] < packed.length and np.all(positions[1:] > positions[:-1])):
+        raise faults[0]("positions that do not grow, or lie beyond the vector")
+
+
+def write_answers(carry: Carry, limits: Limits) -> Body:
+    answers = carry.message
+    assert isinstance(answers, Answers)
+    check_time(carry.time_ps)
+    _check_bits(answers.bits_per_entry, _OURS)
+    _check_entries(len(answers.values), limits, _OURS)
+    body = ANSWERS.pack(carry.time_ps, len(answers.values), answers.bits_per_entry)
+    return body, [answers.values.astype(INT64, copy=False)]
+
+
+def read_answers(
+    body: bytes, arrays: list[NDArray[Any]], digests: list[bytes | None], limits: Limits
+) -> Carry:
+    time_ps, count, bits = ANSWERS.unpack_from(body)
+    check_time(time_ps, _THEIRS)
+    _check_bits(bits, _THEIRS)
+    _check_entries(count, limits, _THEIRS)
+    _expect_arrays(arrays, 1)
+    return Carry(Answers(_expect(arrays[0], INT64, (count,)), bits), time_ps)
+
+
+def write_arrivals(carry: Carry, limits: Limits) -> Body:
+    arrivals = carry.message
+    assert isinstance(arrivals, Arrivals)
+    check_time(carry.time_ps)
+    counts = arrivals.counts.astype(INT64, copy=False)
+    _check_counts(counts, limits, _OURS)
+    return ARRIVALS.pack(carry.time_ps, len(counts)), [counts]
+
+
+def read_arrivals(
+    body: bytes, arrays: list[NDArray[Any]], digests: list[bytes | None], limits: Limits
+) -> Carry:
+    time_ps, count = ARRIVALS.unpack_from(body)
+    check_time(time_ps, _THEIRS)
+    _expect_arrays(arrays, 1)
+    counts = _expect(arrays[0], INT64, (count,))
+    _check_counts(counts, limits, _THEIRS)
+    return Carry(Arrivals(counts), time_ps)
+
+
+def _check_counts(counts: NDArray[np.int64], limits: Limits, faults: _Faults) -> None:
+    _check_entries(len(counts), limits, faults)
+    if len(counts) and not (counts.min() >= 0 and counts.max() <= 0xFFFFFFFF):
+        raise faults[0]("a count of arrivals outside of 0 .. 2^32 - 1")
+
+
+# --- RECEIPT ---------------------------------------------------------------------------------------
+
+
+def write_receipt(receipt: Receipt, limits: Limits) -> Body:
+    check_time(receipt.herald_ps)
+    count = len(receipt.lost)
+    _check_sizes(count, 1, 0, limits, _OURS)
+    died = np.count_nonzero(receipt.lost) > 0
+    body = RECEIPT.pack(receipt.of_sequence, receipt.herald_ps, count, _LOST if died else 0)
+    return body, [_pack_lost(receipt.lost)] if died else []
+
+
+def read_receipt(
+    body: bytes, arrays: list[NDArray[Any]], digests: list[bytes | None], limits: Limits
+) -> Receipt:
+    of_sequence, herald_ps, count, form = RECEIPT.unpack_from(body)
+    if form & ~_LOST:
+        raise MalformedHeader("RECEIPT with unknown form bits")
+    check_time(herald_ps, _THEIRS)
+    _check_sizes(count, 1, 0, limits, _THEIRS)
+    _expect_arrays(arrays, 1 if form else 0)
+    lost = _unpack_lost(arrays[0], count) if form else np.zeros(count, np.bool_)
+    return Receipt(of_sequence, herald_ps, lost)

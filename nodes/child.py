@@ -1,0 +1,72 @@
+"""The entry of a child process: `python -m ketwire.nodes.child`.
+
+What it must know comes as one JSON line through the pipe that is its standard input: secrets are
+never in arguments or the environment, where others could read them. The pipe stays open as long as
+the parent lives; when it closes, the child leaves at once, whatever it is doing.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import threading
+import traceback
+from pathlib import Path
+from typing import Any
+
+from ketwire.errors import KetwireError
+
+EXIT_FAILED = 3
+
+
+def main() -> None:
+    orders = json.loads(sys.stdin.buffer.readline())
+    threading.Thread(target=_leave_with_parent, daemon=True).start()
+    sys.path[:] = orders["path"]
+    sys.exit(serve(orders))
+
+
+def _leave_with_parent() -> None:
+    while os.read(0, 4096):
+        pass
+    os._exit(EXIT_FAILED)
+
+
+def serve(orders: dict[str, Any]) -> int:
+    """Be the party that `orders` describe until the run is over; the exit code."""
+    import zmq  # noqa: PLC0415
+
+    from ketwire.nodes.control import Credentials  # noqa: PLC0415
+    from ketwire.nodes.security import KeyPair  # noqa: PLC0415
+    from ketwire.nodes.sockets import Endpoint  # noqa: PLC0415
+
+    keys = KeyPair(**orders["keys"]) if orders["keys"] is not None else None
+    credentials = Credentials(
+        orders["name"], orders["role"], bytes.fromhex(orders["run"]), Endpoint(**orders["coordinator"]), keys,
+        orders["digest"],
+    )  # fmt: skip
+    context = zmq.Context()
+    if orders["role"] == "node":
+        from ketwire.nodes.node_process import NodeProcess  # noqa: PLC0415
+
+        party: Any = NodeProcess(context, credentials, orders["base"])
+    else:
+        from ketwire.nodes.fiber_process import FiberProcess  # noqa: PLC0415
+
+        out = Path(orders["out"]) if orders["out"] is not None else None
+        party = FiberProcess(context, credentials, orders["host"], out)
+    try:
+        party.run()
+        return 0
+    except Exception as error:
+        if not isinstance(error, KetwireError):
+            traceback.print_exc()
+        party.control.fail(error)
+        return EXIT_FAILED
+    finally:
+        context.destroy(linger=0)
+
+
+if __name__ == "__main__":
+    main()

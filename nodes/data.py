@@ -1,0 +1,305 @@
+"""How an owner reads its own data, and what it refuses.
+
+A source is a dict with one leading key, as scenarios say it:
+
+    {"path": "x.npy"}                               an array, also from .npz with "array": name
+    {"path": "x.csv", "label_column": "class"}      a table of numbers; a first row of words is its header
+    {"values": [[1, 2], [3, 4]]}                    numbers in the scenario itself
+    {"random": "angles", "shape": [8]}              drawn with the owner's own key; also "normal", "signs"
+    {"dataset": "digits", "part": "test"}           of scikit-learn; also "breast-cancer"
+
+Loading answers with `values`, float64, in the shape that the source has, and, where the source has
+labels, `labels`, int64, one a row. Nothing is unpickled, sizes are bounded before memory is taken,
+and each error is one line: file or key, what was given, what was expected.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+import os
+import zipfile
+from functools import lru_cache
+from typing import IO, Any
+
+import numpy as np
+from numpy.lib import format as npy
+from numpy.typing import NDArray
+
+from ketwire.channels.streams import stream
+from ketwire.errors import ScenarioError
+from ketwire.protocols.node import Json, Loader
+
+Arrays = dict[str, NDArray[Any]]
+
+MAX_OCTETS = 1 << 30
+MAX_TEXT_OCTETS = 1 << 28
+TEST_SHARE = 0.3
+
+
+def make_loader(owner: bytes, base: str) -> Loader:
+    """The loader of one owner.
+
+    Args:
+        owner: the owner's data key; its random sources follow from it and from where the scenario
+            names them.
+        base: the folder that relative paths start from.
+    """
+
+    def load(key: str, source: dict[str, Json]) -> Arrays:
+        if "path" in source:
+            return _from_file(key, source, base)
+        if "values" in source:
+            return {"values": _checked(f"{key}.values", _from_values(key, source["values"]))}
+        if "random" in source:
+            return {"values": _from_random(key, source, owner)}
+        if "dataset" in source:
+            return _from_dataset(key, source)
+        raise ScenarioError(
+            f"{key}: a source with {_list(source)} given, expected one with path, values, random or dataset"
+        )
+
+    return load
+
+
+def require_vectors(arrays: Arrays, where: str) -> NDArray[np.float64]:
+    """`values` as vectors, one a row; a flat array is one vector.
+
+    Returns:
+        float64, shape (vectors, entries), no row all zero.
+
+    Raises:
+        ScenarioError: it has more than two axes, or a row is all zero, which has no direction.
+    """
+    values = np.atleast_2d(_real(arrays["values"]))
+    if values.ndim != 2:
+        raise ScenarioError(f"{where}: an array of shape {values.shape} given, expected one vector a row")
+    zero = np.flatnonzero(~values.any(axis=1))
+    if len(zero):
+        raise ScenarioError(f"{where}: row {zero[0]} is all zero, expected vectors with a direction")
+    return values
+
+
+def require_labels(arrays: Arrays, where: str, count: int | None = None) -> NDArray[np.int64]:
+    """`labels`, or `values` where the source is nothing but labels.
+
+    Args:
+        arrays: what a loader answered.
+        where: the scenario's key, for errors.
+        count: how many there must be.
+
+    Returns:
+        int64, shape (count,).
+
+    Raises:
+        ScenarioError: they are not whole numbers in one row, or not `count` of them.
+    """
+    labels = arrays.get("labels", arrays["values"])
+    if labels.ndim != 1:
+        raise ScenarioError(f"{where}: labels of shape {labels.shape} given, expected a flat list of them")
+    if count is not None and len(labels) != count:
+        raise ScenarioError(f"{where}: {len(labels)} labels given, expected {count}")
+    return _whole(labels, where)
+
+
+def _from_file(where: str, source: dict[str, Json], base: str) -> Arrays:
+    given = source["path"]
+    path = os.path.join(base, os.path.expanduser(str(given)))
+    suffix = os.path.splitext(path)[1]
+    readers = {".npy": _read_npy_file, ".npz": _read_npz, ".csv": _read_csv}
+    if suffix not in readers:
+        raise ScenarioError(f"{where}.path: {given!r} given, expected a .npy, .npz or .csv file")
+    limit = MAX_TEXT_OCTETS if suffix == ".csv" else MAX_OCTETS
+    try:
+        if not os.path.isfile(path):
+            raise ScenarioError("no such file, expected one that can be read")
+        if os.path.getsize(path) > limit:
+            raise ScenarioError(f"more than {limit} octets, expected fewer")
+        with open(path, "rb") as file:
+            arrays = readers[suffix](file, source)
+        arrays["values"] = _checked("", arrays["values"])
+    except ScenarioError as error:
+        raise ScenarioError(f"{where}.path: {path}: {str(error).removeprefix(': ')}") from None
+    except (OSError, EOFError, MemoryError, ValueError, zipfile.BadZipFile, NotImplementedError) as error:
+        told = (str(error) or type(error).__name__).splitlines()[0]
+        raise ScenarioError(f"{where}.path: {path}: {told}, expected a readable {suffix} file") from None
+    return arrays
+
+
+def _read_npy_file(file: IO[bytes], source: dict[str, Json]) -> Arrays:
+    size = os.fstat(file.fileno()).st_size
+    return {"values": _read_npy(file, size)}
+
+
+def _read_npz(file: IO[bytes], source: dict[str, Json]) -> Arrays:
+    with zipfile.ZipFile(file) as archive:
+        members = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
+        name = source.get("array")
+        if name is None and len(members) == 1:
+            name = next(iter(members))
+        if name not in members:
+            raise ScenarioError(f"array {name!r} given, expected one of {_list(members)}")
+        info = members[name]
+        if info.file_size > MAX_OCTETS:
+            raise ScenarioError(f"array {name!r} unpacks to more than {MAX_OCTETS} octets, expected fewer")
+        with archive.open(info) as member:
+            return {"values": _read_npy(member, info.file_size)}
+
+
+def _read_npy(file: IO[bytes], size: int) -> NDArray[Any]:
+    """One array of a .npy stream that is `size` octets long.
+
+    The shape is a claim of the header, so it is compared with the size before memory is taken.
+    """
+    version = npy.read_magic(file)
+    if version not in ((1, 0), (2, 0)):
+        raise ScenarioError(f"format version {version}, expected (1, 0) or (2, 0)")
+    header = npy.read_array_header_1_0(file) if version == (1, 0) else npy.read_array_header_2_0(file)
+    shape, fortran_order, dtype = header
+    if dtype.kind not in "biuf":
+        raise ScenarioError(f"entries of type {dtype}, expected real numbers")
+    octets = math.prod(shape) * dtype.itemsize
+    if min(shape, default=0) < 0 or octets > size:
+        raise ScenarioError(f"shape {shape} claimed in {size} octets, expected as many entries as claimed")
+    data = file.read(octets)
+    if len(data) != octets:
+        raise ScenarioError(f"ends after {len(data)} of {octets} octets, expected all of them")
+    return np.frombuffer(data, dtype).reshape(shape, order="F" if fortran_order else "C")
+
+
+def _read_csv(file: IO[bytes], source: dict[str, Json]) -> Arrays:
+    text = file.read(MAX_TEXT_OCTETS + 1).decode("utf-8-sig")
+    first = next((row for row in csv.reader(io.StringIO(text)) if row), [])
+    if not first:
+        raise ScenarioError("nothing in it, expected rows of numbers")
+    header = [] if all(map(_is_number, first)) else [word.strip() for word in first]
+    lines = [line for line in text.splitlines() if line.strip()]
+    if not lines[1 if header else 0 :]:
+        raise ScenarioError("a header alone, expected rows of numbers below it")
+    table = np.loadtxt(
+        lines[1 if header else 0 :], dtype=np.float64, delimiter=",", comments=None, ndmin=2, quotechar='"'
+    )
+    column = source.get("label_column")
+    if column is None:
+        return {"values": table}
+    index = _column(column, header, table.shape[1])
+    return {"values": np.delete(table, index, axis=1), "labels": _whole(table[:, index], f"column {column}")}
+
+
+def _column(column: Json, header: list[str], width: int) -> int:
+    if isinstance(column, int) and 0 <= column < width:
+        return column
+    if isinstance(column, str) and column in header:
+        return header.index(column)
+    names = f" or one of {_list(header)}" if header else ""
+    raise ScenarioError(f"label_column {column!r} given, expected a column from 0 to {width - 1}{names}")
+
+
+def _is_number(cell: str) -> bool:
+    try:
+        float(cell)
+    except ValueError:
+        return False
+    return True
+
+
+def _from_values(where: str, values: Json) -> NDArray[Any]:
+    try:
+        array = np.array(values)
+    except (ValueError, OverflowError):
+        told = "lists of unequal length given, expected equally long ones"
+        raise ScenarioError(f"{where}.values: {told}") from None
+    if array.size and array.dtype.kind not in "iuf":
+        raise ScenarioError(f"{where}.values: {_first_odd(values)!r} given, expected numbers alone")
+    return array
+
+
+def _first_odd(values: Json) -> Json:
+    """The first entry that is no number."""
+    if isinstance(values, list):
+        return next((odd for odd in map(_first_odd, values) if odd is not None), None)
+    return None if isinstance(values, int | float) and not isinstance(values, bool) else str(values)
+
+
+def _from_random(where: str, source: dict[str, Json], key: bytes) -> NDArray[np.float64]:
+    shape = source.get("shape")
+    whole = isinstance(shape, list) and all(isinstance(n, int) and n > 0 for n in shape)
+    if not (isinstance(shape, list) and shape and whole and math.prod(shape) * 8 <= MAX_OCTETS):
+        raise ScenarioError(
+            f"{where}.shape: {shape!r} given, expected a list of whole numbers above 0, "
+            f"{MAX_OCTETS // 8} entries at most in all"
+        )
+    generator = stream(key, f"data {where}")
+    law = source["random"]
+    if law == "angles":
+        return generator.uniform(0.0, 2.0 * math.pi, shape)
+    if law == "normal":
+        return generator.standard_normal(shape)
+    if law == "signs":
+        return _real(generator.integers(0, 2, shape) * 2 - 1)
+    raise ScenarioError(f"{where}.random: {law!r} given, expected angles, normal or signs")
+
+
+def _from_dataset(where: str, source: dict[str, Json]) -> Arrays:
+    """A part of a data set of scikit-learn, split with its classes in proportion."""
+    name, part = source["dataset"], source.get("part")
+    if name not in ("digits", "breast-cancer"):
+        raise ScenarioError(f"{where}.dataset: {name!r} given, expected digits or breast-cancer")
+    if part not in ("train", "test"):
+        raise ScenarioError(f"{where}.part: {part!r} given, expected train or test")
+    try:
+        train, test, train_labels, test_labels = _split(name)
+    except ImportError:
+        raise ScenarioError(
+            f"{where}.dataset: {name!r} needs scikit-learn, which is not installed; "
+            "expected it there (pip install 'ketwire[demo]')"
+        ) from None
+    values = train if part == "train" else test
+    if name == "breast-cancer":
+        # Standardised by what the training part shows, then a constant, so that a linear rule
+        # through the origin has an offset.
+        values = (values - train.mean(axis=0)) / train.std(axis=0)
+        values = np.column_stack([values, np.ones(len(values))])
+    chosen = train_labels if part == "train" else test_labels
+    return {"values": np.array(values, dtype=np.float64), "labels": chosen.astype(np.int64)}
+
+
+@lru_cache
+def _split(name: str) -> list[NDArray[Any]]:
+    """Training and test features, training and test labels; kept, as each session of a run asks."""
+    from sklearn import datasets, model_selection  # noqa: PLC0415
+
+    load = datasets.load_digits if name == "digits" else datasets.load_breast_cancer
+    features, labels = load(return_X_y=True)
+    parts: list[NDArray[Any]] = model_selection.train_test_split(
+        features, labels, test_size=TEST_SHARE, random_state=0, stratify=labels
+    )
+    return parts
+
+
+def _checked(where: str, array: NDArray[Any]) -> NDArray[np.float64]:
+    """The array as float64, refused where it is empty or holds what is no finite number."""
+    if array.size == 0:
+        raise ScenarioError(f"{where}: an array of shape {array.shape} given, expected at least one number")
+    values = _real(array)
+    odd = np.flatnonzero(~np.isfinite(values))
+    if len(odd):
+        index = tuple(int(i) for i in np.unravel_index(odd[0], values.shape))
+        raise ScenarioError(f"{where}: {values[index]} at {index} given, expected finite numbers")
+    return values
+
+
+def _real(array: NDArray[Any]) -> NDArray[np.float64]:
+    return np.ascontiguousarray(array, dtype=np.float64)
+
+
+def _whole(labels: NDArray[Any], where: str) -> NDArray[np.int64]:
+    odd = np.flatnonzero((labels != np.rint(labels)) | (np.abs(labels) > 2**53))
+    if len(odd):
+        raise ScenarioError(f"{where}: {labels[odd[0]]} given as a label, expected whole numbers")
+    return labels.astype(np.int64)
+
+
+def _list(names: Any) -> str:
+    return ", ".join(map(str, names)) or "nothing"

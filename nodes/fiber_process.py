@@ -1,0 +1,224 @@
+"""A fiber process: one link, alone in a process of its own, so that neither end can peek or cheat.
+
+It binds a ROUTER, to which both ends connect. Every message goes through the pure link object
+(`channels.fiber.Direction`): the result to the far end, a receipt to the sender. States that the
+physics did not touch are forwarded as the frame that came in.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import deque
+from pathlib import Path
+from typing import Any, TextIO
+
+import zmq
+
+from ketwire.channels.connection import Connection, Role
+from ketwire.channels.fiber import Direction, Fiber, Record
+from ketwire.channels.frames import (
+    Carry,
+    Credit,
+    End,
+    Frame,
+    Hello,
+    Job,
+    Read,
+    Ready,
+    Receipt,
+    Refused,
+    Start,
+    Summary,
+    Welcome,
+)
+from ketwire.channels.refusals import EarlyFrame, StaleFrame
+from ketwire.errors import RemoteProtocolError
+from ketwire.nodes.control import Control, Credentials, Stopped
+from ketwire.nodes.security import Doorman
+from ketwire.nodes.session import Totals, direction_name
+from ketwire.nodes.sockets import bind, receive, router, send, sender_of
+from ketwire.nodes.trampoline import octets
+
+
+class Side:
+    """One end of the link: the connection to its node, and the machine that the node sends into."""
+
+    def __init__(self, name: str, run: bytes, digest: bool) -> None:
+        self.name = name
+        self.connection = Connection(Role.FIBER, run, digest=digest, verify_states=False)
+        self.route: bytes | None = None
+        self.greeted = False
+        self.early: list[list[Any]] = []  # came before the coordinator had started their session here
+
+    def begin(self, session: int, direction: Direction) -> None:
+        self.connection.session = session
+        self.direction = direction
+        self.totals = Totals()
+        self.waiting: deque[Carry] = deque()  # for this end, which has not greeted yet
+        self.unread: deque[tuple[int, int]] = deque()  # sequence and weight of what it has not read
+
+
+class FiberProcess:
+    """One link of a run, from joining to the end."""
+
+    def __init__(self, context: Any, credentials: Credentials, host: str, out: Path | None = None) -> None:
+        self.credentials = credentials
+        self.out = out
+        self.control = Control(context, credentials)
+        self.doorman = Doorman(context, {}) if credentials.keys is not None else None
+        self.socket = router(context, credentials.keys)
+        self.host = host
+        self.poller = zmq.Poller()
+        for socket in (self.socket, self.control.socket, *([self.doorman.socket] if self.doorman else [])):
+            self.poller.register(socket, zmq.POLLIN)
+        self.sides: dict[str, Side] = {}
+        self.session = -1
+        self.refused = 0
+        self.ledger: TextIO | None = None
+
+    def run(self) -> None:
+        """Serve every session that the coordinator starts; returns when it says stop."""
+        try:
+            self._prepare(self.control.wait(Job))
+            while True:
+                self._turn()
+        except Stopped:
+            return
+        finally:
+            if self.ledger is not None:
+                self.ledger.close()
+
+    def _prepare(self, job: Job) -> None:
+        self.job = job.job
+        for name, public in self.job["ends"].items():
+            self.sides[name] = Side(name, self.credentials.run, self.credentials.digest)
+            if self.doorman is not None:
+                self.doorman.admit(public, name)
+        if self.job["ledger"] is not None:
+            folder = self.out if self.out is not None else Path(self.job["ledger"])
+            self.ledger = (folder / f"ledger-{self.credentials.name}.jsonl").open("w", encoding="utf-8")
+        self.control.say(Ready(bind(self.socket, self.host), {}))
+
+    def _turn(self) -> None:
+        """Wait for anything, and serve it."""
+        self.poller.poll(1000)
+        if self.doorman is not None:
+            self.doorman.answer()
+        while (heard := self.control.hear()) is not None:
+            if isinstance(heard, Start):
+                self._begin(heard.session)
+            elif isinstance(heard, End):
+                self._end(heard.session)
+        while frames := receive(self.socket):
+            self._take(frames)
+
+    def _begin(self, session: int) -> None:
+        self.session = session
+        keys = self.job["sessions"][session]["keys"]
+        for sender, receiver in self._directions():
+            fiber = Fiber(**self.job["fibers"][sender])
+            direction = Direction(direction_name(sender, receiver), fiber, bytes.fromhex(keys[sender]))
+            self.sides[sender].begin(session, direction)
+        for side in self.sides.values():
+            early, side.early = side.early, []
+            for frames in early:
+                self._serve(side, frames)
+
+    def _end(self, session: int) -> None:
+        sides = self.sides.values()
+        if self.ledger is not None:
+            self.ledger.flush()
+        summary = {
+            "totals": {side.direction.name: vars(side.totals) for side in sides},
+            "chains": [list(side.direction.transcript.end()) for side in sides],
+            "refused": self.refused,
+        }
+        self.control.say(Summary(session, summary))
+
+    def _directions(self) -> list[tuple[str, str]]:
+        a, b = self.sides
+        return [(a, b), (b, a)]
+
+    def _take(self, frames: list[Any]) -> None:
+        side = self.sides.get(sender_of(frames, self.doorman is not None))
+        if side is None:
+            self.refused += 1
+            return
+        side.route = frames[0].bytes
+        self._serve(side, [frame.buffer for frame in frames[1:]])
+
+    def _serve(self, side: Side, frames: list[Any]) -> None:
+        """One message of one end; whatever is wrong with it is refused by name and goes no further."""
+        try:
+            frame = side.connection.receive(frames)
+        except StaleFrame:
+            return
+        except EarlyFrame:
+            side.early.append(frames)
+            return
+        except RemoteProtocolError as error:
+            self._refuse(side, error)
+            return
+        if isinstance(frame, Carry):
+            self._carry(side, frame)
+        elif isinstance(frame, Read):
+            self._read(side)
+        elif isinstance(frame, Hello):
+            self._welcome(side, frame)
+        else:
+            assert isinstance(frame, Refused)
+            raise RemoteProtocolError(f"{side.name} refused a frame: {frame.error}: {frame.text}")
+
+    def _refuse(self, side: Side, error: RemoteProtocolError) -> None:
+        self.refused += 1
+        if side.greeted:
+            self._say(side, Refused(type(error).__name__, str(error)))
+
+    def _welcome(self, side: Side, hello: Hello) -> None:
+        if hello.name != side.name:
+            self.refused += 1
+            self._say(side, Refused("WrongName", f"this key belongs to {side.name}"))
+            return
+        side.greeted = True
+        self._say(side, Welcome(self.job["credit_octets"]))
+        if self.session >= 0:
+            while side.waiting:
+                self._deliver(side, side.waiting.popleft())
+
+    def _carry(self, sender: Side, frame: Carry) -> None:
+        number = sender.connection.last_received
+        receiver = self._other(sender)
+        delivery = sender.direction.carry(frame.message, frame.time_ps)
+        sender.totals = sender.totals.add(delivery.record)
+        self._note(delivery.record)
+        onward = Carry(delivery.message, delivery.arrival_ps, frame.states_digest)
+        if receiver.greeted:
+            self._deliver(receiver, onward)
+        else:
+            receiver.waiting.append(onward)
+        self._say(sender, Receipt(number, delivery.herald_ps, delivery.lost))
+
+    def _deliver(self, side: Side, carried: Carry) -> None:
+        weight = octets(carried.message)
+        self._say(side, carried)
+        side.unread.append((side.connection.last_sent, weight))
+
+    def _read(self, reader: Side) -> None:
+        _, weight = reader.unread.popleft()
+        self._say(self._other(reader), Credit(weight))
+
+    def _other(self, side: Side) -> Side:
+        return next(other for other in self.sides.values() if other is not side)
+
+    def _say(self, side: Side, frame: Frame) -> None:
+        assert side.route is not None
+        try:
+            send(self.socket, [side.route, *side.connection.send(frame)])
+        except zmq.ZMQError as error:
+            # The node is gone; the coordinator notices that by itself and names it.
+            if error.errno != zmq.EHOSTUNREACH:
+                raise
+
+    def _note(self, record: Record) -> None:
+        if self.ledger is not None:
+            self.ledger.write(json.dumps({"session": self.session, **record._asdict()}) + "\n")

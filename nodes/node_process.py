@@ -1,0 +1,230 @@
+"""A node process: drives one party's program over sockets to its fibers.
+
+The same trampoline as inline. A send is answered by the fiber's receipt, a receive by the next
+delivery of that peer. While it waits, the process listens to the coordinator too; when it has
+waited for a while it says on whom, with its counters, so that the coordinator can tell a deadlock
+from a slow peer.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import zmq
+
+from ketwire.channels.arrays import check_states
+from ketwire.channels.connection import Connection, Role
+from ketwire.channels.copies import Copies
+from ketwire.channels.messages import Message
+from ketwire.channels.frames import Blocked, Carry, Credit, Done, Hello, Job, Read, Ready, Receipt, Refused, Start, Welcome
+from ketwire.channels.refusals import EarlyFrame, StaleFrame
+from ketwire.errors import LocalProtocolError, RemoteProtocolError
+from ketwire.nodes.control import Control, Credentials, Stopped, slice_of
+from ketwire.nodes.data import make_loader
+from ketwire.nodes.party import HeraldReceipt, PartyNode
+from ketwire.nodes.sockets import Endpoint, dealer, receive, send
+from ketwire.nodes.trampoline import Task, build_program, octets
+from ketwire.protocols.node import Outcome, Program, Receive, Send
+
+BLOCKED_AFTER_MS = 50
+SILENCE_S = 45.0  # of a coordinator, which says something every few seconds
+
+
+class Peer:
+    """The way to one peer: a socket to the fiber between, what waits unread, what is under way."""
+
+    def __init__(self, name: str, socket: Any, run: bytes, digest: bool) -> None:
+        self.name = name
+        self.socket = socket
+        self.connection = Connection(Role.NODE, run, digest=digest)
+        self.credit_octets = 0
+        self.early: list[list[Any]] = []
+        self.begin(0)
+
+    def begin(self, session: int) -> None:
+        """Start a session with nothing under way."""
+        self.connection.session = session
+        self.inbox: deque[tuple[int, Carry]] = deque()
+        self.receipts: dict[int, Receipt] = {}
+        self.unread: deque[int] = deque()
+        self.sent = self.received = self.acknowledged = 0
+        early, self.early = self.early, []
+        for octets in early:
+            self._offer(octets)
+
+    def greet(self, name: str) -> None:
+        send(self.socket, self.connection.send(Hello(name)))
+
+    def has_room(self, weight: int) -> bool:
+        return not self.unread or sum(self.unread) + weight <= self.credit_octets
+
+    def take_in(self) -> bool:
+        """Read what waits on the socket; whether there was anything."""
+        any_came = False
+        while frames := receive(self.socket):
+            any_came = True
+            self._offer([frame.buffer for frame in frames])
+        return any_came
+
+    def _offer(self, octets: list[Any]) -> None:
+        """Sessions do not begin everywhere at once: drop what is late, keep what is early."""
+        try:
+            self._take(self.connection.receive(octets))
+        except StaleFrame:
+            return
+        except EarlyFrame:
+            self.early.append(octets)
+
+    def _take(self, frame: Any) -> None:
+        if isinstance(frame, Carry):
+            self.inbox.append((self.connection.last_received, frame))
+        elif isinstance(frame, Receipt):
+            self.receipts[frame.of_sequence] = frame
+        elif isinstance(frame, Credit):
+            self.unread.popleft()
+            self.acknowledged += 1
+        elif isinstance(frame, Welcome):
+            self.credit_octets = frame.credit_octets
+        elif isinstance(frame, Refused):
+            raise RemoteProtocolError(f"the fiber to {self.name} refused a frame: {frame.error}: {frame.text}")
+
+
+class NodeProcess:
+    """One party of a run, from joining to the end."""
+
+    def __init__(self, context: Any, credentials: Credentials, base: str) -> None:
+        self.context = context
+        self.credentials = credentials
+        self.name = credentials.name
+        self.base = base
+        self.control = Control(context, credentials)
+        self.poller = zmq.Poller()
+        self.poller.register(self.control.socket, zmq.POLLIN)
+        self.peers: dict[str, Peer] = {}
+
+    def run(self) -> None:
+        """Serve every session that the coordinator starts; returns when it says stop."""
+        try:
+            job = self.control.wait(Job)
+            programs = self._build(job)
+            public = {str(k): _shapes(program) for k, program in enumerate(programs)}
+            self.control.say(Ready(None, public))
+            while True:
+                start = self.control.wait(Start)
+                self._connect(job.job["links"], start)
+                self._run_session(job.job, start, programs[start.session])
+        except Stopped:
+            return
+
+    def _build(self, job: Job) -> list[Program]:
+        load = make_loader(bytes.fromhex(job.job["data_key"]), self.base)
+        return [
+            build_program(session["program"], slice_of(job, k), load) for k, session in enumerate(job.job["sessions"])
+        ]
+
+    def _connect(self, links: list[dict[str, Any]], start: Start) -> None:
+        """Connect to every fiber at the first session; just move on at the next ones."""
+        for link in links:
+            peer = self.peers.get(link["peer"])
+            if peer is None:
+                endpoint = Endpoint(start.addresses["fibers"][link["link"]], link["public"])
+                socket = dealer(self.context, endpoint, self.credentials.keys, self.name)
+                peer = Peer(link["peer"], socket, self.credentials.run, self.credentials.digest)
+                self.peers[link["peer"]] = peer
+                self.poller.register(socket, zmq.POLLIN)
+                peer.greet(self.name)
+            peer.begin(start.session)
+        self._pump_until(lambda: all(peer.credit_octets for peer in self.peers.values()))
+
+    def _run_session(self, job: dict[str, Any], start: Start, program: Program) -> None:
+        session = job["sessions"][start.session]
+
+        def tell(done: int, total: int, label: str) -> None:
+            self.control.progress(start.session, done, total, label)
+
+        node = PartyNode(self.name, bytes.fromhex(session["key"]), start.addresses["public"], tell)
+        task = Task(program.run(node))
+        while (effect := task.effect) is not None:
+            peer = self.peers.get(effect.peer)
+            if peer is None:
+                raise LocalProtocolError(f"{self.name} has no link to {effect.peer!r}")
+            if isinstance(effect, Send):
+                task.resume(self._send(start.session, node, peer, effect))
+            else:
+                task.resume(self._receive(start.session, node, peer, effect))
+        assert task.outcome is not None
+        self._report(start.session, node, task.outcome)
+
+    def _send(self, session: int, node: PartyNode, peer: Peer, effect: Send) -> HeraldReceipt:
+        weight = octets(effect.message)
+        self._pump_until(lambda: peer.has_room(weight), self._blocked(session, "send", peer))
+        send(peer.socket, peer.connection.send(Carry(effect.message, node.now_ps)))
+        number = peer.connection.last_sent
+        peer.unread.append(weight)
+        peer.sent += 1
+        self._pump_until(lambda: number in peer.receipts)
+        receipt = peer.receipts.pop(number)
+        return HeraldReceipt(node, receipt.lost, receipt.herald_ps)
+
+    def _receive(self, session: int, node: PartyNode, peer: Peer, effect: Receive[Any]) -> Any:
+        self._pump_until(lambda: bool(peer.inbox), self._blocked(session, effect.kind.__name__, peer))
+        number, carried = peer.inbox.popleft()
+        peer.received += 1
+        send(peer.socket, peer.connection.send(Read(number)))
+        return node.accept(effect, _checked(carried.message), carried.time_ps)
+
+    def _blocked(self, session: int, on: str, peer: Peer) -> Callable[[], Blocked]:
+        def report() -> Blocked:
+            peers = self.peers.values()
+            return Blocked(
+                session, on, peer.name,
+                {p.name: p.sent for p in peers},
+                {p.name: p.received for p in peers},
+                {p.name: p.acknowledged for p in peers},
+            )  # fmt: skip
+
+        return report
+
+    def _pump_until(self, ready: Callable[[], bool], blocked: Callable[[], Blocked] | None = None) -> None:
+        """Take in what comes until `ready`; after a short while say once on whom we wait."""
+        since, told = time.monotonic(), blocked is None
+        while not ready():
+            any_came = [peer.take_in() for peer in self.peers.values()]
+            if any(any_came):
+                since, told = time.monotonic(), blocked is None
+                continue
+            if self.control.hear() is not None:
+                raise RemoteProtocolError("the coordinator spoke out of turn")
+            self.poller.poll(1000 if told else BLOCKED_AFTER_MS)
+            now = time.monotonic()
+            if not told and blocked is not None and now - since >= BLOCKED_AFTER_MS / 1000:
+                self.control.say(blocked())
+                told = True
+            if now - self.control.last_heard > SILENCE_S:
+                raise Stopped("the coordinator fell silent")
+
+    def _report(self, session: int, node: PartyNode, outcome: Outcome) -> None:
+        chain = node.transcript.end()
+        facts = {
+            "values": outcome.values,
+            "chain": list(chain),
+            "sent": {peer.name: peer.sent for peer in self.peers.values()},
+            "received": {peer.name: peer.received for peer in self.peers.values()},
+        }
+        self.control.say(Done(session, node.now_ps, facts, dict(outcome.arrays)))
+
+
+def _checked(message: Message) -> Message:
+    """Refuse copies whose amplitudes are no states, before a program sees them."""
+    if not isinstance(message, Copies):
+        return message
+    parts = message.take()
+    check_states(parts.states)
+    return Copies(*parts)
+
+
+def _shapes(program: Program) -> Mapping[str, list[Any]]:
+    return {name: [shape.value, shape.origin] for name, shape in program.shapes.items()}

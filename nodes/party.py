@@ -1,0 +1,124 @@
+"""The machine under a program, without its input and output: registers, clock, randomness.
+
+Both runtimes drive programs on the same `PartyNode`; they differ only in how they answer its two
+effects. Nothing here touches a socket or a wall clock.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ketwire.channels.copies import Copies, States
+from ketwire.channels.messages import Message
+from ketwire.channels.streams import stream
+from ketwire.channels.transcript import Transcript
+from ketwire.errors import RemoteProtocolError
+from ketwire.protocols.node import Observable, Receive, Send
+from ketwire.quantum.circuits import Circuit, contract
+from ketwire.quantum.engine import apply, choose_engine, predict_work
+from ketwire.quantum.sampling import sample
+
+M = TypeVar("M", bound=Message)
+
+
+class HeraldReceipt:
+    """The fiber's answer to a send. Looking at it moves the node's clock to the herald."""
+
+    def __init__(self, node: PartyNode, lost: NDArray[np.bool_], herald_ps: int) -> None:
+        self._node, self._lost, self._herald_ps = node, lost, herald_ps
+
+    @property
+    def lost(self) -> NDArray[np.bool_]:
+        self._node.advance(self._herald_ps)
+        return self._lost
+
+
+class PartyNode:
+    """One party's machine in one session. Implements `ketwire.protocols.node.Node`."""
+
+    def __init__(
+        self,
+        name: str,
+        key: bytes,
+        public: Mapping[str, int],
+        progress: Callable[[int, int, str], None] | None = None,
+    ) -> None:
+        self.name = name
+        self.now_ps = 0
+        self.public = public
+        self.transcript = Transcript(name)
+        self._key = key
+        self._drawn: Counter[str] = Counter()
+        self._progress = progress
+
+    def advance(self, time_ps: int) -> None:
+        """Move the clock to `time_ps`, unless it is later already."""
+        self.now_ps = max(self.now_ps, time_ps)
+
+    def random(self, purpose: str) -> np.random.Generator:
+        number = self._drawn[purpose]
+        self._drawn[purpose] += 1
+        return stream(self._key, purpose, number)
+
+    def progress(self, done: int, total: int, label: str) -> None:
+        if self._progress is not None:
+            self._progress(done, total, label)
+
+    def prepare(self, states: States, counts: NDArray[np.int64]) -> Copies:
+        rows = np.repeat(np.arange(len(states), dtype=np.int64), counts)
+        ready_ps = np.full(len(rows), self.now_ps, dtype=np.int64)
+        return Copies(np.ascontiguousarray(states), rows, ready_ps, np.zeros(len(rows), dtype=np.bool_))
+
+    def apply(self, circuit: Circuit, copies: Copies, parameters: NDArray[np.float64]) -> Copies:
+        states, row, ready_ps, lost = copies.take()
+        engine = choose_engine(predict_work(circuit, len(states)))
+        return Copies(apply(circuit, states, parameters, engine=engine), row, ready_ps, lost)
+
+    def contract(self, matrix: NDArray[np.complex128], copies: Copies) -> Copies:
+        states, row, ready_ps, lost = copies.take()
+        shrunk, success = contract(states, matrix)
+        draws = self.random("flag").random(len(row))
+        return Copies(shrunk, row, ready_ps, lost | (draws >= success[row]))
+
+    def measure(
+        self,
+        copies: Copies,
+        observable: Observable,
+        groups: NDArray[np.int64],
+        count: int,
+        keep: NDArray[np.bool_] | None = None,
+    ) -> NDArray[np.int64]:
+        states, row, ready_ps, lost = copies.take()
+        chosen = ~lost if keep is None else keep & ~lost
+        # Copies of one item in one state are alike: one multinomial draw serves them all.
+        cells, copies_in = np.unique(groups[chosen] * len(states) + row[chosen], return_counts=True)
+        rows, place = np.unique(cells % len(states), return_inverse=True)
+        counts = np.zeros((count, observable.outcomes), dtype=np.int64)
+        if len(cells):
+            probabilities = observable.probabilities(states[rows])
+            drawn = sample(probabilities[place], copies_in, self.random("outcome"))
+            np.add.at(counts, cells // len(states), drawn)
+            self.advance(int(ready_ps[chosen].max()))
+        self.transcript.outcomes(self.now_ps, counts)
+        return counts
+
+    def send(self, peer: str, message: Message) -> Send:
+        return Send(peer, message)
+
+    def receive(self, peer: str, kind: type[M]) -> Receive[M]:
+        return Receive(peer, kind)
+
+    def accept(self, effect: Receive[M], message: Message, arrival_ps: int) -> M:
+        """The answer to a receive: checks the kind; a classical message moves the clock."""
+        if not isinstance(message, effect.kind):
+            raise RemoteProtocolError(
+                f"{effect.peer} sent {type(message).__name__} where {self.name} expected {effect.kind.__name__}"
+            )
+        if not isinstance(message, Copies):
+            self.advance(arrival_ps)
+        return message

@@ -1,0 +1,95 @@
+"""The process runtime: one operating-system process per node and per fiber, under one coordinator."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import zmq
+
+from ketwire.channels.fiber import Record
+from ketwire.nodes.children import Children
+from ketwire.nodes.coordinator import Coordinator
+from ketwire.nodes.security import KeyPair, new_keys
+from ketwire.nodes.session import Progress, Run, SessionResult, merge_records
+from ketwire.nodes.sockets import bind
+
+LOOPBACK = "127.0.0.1"
+
+
+def run_processes(
+    run: Run,
+    progress: Progress | None = None,
+    ledger: bool = False,
+    base: str = ".",
+    out: Path | None = None,
+    plaintext: bool = False,
+    digest: bool = True,
+) -> list[SessionResult]:
+    """Run every session of `run` with a process per party on this machine; same results as `run_inline`.
+
+    Args:
+        progress: called as the parties report how far they are.
+        ledger: every fiber writes its messages to `out`; they come back merged in the results.
+        base: the folder that relative data paths start from.
+        out: an existing folder for ledgers and the parties' logs (logs/NAME.log).
+        plaintext: no CURVE; for benchmarks and for looking at the wire.
+
+    Raises:
+        ScenarioError, PartyFailed, Deadlock, RemoteProtocolError, LocalProtocolError.
+    """
+    context = zmq.Context()
+    names = (*run.parties, *(link.name for link in run.links))
+    keys: dict[str, KeyPair] = {} if plaintext else {name: new_keys() for name in names}
+    own = None if plaintext else new_keys()
+    folder = str(out) if out is not None and ledger else None
+    public = {name: pair.public for name, pair in keys.items()}
+    coordinator = Coordinator(context, run, own, public, progress, folder, digest)
+    children = Children(coordinator.poller)
+    coordinator.watch = children.check
+    try:
+        address = bind(coordinator.socket, LOOPBACK)
+        common = {
+            "run": coordinator.run_id.hex(),
+            "coordinator": {"address": address, "public": None if own is None else own.public},
+            "digest": digest,
+            "host": LOOPBACK,
+            "base": base,
+            "out": folder,
+        }
+        for name in names:
+            pair = keys.get(name)
+            orders = {**common, "name": name, "role": "node" if name in run.parties else "fiber"}
+            orders["keys"] = None if pair is None else {"public": pair.public, "secret": pair.secret}
+            children.start(name, orders, _log(out, name))
+        results = coordinator.conduct()
+        coordinator.stop("the run is over")
+    except BaseException as error:
+        coordinator.stop(f"the run ended early: {error or type(error).__name__}")
+        raise
+    finally:
+        children.end()
+        context.destroy(linger=0)
+    return [_with_records(result, index, out, run) for index, result in enumerate(results)] if folder else results
+
+
+def _log(out: Path | None, name: str) -> Path | None:
+    if out is None:
+        return None
+    (out / "logs").mkdir(exist_ok=True)
+    return out / "logs" / f"{name}.log"
+
+
+def _with_records(result: SessionResult, index: int, out: Path | None, run: Run) -> SessionResult:
+    """Merge what the fibers wrote about session `index`."""
+    assert out is not None
+    records = []
+    for link in run.links:
+        with (out / f"ledger-{link.name}.jsonl").open(encoding="utf-8") as lines:
+            entries: list[dict[str, Any]] = [json.loads(line) for line in lines]
+        records += [
+            Record(**{name: entry[name] for name in Record._fields}) for entry in entries if entry["session"] == index
+        ]
+    fields = {name: getattr(result, name) for name in SessionResult.__dataclass_fields__}
+    return SessionResult(**{**fields, "records": merge_records(records)})

@@ -1,0 +1,170 @@
+"""What a runtime is asked to run, and what it answers: the same types for every runtime.
+
+A run is a network (parties and links) and a list of sessions over it. A session is one program per
+party with its own clock, random streams and transcript: the quantum protocol is one, each of its
+classical rivals another.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from ketwire.channels.fiber import Fiber, Record
+from ketwire.channels.streams import derive_key
+from ketwire.channels.transcript import Chain, transcript_sha256
+from ketwire.errors import ScenarioError
+from ketwire.protocols.node import Outcome, Shape, Slice
+
+DEFAULT_CREDIT_OCTETS = 256 * 1024 * 1024
+
+
+@dataclass(frozen=True)
+class Link:
+    """A link between two parties; its fiber is two independent directed machines."""
+
+    ends: tuple[str, str]
+    forward: Fiber
+    backward: Fiber
+    credit_octets: int = DEFAULT_CREDIT_OCTETS
+
+    @property
+    def name(self) -> str:
+        return "-".join(self.ends)
+
+    def directions(self) -> tuple[tuple[str, str, Fiber], tuple[str, str, Fiber]]:
+        """(sender, receiver, physics) of both directions."""
+        a, b = self.ends
+        return (a, b, self.forward), (b, a, self.backward)
+
+
+@dataclass(frozen=True)
+class Session:
+    """One program per party. `program` is `module:Class`; `slices` holds what each party is given."""
+
+    name: str
+    role: Literal["quantum", "rival"]
+    program: str
+    slices: Mapping[str, Slice]
+
+
+Shapes = Mapping[str, Mapping[str, Shape]]
+"""Per party, its public facts."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """A network and the sessions to run over it, one after another.
+
+    `check` is called once per session before it starts, with the shapes that all parties agree on;
+    it raises ScenarioError where the run cannot work (too many attempts, say).
+    """
+
+    seed: int
+    parties: tuple[str, ...]
+    links: tuple[Link, ...]
+    sessions: tuple[Session, ...]
+    check: Callable[[Session, Mapping[str, int]], None] = lambda session, public: None
+
+
+@dataclass(frozen=True)
+class Totals:
+    """What a session cost on its wire, summed over all directions."""
+
+    messages: int = 0
+    copies: int = 0
+    qubits_sent: int = 0
+    qubits_delivered: int = 0
+    ebits: int = 0
+    payload_bits: int = 0
+    control_bits: int = 0
+
+    def add(self, record: Record) -> Totals:
+        return Totals(
+            self.messages + 1,
+            self.copies + record.copies,
+            self.qubits_sent + record.qubits_sent,
+            self.qubits_delivered + record.qubits_delivered,
+            self.ebits,
+            self.payload_bits + record.payload_bits,
+            self.control_bits + record.control_bits,
+        )
+
+
+@dataclass(frozen=True)
+class SessionResult:
+    """What came of a session.
+
+    outcomes and clocks_ps are per party, directions maps "alice->bob" to what that direction cost,
+    records is the ledger merged by virtual time, direction and number (empty unless asked for).
+    """
+
+    name: str
+    role: Literal["quantum", "rival"]
+    outcomes: dict[str, Outcome]
+    clocks_ps: dict[str, int]
+    directions: dict[str, Totals]
+    chains: tuple[Chain, ...]
+    records: tuple[Record, ...] = field(default=(), repr=False)
+
+    @property
+    def virtual_time_ps(self) -> int:
+        return max(self.clocks_ps.values())
+
+    @property
+    def transcript_sha256(self) -> str:
+        return transcript_sha256(self.chains)
+
+    @property
+    def totals(self) -> Totals:
+        parts = self.directions.values()
+        names = Totals.__dataclass_fields__
+        return Totals(**{name: sum(getattr(part, name) for part in parts) for name in names})
+
+
+Progress = Callable[[str, str, int, int, str], None]
+"""Called with (session, party, done, total, label)."""
+
+
+def direction_name(sender: str, receiver: str) -> str:
+    return f"{sender}->{receiver}"
+
+
+def party_key(seed: int, session: str, party: str) -> bytes:
+    """A party's own key in a session; from it come its outcomes and all its other draws."""
+    return derive_key(seed, "party", session, party)
+
+
+def data_key(seed: int, party: str) -> bytes:
+    """A party's own key for random data and parameters; the same in every session, so that a rival
+    works on the very data of the protocol that it is compared with."""
+    return derive_key(seed, "data", party)
+
+
+def direction_key(seed: int, session: str, sender: str, receiver: str) -> bytes:
+    """The key of one direction of a fiber in a session."""
+    return derive_key(seed, "fiber", session, sender, receiver)
+
+
+def agree(shapes: Shapes) -> dict[str, int]:
+    """The facts that all parties agree on.
+
+    Raises:
+        ScenarioError: two parties give different values for one name.
+    """
+    agreed: dict[str, Shape] = {}
+    for facts in shapes.values():
+        for name, shape in facts.items():
+            other = agreed.setdefault(name, shape)
+            if other.value != shape.value:
+                raise ScenarioError(
+                    f"{shape.origin}: {name} = {shape.value}, but {other.origin} gives {name} = {other.value}; "
+                    "expected the same on both sides"
+                )
+    return {name: shape.value for name, shape in agreed.items()}
+
+
+def merge_records(records: Sequence[Record]) -> tuple[Record, ...]:
+    """One ledger from many: by virtual time, then direction, then number."""
+    return tuple(sorted(records, key=lambda record: (record.sent_ps, record.direction, record.number)))

@@ -1,0 +1,102 @@
+"""ZeroMQ sockets as ketwire uses them: bounded at the end, kept alive by heartbeats, CURVE by default.
+
+Binders are ROUTERs, everybody else is a DEALER that connects and retries, so start order does not
+matter. With CURVE, routing ids are the ones that libzmq hands out: nobody chooses its own, so nobody
+can take another's. Without it (plaintext, for benchmarks and debugging) a peer's routing id is its
+name, and anyone can claim it. Queues are unbounded at the socket; credits bound them end to end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import zmq
+
+from ketwire.nodes.security import ZAP_DOMAIN, KeyPair
+
+Socket = Any  # zmq.Socket; its stubs are generic over the return types of recv
+HEARTBEAT_MS = 5_000
+DEATH_MS = 30_000
+LARGE_OCTETS = 65_536
+MAX_MESSAGE_OCTETS = 1 << 31
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """Where a binder listens, and its public key (None: plaintext)."""
+
+    address: str
+    public: str | None
+
+
+def router(context: Any, keys: KeyPair | None) -> Socket:
+    """A ROUTER that tells when a peer is gone. Bind it with `bind_loopback` or its own `bind`."""
+    socket = _socket(context, zmq.ROUTER)
+    socket.router_mandatory = 1
+    socket.router_handover = 0 if keys is not None else 1
+    if keys is not None:
+        socket.curve_server = 1
+        socket.curve_publickey, socket.curve_secretkey = keys.public.encode(), keys.secret.encode()
+        socket.zap_domain = ZAP_DOMAIN
+    return socket
+
+
+def dealer(context: Any, endpoint: Endpoint, keys: KeyPair | None, name: str) -> Socket:
+    """A DEALER connected to `endpoint`, for the party `name`."""
+    socket = _socket(context, zmq.DEALER)
+    socket.reconnect_ivl = 20
+    socket.reconnect_ivl_max = 1_000
+    if endpoint.public is not None:
+        assert keys is not None
+        socket.curve_serverkey = endpoint.public.encode()
+        socket.curve_publickey, socket.curve_secretkey = keys.public.encode(), keys.secret.encode()
+    else:
+        socket.routing_id = name.encode()
+    socket.connect(endpoint.address)
+    return socket
+
+
+def bind(socket: Socket, host: str, port: int = 0) -> str:
+    """Bind to a TCP port (0: an ephemeral one) and return the address that peers connect to."""
+    socket.bind(f"tcp://{host}:{port or '*'}")
+    address: str = socket.last_endpoint.decode().rstrip("\0")
+    return address
+
+
+def send(socket: Socket, frames: Sequence[Any]) -> None:
+    """Send one multipart message; large frames go without a copy."""
+    last = len(frames) - 1
+    for index, frame in enumerate(frames):
+        more = zmq.SNDMORE if index < last else 0
+        large = memoryview(frame).nbytes >= LARGE_OCTETS
+        socket.send(frame, more | zmq.NOBLOCK, copy=not large)
+
+
+def receive(socket: Socket) -> list[Any]:
+    """The next message, or an empty list where none waits. Frames are zmq.Frame, read in place."""
+    try:
+        frames: list[Any] = socket.recv_multipart(zmq.NOBLOCK, copy=False)
+    except zmq.Again:
+        return []
+    return frames
+
+
+def sender_of(frames: Sequence[Any], secured: bool) -> str:
+    """Who sent a message that came out of a ROUTER: the name of its key, or on a plaintext socket of
+    its route. "" where there is none."""
+    try:
+        return str(frames[-1].get("User-Id")) if secured else frames[0].bytes.decode("utf-8", "replace")
+    except zmq.ZMQError:
+        return ""
+
+
+def _socket(context: Any, kind: int) -> Socket:
+    socket = context.socket(kind)
+    socket.linger = 0
+    socket.sndhwm = socket.rcvhwm = 0
+    socket.maxmsgsize = MAX_MESSAGE_OCTETS
+    socket.heartbeat_ivl = HEARTBEAT_MS
+    socket.heartbeat_timeout = DEATH_MS
+    return socket

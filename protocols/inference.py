@@ -1,0 +1,152 @@
+"""Distributed inference: estimate the loss <phi| P0 |phi> of a circuit whose layers many parties hold.
+
+|phi> = A_L B_L ... A_1 B_1 |psi(x)>: the register goes from owner to owner, each applies its own
+layers, the last measures whether qubit 0 is |0>. K = ln(2/delta) / (2 epsilon^2) measured copies
+give the loss to epsilon with confidence 1 - delta (Hoeffding), at n qubits a crossing and a copy;
+what the classical rival sends is the state itself, 2 N numbers a crossing.
+Source: Gilboa, Michaeli, Soudry, McClean (arXiv 2310.07136), problem 1.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ketwire.channels.copies import Copies
+from ketwire.channels.messages import Packed
+from ketwire.errors import ScenarioError
+from ketwire.protocols.layers import Step, build_layers
+from ketwire.protocols.node import Loader, Node, Outcome, Shape, Slice
+from ketwire.protocols.numbers import pack_numbers, unpack_numbers
+from ketwire.protocols.stream import Batch, StreamPlan, run_stream
+from ketwire.quantum.encodings import amplitude_encode
+from ketwire.quantum.observables import Projector
+
+
+def copies_for(epsilon: float, delta: float) -> int:
+    """Measured copies for accuracy epsilon with confidence 1 - delta (Hoeffding's inequality)."""
+    return math.ceil(math.log(2.0 / delta) / (2.0 * epsilon**2))
+
+
+class Owned:
+    """What one party holds of the circuit: its layers by visit and, at the first party, the input."""
+
+    def __init__(self, slice: Slice, load: Loader) -> None:
+        values = slice.values
+        self.path: list[str] = values["path"]
+        self.qubits: int = values["qubits"]
+        self.shapes = {"qubits": Shape(self.qubits, "protocol.qubits")}
+        self.steps: dict[int, list[Step]] = {
+            int(visit): build_layers(specs, self.qubits, load) for visit, specs in values["visits"].items()
+        }
+        self.input = _input(values["input"], self.qubits, load) if "input" in values else None
+
+
+def _input(source: dict[str, Any] | None, qubits: int, load: Loader) -> NDArray[np.complex128]:
+    """|psi(x)>: the amplitude encoding of the input vector, or |0...0>; shape (1, 2**qubits)."""
+    size = 1 << qubits
+    if source is None:
+        return np.eye(1, size, dtype=np.complex128)
+    key = "protocol.input"
+    if "random" in source:
+        source = {**source, "shape": [size]}
+    vector = load(key, source)["values"]
+    if vector.ndim != 1 or len(vector) > size:
+        raise ScenarioError(f"{key}: shape {list(vector.shape)} given, expected a vector of at most {size} entries")
+    padded = np.zeros(size, dtype=vector.dtype)
+    padded[: len(vector)] = vector
+    try:
+        states, _ = amplitude_encode(padded)
+    except ValueError as error:
+        raise ScenarioError(f"{key}: {error}") from None
+    return np.atleast_2d(states)
+
+
+class InferenceParty:
+    """Any party of the distributed circuit: roles differ only in the slice that they hold."""
+
+    def __init__(self, slice: Slice, load: Loader) -> None:
+        self._owned = Owned(slice, load)
+        self._values = slice.values
+        self.shapes = self._owned.shapes
+
+    async def run(self, node: Node) -> Outcome:
+        values = self._values
+        plan = StreamPlan(
+            tuple(self._owned.path),
+            values["survival"],
+            values["certain"],
+            values["copies"],
+            items=1,
+            qubits=self._owned.qubits,
+            max_batch_octets=values["max_batch_octets"],
+        )
+        if node.name not in plan.path:
+            return Outcome()
+        tally = await run_stream(node, plan, self)
+        if tally.counts is None:
+            return Outcome()
+        zeros, ones = (int(count) for count in tally.counts[0])
+        return Outcome({"zeros": zeros, "copies": zeros + ones, "attempted": int(tally.attempted[0])})
+
+    def prepare(self, node: Node, batch: Batch) -> Copies:
+        assert self._owned.input is not None
+        return node.prepare(self._owned.input, batch.counts)
+
+    def transform(self, node: Node, visit: int, copies: Copies) -> Copies:
+        for step in self._owned.steps.get(visit, ()):
+            copies = step.on_copies(node, copies)
+        return copies
+
+    def measure(
+        self, node: Node, copies: Copies, groups: NDArray[np.int64], keep: NDArray[np.bool_]
+    ) -> NDArray[np.int64]:
+        return node.measure(copies, Projector(0), groups, 1, keep)
+
+
+class DenseStateParty:
+    """The classical rival: every crossing carries the whole state, 2 N numbers at b bits each.
+
+    A contraction leaves the vector shorter; the last party divides by its norm, as post-selection does.
+    """
+
+    def __init__(self, slice: Slice, load: Loader) -> None:
+        self._owned = Owned(slice, load)
+        self._bits: int = slice.values["bits"]
+        self.shapes = self._owned.shapes
+
+    def start(self) -> NDArray[np.complex128]:
+        """The input's amplitudes, at the party that holds it; shape (2**qubits,)."""
+        assert self._owned.input is not None
+        return np.asarray(self._owned.input[0])
+
+    def carry(self, visit: int, vector: NDArray[np.complex128]) -> NDArray[np.complex128]:
+        """What this party's layers at a visit make of the amplitudes."""
+        for step in self._owned.steps.get(visit, ()):
+            vector = step.on_vector(vector)
+        return vector
+
+    @staticmethod
+    def loss(vector: NDArray[np.complex128]) -> float:
+        """Probability of |0> on qubit 0."""
+        zero = vector[: len(vector) // 2]
+        return float(np.vdot(zero, zero).real / np.vdot(vector, vector).real)
+
+    async def run(self, node: Node) -> Outcome:
+        path, outcome = self._owned.path, Outcome()
+        for visit, party in enumerate(path):
+            if party != node.name:
+                continue
+            if visit == 0:
+                vector = self.start()
+            else:
+                vector = unpack_numbers(await node.receive(path[visit - 1], Packed)).view(np.complex128)
+            vector = self.carry(visit, vector)
+            if visit < len(path) - 1:
+                await node.send(path[visit + 1], pack_numbers(vector.view(np.float64), self._bits))
+            else:
+                outcome = Outcome({"loss": self.loss(vector)})
+        return outcome

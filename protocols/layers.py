@@ -1,0 +1,135 @@
+"""A party's layers: from the names and sources of its slice to circuits with their parameters.
+
+Every layer of THEORY's section on the distributed circuit has a name here. What a layer holds
+(angles, matrices, vectors) is loaded by its owner alone.
+
+    rotations    axes (letters of x, y, z), sublayers, entangle; angles: source
+    phases       exp(i lambda_j x_j) on basis state j; values: source of 2**qubits numbers
+    unitary      matrix: source, (2**qubits, 2**qubits); an orthogonal matrix is one
+    signs        a diagonal of +1 and -1; signs: source of 2**qubits of them
+    hadamards    one on every qubit
+    householder  1 - 2 v v^T, vector: source
+    contraction  matrix: source with norm at most 1; its flag is measured at once
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import reduce
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ketwire.channels.copies import Copies
+from ketwire.errors import ScenarioError
+from ketwire.protocols.node import Json, Loader, Node
+from ketwire.quantum import layers
+from ketwire.quantum.circuits import Circuit, Contraction
+from ketwire.quantum.engine import apply
+
+
+@dataclass(frozen=True)
+class Step:
+    """A circuit with its parameters, or a contraction."""
+
+    operation: Circuit | Contraction
+    parameters: NDArray[np.float64]
+
+    def on_copies(self, node: Node, copies: Copies) -> Copies:
+        """Apply it at a node; consumes `copies`."""
+        if isinstance(self.operation, Contraction):
+            return node.contract(self.operation.matrix, copies)
+        return node.apply(self.operation, copies, self.parameters)
+
+    def on_vector(self, vector: NDArray[np.complex128]) -> NDArray[np.complex128]:
+        """Apply it to a vector that need not have norm one; complex128, shape (2**qubits,)."""
+        if isinstance(self.operation, Contraction):
+            return np.asarray(self.operation.matrix @ vector)
+        return np.asarray(apply(self.operation, vector[None, :], self.parameters)[0])
+
+
+NO_PARAMETERS = np.zeros(0)
+
+
+def build_layers(specs: Sequence[dict[str, Json]], qubits: int, load: Loader) -> list[Step]:
+    """The steps of consecutive layers of one party; each spec holds its `key` in the scenario.
+
+    Raises:
+        ScenarioError: what a layer holds does not fit the register.
+    """
+    steps: list[Step] = []
+    for spec in specs:
+        try:
+            step = _BUILDERS[spec["layer"]](spec, qubits, load)
+        except ValueError as error:
+            raise ScenarioError(f"{spec['key']}: {error}") from None
+        previous = steps[-1] if steps else None
+        if previous and isinstance(previous.operation, Circuit) and isinstance(step.operation, Circuit):
+            joined = previous.operation.then(step.operation)
+            steps[-1] = Step(joined, np.concatenate([previous.parameters, step.parameters]))
+        else:
+            steps.append(step)
+    return steps
+
+
+def _rotations(spec: dict[str, Json], qubits: int, load: Loader) -> Step:
+    circuit = layers.rotations(qubits, spec["axes"])
+    if spec["entangle"] != "none":
+        circuit = circuit + layers.entangler(qubits, spec["entangle"])
+    circuit = reduce(Circuit.then, [circuit] * spec["sublayers"])
+    return Step(circuit, _held(spec, "angles", (circuit.parameter_count,), load))
+
+
+def _phases(spec: dict[str, Json], qubits: int, load: Loader) -> Step:
+    values = _held(spec, "values", (1 << qubits,), load)
+    return Step(layers.diagonal(np.exp(1j * values)), NO_PARAMETERS)
+
+
+def _unitary(spec: dict[str, Json], qubits: int, load: Loader) -> Step:
+    return Step(layers.dense(_held(spec, "matrix", (1 << qubits,) * 2, load, complex_too=True)), NO_PARAMETERS)
+
+
+def _signs(spec: dict[str, Json], qubits: int, load: Loader) -> Step:
+    return Step(layers.sign_diagonal(_held(spec, "signs", (1 << qubits,), load)), NO_PARAMETERS)
+
+
+def _hadamards(spec: dict[str, Json], qubits: int, load: Loader) -> Step:
+    return Step(layers.hadamards(qubits), NO_PARAMETERS)
+
+
+def _householder(spec: dict[str, Json], qubits: int, load: Loader) -> Step:
+    return Step(layers.householder(_held(spec, "vector", (1 << qubits,), load)), NO_PARAMETERS)
+
+
+def _contraction(spec: dict[str, Json], qubits: int, load: Loader) -> Step:
+    return Step(Contraction(_held(spec, "matrix", (1 << qubits,) * 2, load, complex_too=True)), NO_PARAMETERS)
+
+
+_BUILDERS: dict[str, Callable[[dict[str, Json], int, Loader], Step]] = {
+    "rotations": _rotations,
+    "phases": _phases,
+    "unitary": _unitary,
+    "signs": _signs,
+    "hadamards": _hadamards,
+    "householder": _householder,
+    "contraction": _contraction,
+}
+
+
+def _held(
+    spec: dict[str, Json], name: str, shape: tuple[int, ...], load: Loader, complex_too: bool = False
+) -> NDArray[Any]:
+    """Load what a layer holds and check its shape; `random` sources are told the shape they need."""
+    key, source = f"{spec['key']}.{name}", spec[name]
+    if "random" in source:
+        source = {**source, "shape": list(shape)}
+    values = load(key, source)["values"]
+    if values.shape != shape:
+        raise ScenarioError(f"{key}: shape {list(values.shape)} given, expected {list(shape)}")
+    if np.iscomplexobj(values) and not complex_too:
+        raise ScenarioError(f"{key}: complex numbers given, expected real ones")
+    return values.astype(np.complex128 if complex_too else np.float64)
+
+

@@ -1,0 +1,186 @@
+"""What a program may do: the `Node` it runs on, and the two effects it can wait for.
+
+A program is a coroutine. It awaits `node.send(peer, message)` and `node.receive(peer, kind)`; all
+else is a plain call. A receive names its peer and the kind of message, so a set of programs is a
+Kahn network: what it computes cannot depend on who runs first. Programs never see a socket, a wall
+clock or a global random generator, and they cannot tell which runtime drives them.
+
+Virtual time travels with the messages. Copies carry their own ready times, and receiving them does
+not move the node's clock; a classical message and a measured outcome do, to the later of the
+node's own time and theirs, and so does looking at a herald.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Generator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ketwire.channels.copies import Copies, States
+from ketwire.channels.messages import Message
+from ketwire.quantum.circuits import Circuit
+
+M = TypeVar("M", bound=Message)
+Json = Any
+"""A value of the JSON data model."""
+
+
+class Receipt(Protocol):
+    """What the fiber answers to a send."""
+
+    @property
+    def lost(self) -> NDArray[np.bool_]:
+        """Which copies the fiber lost; bool, shape (count,). Looking moves the clock to the herald."""
+        ...
+
+
+class Observable(Protocol):
+    """A measurement: outcome probabilities of pure states."""
+
+    @property
+    def outcomes(self) -> int: ...
+
+    def probabilities(self, states: States) -> NDArray[np.float64]:
+        """float64, shape (rows, outcomes), each row sums to one."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class Send:
+    """Effect: hand a message to the link. Answered with a `Receipt`."""
+
+    peer: str
+    message: Message
+
+    def __await__(self) -> Generator[Send, Receipt, Receipt]:
+        return (yield self)
+
+
+@dataclass(frozen=True, eq=False)
+class Receive(Generic[M]):
+    """Effect: wait for the next message of `peer`, which must be of `kind`. Answered with it."""
+
+    peer: str
+    kind: type[M]
+
+    def __await__(self) -> Generator[Receive[M], M, M]:
+        return (yield self)
+
+
+Effect = Send | Receive[Any]
+
+
+class Node(Protocol):
+    """The machine under a program: registers, links by peer, a virtual clock, its own randomness."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def now_ps(self) -> int:
+        """The node's virtual clock."""
+        ...
+
+    @property
+    def public(self) -> Mapping[str, int]:
+        """The public shapes of all parties, as agreed before the start."""
+        ...
+
+    def prepare(self, states: States, counts: NDArray[np.int64]) -> Copies:
+        """Make counts[i] copies of row i of `states`, row after row, ready now.
+
+        states: complex128, shape (rows, 2**n), unit rows; counts: int64, shape (rows,).
+        """
+        ...
+
+    def apply(self, circuit: Circuit, copies: Copies, parameters: NDArray[np.float64]) -> Copies:
+        """Run a circuit on every copy; consumes `copies`."""
+        ...
+
+    def contract(self, matrix: NDArray[np.complex128], copies: Copies) -> Copies:
+        """Block-encode a contraction and measure its flag at once; consumes `copies`.
+
+        A copy whose flag fires is dead from then on, a heralded failure.
+        """
+        ...
+
+    def measure(
+        self,
+        copies: Copies,
+        observable: Observable,
+        groups: NDArray[np.int64],
+        count: int,
+        keep: NDArray[np.bool_] | None = None,
+    ) -> NDArray[np.int64]:
+        """Measure the living copies (those in `keep`, if given) and count outcomes; consumes `copies`.
+
+        groups: int64, shape (copies,): the item each copy belongs to, below `count`. Returns int64,
+        shape (count, outcomes). The clock moves to the last measured copy's ready time.
+        """
+        ...
+
+    def send(self, peer: str, message: Message) -> Awaitable[Receipt]: ...
+
+    def receive(self, peer: str, kind: type[M]) -> Awaitable[M]:
+        """The next message of `peer`; another kind of message raises RemoteProtocolError."""
+        ...
+
+    def random(self, purpose: str) -> np.random.Generator:
+        """The next of this node's own streams for `purpose`."""
+        ...
+
+    def progress(self, done: int, total: int, label: str) -> None:
+        """Tell whoever watches how far the program is."""
+        ...
+
+
+@dataclass(frozen=True)
+class Slice:
+    """What one party is given: public and own values (JSON) and own arrays. Nobody else's."""
+
+    values: dict[str, Json] = field(default_factory=dict)
+    arrays: dict[str, NDArray[Any]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a program returns to the public: JSON values and named arrays."""
+
+    values: dict[str, Json] = field(default_factory=dict)
+    arrays: dict[str, NDArray[Any]] = field(default_factory=dict)
+
+
+class Loader(Protocol):
+    """How an owner reads its own data: a source, as the slice names it, to named arrays."""
+
+    def __call__(self, key: str, source: dict[str, Json]) -> dict[str, NDArray[Any]]:
+        """Load `source`; `key` is where the scenario names it, for errors.
+
+        Raises:
+            ScenarioError: the file cannot be read or its content cannot be data.
+        """
+        ...
+
+
+class Shape(NamedTuple):
+    """One public fact: its value, and which key of the scenario and what in it decided that."""
+
+    value: int
+    origin: str
+
+
+class Program(Protocol):
+    """One party's part of a protocol. Built before the start, when the owner loads its data.
+
+    `shapes` is all that the others learn before the start: public facts by name, such as `qubits`
+    or `items`. Parties that give the same name must give the same value.
+    """
+
+    shapes: dict[str, Shape]
+
+    def __init__(self, slice: Slice, load: Loader) -> None: ...
+
+    async def run(self, node: Node) -> Outcome: ...

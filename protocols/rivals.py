@@ -1,0 +1,302 @@
+"""Classical rivals of `ketwire.protocols.subspace`, over the same links and on the same data.
+
+- `CodeParty`: the sender names the nearest of shared random directions, block by block
+  (`ketwire.protocols.codes`). Shared randomness: both slices hold one key, which is public.
+- `RawParty`: the sender sends every entry at b bits, dense or, where that is smaller, without the
+  entries that equal zero after rounding; the receiver decides exactly on what arrived. As only the direction
+  matters, no scale is sent: the range of the quantiser is public.
+- `DescriptionParty`: the receiver sends what it holds, the sender decides and answers. Paid once for
+  all vectors, so the more there are, the better it does.
+
+Every bit that the other side needs and cannot know is counted: which form was chosen, where the
+entries are, how many there are. Messages are cut to a bounded size, which both sides work out alike.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ketwire.channels.messages import Answers, Packed
+from ketwire.channels.streams import stream
+from ketwire.errors import RemoteProtocolError
+from ketwire.protocols.codes import BlockPlan, decode_block, encode_block, pack_bits, quantise, restore, unpack_bits
+from ketwire.protocols.node import Loader, Node, Outcome, Slice
+from ketwire.protocols.subspace import Classes, Half, Holding, Integers, Owned, Real, Vectors, bits_for, half_of_signs
+from ketwire.quantum import subspaces
+
+Codes = NDArray[np.uint64]
+
+MESSAGE_CODES = 1 << 18  # a message's codes; packing takes 64 octets for each
+FORMS = ("dense", "bitmap", "positions")
+FORM_BITS = 2
+DESCRIPTION_LOW, DESCRIPTION_HIGH = -1.0, 1.0  # entries of orthonormal rows
+
+
+# ---------------------------------------------------------------- numbers on the wire
+
+
+@dataclass(frozen=True)
+class Quantiser:
+    """A public range of 2^bits levels, both ends included.
+
+    relative: entries are taken in units of their own vector's largest magnitude, which is not sent.
+    """
+
+    low: float
+    high: float
+    relative: bool
+    bits: int
+
+    def codes(self, rows: Real) -> Codes:
+        """uint64, same shape."""
+        if self.relative:
+            largest = np.abs(rows).max(axis=1, keepdims=True)
+            rows = rows / np.where(largest > 0, largest, 1.0)
+        return quantise((rows - self.low) / (self.high - self.low), self.bits, 1.0)
+
+    def rows(self, codes: Codes) -> Real:
+        """The levels; of relative vectors, the direction alone."""
+        return np.asarray(self.low + (self.high - self.low) * restore(codes, self.bits, 1.0))
+
+    @property
+    def zero(self) -> int:
+        """The code of the level nearest to zero."""
+        return int(quantise(np.array([-self.low / (self.high - self.low)]), self.bits, 1.0)[0])
+
+
+def parts(rows: int, width: int) -> Iterator[slice]:
+    """Runs of rows that hold at most MESSAGE_CODES codes each (or one row, if that is more)."""
+    step = max(1, MESSAGE_CODES // max(width, 1))
+    for first in range(0, rows, step):
+        yield slice(first, min(first + step, rows))
+
+
+async def send_codes(node: Node, peer: str, codes: NDArray[Any], bits: int) -> None:
+    """Codes of shape (rows, width), without gaps, in as many messages as `parts` says."""
+    for part in parts(*codes.shape):
+        flat = codes[part].reshape(-1)
+        await node.send(peer, Packed(len(flat), bits, 0.0, len(flat), pack_bits(flat, bits)))
+
+
+async def receive_codes(node: Node, peer: str, rows: int, width: int, bits: int) -> Codes:
+    """What `send_codes` sent, uint64, shape (rows, width).
+
+    Raises:
+        RemoteProtocolError: other codes came than were agreed on.
+    """
+    codes = np.empty((rows, width), dtype=np.uint64)
+    for part in parts(rows, width):
+        message = await node.receive(peer, Packed)
+        count = (part.stop - part.start) * width
+        if (message.count, message.bits_per_entry) != (count, bits) or message.positions is not None:
+            raise RemoteProtocolError(
+                f"{peer} sent {message.count} codes of {message.bits_per_entry} bits, expected {count} of {bits}"
+            )
+        codes[part] = unpack_bits(message.codes, bits, count).reshape(-1, width)
+    return codes
+
+
+def form_bits(codes: Codes, quantiser: Quantiser) -> dict[str, int]:
+    """What each form of some rows of codes costs, in bits, without the two that name the form."""
+    rows, width = codes.shape
+    filled = int((codes != quantiser.zero).sum())
+    return {
+        "dense": rows * width * quantiser.bits,
+        "bitmap": rows * width + filled * quantiser.bits,
+        "positions": rows * bits_for(width + 1) + filled * (bits_for(width) + quantiser.bits),
+    }
+
+
+async def send_sparse(node: Node, peer: str, codes: Codes, quantiser: Quantiser) -> None:
+    """Codes in the cheapest form, named first."""
+    costs = form_bits(codes, quantiser)
+    form = min(FORMS, key=lambda name: costs[name])
+    await node.send(peer, Answers(np.array([FORMS.index(form)]), FORM_BITS))
+    filled = codes != quantiser.zero
+    if form == "dense":
+        await send_codes(node, peer, codes, quantiser.bits)
+        return
+    if form == "bitmap":
+        await send_codes(node, peer, filled.astype(np.uint64), 1)
+    else:
+        width = codes.shape[1]
+        await send_codes(node, peer, filled.sum(axis=1)[:, None], bits_for(width + 1))
+        await send_codes(node, peer, np.nonzero(filled)[1][:, None], bits_for(width))
+    await send_codes(node, peer, codes[filled][:, None], quantiser.bits)
+
+
+async def receive_sparse(
+    node: Node, peer: str, rows: int, width: int, quantiser: Quantiser
+) -> tuple[Codes, str]:
+    """What `send_sparse` sent, uint64, shape (rows, width), and its form.
+
+    Raises:
+        RemoteProtocolError: an unknown form, or positions that no vector has.
+    """
+    named = (await node.receive(peer, Answers)).values
+    if named.shape != (1,) or not 0 <= named[0] < len(FORMS):
+        raise RemoteProtocolError(f"{peer} named the form {named.tolist()}, expected one of 0..{len(FORMS) - 1}")
+    form = FORMS[named[0]]
+    if form == "dense":
+        return await receive_codes(node, peer, rows, width, quantiser.bits), form
+    if form == "bitmap":
+        filled = (await receive_codes(node, peer, rows, width, 1)).astype(np.bool_)
+    else:
+        filled = await _receive_positions(node, peer, rows, width)
+    codes = np.full((rows, width), quantiser.zero, dtype=np.uint64)
+    codes[filled] = (await receive_codes(node, peer, int(filled.sum()), 1, quantiser.bits))[:, 0]
+    return codes, form
+
+
+async def _receive_positions(node: Node, peer: str, rows: int, width: int) -> NDArray[np.bool_]:
+    counts = (await receive_codes(node, peer, rows, 1, bits_for(width + 1)))[:, 0].astype(np.int64)
+    if len(counts) and counts.max() > width:
+        raise RemoteProtocolError(f"{peer} sent {counts.max()} entries of a vector of {width}")
+    columns = (await receive_codes(node, peer, int(counts.sum()), 1, bits_for(width)))[:, 0].astype(np.int64)
+    index = np.repeat(np.arange(rows), counts) * width + columns
+    if len(index) and (columns.max() >= width or (np.diff(index) <= 0).any()):
+        raise RemoteProtocolError(f"{peer} sent positions out of order or beyond {width} entries")
+    filled = np.zeros(rows * width, dtype=np.bool_)
+    filled[index] = True
+    return filled.reshape(rows, width)
+
+
+# ---------------------------------------------------------------- the programs
+
+
+class RivalParty:
+    """What all rivals share: who holds what, and that the receiver's decisions are its outcome."""
+
+    def __init__(self, slice: Slice, load: Loader) -> None:
+        self.values = slice.values
+        self.sender: str = slice.values.get("sender", "")
+        self.receiver: str = slice.values.get("receiver", "")
+        self._owned = Owned(slice, load)
+        self.shapes = self._owned.shapes
+
+    async def run(self, node: Node) -> Outcome:
+        if self._owned.vectors is not None:
+            await self.send(node, self._owned.vectors)
+        elif self._owned.holding is not None:
+            decisions, told = await self.receive(node, self._owned.holding)
+            return Outcome(told, {"decisions": decisions})
+        return Outcome()
+
+    async def send(self, node: Node, vectors: Vectors) -> None:
+        raise NotImplementedError
+
+    async def receive(self, node: Node, holding: Holding) -> tuple[Integers, dict[str, Any]]:
+        """The decisions, and what else is to be reported."""
+        raise NotImplementedError
+
+
+class CodeParty(RivalParty):
+    """Shared random directions; a plan of one block is the code of one word."""
+
+    def _plan(self, node: Node) -> tuple[BlockPlan, np.random.Generator]:
+        plan = BlockPlan(node.public["entries"], self.values["blocks"], self.values["bits_per_block"])
+        return plan, stream(bytes.fromhex(self.values["shared_key"]), "directions")
+
+    async def send(self, node: Node, vectors: Vectors) -> None:
+        plan, shared = self._plan(node)
+        await send_codes(node, self.receiver, encode_block(vectors.rows, plan, shared), plan.bits_per_block)
+
+    async def receive(self, node: Node, holding: Holding) -> tuple[Integers, dict[str, Any]]:
+        plan, shared = self._plan(node)
+        codes = await receive_codes(node, self.sender, node.public["items"], plan.blocks, plan.bits_per_block)
+        return holding.decide(decode_block(codes.astype(np.int64), plan, shared)), {}
+
+
+class RawParty(RivalParty):
+    """Every entry at b bits. A public constant is not sent: the receiver appends it itself."""
+
+    def __init__(self, slice: Slice, load: Loader) -> None:
+        super().__init__(slice, load)
+        names = ("low", "high", "relative", "bits")
+        self._quantiser = Quantiser(*(slice.values[name] for name in names)) if self.sender else None
+
+    async def send(self, node: Node, vectors: Vectors) -> None:
+        assert self._quantiser is not None
+        rows = vectors.rows if self.values["constant"] is None else vectors.rows[:, :-1]
+        codes = self._quantiser.codes(rows)
+        if self.values["sparse"]:
+            await send_sparse(node, self.receiver, codes, self._quantiser)
+        else:
+            await send_codes(node, self.receiver, codes, self._quantiser.bits)
+
+    async def receive(self, node: Node, holding: Holding) -> tuple[Integers, dict[str, Any]]:
+        assert self._quantiser is not None
+        items, constant = node.public["items"], self.values["constant"]
+        width = node.public["entries"] - (constant is not None)
+        if self.values["sparse"]:
+            codes, form = await receive_sparse(node, self.sender, items, width, self._quantiser)
+        else:
+            codes, form = await receive_codes(node, self.sender, items, width, self._quantiser.bits), "dense"
+        rows = self._quantiser.rows(codes)
+        if constant is not None:
+            rows = np.column_stack([rows, np.full(items, constant)])
+        return holding.decide(rows), {"form": form}
+
+
+class DescriptionParty(RivalParty):
+    """The receiver sends its half space or its class subspaces; the sender answers for every vector."""
+
+    async def send(self, node: Node, vectors: Vectors) -> None:
+        items, entries = node.public["items"], node.public["entries"]
+        bits, count = self.values["bits"], self._described(node)
+        codes = await receive_codes(node, self.receiver, count, entries, bits)
+        answers = np.empty(items, dtype=np.int64)
+        decide = self._rule(node, codes)
+        for part in parts(items, entries):
+            answers[part] = decide(vectors.rows[part])
+        for part in parts(items, 1):
+            await node.send(self.receiver, Answers(answers[part], self._answer_bits(node)))
+
+    async def receive(self, node: Node, holding: Holding) -> tuple[Integers, dict[str, Any]]:
+        await send_codes(node, self.sender, self._describe(holding), self.values["bits"])
+        items, choices = node.public["items"], node.public.get("classes", 2)
+        answers = np.empty(items, dtype=np.int64)
+        for part in parts(items, 1):
+            values = (await node.receive(self.sender, Answers)).values
+            if values.shape != (part.stop - part.start,) or not 0 <= values.min() <= values.max() < choices:
+                raise RemoteProtocolError(f"{self.sender} answered other than one of {choices} for each vector")
+            answers[part] = values
+        return (holding.names[answers] if isinstance(holding, Classes) else answers), {}
+
+    def _answer_bits(self, node: Node) -> int:
+        return bits_for(node.public.get("classes", 2))
+
+    def _described(self, node: Node) -> int:
+        """Rows of the description: bases of all classes, layers of signs, or half of a dense matrix."""
+        if self.values["task"] == "classify":
+            return int(node.public["classes"] * self.values["components"])
+        return int(self.values["layers"]) if self.values["layers"] else node.public["entries"] // 2
+
+    def _describe(self, holding: Holding) -> Codes:
+        if isinstance(holding, Classes):
+            return self._quantiser.codes(holding.bases.reshape(-1, holding.bases.shape[2]))
+        assert isinstance(holding, Half)
+        if isinstance(holding.half, subspaces.ProductHalf):
+            return np.asarray(holding.half.signs < 0, dtype=np.uint64)
+        assert isinstance(holding.half, subspaces.DenseHalf)
+        return self._quantiser.codes(holding.half.matrix[: holding.half.dimension // 2])
+
+    def _rule(self, node: Node, codes: Codes) -> Any:
+        """How the sender decides for its vectors, given a description."""
+        if self.values["task"] == "promise" and self.values["layers"]:
+            half = half_of_signs(codes.astype(np.bool_))
+            return lambda rows: subspaces.share_inside(half, rows) > 0.5
+        basis = self._quantiser.rows(codes)
+        if self.values["task"] == "promise":
+            return lambda rows: ((rows @ basis.T) ** 2).sum(axis=1) > 0.5 * (rows**2).sum(axis=1)
+        bases = basis.reshape(node.public["classes"], -1, basis.shape[1])
+        return lambda rows: subspaces.decide(subspaces.probabilities(bases, rows))
+
+    @property
+    def _quantiser(self) -> Quantiser:
+        return Quantiser(DESCRIPTION_LOW, DESCRIPTION_HIGH, False, self.values["bits"])

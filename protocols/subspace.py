@@ -1,0 +1,311 @@
+"""Vector in subspace: the sender holds vectors, the receiver a measurement, and n = log2 N qubits cross.
+
+Two tasks, one program:
+
+- *promise* (Kremer 1995, Raz 1999). The sender's unit vector lies in the receiver's half space H or
+  in its complement. The receiver turns H onto qubit 0 = |0> and measures that qubit: exact with one
+  copy on a perfect channel, while any classical protocol, two-way too, needs of the order of N^(1/3) bits.
+- *classify*. The receiver holds training data and one measurement with an outcome for each class; of
+  K measured copies of a vector it keeps the counts, and the class with the most of them wins.
+
+Why one measurement with many outcomes, and why this one: measured in docs/subspace.md. Two-outcome
+measurements, one a class, see K / C copies each and need ten times as many copies; `exclusion` is
+them bundled and no better; `discriminating` makes every copy speak about all classes at once.
+
+The receiver's decisions are its outcome, and public. Answers and labels are the judge's alone.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ketwire.channels.copies import Copies
+from ketwire.errors import ScenarioError
+from ketwire.protocols.node import Loader, Node, Observable, Outcome, Shape, Slice
+from ketwire.protocols.stream import Batch, StreamPlan, run_stream
+from ketwire.quantum import layers, subspaces
+from ketwire.quantum.circuits import Circuit
+from ketwire.quantum.encodings import amplitude_encode, qubits_for
+from ketwire.quantum.observables import Povm, Projector
+
+Real = NDArray[np.float64]
+Integers = NDArray[np.int64]
+
+VECTORS, TRAINING = "protocol.vectors", "protocol.training"
+NO_PARAMETERS = np.zeros(0)
+
+
+# ---------------------------------------------------------------- what the parties hold
+
+
+class Vectors:
+    """The sender's vectors, float64, shape (items, entries): dealt to it, or loaded from its source.
+
+    A public constant may be appended to each, so that a rule through the origin has an offset.
+    """
+
+    def __init__(self, slice: Slice, load: Loader) -> None:
+        if "vectors" in slice.arrays:
+            self.rows: Real = slice.arrays["vectors"]
+            origin = "protocol.trials"
+        else:
+            values, origin = slice.values, VECTORS
+            self.rows = _table(VECTORS, load(VECTORS, values["vectors"])["values"], values["constant"])
+        entries = self.rows.shape[1]
+        self.shapes = {
+            "entries": Shape(entries, origin),
+            "qubits": Shape(qubits_for(entries), origin),
+            "items": Shape(len(self.rows), origin),
+        }
+
+    def encoded(self, items: Integers) -> NDArray[np.complex128]:
+        """|x> for some of the vectors, shape (len(items), 2**qubits)."""
+        return amplitude_encode(self.rows[items])[0]
+
+
+class Holding(Protocol):
+    """What the receiver holds, and the two ways it decides: from counted outcomes, or from amplitudes."""
+
+    shapes: dict[str, Shape]
+
+    def circuit(self) -> Circuit | None:
+        """What the receiver does to the register before it measures."""
+        ...
+
+    def observable(self) -> Observable: ...
+
+    def read(self, counts: Integers) -> Integers:
+        """Decisions from outcome counts, shape (items, outcomes)."""
+        ...
+
+    def decide(self, rows: Real) -> Integers:
+        """Exact decisions on vectors, shape (items, entries), of any norm."""
+        ...
+
+
+class Half:
+    """The receiver's private half space: signs of its product form, or a dense matrix. Decides 1 for inside."""
+
+    def __init__(self, slice: Slice, load: Loader) -> None:
+        self.half: subspaces.HalfSpace
+        if "matrix" in slice.arrays:
+            self.half = subspaces.DenseHalf(slice.arrays["matrix"])
+        else:
+            self.half = half_of_signs(slice.arrays["minus"])
+        entries, origin = self.half.dimension, "protocol.qubits"
+        self.shapes = {"entries": Shape(entries, origin), "qubits": Shape(qubits_for(entries), origin)}
+
+    def circuit(self) -> Circuit | None:
+        if isinstance(self.half, subspaces.DenseHalf):
+            return layers.dense(self.half.matrix)
+        assert isinstance(self.half, subspaces.ProductHalf)
+        turn = Circuit(qubits_for(self.half.dimension), ())
+        for signs in self.half.signs:
+            turn = turn + layers.sign_diagonal(signs) + layers.hadamards(turn.qubits)
+        return turn
+
+    def observable(self) -> Observable:
+        return Projector(0)
+
+    def read(self, counts: Integers) -> Integers:
+        return np.asarray(counts[:, 0] > counts[:, 1], dtype=np.int64)
+
+    def decide(self, rows: Real) -> Integers:
+        return np.asarray(subspaces.share_inside(self.half, rows) > 0.5, dtype=np.int64)
+
+
+def half_of_signs(minus: NDArray[np.bool_]) -> subspaces.ProductHalf:
+    """The product form from where its signs are -1, bool, shape (layers, N)."""
+    return subspaces.ProductHalf(np.where(minus, np.int8(-1), np.int8(1)))
+
+
+class Classes:
+    """The receiver's training data and the class subspaces that it makes of them. Decides for labels."""
+
+    def __init__(self, slice: Slice, load: Loader) -> None:
+        values = slice.values
+        arrays = load(TRAINING, values["training"])
+        self.rows = _table(TRAINING, arrays["values"], values["constant"])
+        told = values["training_labels"]
+        key = TRAINING if told is None else f"{TRAINING}_labels"
+        labels = _labels(key, arrays.get("labels") if told is None else _only(load(key, told)), len(self.rows))
+        self.names, self.labels = np.unique(labels, return_inverse=True)
+        self._refuse_small_classes(key, values["components"])
+        try:
+            self.bases = subspaces.class_subspaces(self.rows, self.labels, values["components"])
+        except ScenarioError as error:
+            raise ScenarioError(f"protocol.{error}") from None
+        self._measurement: str = values["measurement"]
+        self._copies: int = values["copies"]
+        entries = self.rows.shape[1]
+        self.shapes = {
+            "entries": Shape(entries, TRAINING),
+            "qubits": Shape(qubits_for(entries), TRAINING),
+            "classes": Shape(len(self.names), key),
+        }
+
+    def _refuse_small_classes(self, key: str, components: int) -> None:
+        members = np.bincount(self.labels)
+        if len(members) < 2:
+            raise ScenarioError(f"{key}: one class given, expected two or more")
+        least = int(np.argmin(members))
+        if members[least] < components:
+            raise ScenarioError(
+                f"protocol.components: {components} given, expected at most {members[least]}, "
+                f"the training vectors of class {self.names[least]}"
+            )
+
+    def circuit(self) -> Circuit | None:
+        return None
+
+    def observable(self) -> Observable:
+        """Trains the measurement; the last outcome stands for amplitudes that padding leaves at zero."""
+        size = 1 << qubits_for(self.rows.shape[1])
+        blocks = MEASUREMENTS[self._measurement](self)
+        padded = np.pad(blocks, ((0, 0), (0, 0), (0, size - blocks.shape[2])))
+        padding = np.eye(size)[blocks.shape[2] :] if size > blocks.shape[2] else np.zeros((1, size))
+        return Povm([*padded, padding])
+
+    def discriminating(self) -> Real:
+        return subspaces.discriminating_blocks(self.bases, self.rows, self.labels, copies=self._copies)
+
+    def read(self, counts: Integers) -> Integers:
+        votes = counts[:, : len(self.names)]
+        return np.asarray(self.names[subspaces.decide(-votes if self._measurement == "exclusion" else votes)])
+
+    def decide(self, rows: Real) -> Integers:
+        return np.asarray(self.names[subspaces.decide(subspaces.probabilities(self.bases, rows))])
+
+
+MEASUREMENTS: dict[str, Callable[[Classes], Real]] = {
+    "discriminating": Classes.discriminating,
+    "pretty-good": lambda classes: subspaces.pretty_good_blocks(classes.bases),
+    "exclusion": lambda classes: subspaces.exclusion_blocks(classes.bases),
+}
+
+
+def _table(key: str, values: NDArray[Any], constant: float | None) -> Real:
+    """Vectors, one a row, each with the constant appended if there is one."""
+    rows = np.atleast_2d(values)
+    if rows.ndim != 2:
+        raise ScenarioError(f"{key}: an array of shape {list(values.shape)} given, expected one vector a row")
+    if constant is not None:
+        rows = np.column_stack([rows, np.full(len(rows), constant)])
+    zero = np.flatnonzero(~rows.any(axis=1))
+    if len(zero):
+        raise ScenarioError(f"{key}: row {zero[0]} is all zero, expected vectors with a direction")
+    if rows.shape[1] < 2:
+        raise ScenarioError(f"{key}: vectors of one entry given, expected two or more")
+    return rows.astype(np.float64)
+
+
+def _only(arrays: dict[str, NDArray[Any]]) -> NDArray[Any]:
+    return arrays.get("labels", arrays["values"])
+
+
+def _labels(key: str, labels: NDArray[Any] | None, count: int) -> Integers:
+    if labels is None:
+        raise ScenarioError(f"{key}: a source without labels given, expected one with them, or training_labels")
+    if labels.shape != (count,):
+        raise ScenarioError(f"{key}: labels of shape {list(labels.shape)} given, expected one for each of {count} vectors")
+    if (labels != np.rint(labels)).any() or np.abs(labels).max() > 2**53:
+        raise ScenarioError(f"{key}: labels that are no whole numbers given, expected whole numbers")
+    return labels.astype(np.int64)
+
+
+HOLDINGS: dict[str, Callable[[Slice, Loader], Holding]] = {"promise": Half, "classify": Classes}
+
+
+class Owned:
+    """What one party holds, by its role: `sender` has vectors, `receiver` a holding, others nothing."""
+
+    def __init__(self, slice: Slice, load: Loader) -> None:
+        values = slice.values
+        role = values["role"]
+        self.vectors = Vectors(slice, load) if role == "sender" else None
+        self.holding = HOLDINGS[values["task"]](slice, load) if role == "receiver" else None
+        held = self.vectors or self.holding
+        self.shapes: dict[str, Shape] = held.shapes if held is not None else {}
+
+
+# ---------------------------------------------------------------- the quantum protocol
+
+
+class SubspaceParty:
+    """Sender, receiver, or a party that only looks on: roles differ in the slice alone."""
+
+    def __init__(self, slice: Slice, load: Loader) -> None:
+        self._values = slice.values
+        self._owned = Owned(slice, load)
+        self.shapes = self._owned.shapes
+
+    async def run(self, node: Node) -> Outcome:
+        stage: _Sending | _Measuring
+        if self._owned.vectors is not None:
+            stage = _Sending(self._owned.vectors)
+        elif self._owned.holding is not None:
+            stage = _Measuring(self._owned.holding)
+        else:
+            return Outcome()
+        tally = await run_stream(node, self._plan(node), stage)
+        if self._owned.holding is None or tally.counts is None:
+            return Outcome()
+        figures = {"attempted": int(tally.attempted.sum()), "measured": int(tally.counts.sum())}
+        return Outcome(figures, {"decisions": self._owned.holding.read(tally.counts)})
+
+    def _plan(self, node: Node) -> StreamPlan:
+        """One crossing; the loss of one qubit kills its copy."""
+        values, qubits = self._values, node.public["qubits"]
+        survival = values["qubit_survival"] ** qubits
+        return StreamPlan(
+            (values["sender"], values["receiver"]),
+            survival,
+            survival == 1.0,
+            values["copies"],
+            node.public["items"],
+            qubits,
+            values["max_batch_octets"],
+        )
+
+
+class _Sending:
+    """The sender's stage: encodes one batch at a time."""
+
+    def __init__(self, vectors: Vectors) -> None:
+        self._vectors = vectors
+
+    def prepare(self, node: Node, batch: Batch) -> Copies:
+        return node.prepare(self._vectors.encoded(batch.items), batch.counts)
+
+    def transform(self, node: Node, visit: int, copies: Copies) -> Copies:
+        return copies
+
+    def measure(self, node: Node, copies: Copies, groups: Integers, keep: NDArray[np.bool_]) -> Integers:
+        raise AssertionError("the sender is never last")
+
+
+class _Measuring:
+    """The receiver's stage; a measurement that must be trained is so at its start."""
+
+    def __init__(self, holding: Holding) -> None:
+        self._circuit = holding.circuit()
+        self._observable = holding.observable()
+
+    def prepare(self, node: Node, batch: Batch) -> Copies:
+        raise AssertionError("the receiver is never first")
+
+    def transform(self, node: Node, visit: int, copies: Copies) -> Copies:
+        return copies if self._circuit is None else node.apply(self._circuit, copies, NO_PARAMETERS)
+
+    def measure(self, node: Node, copies: Copies, groups: Integers, keep: NDArray[np.bool_]) -> Integers:
+        return node.measure(copies, self._observable, groups, node.public["items"], keep)
+
+
+def bits_for(values: int) -> int:
+    """Bits that tell `values` things apart, at least one."""
+    return max(1, math.ceil(math.log2(values)))

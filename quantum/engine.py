@@ -1,0 +1,82 @@
+"""Applying circuits to batches of registers, by one of two engines with one interface.
+
+`numpy` groups gates into small matrix products and elementwise phases (`blas`); `fused` runs whole
+stretches in compiled sweeps (`fused`), and is loaded only when asked for. They agree to 1e-12.
+"""
+
+from collections.abc import Sequence
+from typing import Literal
+
+import numpy as np
+
+from ketwire.quantum import blas
+from ketwire.quantum.arrays import Complexes, Floats
+from ketwire.quantum.circuits import Circuit, checked_parameters
+from ketwire.quantum.plan import Local, Permute
+
+EngineName = Literal["numpy", "fused"]
+
+
+def apply(
+    circuit: Circuit,
+    states: Complexes,
+    parameters: Sequence[float] | Floats | None = None,
+    engine: EngineName = "numpy",
+) -> Complexes:
+    """Apply a circuit to each row of `states`, shape (rows, 2**n), complex128.
+
+    Returns a new C-contiguous array; the argument stays as it was. ValueError where shapes, parameters
+    or the engine's name do not fit.
+    """
+    batch = np.ascontiguousarray(states, dtype=np.complex128)
+    if batch.ndim != 2 or batch.shape[1] != 1 << circuit.qubits:
+        raise ValueError(f"states: found shape {np.shape(states)}, expected (rows, {2**circuit.qubits})")
+    values = checked_parameters(circuit, parameters)
+    if engine == "fused":
+        from ketwire.quantum import fused  # noqa: PLC0415 (numba takes about a second to load)
+
+        run_local = fused.run_local if circuit.qubits >= fused.LEAST_QUBITS else blas.run_local
+    elif engine == "numpy":
+        run_local = blas.run_local
+    else:
+        raise ValueError(f"engine: found {engine!r}, expected 'numpy' or 'fused'")
+    if len(batch) == 0 or not circuit.steps:
+        return batch.copy()
+    for step in circuit.steps:
+        if isinstance(step, Local):
+            batch = run_local(step, batch, values)
+        elif isinstance(step, Permute):
+            batch = np.take(batch, step.order, axis=1)
+        else:
+            batch = blas.run_gate(step, batch, values)
+    return batch
+
+
+FUSED_WORTH = 1.5  # seconds of predicted NumPy work: numba's import must be won back
+
+
+def predict_work(circuit: Circuit, rows: int) -> float:
+    """Predicted seconds that the NumPy engine takes for `rows` registers, within a factor of about 3.
+
+    It depends on the plan alone, never on the machine, so that a choice made of it is the same
+    everywhere. Constants: see benchmarks/engine.py.
+    """
+    if rows < 0:
+        raise ValueError(f"predict_work: found {rows} rows, expected 0 or more")
+    size = 2**circuit.qubits
+    seconds = 0.0
+    for step in circuit.steps:
+        if isinstance(step, Local):
+            seconds += step.layers * (60e-6 + 1.0e-9 * circuit.qubits * rows * size)
+        elif isinstance(step, Permute) or step.name != "dense":
+            seconds += 10e-6 + 4e-9 * rows * size
+        else:
+            seconds += 10e-6 + 0.15e-9 * 2 ** len(step.qubits) * rows * size
+    return seconds
+
+
+def choose_engine(work: float) -> EngineName:
+    """"fused" where the predicted NumPy work, in seconds over a whole run, pays for loading numba."""
+    if not work >= 0:
+        raise ValueError(f"choose_engine: found work {work}, expected seconds from 0 up")
+    return "fused" if work > FUSED_WORTH else "numpy"

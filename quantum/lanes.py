@@ -1,0 +1,142 @@
+# ruff: noqa: PLR0917 (an intrinsic has one argument for each operand)
+"""Vector instructions for the fused engine, as numba intrinsics (imported only by `fused`).
+
+A register is read as interleaved float64 (re, im, re, im, ...), eight at a time: one vector holds
+four neighbouring amplitudes, so the two last qubits live *inside* a vector and all others *between*
+vectors. Eight lanes are one AVX-512 register; on narrower machines LLVM splits them.
+
+A rotation R_y(θ), cos(θ/2) >= 0, is three shears (its determinant is one):
+
+    [[c, -s], [s, c]] = [[1, p], [0, 1]] [[1, 0], [s, 1]] [[1, p], [0, 1]],   p = -s / (1 + c)
+
+so it costs three fused multiply-adds per pair, no shuffles, and |p| <= 1 keeps it stable.
+"""
+
+from typing import Any
+
+from llvmlite import ir  # type: ignore[import-untyped]
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+LANES = 8
+_F64 = ir.DoubleType()
+_VECTOR = ir.VectorType(_F64, LANES)
+_I32 = ir.IntType(32)
+
+
+class _Emitter:
+    """Writes vector instructions into one function under construction."""
+
+    def __init__(self, context: Any, builder: Any) -> None:
+        self.context, self.builder = context, builder
+
+    def data(self, array_type: Any, array: Any) -> Any:
+        return self.context.make_array(array_type)(self.context, self.builder, array).data
+
+    def _pointer(self, data: Any, index: Any) -> Any:
+        return self.builder.bitcast(self.builder.gep(data, [index]), _VECTOR.as_pointer())
+
+    def load(self, data: Any, index: Any) -> Any:
+        # Arrays of complex128 are promised no more than 8-octet alignment.
+        return self.builder.load(self._pointer(data, index), align=8)
+
+    def store(self, value: Any, data: Any, index: Any) -> None:
+        self.builder.store(value, self._pointer(data, index), align=8)
+
+    def shuffle(self, value: Any, order: list[int]) -> Any:
+        mask = ir.Constant(ir.VectorType(_I32, LANES), [ir.Constant(_I32, lane) for lane in order])
+        return self.builder.shuffle_vector(value, ir.Constant(_VECTOR, ir.Undefined), mask)
+
+    def broadcast(self, scalar: Any) -> Any:
+        undefined = ir.Constant(_VECTOR, ir.Undefined)
+        return self.shuffle(self.builder.insert_element(undefined, scalar, ir.Constant(_I32, 0)), [0] * LANES)
+
+    def multiply(self, left: Any, right: Any) -> Any:
+        return self.builder.fmul(left, right)
+
+    def multiply_add(self, left: Any, right: Any, addend: Any) -> Any:
+        kind = ir.FunctionType(_VECTOR, [_VECTOR] * 3)
+        insert: Any = cgutils.get_or_insert_function
+        function = insert(self.builder.module, kind, "llvm.fmuladd.v8f64")
+        return self.builder.call(function, [left, right, addend])
+
+    def signs(self, pattern: list[float]) -> Any:
+        return ir.Constant(_VECTOR, [ir.Constant(_F64, sign) for sign in pattern])
+
+
+_SWAP_HALVES = [4, 5, 6, 7, 0, 1, 2, 3]
+_SWAP_QUARTERS = [2, 3, 0, 1, 6, 7, 4, 5]
+_SWAP_PARTS = [1, 0, 3, 2, 5, 4, 7, 6]  # real and imaginary parts
+
+
+def _radix(qubits: int) -> Any:
+    """An intrinsic that rotates `qubits` neighbouring qubits in 2**qubits vectors, `stride` apart."""
+
+    @intrinsic
+    def rotate(typing_context, source, target, at, stride, shears):  # type: ignore[no-untyped-def]
+        signature = types.void(source, target, types.intp, types.intp, shears)
+
+        def codegen(context, builder, signature, args):  # type: ignore[no-untyped-def]
+            emit = _Emitter(context, builder)
+            source_data, target_data = (emit.data(signature.args[i], args[i]) for i in (0, 1))
+            at, stride, shears = args[2], args[3], args[4]
+            where = [builder.add(at, builder.mul(stride, context.get_constant(types.intp, i)))
+                     for i in range(2**qubits)]
+            x = [emit.load(source_data, index) for index in where]
+            for qubit in range(qubits):
+                p = emit.broadcast(builder.extract_value(shears, 2 * qubit))
+                s = emit.broadcast(builder.extract_value(shears, 2 * qubit + 1))
+                step = 2 ** (qubits - 1 - qubit)
+                for i in range(2**qubits):
+                    if i & step == 0:
+                        x[i] = emit.multiply_add(p, x[i + step], x[i])
+                        x[i + step] = emit.multiply_add(s, x[i], x[i + step])
+                        x[i] = emit.multiply_add(p, x[i + step], x[i])
+            for value, index in zip(x, where, strict=True):
+                emit.store(value, target_data, index)
+            return context.get_dummy_value()
+
+        return signature, codegen
+
+    return rotate
+
+
+def _finish(with_high: bool) -> Any:
+    """An intrinsic for one vector: rotate the last two qubits, then multiply by the diagonal.
+
+    `turn` holds (c, s) of the qubits n-2 and n-1 and the high part (re, im) of the diagonal; `plain`
+    and `crossed` hold (re, re) and (-im, im) of its low part for each amplitude.
+    """
+
+    @intrinsic
+    def finish(typing_context, source, target, at, plain, crossed, low_at, turn):  # type: ignore[no-untyped-def]
+        signature = types.void(source, target, types.intp, plain, crossed, types.intp, turn)
+
+        def codegen(context, builder, signature, args):  # type: ignore[no-untyped-def]
+            emit = _Emitter(context, builder)
+            source_data, target_data, plain_data, crossed_data = (
+                emit.data(signature.args[i], args[i]) for i in (0, 1, 3, 4))
+            scalar = [emit.broadcast(builder.extract_value(args[6], i)) for i in range(6)]
+            x = emit.load(source_data, args[2])
+            for (c, s), order, signs in (
+                (scalar[0:2], _SWAP_HALVES, [-1.0] * 4 + [1.0] * 4),
+                (scalar[2:4], _SWAP_QUARTERS, [-1.0, -1.0, 1.0, 1.0] * 2),
+            ):
+                crossing = emit.multiply(s, emit.signs(signs))
+                x = emit.multiply_add(crossing, emit.shuffle(x, order), emit.multiply(c, x))
+            low = emit.load(plain_data, args[5]), emit.load(crossed_data, args[5])
+            x = emit.multiply_add(low[1], emit.shuffle(x, _SWAP_PARTS), emit.multiply(low[0], x))
+            if with_high:
+                crossing = emit.multiply(scalar[5], emit.signs([-1.0, 1.0] * 4))
+                x = emit.multiply_add(crossing, emit.shuffle(x, _SWAP_PARTS), emit.multiply(scalar[4], x))
+            emit.store(x, target_data, args[2])
+            return context.get_dummy_value()
+
+        return signature, codegen
+
+    return finish
+
+
+rotate_1, rotate_2, rotate_3, rotate_4 = (_radix(qubits) for qubits in (1, 2, 3, 4))
+finish_low, finish_both = _finish(False), _finish(True)

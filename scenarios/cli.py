@@ -1,0 +1,322 @@
+"""The command line.
+
+Exit codes: 0 done; 2 bad input, one line on standard error; 3 a party failed, a deadlock, a broken
+protocol; 130 interrupted. Commands import what they need when they run, since each start of the
+program pays for imports.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+
+import typer
+
+from ketwire import __version__
+from ketwire.errors import KetwireError, ScenarioError
+
+if TYPE_CHECKING:
+    from ketwire.scenarios.launch import Options, Runtime
+    from ketwire.scenarios.load import Loaded
+
+BAD_INPUT, FAILED, INTERRUPTED = 2, 3, 130
+
+# Typer has its click on board or beside it, by version; this finds the exceptions in both.
+_UsageError: Any = typer.BadParameter.__base__
+
+app = typer.Typer(
+    name="ketwire",
+    help="Distributed quantum inference over simulated lossy fibers, one process per party.",
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+
+Name = Annotated[str, typer.Argument(metavar="NAME_OR_FILE", help="A packaged scenario, or a YAML file.")]
+Set = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Change a value: links.0.length_km=25. Repeatable."),
+]
+Seed = Annotated[
+    str | None, typer.Option("--seed", metavar="NUMBER", help="Instead of the scenario's own seed.")
+]
+Out = Annotated[Path | None, typer.Option("--out", metavar="DIR", help="Write a run folder, new or empty.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object, and nothing else.")]
+Keys = Annotated[Path, typer.Option("--keys", metavar="DIR", help="The folder that `ketwire keys` wrote.")]
+Coordinator = Annotated[
+    str, typer.Option("--coordinator", metavar="tcp://HOST:PORT", help="Where the run's coordinator listens.")
+]
+
+
+def main() -> NoReturn:
+    """The program `ketwire`."""
+    # One BLAS thread, so that a run's figures do not depend on the machine. Pydantic's search for
+    # plugins reads the whole installation; ketwire uses none.
+    for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
+        os.environ.setdefault(name, "1")
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
+    signal.signal(signal.SIGTERM, _terminated)
+    sys.exit(execute(sys.argv[1:]))
+
+
+def execute(argv: Sequence[str]) -> int:
+    """Run one command line; answers with its exit code."""
+    try:
+        command = typer.main.get_command(app)
+        code = command.main(list(argv) or ["--help"], prog_name="ketwire", standalone_mode=False)
+    except BrokenPipeError:
+        # Whoever read our output has gone; nothing more can be said there.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except (Exception, KeyboardInterrupt) as error:
+        return _failed(error, "--json" in argv)
+    if code == INTERRUPTED:  # some versions of Typer turn Ctrl-C into a code by themselves
+        return _failed(KeyboardInterrupt(), "--json" in argv)
+    return code if isinstance(code, int) else 0
+
+
+@app.callback(invoke_without_command=True)
+def _program(version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False) -> None:
+    if version:
+        typer.echo(f"ketwire {__version__}")
+
+
+@app.command()
+def run(
+    scenario: Name,
+    *,
+    sets: Set = None,
+    seed: Seed = None,
+    inline: Annotated[bool, typer.Option("--inline", help="All parties in this process.")] = False,
+    out: Out = None,
+    as_json: Json = False,
+    check: Annotated[bool, typer.Option("--check", help="Compute the exact value too.")] = False,
+    plaintext: Annotated[bool, typer.Option("--plaintext", help="No encryption between processes.")] = False,
+) -> None:
+    """Run a scenario, a process per party and fiber, and compare it with its classical rivals."""
+    from ketwire.scenarios.launch import Options  # noqa: PLC0415
+
+    if inline and plaintext:
+        raise ScenarioError("--plaintext: given with --inline, which has no wire; expected one of them")
+    loaded = _load(scenario, sets, seed)
+    _report(loaded, runtime_of(inline, plaintext), Options(out, check, as_json), as_json)
+
+
+@app.command(name="list")
+def list_scenarios() -> None:
+    """List the packaged scenarios."""
+    from ketwire.scenarios.load import packaged, read  # noqa: PLC0415
+    from ketwire.scenarios.yamltext import parse  # noqa: PLC0415
+
+    found = packaged()
+    width = max(map(len, found), default=0)
+    for name, path in found.items():
+        description = parse(read(path, path.name), path.name).get("description", "")
+        typer.echo(f"{name.ljust(width)}  {' '.join(description.split())}".rstrip())
+
+
+@app.command()
+def show(scenario: Name, sets: Set = None, seed: Seed = None) -> None:
+    """Print a scenario as it is written; with --set or --seed as it is resolved, defaults and all."""
+    from ketwire.scenarios.load import find, read  # noqa: PLC0415
+
+    if sets or seed is not None:
+        typer.echo(_load(scenario, sets, seed).resolved(), nl=False)
+    else:
+        path, origin = find(scenario)
+        _load(scenario, None, None)
+        typer.echo(read(path, origin), nl=False)
+
+
+@app.command()
+def validate(scenario: Name, sets: Set = None, seed: Seed = None) -> None:
+    """Check a scenario without running it or reading its data."""
+    loaded = _load(scenario, sets, seed)
+    asked = loaded.run()
+    told = f"{loaded.kind_name} over {len(asked.parties)} nodes and {len(asked.links)} link(s)"
+    sessions = ", ".join(session.name for session in asked.sessions)
+    typer.echo(f"{loaded.origin}: valid: {told}; sessions {sessions}")
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON Schema of scenarios, all installed kinds included."""
+    import json  # noqa: PLC0415
+
+    from ketwire.scenarios.kinds import find_kind, kind_names  # noqa: PLC0415
+    from ketwire.scenarios.schema import scenario_model  # noqa: PLC0415
+
+    model = scenario_model([find_kind(name).Spec for name in kind_names()])
+    told = {"$schema": "https://json-schema.org/draft/2020-12/schema", **model.model_json_schema()}
+    typer.echo(json.dumps(told, indent=2, ensure_ascii=False))
+
+
+@app.command()
+def presets() -> None:
+    """List the presets of links, with the source of their numbers."""
+    from dataclasses import asdict  # noqa: PLC0415
+
+    from ketwire.channels.presets import PRESETS  # noqa: PLC0415
+
+    for name, preset in PRESETS.items():
+        typer.echo(name)
+        for field, value in asdict(preset.fiber).items():
+            typer.echo(f"  {field}: {'null' if value is None else format(value, 'g')}")
+        typer.echo(f"  source: {preset.source}")
+
+
+@app.command()
+def doctor() -> None:
+    """Look whether this installation can run scenarios."""
+    from ketwire.scenarios.doctor import findings  # noqa: PLC0415
+
+    bad = 0
+    for finding in findings():
+        mark = {True: "ok  ", False: "BAD ", None: "    "}[finding.ok]
+        typer.echo(f"{mark}{finding.what}: {finding.told}")
+        bad += finding.ok is False
+    typer.echo("all well" if not bad else f"{bad} thing(s) to mend")
+    if bad:
+        raise typer.Exit(FAILED)
+
+
+@app.command()
+def keys(
+    directory: Annotated[Path, typer.Argument(metavar="DIR", help="Where to write the key files.")],
+    scenario: Name,
+) -> None:
+    """Write a key pair for every party, fiber and the coordinator: NAME.key (secret) and NAME.pub."""
+    from ketwire.nodes.security import write_keys  # noqa: PLC0415
+
+    network = _load(scenario, None, None).network()
+    names = [*network.parties, *(link.name for link in network.links), "coordinator"]
+    write_keys(directory, names)
+    typer.echo(f"{directory}: keys of {', '.join(names)}")
+
+
+@app.command()
+def coordinator(
+    scenario: Name,
+    *,
+    keys: Keys,
+    bind: Annotated[str, typer.Option("--bind", metavar="tcp://HOST:PORT", help="Where parties connect to.")],
+    sets: Set = None,
+    seed: Seed = None,
+    out: Out = None,
+    as_json: Json = False,
+) -> None:
+    """Coordinate a run whose parties and fibers are started by hand, on any machines."""
+    from ketwire.nodes.serve import serve_coordinator  # noqa: PLC0415
+    from ketwire.scenarios.launch import Options  # noqa: PLC0415
+
+    loaded = _load(scenario, sets, seed)
+
+    def runtime(run: Any, progress: Any, ledger: bool, base: str, out: Path | None) -> Any:
+        return serve_coordinator(run, keys, bind, progress)
+
+    _report(loaded, runtime, Options(out, quiet=as_json, by_hand=True), as_json)
+
+
+@app.command()
+def node(
+    name: Annotated[str, typer.Argument(metavar="NAME")],
+    keys: Keys,
+    coordinator: Coordinator,
+    base: Annotated[str, typer.Option("--base", metavar="DIR", help="Where its data paths start.")] = ".",
+) -> None:
+    """Be one party of a run: `ketwire node alice`."""
+    from ketwire.nodes.serve import serve_node  # noqa: PLC0415
+
+    serve_node(name, keys, coordinator, base)
+
+
+@app.command()
+def fiber(
+    link: Annotated[str, typer.Argument(metavar="A-B")],
+    keys: Keys,
+    coordinator: Coordinator,
+    host: Annotated[str, typer.Option("--host", help="The address that nodes reach this at.")] = "127.0.0.1",
+) -> None:
+    """Be one fiber of a run: `ketwire fiber alice-bob`."""
+    from ketwire.nodes.serve import serve_fiber  # noqa: PLC0415
+
+    serve_fiber(link, keys, coordinator, host)
+
+
+def runtime_of(inline: bool, plaintext: bool) -> Runtime:
+    """The runtime that the options name."""
+    if inline:
+        from ketwire.nodes.inline import run_inline  # noqa: PLC0415
+
+        return lambda run, progress, ledger, base, out: run_inline(run, progress, ledger, base)
+    from ketwire.nodes.process import run_processes  # noqa: PLC0415
+
+    return lambda run, progress, ledger, base, out: run_processes(run, progress, ledger, base, out, plaintext)
+
+
+def _load(scenario: str, sets: list[str] | None, seed: str | None) -> Loaded:
+    from ketwire.scenarios.load import load  # noqa: PLC0415
+
+    return load(scenario, [*(sets or ()), *([] if seed is None else [f"seed={seed}"])])
+
+
+def _report(loaded: Loaded, runtime: Runtime, options: Options, as_json: bool) -> None:
+    from ketwire.scenarios.launch import launch  # noqa: PLC0415
+    from ketwire.scenarios.table import print_table, table_text  # noqa: PLC0415
+
+    result = launch(loaded, runtime, options)
+    if as_json:
+        _print_json(result)
+    elif sys.stdout.isatty():
+        print_table(result)
+    else:
+        typer.echo(table_text(result))
+
+
+def _print_json(told: dict[str, Any]) -> None:
+    import json  # noqa: PLC0415
+
+    typer.echo(json.dumps(told, ensure_ascii=False, allow_nan=False))
+
+
+def _usage(error: Any) -> str:
+    """What is wrong with the command line, in one line."""
+    context = getattr(error, "ctx", None)
+    command = context.command_path if context is not None else "ketwire"
+    return f"{command}: {' '.join(error.format_message().split())} (expected as in {command} --help)"
+
+
+def _failed(error: BaseException, as_json: bool) -> int:
+    """Say what went wrong; answers with the exit code that it has."""
+    if isinstance(error, _UsageError):
+        error = ScenarioError(_usage(error))
+    elif isinstance(error, KeyboardInterrupt | typer.Abort):
+        error = KeyboardInterrupt("interrupted")
+    elif not isinstance(error, KetwireError):
+        import traceback  # noqa: PLC0415
+
+        traceback.print_exception(error)
+    code = BAD_INPUT if isinstance(error, ScenarioError) else FAILED
+    code = INTERRUPTED if isinstance(error, KeyboardInterrupt) else code
+    if as_json:
+        from ketwire.scenarios.launch import error_object  # noqa: PLC0415
+
+        _print_json(error_object(error))
+    message = str(error) or type(error).__name__
+    party = getattr(error, "party", None)
+    told = f"{party}: {message}" if party else message
+    print(f"ketwire: {' '.join(told.split()) if code == BAD_INPUT else told}", file=sys.stderr)
+    return code
+
+
+def _terminated(number: int, frame: object) -> None:
+    """SIGTERM unwinds like Ctrl-C, so that children and half-written folders go."""
+    raise KeyboardInterrupt
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,252 @@
+"""The kind `inference`: a circuit whose layers belong to many parties, its loss estimated on the wire."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field, model_validator
+
+from ketwire.channels.budget import DEFAULT_BUDGET_ATTEMPTS, Crossing, path_survival, refusal
+from ketwire.channels.copies import MAX_QUBITS
+from ketwire.errors import ScenarioError
+from ketwire.nodes.session import Session, SessionResult
+from ketwire.protocols.inference import DenseStateParty, copies_for
+from ketwire.protocols.node import Loader, Slice
+from ketwire.protocols.numbers import EXACT_BITS
+from ketwire.protocols.stream import MAX_BATCH_OCTETS
+from ketwire.scenarios.kinds import Judge, Network
+from ketwire.scenarios.schema import NodeName, Strict, wrong
+from ketwire.scenarios.sources import Source
+
+Axis = Literal["x", "y", "z"]
+Entangler = Literal["none", "cz-chain", "cz-ring", "cnot-chain", "cnot-ring"]
+
+
+class _Layer(Strict):
+    at: NodeName = Field(description="the node that owns this layer and applies it")
+
+
+class Rotations(_Layer):
+    """Pauli rotations on every qubit, then an entangler; `sublayers` times."""
+
+    layer: Literal["rotations"]
+    axes: list[Axis] = Field(["y", "z"], min_length=1, max_length=8, description="rotation axes, in order")
+    sublayers: int = Field(1, ge=1, le=1000)
+    entangle: Entangler = "cz-ring"
+    angles: Source = Field(description="sublayers x axes x qubits angles, in radians")
+
+
+class Phases(_Layer):
+    """The diagonal exp(i values_j) on basis state j: data enter as phases."""
+
+    layer: Literal["phases"]
+    values: Source = Field(description="2^qubits phases, in radians")
+
+
+class Unitary(_Layer):
+    """A dense unitary or orthogonal matrix."""
+
+    layer: Literal["unitary"]
+    matrix: Source = Field(description="a unitary, 2^qubits rows and columns")
+
+
+class Signs(_Layer):
+    """A diagonal of signs."""
+
+    layer: Literal["signs"]
+    signs: Source = Field(description="2^qubits numbers, each 1 or -1")
+
+
+class Hadamards(_Layer):
+    """A Hadamard gate on every qubit."""
+
+    layer: Literal["hadamards"]
+
+
+class Householder(_Layer):
+    """The reflection 1 - 2 v v^T / |v|^2."""
+
+    layer: Literal["householder"]
+    vector: Source = Field(description="2^qubits numbers, not all zero")
+
+
+class Contraction(_Layer):
+    """A block-encoded matrix; its flag is measured at once, and a copy whose flag fires is dead."""
+
+    layer: Literal["contraction"]
+    matrix: Source = Field(description="2^qubits rows and columns, spectral norm at most 1")
+
+
+Layer = Annotated[
+    Rotations | Phases | Unitary | Signs | Hadamards | Householder | Contraction, Field(discriminator="layer")
+]
+
+
+class DenseState(Strict):
+    """The classical rival that sends the whole state at every crossing."""
+
+    bits: list[Annotated[int, Field(ge=2, le=EXACT_BITS)]] = Field(
+        [8, EXACT_BITS], description="bits for each of the 2 N real numbers of a state; up to 52, or 64"
+    )
+
+    @model_validator(mode="after")
+    def _exact(self) -> Self:
+        for index, bits in enumerate(self.bits):
+            if 52 < bits < EXACT_BITS or bits in self.bits[:index]:
+                raise wrong(f"bits.{index}", bits, "a new width, 2 to 52 or 64")
+        return self
+
+
+class InferenceSpec(Strict):
+    """Estimate <phi| P0 |phi> of the layers' product on an input that one node holds."""
+
+    kind: Literal["inference"]
+    qubits: int = Field(ge=1, le=MAX_QUBITS, description="of the register, at most 26")
+    start: NodeName = Field(description="the node that holds the input and prepares the register")
+    input: Source | None = Field(None, description="a vector to amplitude-encode; |0...0> where there is none")
+    layers: list[Layer] = Field(min_length=1, max_length=1000, description="in the order of their application")
+    epsilon: float | None = Field(None, gt=0, lt=1, description="accuracy of the estimate")
+    delta: float | None = Field(None, gt=0, lt=1, description="probability that the estimate is off by more")
+    copies: int | None = Field(None, ge=1, le=10**9, description="measured copies, instead of epsilon and delta")
+    budget_attempts: float = Field(DEFAULT_BUDGET_ATTEMPTS, ge=1, description="emitted copies that a run may need")
+    max_batch_octets: int = Field(MAX_BATCH_OCTETS, ge=1024, le=1 << 30, description="of one message of copies")
+    dense_state: DenseState | None = Field(DenseState(), description="the classical rival; null for none")  # type: ignore[call-arg]
+
+    @model_validator(mode="after")
+    def _accuracy(self) -> Self:
+        given = (self.epsilon is not None, self.delta is not None, self.copies is not None)
+        if given not in {(True, True, False), (False, False, True)}:
+            raise wrong("copies", self.copies, "either epsilon and delta, or copies alone")
+        return self
+
+    @property
+    def measured_copies(self) -> int:
+        if self.copies is not None:
+            return self.copies
+        assert self.epsilon is not None and self.delta is not None
+        return copies_for(self.epsilon, self.delta)
+
+
+class Inference:
+    """See `ketwire.scenarios.kinds.Kind`."""
+
+    Spec = InferenceSpec
+
+    def sessions(self, spec: InferenceSpec, network: Network) -> Sequence[Session]:
+        path, visits = _route(spec, network)
+        crossings = _crossings(spec, network, path)
+        common = {
+            "path": path,
+            "qubits": spec.qubits,
+            "copies": spec.measured_copies,
+            "survival": path_survival(crossings),
+            "certain": path_survival(crossings) == 1.0 and not any(isinstance(x, Contraction) for x in spec.layers),
+            "max_batch_octets": spec.max_batch_octets,
+        }
+        slices = {party: _slice(spec, network, party, path, visits, common) for party in network.parties}
+        sessions = [Session("inference", "quantum", "ketwire.protocols.inference:InferenceParty", slices)]
+        for bits in spec.dense_state.bits if spec.dense_state is not None else ():
+            own = {party: Slice({**slice.values, "bits": bits}) for party, slice in slices.items()}
+            name = f"dense-state-{bits}-bit"
+            sessions.append(Session(name, "rival", "ketwire.protocols.inference:DenseStateParty", own))
+        return sessions
+
+    def check(self, spec: InferenceSpec, network: Network, session: Session, public: Mapping[str, int]) -> None:
+        if session.role == "quantum":
+            path, _ = _route(spec, network)
+            crossings = _crossings(spec, network, path)
+            reason = refusal(crossings, spec.measured_copies, int(spec.budget_attempts)) if crossings else None
+            if reason is not None:
+                raise ScenarioError(f"protocol.copies: {reason}")
+
+    def summarise(self, spec: InferenceSpec, results: Sequence[SessionResult], judge: Judge) -> dict[str, Any]:
+        quantum, *rivals = results
+        counts = next(outcome.values for outcome in quantum.outcomes.values() if outcome.values)
+        losses = {
+            rival.name: next(outcome.values["loss"] for outcome in rival.outcomes.values() if outcome.values)
+            for rival in rivals
+        }
+        return {
+            "estimate": counts["zeros"] / counts["copies"],
+            "copies": counts["copies"],
+            "attempted_copies": counts["attempted"],
+            "epsilon": spec.epsilon,
+            "delta": spec.delta,
+            "rivals": {name: {"estimate": loss} for name, loss in losses.items()},
+        }
+
+    def exact(self, spec: InferenceSpec, network: Network, loaders: Mapping[str, Loader]) -> dict[str, Any]:
+        path, visits = _route(spec, network)
+        parties = {
+            party: DenseStateParty(
+                Slice({**_slice(spec, network, party, path, visits, {"path": path, "qubits": spec.qubits}).values, "bits": EXACT_BITS}),
+                loaders[party],
+            )
+            for party in dict.fromkeys(path)
+        }
+        vector = parties[path[0]].start()
+        for visit, party in enumerate(path):
+            vector = parties[party].carry(visit, vector)
+        return {"exact": parties[path[-1]].loss(vector)}
+
+
+def _route(spec: InferenceSpec, network: Network) -> tuple[list[str], list[list[int]]]:
+    """The party at each visit, and the indices of the layers that it applies there."""
+    path, visits = [spec.start], [[]]  # type: tuple[list[str], list[list[int]]]
+    for index, layer in enumerate(spec.layers):
+        if layer.at not in network.parties:
+            raise ScenarioError(
+                f"protocol.layers.{index}.at: {layer.at!r} given, expected a node: {', '.join(network.parties)}"
+            )
+        if layer.at != path[-1]:
+            path.append(layer.at)
+            visits.append([])
+        visits[-1].append(index)
+    if spec.start not in network.parties:
+        raise ScenarioError(f"protocol.start: {spec.start!r} given, expected a node: {', '.join(network.parties)}")
+    for a, b in pairwise(path):
+        if network.link(a, b) is None:
+            raise ScenarioError(f"protocol.layers: the register goes from {a} to {b}, expected a link between them")
+    return path, visits
+
+
+def _crossings(spec: InferenceSpec, network: Network, path: Sequence[str]) -> list[Crossing]:
+    crossings = []
+    for sender, receiver in pairwise(path):
+        link = network.link(sender, receiver)
+        assert link is not None
+        fiber = next(fiber for a, b, fiber in link.directions() if (a, b) == (sender, receiver))
+        crossings.append(Crossing(link.name, fiber, spec.qubits))
+    return crossings
+
+
+def _slice(
+    spec: InferenceSpec,
+    network: Network,
+    party: str,
+    path: Sequence[str],
+    visits: Sequence[Sequence[int]],
+    common: Mapping[str, Any],
+) -> Slice:
+    """What one party is given: the public plan, its own layers, and the input if it starts."""
+    mine = {
+        str(visit): [_layer(spec, network, index) for index in indices]
+        for visit, (owner, indices) in enumerate(zip(path, visits, strict=True))
+        if owner == party and indices
+    }
+    values: dict[str, Any] = {**common, "visits": mine}
+    if party == path[0]:
+        values["input"] = spec.input.located(network.base) if spec.input is not None else None
+    return Slice(values)
+
+
+def _layer(spec: InferenceSpec, network: Network, index: int) -> dict[str, Any]:
+    """One layer for its owner's slice, sources located, with its key in the scenario."""
+    layer = spec.layers[index]
+    told = {
+        name: value.located(network.base) if hasattr(value, "located") else value
+        for name, value in ((name, getattr(layer, name)) for name in type(layer).model_fields)
+    }
+    return {**told, "key": f"protocol.layers.{index}"}

@@ -1,0 +1,86 @@
+"""One run of a scenario, from its sessions to its result and its folder."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from ketwire.errors import Deadlock, LocalProtocolError, PartyFailed, RemoteProtocolError
+from ketwire.scenarios.kinds import Judge
+from ketwire.scenarios.load import Loaded, from_file
+from ketwire.scenarios.progress import watch
+from ketwire.scenarios.results import result_object
+from ketwire.scenarios.rundir import RunDirectory
+
+if TYPE_CHECKING:
+    from ketwire.nodes.session import Progress, Run, SessionResult
+
+FAILURES = (PartyFailed, Deadlock, RemoteProtocolError, LocalProtocolError)
+"""What ends a run with exit code 3."""
+
+
+class Runtime(Protocol):
+    """Whoever carries out a run; the runtimes of ketwire.nodes with the rest of their options bound."""
+
+    def __call__(
+        self, run: Run, progress: Progress | None, ledger: bool, base: str, out: Path | None
+    ) -> list[SessionResult]: ...
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the user asked for beside the scenario.
+
+    by_hand: parties and fibers are started elsewhere, so that no ledger comes back from them.
+    """
+
+    out: Path | None = None
+    check: bool = False
+    quiet: bool = False
+    by_hand: bool = False
+
+
+def launch(loaded: Loaded, runtime: Runtime, options: Options) -> dict[str, Any]:
+    """Run a scenario and answer with its result object, after writing the folder if one is asked for.
+
+    Raises:
+        ScenarioError: the user's input is wrong, the data that parties load included.
+        PartyFailed, Deadlock, RemoteProtocolError, LocalProtocolError: the run failed.
+    """
+    run = loaded.run(options.by_hand)
+    if options.out is None:
+        return _carry_out(loaded, run, runtime, options, None)[0]
+    folder = RunDirectory(options.out)
+    try:
+        result, results = _carry_out(loaded, run, runtime, options, folder.path)
+        folder.finish(loaded.resolved(), result, None if options.by_hand else results)
+        return result
+    except FAILURES as error:
+        folder.fail(loaded.resolved(), error_object(error))
+        raise
+    finally:
+        folder.discard()
+
+
+def error_object(error: BaseException) -> dict[str, Any]:
+    """What --json and a failed run's result.json say of an error."""
+    party = getattr(error, "party", None)
+    return {"error": {"kind": type(error).__name__, "party": party, "message": str(error)}}
+
+
+def _carry_out(
+    loaded: Loaded, run: Run, runtime: Runtime, options: Options, out: Path | None
+) -> tuple[dict[str, Any], Sequence[SessionResult]]:
+    kind, spec, network = loaded.kind, loaded.scenario.protocol, loaded.network()
+    with from_file(loaded.origin):
+        begun_s = time.perf_counter()
+        with watch(options.quiet) as progress:
+            results = runtime(run, progress, out is not None and not options.by_hand, loaded.base, out)
+        wall_s = time.perf_counter() - begun_s
+        summary = kind.summarise(spec, results, Judge(network))
+        exact = kind.exact(spec, network, network.loaders()) if options.check else None
+    head = {"scenario": loaded.name, "seed": run.seed, "protocol": loaded.kind_name}
+    return result_object(head, results, summary, exact, wall_s), results

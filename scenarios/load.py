@@ -1,0 +1,239 @@
+"""From a name or a file, and what the command line changes in it, to a scenario that can be run."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ketwire.errors import ScenarioError
+from ketwire.scenarios.yamltext import MAX_OCTETS, dump, parse
+
+if TYPE_CHECKING:
+    from ketwire.nodes.session import Run
+    from ketwire.scenarios.kinds import Kind, Network
+    from ketwire.scenarios.schema import Scenario
+
+PACKAGED = Path(__file__).parent / "packaged"
+_SUFFIXES = (".yaml", ".yml", ".json")
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A valid scenario: where it came from, what it says, and the kind of its protocol."""
+
+    origin: str
+    name: str
+    base: str
+    scenario: Scenario
+    kind_name: str
+    kind: Kind
+
+    def network(self, base: str | None = None) -> Network:
+        """What its protocol runs on; data paths start from `base`, else from the scenario's folder."""
+        from ketwire.nodes.session import Link  # noqa: PLC0415
+        from ketwire.scenarios.kinds import Network  # noqa: PLC0415
+
+        links = tuple(Link(link.between, link.physics(), link.physics()) for link in self.scenario.links)
+        return Network(
+            self.scenario.seed, tuple(self.scenario.nodes), links, self.base if base is None else base
+        )
+
+    def run(self, by_hand: bool = False) -> Run:
+        """What a runtime is asked to run.
+
+        Args:
+            by_hand: parties are started by hand and keep their data in folders of their own, from
+                which relative paths then start.
+
+        Raises:
+            ScenarioError: the protocol does not fit the network.
+        """
+        from ketwire.nodes import session  # noqa: PLC0415
+
+        network, spec = self.network("" if by_hand else None), self.scenario.protocol
+        with from_file(self.origin):
+            sessions = tuple(self.kind.sessions(spec, network))
+
+        def check(session: session.Session, public: Any) -> None:
+            self.kind.check(spec, network, session, public)
+
+        return session.Run(network.seed, network.parties, network.links, sessions, check)
+
+    def resolved(self) -> str:
+        """The scenario as YAML with all defaults and presets filled in; it loads to the same scenario."""
+        told = self.scenario.model_dump(mode="json")
+        told["name"] = self.name
+        told["protocol"]["kind"] = self.kind_name
+        return dump(told)
+
+
+@contextmanager
+def from_file(origin: str) -> Iterator[None]:
+    """Puts the file's name before what a ScenarioError says, unless it is there."""
+    try:
+        yield
+    except ScenarioError as error:
+        if str(error).startswith(origin):
+            raise
+        raise ScenarioError(f"{origin}: {error}") from error
+
+
+def load(name_or_file: str, sets: Sequence[str] = (), seed: int | None = None) -> Loaded:
+    """Load a packaged scenario by name, or one from a file.
+
+    Args:
+        name_or_file: a packaged name, or a path that ends in .yaml, .yml or .json or holds a slash.
+        sets: changes, each `dotted.key=value`, the value in YAML.
+        seed: instead of the scenario's own.
+
+    Raises:
+        ScenarioError: one line with file, key, value and what was expected.
+    """
+    path, origin = find(name_or_file)
+    data = parse(read(path, origin), origin)
+    if not isinstance(data, dict):
+        raise ScenarioError(f"{origin}: a {type(data).__name__} given, expected a mapping (seed, nodes, ...)")
+    for change in sets:
+        apply_set(data, change, origin)
+    if seed is not None:
+        data["seed"] = seed
+    return validate(data, origin, path.stem, str(path.resolve().parent))
+
+
+def validate(data: dict[str, Any], origin: str, stem: str, base: str) -> Loaded:
+    """Check the data of a scenario; `stem` is its name where it has none of its own.
+
+    Raises:
+        ScenarioError: as `load`.
+    """
+    from pydantic import ValidationError  # noqa: PLC0415
+
+    from ketwire.scenarios.kinds import find_kind  # noqa: PLC0415
+    from ketwire.scenarios.schema import scenario_model  # noqa: PLC0415
+    from ketwire.scenarios.validation import one_line  # noqa: PLC0415
+
+    kind_name = _kind_name(data, origin)
+    with from_file(origin):
+        kind = find_kind(kind_name)
+    told = {**data, "protocol": {**data["protocol"], "kind": _literal(kind, kind_name)}}
+    model = scenario_model([kind.Spec])
+    try:
+        # As JSON, since only there strict means what a file's author expects: no "3" for 3, yet
+        # lists for tuples and whole numbers for real ones.
+        scenario = model.model_validate_json(json.dumps(told), strict=True)
+    except ValidationError as error:
+        raise ScenarioError(f"{origin}: {one_line(error, told, model)}") from None
+    return Loaded(origin, scenario.name or stem, base, scenario, kind_name, kind)
+
+
+def packaged() -> dict[str, Path]:
+    """The scenarios that ship with ketwire, by name."""
+    return {path.stem: path for path in sorted(PACKAGED.glob("*.yaml"))}
+
+
+def find(name_or_file: str) -> tuple[Path, str]:
+    """The path of a scenario, and how errors call it.
+
+    Raises:
+        ScenarioError: there is none.
+    """
+    known = packaged()
+    if name_or_file in known:
+        return known[name_or_file], known[name_or_file].name
+    path = Path(name_or_file).expanduser()
+    if "/" in name_or_file or name_or_file.endswith(_SUFFIXES) or path.is_file():
+        return path, name_or_file
+    names = ", ".join(known) or "(none is packaged)"
+    raise ScenarioError(f"scenario: {name_or_file!r} given, expected a file or one of {names}")
+
+
+def read(path: Path, origin: str) -> str:
+    """The text of a scenario file, at most 1 MiB.
+
+    Raises:
+        ScenarioError: it cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            octets = file.read(MAX_OCTETS + 1)
+    except (OSError, ValueError) as error:
+        told = getattr(error, "strerror", None) or str(error)
+        raise ScenarioError(f"{origin}: {told}, expected a scenario file that can be read") from None
+    if len(octets) > MAX_OCTETS:
+        raise ScenarioError(f"{origin}: more than {MAX_OCTETS} octets given, expected at most 1 MiB of YAML")
+    try:
+        return octets.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ScenarioError(f"{origin}: octet {error.start} is no text, expected UTF-8") from None
+
+
+def apply_set(data: dict[str, Any], change: str, origin: str) -> None:
+    """Change one value of a scenario's data in place.
+
+    A key that is not there is set all the same, since it may have a default; the schema refuses
+    those that it does not know.
+
+    Raises:
+        ScenarioError: `change` is not KEY=VALUE, or its key leads nowhere.
+    """
+    key, equals, text = change.partition("=")
+    steps = key.split(".")
+    where = f"{origin}: --set {key}"
+    if not equals or not all(steps):
+        raise ScenarioError(f"{origin}: --set {change!r} given, expected KEY=VALUE with a dotted key")
+    value = parse(text, where) if text.strip() else None
+    here: Any = data
+    for done, step in enumerate(steps):
+        last = done == len(steps) - 1
+        at = ".".join(steps[:done]) or "the scenario"
+        if isinstance(here, list):
+            here = _set_item(here, _index(here, step, at, where), value, last)
+        elif isinstance(here, dict):
+            here = _set_item(here, step, value, last)
+        else:
+            raise ScenarioError(f"{where}: {step!r} given, but {at} is {here!r}, expected a key that exists")
+
+
+def _set_item(here: Any, step: str | int, value: Any, last: bool) -> Any:
+    """Put the value where the path ends; else go one step down, into a new mapping if need be."""
+    if last:
+        here[step] = value
+    elif isinstance(here, dict) and here.get(str(step)) is None:
+        here[step] = {}
+    return here[step]
+
+
+def _index(here: list[Any], step: str, at: str, where: str) -> int:
+    if re.fullmatch("[0-9]{1,6}", step) and int(step) < len(here):
+        return int(step)
+    expected = f"an index from 0 to {len(here) - 1}" if here else "no index, the list is empty"
+    raise ScenarioError(f"{where}: {step!r} given for the list {at}, expected {expected}")
+
+
+def _kind_name(data: dict[str, Any], origin: str) -> str:
+    from ketwire.scenarios.kinds import kind_names  # noqa: PLC0415
+    from ketwire.scenarios.validation import shown  # noqa: PLC0415
+
+    protocol = data.get("protocol")
+    if not isinstance(protocol, dict):
+        given = shown(protocol) if "protocol" in data else "nothing"
+        raise ScenarioError(f"{origin}: protocol: {given} given, expected a mapping with kind")
+    name = protocol.get("kind")
+    if not isinstance(name, str):
+        given = shown(name) if "kind" in protocol else "nothing"
+        expected = f"one of {', '.join(kind_names())}, or module:Name"
+        raise ScenarioError(f"{origin}: protocol.kind: {given} given, expected {expected}")
+    return name
+
+
+def _literal(kind: Kind, name: str) -> str:
+    """What the kind's Spec calls itself, where the scenario says where the kind lives."""
+    if ":" not in name or "kind" not in kind.Spec.model_fields:
+        return name
+    choices = getattr(kind.Spec.model_fields["kind"].annotation, "__args__", ())
+    return str(choices[0]) if choices else name

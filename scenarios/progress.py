@@ -1,0 +1,99 @@
+"""How far a run is: a live bar on a terminal, a line now and then elsewhere, or nothing."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, TextIO
+
+if TYPE_CHECKING:
+    from rich.progress import Progress as LiveBars
+    from rich.progress import TaskID
+
+    from ketwire.nodes.session import Progress
+
+FIRST_LINE_S = 2.0
+BETWEEN_LINES_S = 5.0
+_BETWEEN_DRAWS_S = 0.1
+
+
+@contextmanager
+def watch(quiet: bool, file: TextIO | None = None) -> Iterator[Progress | None]:
+    """A callback for a runtime while it runs; None where nobody watches.
+
+    Args:
+        quiet: show nothing.
+        file: where to; standard error as a rule.
+    """
+    file = file or sys.stderr
+    if quiet:
+        yield None
+    elif file.isatty():
+        with _bars(file) as progress:
+            yield progress
+    else:
+        yield Lines(file)
+
+
+class Lines:
+    """Plain lines, the first after two seconds, then one every five at most."""
+
+    def __init__(self, file: TextIO) -> None:
+        self._file = file
+        self._next_s = time.monotonic() + FIRST_LINE_S
+
+    def __call__(self, session: str, party: str, done: int, total: int, label: str) -> None:
+        now_s = time.monotonic()
+        if now_s < self._next_s:
+            return
+        self._next_s = now_s + BETWEEN_LINES_S
+        print(f"{session}: {party}: {done:,} of {total:,} {label}".rstrip(), file=self._file, flush=True)
+
+
+@contextmanager
+def _bars(file: TextIO) -> Iterator[Progress]:
+    """One bar per session and party, drawn at most ten times a second; rich loads with the first.
+
+    A run that is over within the first moments never pays for it.
+    """
+    begun_s = time.monotonic()
+    state = _Bars(file)
+
+    def progress(session: str, party: str, done: int, total: int, label: str) -> None:
+        if time.monotonic() - begun_s >= _BETWEEN_DRAWS_S:
+            state.draw(session, party, done, total, label)
+
+    try:
+        yield progress
+    finally:
+        state.stop()
+
+
+class _Bars:
+    def __init__(self, file: TextIO) -> None:
+        self._file = file
+        self._live: LiveBars | None = None
+        self._tasks: dict[tuple[str, str], TaskID] = {}
+
+    def draw(self, session: str, party: str, done: int, total: int, label: str) -> None:
+        live = self._live = self._live or self._begin()
+        key, told = (session, party), f"{session}: {party} {label}".rstrip()
+        if key not in self._tasks:
+            self._tasks[key] = live.add_task(told, total=total)
+        live.update(self._tasks[key], completed=done, total=total, description=told)
+
+    def _begin(self) -> LiveBars:
+        from rich.console import Console  # noqa: PLC0415
+        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn  # noqa: PLC0415
+        from rich.progress import Progress as LiveBars  # noqa: PLC0415
+
+        columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn())
+        live = LiveBars(*columns, console=Console(file=self._file), transient=True, refresh_per_second=10)
+        live.start()
+        return live
+
+    def stop(self) -> None:
+        if self._live is not None:
+            self._live.stop()

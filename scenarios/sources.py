@@ -1,0 +1,81 @@
+"""Where an owner's data comes from: a file, values, its own random numbers, a known data set.
+
+Kinds name these as types of their fields. What a source says is public; what it holds is read by
+its owner alone (`ketwire.nodes.data`), for which `located` makes paths absolute.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Annotated, Any, Literal
+
+from pydantic import Discriminator, Field, PositiveInt, Tag
+
+from ketwire.scenarios.schema import Strict
+
+
+class _Source(Strict):
+    def located(self, base: str) -> dict[str, Any]:
+        """This source as a slice carries it, a relative path taken from the folder `base`.
+
+        Without a base a path stays as it is: its owner, on another machine, knows where it starts.
+        """
+        told: dict[str, Any] = self.model_dump(mode="json", exclude_none=True)
+        if "path" in told and base:
+            told["path"] = os.path.abspath(os.path.join(base, os.path.expanduser(told["path"])))
+        return told
+
+
+class FileSource(_Source):
+    """Numbers in a .npy, .npz or .csv file."""
+
+    path: str = Field(pattern=r"\.(npy|npz|csv)$", description="relative to the scenario file")
+    array: str | None = Field(None, description="which array of an .npz file")
+    label_column: str | int | None = Field(None, description="which column of a .csv file holds labels")
+
+
+class ValuesSource(_Source):
+    """Numbers in the scenario itself."""
+
+    values: list[Any] = Field(min_length=1, description="numbers, or equally long lists of them")
+
+
+class RandomSource(_Source):
+    """Numbers that the owner draws with its own key."""
+
+    random: Literal["angles", "normal", "signs"] = Field(description="uniform in [0, 2 pi), normal, +-1")
+    shape: list[PositiveInt] | None = Field(
+        None, min_length=1, max_length=4, description="where whoever uses it does not know its shape"
+    )
+
+
+class DatasetSource(_Source):
+    """A data set of scikit-learn, split 70:30 with its classes in proportion."""
+
+    dataset: Literal["digits", "breast-cancer"]
+    part: Literal["train", "test"]
+
+
+_FORMS = {"path": "file", "values": "values", "random": "random", "dataset": "dataset"}
+
+
+def _form(given: Any) -> str | None:
+    """Which form a source has: the one whose leading key is there."""
+    if isinstance(given, _Source):
+        given = given.model_fields_set
+    named = [form for key, form in _FORMS.items() if isinstance(given, dict | set) and key in given]
+    return named[0] if named else None
+
+
+Source = Annotated[
+    Annotated[FileSource, Tag("file")]
+    | Annotated[ValuesSource, Tag("values")]
+    | Annotated[RandomSource, Tag("random")]
+    | Annotated[DatasetSource, Tag("dataset")],
+    Discriminator(
+        _form,
+        custom_error_type="source",
+        custom_error_message="a source with one of the keys path, values, random, dataset",
+    ),
+]
+"""The type of a field that names data."""

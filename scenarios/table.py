@@ -1,0 +1,127 @@
+"""The final table: the quantum protocol beside its classical rivals, and who wins.
+
+A terminal gets it drawn by rich; everything else gets aligned plain text, without importing rich.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+HEAD = ("", "qubits sent", "delivered", "payload bits", "control bits", "virtual time", "result")
+COMPARABLE_ACCURACY = 0.05
+"""A rival that is less accurate by more than this does not count as having done the same."""
+
+_UNITS = ((10**12, "s"), (10**9, "ms"), (10**6, "us"), (10**3, "ns"), (1, "ps"))
+
+
+def table_text(result: Mapping[str, Any]) -> str:
+    """The table as aligned plain text."""
+    rows = [HEAD, *_rows(result)]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(HEAD))]
+    lines = [
+        "  ".join(
+            cell.ljust(width) if column in (0, len(HEAD) - 1) else cell.rjust(width)
+            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in rows
+    ]
+    return "\n".join([_title(result), *lines, verdict(result)])
+
+
+def print_table(result: Mapping[str, Any]) -> None:
+    """The table on a terminal."""
+    from rich.console import Console  # noqa: PLC0415
+    from rich.table import Table  # noqa: PLC0415
+
+    table = Table(title=_title(result), title_justify="left", box=None, pad_edge=False)
+    for column, head in enumerate(HEAD):
+        table.add_column(head, justify="left" if column in (0, len(HEAD) - 1) else "right")
+    for row in _rows(result):
+        table.add_row(*row)
+    console = Console(highlight=False, markup=False)
+    console.print(table)
+    console.print(verdict(result))
+
+
+def verdict(result: Mapping[str, Any]) -> str:
+    """One sentence: who wins on communication, and by what factor.
+
+    Quantum communication is the qubits emitted and the classical bits beside them; a rival's is its
+    bits. Rivals that did not do the same (`comparable: False`, or less accurate by more than
+    0.05) are left out.
+    """
+    quantum = result["qubits_sent"] + result["payload_bits"] + result["control_bits"]
+    rivals = {name: rival for name, rival in result["rivals"].items() if _did_the_same(result, rival)}
+    if not rivals:
+        reason = "no classical rival did as well" if result["rivals"] else "no classical rival ran"
+        return f"{reason}; quantum took {_spoken(result)}."
+    best = min(rivals, key=lambda name: rivals[name]["bits"])
+    bits = rivals[best]["bits"]
+    if bits == quantum:
+        return f"quantum and the classical {best} tie on communication: {_spoken(result)}, {bits:,} bits."
+    factor = _factor(max(bits, quantum), min(bits, quantum))
+    if bits < quantum:
+        told = f"{bits:,} bits against {_spoken(result)}"
+        return f"the classical {best} wins on communication, {factor}: {told}."
+    return f"quantum wins on communication, {factor}: {_spoken(result)} against {bits:,} bits of {best}."
+
+
+def time_text(time_ps: int) -> str:
+    """A virtual time in the unit that suits it."""
+    for size, unit in _UNITS:
+        if abs(time_ps) >= size:
+            return f"{time_ps / size:.4g} {unit}"
+    return "0 s"
+
+
+def _title(result: Mapping[str, Any]) -> str:
+    return f"{result['scenario']}: {result['protocol']}, seed {result['seed']}, {result['wall_s']:.2f} s"
+
+
+def _rows(result: Mapping[str, Any]) -> Sequence[tuple[str, ...]]:
+    return [_row("quantum", result), *(_row(name, rival) for name, rival in result["rivals"].items())]
+
+
+def _row(name: str, of: Mapping[str, Any]) -> tuple[str, ...]:
+    counts = (of[key] for key in ("qubits_sent", "qubits_delivered", "payload_bits", "control_bits"))
+    return (name, *(f"{count:,}" for count in counts), time_text(of["virtual_time_ps"]), _outcome(of))
+
+
+def _outcome(of: Mapping[str, Any]) -> str:
+    """Accuracy or estimate, as the protocol has it."""
+    accuracy = _accuracy(of)
+    if accuracy is not None:
+        baseline = of.get("baseline_accuracy")
+        return f"accuracy {accuracy:.3f}" + (f" (baseline {baseline:.3f})" if baseline is not None else "")
+    estimate, error = of.get("estimate"), of.get("error")
+    if isinstance(estimate, list):
+        text = f"{len(estimate)} estimates"
+    else:
+        text = "" if estimate is None else f"{estimate:.5g}" if isinstance(estimate, float) else str(estimate)
+    return text + (f" ± {error:.2g}" if isinstance(error, float | int) and text else "")
+
+
+def _accuracy(of: Mapping[str, Any]) -> float | None:
+    value = of.get("test_accuracy", of.get("accuracy"))
+    return value if isinstance(value, int | float) else None
+
+
+def _did_the_same(result: Mapping[str, Any], rival: Mapping[str, Any]) -> bool:
+    if rival.get("comparable") is False:
+        return False
+    quantum, classical = _accuracy(result), _accuracy(rival)
+    return quantum is None or classical is None or classical >= quantum - COMPARABLE_ACCURACY
+
+
+def _factor(large: int, small: int) -> str:
+    return f"{large / small:,.3g} times less" if small and large / small < 1000 else _rounded(large, small)
+
+
+def _rounded(large: int, small: int) -> str:
+    return f"{large // small:,} times less" if small else "with nothing sent at all"
+
+
+def _spoken(result: Mapping[str, Any]) -> str:
+    bits = result["payload_bits"] + result["control_bits"]
+    return f"{result['qubits_sent']:,} qubits" + (f" and {bits:,} bits" if bits else "")

@@ -1,0 +1,164 @@
+"""What pydantic found wrong with a scenario, told in one line: key, value, what was expected."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+Path = tuple[str | int, ...]
+
+_MAX_SHOWN = 60
+
+_EXPECTED = {
+    "missing": "a value",
+    "finite_number": "a finite number",
+    "model_type": "a mapping",
+    "model_attributes_type": "a mapping",
+    "dict_type": "a mapping",
+    "tuple_type": "a list",
+    "list_type": "a list",
+    "none_required": "null",
+    "string_pattern_mismatch": "text of the form {pattern}",
+    "too_short": "at least {min_length} entries",
+    "too_long": "at most {max_length} entries",
+    "union_tag_not_found": "a mapping with {discriminator}",
+    "union_tag_invalid": "{discriminator} to be one of {expected_tags}",
+    "literal_error": "{expected}",
+    "enum": "{expected}",
+    "greater_than": "above {gt}",
+    "greater_than_equal": "at least {ge}",
+    "less_than": "below {lt}",
+    "less_than_equal": "at most {le}",
+}
+
+
+def one_line(error: ValidationError, data: Any, model: type[BaseModel]) -> str:
+    """The first error as "PATH: GIVEN given, expected EXPECTED", and how many more there are.
+
+    Args:
+        error: what `model` said of `data`.
+        data: the dicts and lists that were validated.
+        model: what they were validated as.
+    """
+    details = error.errors(include_url=False)
+    distinct: dict[Path, ErrorDetails] = {}
+    for detail in details:
+        distinct.setdefault(_path(detail, data), detail)
+    path, detail = next(iter(distinct.items()))
+    line = _told(path, detail, data, model)
+    return line + (f" (and {len(distinct) - 1} more)" if len(distinct) > 1 else "")
+
+
+def shown(value: Any) -> str:
+    """A value as an error shows it: JSON, cut after some sixty characters."""
+    try:
+        text = json.dumps(value, ensure_ascii=False, default=repr)
+    except (TypeError, ValueError):
+        text = repr(value)
+    return text if len(text) <= _MAX_SHOWN else text[:_MAX_SHOWN] + "..."
+
+
+def _told(path: Path, detail: ErrorDetails, data: Any, model: type[BaseModel]) -> str:
+    key = ".".join(map(str, path)) or "the scenario"
+    kind, context = detail["type"], detail.get("ctx", {})
+    if kind == "wrong":
+        return f"{key}: {shown(context['given'])} given, expected {context['expected']}"
+    if kind == "missing":
+        return f"{key}: nothing given, expected {_described(path, data, model)}"
+    if kind == "extra_forbidden":
+        given = shown(detail["input"])
+        return f"{key}: unknown key, {given} given, expected {_neighbours(path, data, model)}"
+    return f"{key}: {shown(detail['input'])} given, expected {_expected(detail)}"
+
+
+def _expected(detail: ErrorDetails) -> str:
+    template = _EXPECTED.get(detail["type"])
+    if template is not None:
+        return template.format(**detail.get("ctx", {}))
+    message = detail["msg"].removeprefix("Value error, ")
+    for start in ("Input should be ", "Value should be ", "expected "):
+        message = message.removeprefix(start)
+    message = message.replace("\n", " ")
+    return message.partition("expected ")[2] or message
+
+
+def _path(detail: ErrorDetails, data: Any) -> Path:
+    """Where the error is in the data: pydantic's own path without the tags of unions."""
+    path: list[str | int] = []
+    here = data
+    loc = detail["loc"]
+    for index, step in enumerate(loc):
+        below, found = _below(here, step)
+        if found:
+            here = below
+            path.append(step)
+        elif index == len(loc) - 1 and detail["type"] == "missing":
+            path.append(step)
+    if detail["type"] == "wrong":
+        path += [int(part) if part.isdigit() else part for part in detail.get("ctx", {})["key"].split(".")]
+    return tuple(path)
+
+
+def _below(here: Any, step: str | int) -> tuple[Any, bool]:
+    if isinstance(here, dict) and step in here:
+        return here[step], True
+    if isinstance(here, list) and isinstance(step, int) and 0 <= step < len(here):
+        return here[step], True
+    return None, False
+
+
+def _neighbours(path: Path, data: Any, model: type[BaseModel]) -> str:
+    """The keys that are known where an unknown one was given."""
+    known = [name for node in _nodes(path[:-1], data, model) for name in node.get("properties", {})]
+    return "one of " + ", ".join(dict.fromkeys(known)) if known else "no such key"
+
+
+def _described(path: Path, data: Any, model: type[BaseModel]) -> str:
+    """What a missing key is for, in the words of its field."""
+    for node in _nodes(path, data, model):
+        if "description" in node:
+            return f"a value: {node['description']}".replace("\n", " ")
+    return "a value"
+
+
+def _nodes(path: Path, data: Any, model: type[BaseModel]) -> list[dict[str, Any]]:
+    """The nodes of the model's JSON Schema that `path` may lead to, given what the data chose."""
+    schema = model.model_json_schema()
+    nodes, here = [schema], data
+    for step in path:
+        opened = [node for start in nodes for node in _opened(start, schema, here)]
+        nodes = [below for node in opened for below in _steps(node, step)]
+        here = _below(here, step)[0]
+    return [node for start in nodes for node in _opened(start, schema, here)]
+
+
+def _opened(node: dict[str, Any], schema: dict[str, Any], here: Any) -> Iterator[dict[str, Any]]:
+    """The node with references followed and unions opened, less the members that the data is not."""
+    branches: Sequence[dict[str, Any]] = node.get("oneOf") or node.get("anyOf") or node.get("allOf") or ()
+    if "description" in node or not (branches or "$ref" in node):
+        consts = {k: v["const"] for k, v in node.get("properties", {}).items() if "const" in v}
+        if not isinstance(here, dict) or all(here.get(k, v) == v for k, v in consts.items()):
+            yield {**node} if not (branches or "$ref" in node) else {"description": node["description"]}
+    if "$ref" in node:
+        yield from _opened(schema["$defs"][node["$ref"].rpartition("/")[2]], schema, here)
+    for branch in branches:
+        yield from _opened(branch, schema, here)
+
+
+def _steps(node: dict[str, Any], step: str | int) -> Iterator[dict[str, Any]]:
+    if isinstance(step, int):
+        prefix = node.get("prefixItems", ())
+        if step < len(prefix):
+            yield prefix[step]
+        elif isinstance(node.get("items"), dict):
+            yield node["items"]
+    elif step in node.get("properties", {}):
+        yield node["properties"][step]
+    elif isinstance(node.get("additionalProperties"), dict):
+        yield node["additionalProperties"]
+    else:
+        yield from node.get("patternProperties", {}).values()

@@ -1,0 +1,158 @@
+"""YAML, the strict part of it that scenario files use.
+
+Scalars follow the YAML 1.2 core schema (`no` is a string, `1e7` a number). Refused, each with one
+line: duplicate keys, keys that are not strings, tags, aliases, several documents, nesting beyond
+64 levels, and texts above 1 MiB. The events come from libyaml where it is there; what they mean is
+decided here, so no constructor of PyYAML ever runs.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import yaml
+
+from ketwire.errors import ScenarioError
+
+MAX_OCTETS = 1 << 20
+MAX_DEPTH = 64
+
+_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_DUMPER: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
+
+_INT = re.compile(r"[-+]?[0-9]+")
+_HEX = re.compile(r"0x[0-9a-fA-F]+")
+_FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
+_WORDS = {
+    **dict.fromkeys(("", "~", "null", "Null", "NULL"), None),
+    **dict.fromkeys(("true", "True", "TRUE"), True),
+    **dict.fromkeys(("false", "False", "FALSE"), False),
+    **dict.fromkeys((".inf", ".Inf", ".INF", "+.inf", "+.Inf", "+.INF"), float("inf")),
+    **dict.fromkeys(("-.inf", "-.Inf", "-.INF"), float("-inf")),
+    **dict.fromkeys((".nan", ".NaN", ".NAN"), float("nan")),
+}
+_MAX_DIGITS = 4000  # int() refuses more than 4300 by default
+
+
+def parse(text: str, origin: str) -> Any:
+    """The value of one YAML document: dicts, lists, strings, numbers, booleans and None.
+
+    Args:
+        text: the document.
+        origin: what errors call it, the file's name as a rule.
+
+    Raises:
+        ScenarioError: one line with origin, line number and what was expected.
+    """
+    if len(text.encode("utf-8", "surrogatepass")) > MAX_OCTETS:
+        raise ScenarioError(f"{origin}: more than {MAX_OCTETS} octets given, expected at most 1 MiB of YAML")
+    try:
+        events = _events(text, origin)
+        value = _value(next(events), events, origin, 1)
+        if not isinstance(next(events), yaml.DocumentEndEvent) or not isinstance(
+            following := next(events), yaml.StreamEndEvent
+        ):
+            raise ScenarioError(f"{origin}: line {_line(following)}: a second document, expected one")
+    except yaml.YAMLError as error:
+        raise ScenarioError(f"{origin}: {_told(error)}") from None
+    except UnicodeError:
+        raise ScenarioError(f"{origin}: characters that no text has given, expected UTF-8") from None
+    return value
+
+
+def dump(value: Any) -> str:
+    """The YAML text of a value, keys in their own order; `parse` reads it back to the same value."""
+    text: str = yaml.dump(
+        value, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=110, default_flow_style=None
+    )
+    return text
+
+
+class _Dumper(_DUMPER):  # type: ignore[misc]
+    """Quotes each string that would be read back as something else, and names nothing twice."""
+
+    def ignore_aliases(self, data: object) -> bool:
+        return True
+
+
+def _represent_str(dumper: Any, text: str) -> Any:
+    style = None if _scalar(text) == text else "'"
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+
+
+_Dumper.add_representer(str, _represent_str)
+
+
+def _events(text: str, origin: str) -> Iterator[Any]:
+    """The events of the text's document, stream and document start taken off."""
+    events: Iterator[Any] = yaml.parse(text, Loader=_LOADER)
+    next(events)
+    if isinstance(next(events), yaml.StreamEndEvent):
+        raise ScenarioError(f"{origin}: nothing in it, expected a YAML document")
+    return events
+
+
+def _value(event: Any, events: Iterator[Any], origin: str, depth: int) -> Any:
+    """The value that begins with `event`."""
+    where = f"{origin}: line {_line(event)}"
+    if isinstance(event, yaml.AliasEvent):
+        raise ScenarioError(f"{where}: alias *{event.anchor} given, expected the value itself")
+    if event.tag is not None and event.tag != "!":
+        raise ScenarioError(f"{where}: tag {event.tag} given, expected a plain value")
+    if depth > MAX_DEPTH:
+        raise ScenarioError(f"{where}: nested more than {MAX_DEPTH} levels deep, expected fewer")
+    if isinstance(event, yaml.ScalarEvent):
+        return _scalar(event.value) if event.implicit[0] else event.value
+    if isinstance(event, yaml.SequenceStartEvent):
+        items = iter(lambda: next(events), None)
+        return [_value(item, events, origin, depth + 1) for item in _until(items, yaml.SequenceEndEvent)]
+    return _mapping(events, origin, depth)
+
+
+def _mapping(events: Iterator[Any], origin: str, depth: int) -> dict[str, Any]:
+    mapping: dict[str, Any] = {}
+    for key_event in _until(events, yaml.MappingEndEvent):
+        where = f"{origin}: line {_line(key_event)}"
+        key = _value(key_event, events, origin, depth + 1)
+        if not isinstance(key, str):
+            shown = key if isinstance(key, int | float | bool | None) else type(key).__name__
+            raise ScenarioError(f"{where}: key {shown} given, expected a string")
+        if key in mapping:
+            raise ScenarioError(f"{where}: key {key!r} given twice, expected once")
+        mapping[key] = _value(next(events), events, origin, depth + 1)
+    return mapping
+
+
+def _until(events: Iterator[Any], end: type) -> Iterator[Any]:
+    for event in events:
+        if isinstance(event, end):
+            return
+        yield event
+
+
+def _scalar(text: str) -> Any:
+    """What a plain scalar means in the core schema."""
+    if text in _WORDS:
+        return _WORDS[text]
+    if len(text) <= _MAX_DIGITS:
+        if _INT.fullmatch(text):
+            return int(text)
+        if _HEX.fullmatch(text):
+            return int(text, 16)
+        if _FLOAT.fullmatch(text):
+            return float(text)
+    return text
+
+
+def _line(event: Any) -> int:
+    line: int = event.start_mark.line + 1
+    return line
+
+
+def _told(error: yaml.YAMLError) -> str:
+    """PyYAML's complaint in one line."""
+    problem = getattr(error, "problem", None) or str(error).splitlines()[0]
+    mark = getattr(error, "problem_mark", None)
+    return f"line {mark.line + 1}: {problem}, expected YAML" if mark else f"{problem}, expected YAML"

@@ -1,0 +1,100 @@
+"""Programs for tests: scripts of sends and receives, and some that misbehave on purpose."""
+
+from __future__ import annotations
+
+import math
+import os
+import signal
+from typing import Any
+
+import numpy as np
+
+from ketwire.channels.copies import Copies
+from ketwire.channels.messages import Answers, Arrivals, Packed
+from ketwire.protocols.node import Loader, Node, Outcome, Slice
+from ketwire.quantum.observables import Projector
+
+KINDS = {"copies": Copies, "packed": Packed, "answers": Answers, "arrivals": Arrivals}
+
+
+class ScriptParty:
+    """Does what its slice lists, in order: send, receive, or look at the last receipt.
+
+    Every message is random, from the node's own stream; received copies are measured at once or
+    sent on by the next send of copies.
+    """
+
+    def __init__(self, slice: Slice, load: Loader) -> None:
+        self.script: list[dict[str, Any]] = slice.values["script"]
+        self.shapes: dict[str, Any] = {}
+
+    async def run(self, node: Node) -> Outcome:
+        held: list[Copies] = []
+        seen: list[int] = []
+        receipt = None
+        for step in self.script:
+            if step["op"] == "send":
+                receipt = await node.send(step["peer"], self._message(node, step, held))
+            elif step["op"] == "look":
+                assert receipt is not None
+                seen.append(int(receipt.lost.sum()))
+            else:
+                message = await node.receive(step["peer"], KINDS[step["what"]])
+                if isinstance(message, Copies) and step["keep"]:
+                    held.append(message)
+                elif isinstance(message, Copies):
+                    groups = np.arange(len(message)) % 3
+                    counts = node.measure(message, Projector(0), groups, 3)
+                    seen += counts.ravel().tolist()
+                elif isinstance(message, Answers):
+                    seen += message.values.tolist()
+        return Outcome({"seen": seen, "clock": node.now_ps}, {"seen": np.array(seen, dtype=np.int64)})
+
+    def _message(self, node: Node, step: dict[str, Any], held: list[Copies]) -> Any:
+        rng = node.random("script")
+        size = step["size"]
+        if step["what"] == "copies":
+            if held:
+                return held.pop(0)
+            states = rng.standard_normal((2, 2 << step["qubits"])).view(np.complex128)
+            states /= np.linalg.norm(states, axis=1, keepdims=True)
+            return node.prepare(states, np.array([size, size // 2]))
+        if step["what"] == "answers":
+            return Answers(rng.integers(0, 1 << 20, size), 20)
+        if step["what"] == "arrivals":
+            return Arrivals(rng.integers(0, 1 << 20, size))
+        octets = rng.integers(0, 256, math.ceil(size * 8 / 8), dtype=np.uint8)
+        return Packed(size, 8, 0.0, size, octets)
+
+
+class HoldForeverParty(ScriptParty):
+    """A script during which the party's process kills itself when it reaches `die`."""
+
+    async def run(self, node: Node) -> Outcome:
+        if node.name == self.script[0].get("die"):
+            print("these are my last words", flush=True)
+            os.kill(os.getpid(), signal.SIGKILL)
+        return await super().run(node)
+
+
+class SpyParty:
+    """Uses copies twice."""
+
+    shapes: dict[str, Any] = {}
+
+    def __init__(self, slice: Slice, load: Loader) -> None:
+        self.how = slice.values["how"]
+
+    async def run(self, node: Node) -> Outcome:
+        if node.name == "bob":
+            if self.how == "send twice":
+                await node.receive("alice", Copies)
+            return Outcome()
+        copies = node.prepare(np.eye(1, 4, dtype=np.complex128), np.array([3]))
+        if self.how == "send twice":
+            await node.send("bob", copies)
+            await node.send("bob", copies)
+        else:
+            node.measure(copies, Projector(0), np.zeros(3, dtype=np.int64), 1)
+            node.measure(copies, Projector(0), np.zeros(3, dtype=np.int64), 1)
+        return Outcome()

@@ -1,0 +1,173 @@
+"""A protocol kind for tests, named by `module:Name`, and a runtime that only pretends.
+
+Echo: the first node tells its neighbour some whole numbers, the neighbour sends their sum back.
+The rival does the same and says it twice.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import numpy as np
+from pydantic import Field
+
+from ketwire.channels.fiber import Record
+from ketwire.channels.messages import Answers
+from ketwire.channels.transcript import Chain
+from ketwire.errors import Deadlock, PartyFailed, RemoteProtocolError, ScenarioError
+from ketwire.nodes.data import make_loader, require_labels
+from ketwire.nodes.session import (
+    Progress,
+    Run,
+    Session,
+    SessionResult,
+    Totals,
+    data_key,
+    direction_name,
+)
+from ketwire.protocols.node import Loader, Node, Outcome, Shape, Slice
+from ketwire.scenarios.kinds import Judge, Network
+from ketwire.scenarios.schema import NodeName, Strict
+from ketwire.scenarios.sources import Source
+
+PROGRAM = "scenario_kinds:EchoParty"
+
+
+class EchoParty:
+    """The program of both sides."""
+
+    def __init__(self, slice: Slice, load: Loader) -> None:
+        self.values, self.numbers = slice.values, np.zeros(0, dtype=np.int64)
+        self.shapes: dict[str, Shape] = {}
+        if "numbers" in slice.values:
+            self.numbers = require_labels(
+                load("protocol.numbers", slice.values["numbers"]), "protocol.numbers"
+            )
+            self.shapes["numbers"] = Shape(len(self.numbers), "protocol.numbers")
+
+    async def run(self, node: Node) -> Outcome:
+        peer, times = self.values["peer"], self.values["times"]
+        if "numbers" not in self.values:
+            for _ in range(times):
+                heard = await node.receive(peer, Answers)
+            await node.send(peer, Answers(heard.values.sum(keepdims=True), 32))
+            return Outcome()
+        for _ in range(times):
+            await node.send(peer, Answers(self.numbers, 16))
+        node.progress(1, 1, "told")
+        return Outcome({"sum": int((await node.receive(peer, Answers)).values[0])})
+
+
+class Plain(Strict):
+    style: Literal["plain"]
+    volume: float = Field(1.0, gt=0, description="how loud")
+
+
+class Fancy(Strict):
+    style: Literal["fancy"]
+    colours: list[str] = Field(min_length=1)
+
+
+class EchoSpec(Strict):
+    kind: Literal["echo"]
+    start: NodeName
+    numbers: Source = Field(description="whole numbers to tell")
+    limit: int = Field(100, ge=1, le=1000, description="how many numbers at most")
+    styles: list[Annotated[Plain | Fancy, Field(discriminator="style")]] = Field([], description="manners")
+    goes_wrong: Literal["party", "deadlock", "remote", "interrupt", "bug", "forge", "nan", "never"] = "never"
+
+
+class Echo:
+    Spec = EchoSpec
+
+    def sessions(self, spec: EchoSpec, network: Network) -> Sequence[Session]:
+        if spec.start not in network.parties:
+            raise ScenarioError(f"protocol.start: {spec.start!r} given, expected a node")
+        peer = next(party for party in network.parties if party != spec.start)
+        return [
+            self._session(spec, network, peer, name, times) for name, times in (("echo", 1), ("shout", 2))
+        ]
+
+    def _session(self, spec: EchoSpec, network: Network, peer: str, name: str, times: int) -> Session:
+        slices = {party: Slice({"peer": spec.start, "times": times}) for party in network.parties}
+        own = {"peer": peer, "times": times, "numbers": spec.numbers.located(network.base)}
+        slices[spec.start] = Slice({**own, "goes_wrong": spec.goes_wrong})
+        return Session(name, "quantum" if times == 1 else "rival", PROGRAM, slices)
+
+    def check(self, spec: EchoSpec, network: Network, session: Session, public: Mapping[str, int]) -> None:
+        if public["numbers"] > spec.limit:
+            raise ScenarioError(
+                f"protocol.numbers: {public['numbers']} of them given, expected at most {spec.limit}"
+            )
+
+    def summarise(self, spec: EchoSpec, results: Sequence[SessionResult], judge: Judge) -> dict[str, Any]:
+        if spec.goes_wrong == "forge":
+            return {"qubits_sent": 0}
+        if spec.goes_wrong == "nan":
+            return {"estimate": float("nan"), "table": np.array([1.0, np.inf])}
+        sums = [result.outcomes[spec.start].values["sum"] for result in results]
+        return {"estimate": sums[0], "rivals": {"shout": {"estimate": sums[1] + 1}}}
+
+    def exact(self, spec: EchoSpec, network: Network, loaders: Mapping[str, Loader]) -> dict[str, Any]:
+        source = spec.numbers.located(network.base)
+        numbers = require_labels(loaders[spec.start]("protocol.numbers", source), "protocol.numbers")
+        return {"exact": int(numbers.sum())}
+
+
+class NotAKind:
+    Spec = EchoSpec
+
+
+def pretend(
+    run: Run, progress: Progress | None, ledger: bool, base: str, out: Path | None = None
+) -> list[SessionResult]:
+    """A runtime that runs nothing: it loads the data, and answers with what Echo would cost."""
+    if out is not None:
+        (out / "logs" / "alice.log").write_text("hello\n")
+        (out / "ledger-alice-bob.jsonl").write_text("")
+    return [_pretend(run, session, progress, ledger, base) for session in run.sessions]
+
+
+def _pretend(run: Run, session: Session, progress: Progress | None, ledger: bool, base: str) -> SessionResult:
+    starter = next(party for party, own in session.slices.items() if "numbers" in own.values)
+    own = session.slices[starter].values
+    program = EchoParty(session.slices[starter], make_loader(data_key(run.seed, starter), base))
+    run.check(session, {name: shape.value for name, shape in program.shapes.items()})
+    _go_wrong(own["goes_wrong"])
+    if progress is not None:
+        progress(session.name, starter, 1, 1, "told")
+    there, back = direction_name(starter, own["peer"]), direction_name(own["peer"], starter)
+    bits, delay_ps = 16 * len(program.numbers), run.links[0].forward.delay_ps
+    records = [
+        Record(there, number, "answers", 0, delay_ps, 0, 0, 0, bits, 0) for number in range(own["times"])
+    ] + [Record(back, 0, "answers", delay_ps, 2 * delay_ps, 0, 0, 0, 32, 0)]
+    if session.role == "quantum":
+        records.append(Record(there, 9, "copies", 0, delay_ps, 10, 30, 25, 0, 10))
+    totals = {there: Totals(), back: Totals()}
+    for record in records:
+        totals[record.direction] = totals[record.direction].add(record)
+    digest = hashlib.sha256(repr(records).encode()).hexdigest()
+    return SessionResult(
+        session.name,
+        session.role,
+        {starter: Outcome({"sum": int(program.numbers.sum())})},
+        dict.fromkeys(run.parties, 2 * delay_ps),
+        totals,
+        (Chain(there, len(records), digest),),
+        tuple(records) if ledger else (),
+    )
+
+
+def _go_wrong(how: str) -> None:
+    errors: dict[str, BaseException] = {
+        "party": PartyFailed("bob", "exit code 9; last words: none"),
+        "deadlock": Deadlock({"alice": "copies of bob", "bob": "copies of alice"}),
+        "remote": RemoteProtocolError("bob sent rubbish"),
+        "interrupt": KeyboardInterrupt(),
+        "bug": ZeroDivisionError("oops"),
+    }
+    if how in errors:
+        raise errors[how]

@@ -1,0 +1,264 @@
+"""The result object, the table and its verdict, the trace, progress, and the run's folder."""
+
+from __future__ import annotations
+
+import io
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from ketwire.channels.fiber import Record
+from ketwire.channels.transcript import Chain
+from ketwire.errors import LocalProtocolError, ScenarioError
+from ketwire.nodes.session import SessionResult, Totals
+from ketwire.scenarios import progress
+from ketwire.scenarios.results import plain, result_object
+from ketwire.scenarios.rundir import RunDirectory
+from ketwire.scenarios.table import print_table, table_text, time_text, verdict
+from ketwire.scenarios.trace import write_trace
+
+HEAD = {"scenario": "demo", "seed": 7, "protocol": "echo"}
+
+
+def session(
+    name: str, role: Any, totals: Totals, clock_ps: int = 5_000_000, digest: str = "00"
+) -> SessionResult:
+    records = (
+        Record("a->b", 0, "copies", 1_000_000, 5_000_000, 3, 12, 10, 0, 3),
+        Record("b->a", 0, "answers", 5_000_000, 5_000_001, 0, 0, 0, 8, 0),
+    )
+    directions = {"a->b": totals, "b->a": Totals(messages=1, payload_bits=8)}
+    return SessionResult(
+        name, role, {}, {"a": 1, "b": clock_ps}, directions, (Chain("a->b", 1, digest),), records
+    )
+
+
+QUANTUM = session("echo", "quantum", Totals(1, 3, 12, 10, 0, 0, 3))
+RIVAL = session("raw", "rival", Totals(1, payload_bits=640, control_bits=2), clock_ps=7)
+
+
+def told(
+    summary: dict[str, Any], *results: SessionResult, exact: dict[str, Any] | None = None
+) -> dict[str, Any]:
+    return result_object(HEAD, results or (QUANTUM, RIVAL), summary, exact, 0.25)
+
+
+def test_the_result_has_the_wires_figures() -> None:
+    result = told(
+        {"estimate": 0.5, "epsilon": 0.1, "rivals": {"raw": {"estimate": 0.75}}}, exact={"exact": 0.7}
+    )
+    expected = {
+        **HEAD, "estimate": 0.5, "exact": 0.7, "copies": 3, "qubits_sent": 12, "qubits_delivered": 10, "ebits": 0,
+        "payload_bits": 8, "control_bits": 3, "virtual_time_ps": 5_000_000, "wall_s": 0.25, "epsilon": 0.1,
+        "transcript_sha256": QUANTUM.transcript_sha256,
+    }  # fmt: skip
+    assert {key: result[key] for key in expected} == expected
+    assert math.isclose(result["error"], 0.2)
+    rival = result["rivals"]["raw"]
+    assert rival["bits"] == 650 and rival["payload_bits"] == 648 and rival["control_bits"] == 2
+    assert rival["virtual_time_ps"] == 7 and rival["estimate"] == 0.75 and math.isclose(rival["error"], 0.05)
+    assert [each["name"] for each in result["sessions"]] == ["echo", "raw"]
+    assert result["sessions"][0]["directions"]["a->b"]["qubits_delivered"] == 10
+    assert json.loads(json.dumps(result, allow_nan=False)) == result
+
+
+def test_what_is_not_known_is_null() -> None:
+    result = told({})
+    assert (
+        result["estimate"] is result["exact"] is result["error"] is result["rivals"]["raw"]["error"] is None
+    )
+
+
+def test_the_kind_says_how_many_copies_were_measured_and_nothing_else_of_the_wire() -> None:
+    assert told({"copies": 2})["copies"] == 2
+    for forged in ({"qubits_sent": 1}, {"rivals": {"raw": {"bits": 1}}}, {"wall_s": 0}):
+        with pytest.raises(LocalProtocolError, match="a kind may not give"):
+            told(forged)
+    with pytest.raises(LocalProtocolError, match="rivals that did not run: ghost"):
+        told({"rivals": {"ghost": {}}})
+
+
+def test_several_quantum_sessions_are_summed() -> None:
+    other = session("echo-2", "quantum", Totals(1, 3, 12, 10, 0, 0, 3), digest="11")
+    result = told({}, QUANTUM, other, RIVAL)
+    assert result["qubits_sent"] == 24 and result["copies"] == 6 and result["virtual_time_ps"] == 10_000_000
+    hashes = {told({}, *results)["transcript_sha256"] for results in ((QUANTUM, other), (QUANTUM,), (other,))}
+    assert len(hashes) == 3
+
+
+@pytest.mark.parametrize(
+    ("estimate", "exact", "error"),
+    [
+        (1, 3, 2),
+        ([1, 2], [1, 4.5], 2.5),
+        ([1], [1, 2], None),
+        ("x", 1, None),
+        (True, 1, None),
+        ([], [], None),
+    ],
+)
+def test_the_error_is_the_largest_distance(estimate: Any, exact: Any, error: Any) -> None:
+    assert told({"estimate": estimate}, exact={"exact": exact})["error"] == error
+
+
+def test_plain_values_are_json() -> None:
+    value = {
+        "a": np.arange(3),
+        2: np.float64("nan"),
+        "c": (math.inf, np.int64(3), np.bool_(True)),
+        "d": Path("/x"),
+    }
+    assert plain(value) == {"a": [0, 1, 2], "2": None, "c": [None, 3, True], "d": "/x"}
+    assert json.dumps(plain(value), allow_nan=False)
+
+
+def against(bits: int, qubits: int = 100, **told_of: Any) -> str:
+    rival = {"bits": bits, **told_of.pop("rival", {})}
+    return verdict(
+        {"qubits_sent": qubits, "payload_bits": 0, "control_bits": 0, "rivals": {"raw": rival}, **told_of}
+    )
+
+
+def test_the_verdict_names_the_winner_and_the_factor() -> None:
+    assert (
+        against(1000) == "quantum wins on communication, 10 times less: 100 qubits against 1,000 bits of raw."
+    )
+    assert (
+        against(40) == "the classical raw wins on communication, 2.5 times less: 40 bits against 100 qubits."
+    )
+    assert against(100) == "quantum and the classical raw tie on communication: 100 qubits, 100 bits."
+    assert "with nothing sent at all" in against(0)
+    assert "1,000,000 times less" in against(100_000_000)
+    assert "against 100 qubits and 7 bits" in against(50, payload_bits=4, control_bits=3)
+
+
+def test_a_rival_that_did_worse_does_not_win() -> None:
+    assert (
+        against(1, rival={"comparable": False}) == "no classical rival did as well; quantum took 100 qubits."
+    )
+    assert against(1, test_accuracy=0.9, rival={"accuracy": 0.7}).startswith("no classical rival did as well")
+    assert against(1, test_accuracy=0.9, rival={"test_accuracy": 0.86}).startswith("the classical raw wins")
+
+
+@pytest.mark.parametrize(
+    ("time_ps", "text"),
+    [(0, "0 s"), (5, "5 ps"), (1500, "1.5 ns"), (50_000_000, "50 us"), (2 * 10**12, "2 s")],
+)
+def test_virtual_times_have_units(time_ps: int, text: str) -> None:
+    assert time_text(time_ps) == text
+
+
+def test_the_table_is_aligned_text(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rival = {"raw": {"estimate": 0.5, "error": 0.01}}
+    result = told({"test_accuracy": 0.93, "baseline_accuracy": 0.95, "rivals": rival})
+    monkeypatch.setenv("COLUMNS", "160")
+    title, head, quantum, rival, sentence = table_text(result).splitlines()
+    assert title == "demo: echo, seed 7, 0.25 s" and sentence.endswith(".")
+    for column, cells in (
+        ("qubits sent", ("12", "0")),
+        ("control bits", ("3", "2")),
+        ("payload bits", ("8", "648")),
+    ):
+        end = head.index(column) + len(column)
+        assert [row[:end].split()[-1] for row in (quantum, rival)] == list(cells)
+    assert quantum.endswith("accuracy 0.930 (baseline 0.950)") and rival.endswith("0.5 ± 0.01")
+    print_table(result)
+    drawn = capsys.readouterr().out
+    assert "0.5 ± 0.01" in " ".join(drawn.split()) and "payload bits" in " ".join(drawn.split())
+
+
+def test_the_trace_opens_as_json() -> None:
+    file = io.StringIO()
+    write_trace([QUANTUM, RIVAL], file)
+    events = json.loads(file.getvalue())["traceEvents"]
+    names = {(e["pid"], e["tid"]): e["args"]["name"] for e in events if e["ph"] == "M"}
+    assert names == {
+        (1, 0): "echo (quantum)", (1, 1): "a->b", (1, 2): "b->a", (2, 0): "raw (rival)", (2, 1): "a->b", (2, 2): "b->a"
+    }  # fmt: skip
+    complete = [e for e in events if e["ph"] == "X" and e["pid"] == 1]
+    assert [(e["name"], e["tid"], e["ts"], e["dur"]) for e in complete] == [
+        ("copies", 1, 1.0, 4.0), ("answers", 2, 5.0, 1e-6)
+    ]  # fmt: skip
+    assert complete[0]["args"]["qubits_delivered"] == 10
+
+
+def test_progress_lines_are_few(monkeypatch: pytest.MonkeyPatch) -> None:
+    now_s = [100.0]
+    monkeypatch.setattr(progress.time, "monotonic", lambda: now_s[0])
+    file = io.StringIO()
+    with progress.watch(False, file) as watch:
+        assert watch is not None
+        for done in range(120):
+            now_s[0] += 0.125
+            watch("echo", "bob", done, 120, "copies")
+    assert file.getvalue() == "".join(f"echo: bob: {n} of 120 copies\n" for n in (15, 55, 95))
+    with progress.watch(True, file) as nothing:
+        assert nothing is None
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_progress_on_a_terminal_is_a_bar(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(progress, "_BETWEEN_DRAWS_S", 0.0)
+    monkeypatch.setenv("TERM", "xterm")
+    file = Terminal()
+    with progress.watch(False, file) as watch:
+        assert watch is not None
+        watch("echo", "bob", 3, 120, "copies [of x]")
+    assert "bob copies [of x]" in file.getvalue() and "3/120" in file.getvalue()
+
+
+def test_a_run_folder_is_whole(tmp_path: Path) -> None:
+    folder = RunDirectory(tmp_path / "deep" / "run")
+    (folder.path / "logs" / "alice.log").write_text("hello")
+    (folder.path / "ledger-a-b.jsonl").write_text("{}\n")
+    assert not folder.target.exists()
+    folder.finish("seed: 7\n", {"estimate": 1.0}, [QUANTUM, RIVAL])
+    assert sorted(p.name for p in folder.target.iterdir()) == [
+        "ledger.jsonl", "logs", "result.json", "scenario.yaml", "trace.json"
+    ]  # fmt: skip
+    assert [p.name for p in (tmp_path / "deep").iterdir()] == ["run"]
+    lines = [json.loads(line) for line in (folder.target / "ledger.jsonl").read_text().splitlines()]
+    assert [(line["session"], line["direction"]) for line in lines] == [
+        ("echo", "a->b"), ("echo", "b->a"), ("raw", "a->b"), ("raw", "b->a")
+    ]  # fmt: skip
+    assert json.loads((folder.target / "result.json").read_text()) == {"estimate": 1.0}
+
+
+def test_a_run_folder_may_be_there_if_it_is_empty(tmp_path: Path) -> None:
+    target = tmp_path / "run"
+    target.mkdir()
+    RunDirectory(target).finish("", {}, [])
+    with pytest.raises(ScenarioError, match="expected a new or an empty folder"):
+        RunDirectory(target)
+    with pytest.raises(ScenarioError, match="expected a new or an empty folder"):
+        RunDirectory(target / "result.json")
+    with pytest.raises(ScenarioError, match="expected a folder that can be written"):
+        RunDirectory(target / "result.json" / "run")
+
+
+def test_a_mount_point_is_filled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def busy(*paths: Any) -> None:
+        raise OSError("busy")
+
+    target = tmp_path / "run"
+    target.mkdir()
+    folder = RunDirectory(target)
+    monkeypatch.setattr("ketwire.scenarios.rundir.os.rename", busy)
+    monkeypatch.setattr("ketwire.scenarios.rundir.shutil.move", lambda a, b: Path(a).replace(b))
+    folder.finish("", {}, [QUANTUM])
+    assert (target / "result.json").exists() and [p.name for p in tmp_path.iterdir()] == ["run"]
+
+
+def test_a_discarded_folder_leaves_nothing(tmp_path: Path) -> None:
+    RunDirectory(tmp_path / "run").discard()
+    assert list(tmp_path.iterdir()) == []

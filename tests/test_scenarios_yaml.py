@@ -1,0 +1,68 @@
+"""The strict YAML of scenario files: what it means, what it refuses, and that it round-trips."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ketwire.errors import ScenarioError
+from ketwire.scenarios.yamltext import dump, parse
+
+SCALARS = [
+    ("7", 7), ("-3", -3), ("0x1F", 31), ("1e7", 1e7), ("2.5E-3", 2.5e-3), (".5", 0.5), ("5.", 5.0),
+    ("true", True), ("False", False), ("null", None), ("~", None), ("no", "no"), ("on", "on"),
+    ("1:30", "1:30"), ("2024-01-01", "2024-01-01"), ("'7'", "7"), ('"true"', "true"), (".inf", math.inf),
+    ("1_000", "1_000"), ("0o17", "0o17"), ("e5", "e5"), ("+", "+"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "value"), SCALARS)
+def test_scalars_follow_the_core_schema(text: str, value: Any) -> None:
+    parsed = parse(text, "f")
+    assert parsed == value and type(parsed) is type(value)
+
+
+REFUSED = [
+    ("a: 1\nb:\n  c: 1\n  c: 2\n", "f: line 4: key 'c' given twice, expected once"),
+    ("1: 2", "f: line 1: key 1 given, expected a string"),
+    ("null: 2", "f: line 1: key None given, expected a string"),
+    ("{[1]: 2}", "f: line 1: key list given, expected a string"),
+    ("a: &x [1]\nb: *x", "f: line 2: alias *x given, expected the value itself"),
+    ("a: !!python/object/apply:os.system [x]", "apply:os.system given, expected a plain value"),
+    ("a: !mine 1", "f: line 1: tag !mine given, expected a plain value"),
+    ("a: 1\n---\nb: 2", "f: line 2: a second document, expected one"),
+    ("", "f: nothing in it, expected a YAML document"),
+    ("# only a comment", "f: nothing in it, expected a YAML document"),
+    ("a: [1, 2", "expected YAML"),
+    ("a: b: c", "f: line 1: mapping values are not allowed in this context, expected YAML"),
+    ("a: \x00", "expected YAML"),
+    ("[" * 100_000, "f: line 1: nested more than 64 levels deep, expected fewer"),
+    ("- " * 100_000, "f: line 1: nested more than 64 levels deep, expected fewer"),
+    ("a: " + "x" * (1 << 20), "f: more than 1048576 octets given, expected at most 1 MiB of YAML"),
+]
+
+
+@pytest.mark.parametrize(("text", "message"), REFUSED, ids=[message[:50] for _, message in REFUSED])
+def test_what_is_refused_is_told_in_one_line(text: str, message: str) -> None:
+    with pytest.raises(ScenarioError) as error:
+        parse(text, "f")
+    assert message in str(error.value) and "\n" not in str(error.value)
+
+
+TEXT = st.text(st.characters(exclude_categories=("Cs", "Cc")), max_size=12)
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | TEXT
+    | st.sampled_from([text for text, _ in SCALARS]),
+    lambda below: st.lists(below, max_size=4) | st.dictionaries(TEXT, below, max_size=4),
+    max_leaves=12,
+)  # fmt: skip
+
+
+@given(VALUES)
+def test_what_is_dumped_is_read_back(value: Any) -> None:
+    read = parse(dump(value), "f")
+    assert read == value and repr(read) == repr(value)
