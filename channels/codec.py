@@ -11,7 +11,7 @@ import hashlib
 import hmac
 import struct
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
 from numpy.typing import NDArray
 
@@ -62,7 +62,10 @@ SIGNATURE = b"\xceket"
 VERSION = 1
 RUN_OCTETS = 16
 _DIGEST_FLAG = 1
-_FIXED = struct.Struct("<4sBBBBIQ16s")
+_HEAD = SIGNATURE + bytes([VERSION])
+_FIXED = struct.Struct("<5sBBBIQ16s")
+_FIXED_OCTETS = _FIXED.size
+_FIELDS = struct.Struct("<5xBBBIQ16s")  # the same without its head
 _CODES = {int(command): command for command in Command}
 
 Body = tuple[bytes, list[NDArray[Any]]]
@@ -103,7 +106,7 @@ def encode(
         parts = frame.message.take()
         quiet = carried.write_quiet(parts, frame.time_ps, limits)
         if quiet is not None:
-            fixed = _FIXED.pack(SIGNATURE, VERSION, command, 0, 1, session, sequence, run)
+            fixed = _FIXED.pack(_HEAD, command, 0, 1, session, sequence, run)
             small: list[Octets] = [fixed, *quiet]
             _check_sizes(small, limits, LocalProtocolError)
             return small
@@ -113,7 +116,7 @@ def encode(
         if len(arrays) > limits.max_arrays:
             raise LocalProtocolError(f"{len(arrays)} arrays, at most {limits.max_arrays} travel")
         flags = _DIGEST_FLAG if digest else 0
-        fixed = _FIXED.pack(SIGNATURE, VERSION, command, flags, len(arrays), session, sequence, run)
+        fixed = _FIXED.pack(_HEAD, command, flags, len(arrays), session, sequence, run)
     except struct.error as error:
         raise LocalProtocolError(f"{command.name} has a field out of bounds: {error}") from None
     known = frame.states_digest if type(frame) is Carry else None
@@ -184,38 +187,43 @@ def read_prelude(frames: Sequence[Octets], *, limits: Limits = DEFAULT_LIMITS) -
         raise TruncatedFrame("a message without a prelude")
     _check_sizes(frames, limits, OversizedFrame)
     first = frames[0] if type(frames[0]) is bytes else bytes(frames[0])
-    if len(first) <= len(SIGNATURE):
-        raise TruncatedFrame(f"a prelude of {len(first)} octets")
-    if first[:4] != SIGNATURE:
-        raise BadSignature("a message that does not begin as a ketwire message")
-    if first[4] != VERSION:
-        raise WrongVersion(f"version {first[4]} of the wire protocol, this side speaks {VERSION}")
-    if len(first) < _FIXED.size:
-        raise TruncatedFrame(f"a prelude of {len(first)} octets")
-    _, _, code, flags, arrays, session, sequence, run = _FIXED.unpack_from(first)
+    if first[:5] != _HEAD or len(first) < _FIXED_OCTETS:
+        _refuse_head(first)
+    code, flags, arrays, session, sequence, run = _FIELDS.unpack_from(first)
     command = _CODES.get(code)
     if command is None:
         raise UnknownCommand(f"no command has the code 0x{code:02X}")
     if flags & ~_DIGEST_FLAG:
         raise MalformedHeader(f"unknown flags 0x{flags:02X}")
+    if len(frames) == 2 + arrays and not flags and len(first) == _FIXED_OCTETS:
+        return Prelude(command, False, arrays, session, sequence, run)
     if len(frames) < 2 + arrays:
         raise TruncatedFrame(f"{len(frames)} frames, the prelude says {2 + arrays}")
     if len(frames) > 2 + arrays:
         raise MalformedHeader(f"{len(frames) - 2 - arrays} frames trail the message")
-    if flags or len(first) != _FIXED.size:
-        _check_header(first, frames[1], bool(flags))
-    return Prelude(command, flags == _DIGEST_FLAG, arrays, session, sequence, run)
+    _check_header(first, frames[1], bool(flags))
+    return Prelude(command, bool(flags), arrays, session, sequence, run)
+
+
+def _refuse_head(first: bytes) -> NoReturn:
+    if len(first) < len(_HEAD):
+        raise TruncatedFrame(f"a prelude of {len(first)} octets")
+    if first[:4] != SIGNATURE:
+        raise BadSignature("a message that does not begin as a ketwire message")
+    if first[4] != VERSION:
+        raise WrongVersion(f"version {first[4]} of the wire protocol, this side speaks {VERSION}")
+    raise TruncatedFrame(f"a prelude of {len(first)} octets, it has {_FIXED_OCTETS}")
 
 
 def _check_header(first: bytes, header: Octets, digest: bool) -> None:
-    expected = _FIXED.size + (DIGEST_OCTETS if digest else 0)
+    expected = _FIXED_OCTETS + (DIGEST_OCTETS if digest else 0)
     if len(first) < expected:
         raise TruncatedFrame(f"a prelude of {len(first)} octets, its flags say {expected}")
     if len(first) > expected:
         raise MalformedHeader(f"{len(first) - expected} octets trail the prelude")
     if digest:
-        found = hashlib.sha256(first[: _FIXED.size] + bytes(header)).digest()
-        if not hmac.compare_digest(found, first[_FIXED.size :]):
+        found = hashlib.sha256(first[:_FIXED_OCTETS] + bytes(header)).digest()
+        if not hmac.compare_digest(found, first[_FIXED_OCTETS:]):
             raise DigestMismatch("prelude and header differ from their digest")
 
 
@@ -225,8 +233,8 @@ def _check_sizes(
     total = 0
     for frame in frames:
         total += len(frame) if type(frame) is bytes else size_of(frame)
-    if total <= min(limits.max_frame_octets, limits.max_message_octets, limits.max_header_octets):
-        return  # so each frame is within its limit too
+    if total <= limits.small_octets:
+        return
     sizes = [size_of(frame) for frame in frames]
     if max(sizes) > limits.max_frame_octets:
         raise fault(f"a frame of {max(sizes)} octets, at most {limits.max_frame_octets} travel")
@@ -249,6 +257,10 @@ def read_body(
         RemoteProtocolError: the message is refused; the class says why.
     """
     header, command = frames[1] if type(frames[1]) is bytes else bytes(frames[1]), prelude.command
+    if command is Command.COPIES and len(frames) == 3 and not prelude.digest:
+        quiet = carried.read_quiet(header, frames[2], limits)
+        if quiet is not None:
+            return quiet
     if command in _CARRIED_READERS:
         return _read_carried(prelude, header, frames, limits, verify_states)
     if command in control.SCHEMAS:
@@ -265,10 +277,6 @@ def read_body(
 def _read_carried(
     prelude: Prelude, header: bytes, frames: Sequence[Octets], limits: Limits, verify_states: bool
 ) -> Frame:
-    if prelude.command is Command.COPIES and prelude.arrays == 1 and not prelude.digest:
-        quiet = carried.read_quiet(header, frames[2], limits)
-        if quiet is not None:
-            return quiet
     size, reader = _CARRIED_READERS[prelude.command]
     if len(header) < size:
         raise TruncatedFrame(f"{prelude.command.name} with a body of {len(header)} octets, it has {size}")

@@ -67,8 +67,11 @@ class Limits:
     max_entries: int = 1 << 26
     max_name_octets: int = 64
     max_text_octets: int = 1 << 14
+    small_octets: int = field(init=False)  # no frame of a message so small is over a limit
 
     def __post_init__(self) -> None:
+        small = min(self.max_frame_octets, self.max_message_octets, self.max_header_octets)
+        object.__setattr__(self, "small_octets", small)
         # The fields of the packed bodies hold no more than this.
         assert self.max_arrays <= 0xFF and self.max_dimensions <= 0xFF
         assert self.max_name_octets <= 0xFF and self.max_text_octets <= 0xFFFF

@@ -24,9 +24,27 @@ from numpy.typing import NDArray
 from ketwire.channels.messages import Answers, Packed
 from ketwire.channels.streams import stream
 from ketwire.errors import RemoteProtocolError
-from ketwire.protocols.codes import BlockPlan, decode_block, encode_block, pack_bits, quantise, restore, unpack_bits
+from ketwire.protocols.codes import (
+    BlockPlan,
+    decode_block,
+    encode_block,
+    pack_bits,
+    quantise,
+    restore,
+    unpack_bits,
+)
 from ketwire.protocols.node import Loader, Node, Outcome, Slice
-from ketwire.protocols.subspace import Classes, Half, Holding, Integers, Owned, Real, Vectors, bits_for, half_of_signs
+from ketwire.protocols.subspace import (
+    Classes,
+    Half,
+    Holding,
+    Integers,
+    Owned,
+    Real,
+    Vectors,
+    bits_for,
+    half_of_signs,
+)
 from ketwire.quantum import subspaces
 
 Codes = NDArray[np.uint64]
@@ -95,7 +113,8 @@ async def receive_codes(node: Node, peer: str, rows: int, width: int, bits: int)
         count = (part.stop - part.start) * width
         if (message.count, message.bits_per_entry) != (count, bits) or message.positions is not None:
             raise RemoteProtocolError(
-                f"{peer} sent {message.count} codes of {message.bits_per_entry} bits, expected {count} of {bits}"
+                f"{peer} sent {message.count} codes of {message.bits_per_entry} bits, "
+                f"expected {count} of {bits}"
             )
         codes[part] = unpack_bits(message.codes, bits, count).reshape(-1, width)
     return codes
@@ -140,7 +159,9 @@ async def receive_sparse(
     """
     named = (await node.receive(peer, Answers)).values
     if named.shape != (1,) or not 0 <= named[0] < len(FORMS):
-        raise RemoteProtocolError(f"{peer} named the form {named.tolist()}, expected one of 0..{len(FORMS) - 1}")
+        raise RemoteProtocolError(
+            f"{peer} named the form {named.tolist()}, expected one of 0..{len(FORMS) - 1}"
+        )
     form = FORMS[named[0]]
     if form == "dense":
         return await receive_codes(node, peer, rows, width, quantiser.bits), form
@@ -264,7 +285,9 @@ class DescriptionParty(RivalParty):
         for part in parts(items, 1):
             values = (await node.receive(self.sender, Answers)).values
             if values.shape != (part.stop - part.start,) or not 0 <= values.min() <= values.max() < choices:
-                raise RemoteProtocolError(f"{self.sender} answered other than one of {choices} for each vector")
+                raise RemoteProtocolError(
+                    f"{self.sender} answered other than one of {choices} for each vector"
+                )
             answers[part] = values
         return (holding.names[answers] if isinstance(holding, Classes) else answers), {}
 

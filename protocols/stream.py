@@ -41,6 +41,8 @@ class StreamPlan:
     want:     measured copies per item
     items:    how many items
     qubits:   of the register
+    shortfall: how many items may be expected to need another round (a bound); the fewer, the more
+              copies are emitted in vain
     """
 
     path: tuple[str, ...]
@@ -50,6 +52,7 @@ class StreamPlan:
     items: int
     qubits: int
     max_batch_octets: int = MAX_BATCH_OCTETS
+    shortfall: float = SHORTFALL_PROBABILITY
 
 
 class Batch(NamedTuple):
@@ -94,14 +97,15 @@ async def run_stream(node: Node, plan: StreamPlan, stage: Stage) -> Tally:
         if not attempts.any():
             return Tally(attempted, counts)
         came = np.zeros(plan.items, dtype=np.int64)
+        total = int(attempted.sum() + attempts.sum())
         for batch in batches(attempts, plan):
             measured = await _carry(node, plan, stage, batch, arrived + came)
             if measured is not None:
                 came += measured[0]
                 counts = measured[1] if counts is None else counts + measured[1]
-        attempted += attempts
+            attempted[batch.items] += batch.counts
+            node.progress(int(attempted.sum()), total, "copies emitted")
         arrived = await _share(node, plan, arrived + came)
-        node.progress(int(np.minimum(arrived, plan.want).sum()), plan.want * plan.items, "copies")
     raise LocalProtocolError(f"{MAX_ROUNDS} rounds of top-ups did not bring {plan.want} copies of every item")
 
 
@@ -163,7 +167,7 @@ def next_attempts(
         return missing
     seen = (arrived + 1.0) / (attempted + 1.0 / plan.survival)
     p = np.minimum(seen, plan.survival)
-    z = math.sqrt(2.0 * math.log(max(plan.items, 1) / SHORTFALL_PROBABILITY))
+    z = math.sqrt(2.0 * math.log(max(max(plan.items, 1) / plan.shortfall, 1.0)))
     # Smallest T with T p - z sqrt(T p (1 - p)) >= missing, a quadratic in sqrt(T).
     spread = z * np.sqrt(p * (1.0 - p))
     root = (spread + np.sqrt(spread**2 + 4.0 * p * missing)) / (2.0 * p)

@@ -1,11 +1,12 @@
 """The NumPy engine: small matrix products and elementwise phases on batches (rows, 2**n).
 
-The rotations of a layer are real, so their Kronecker product over four neighbouring qubits, 16×16, is
+The rotations of a layer are real, so their Kronecker product over three or four neighbouring qubits is
 multiplied onto the register read as float64 pairs: half the work of a complex product. Diagonals are
 products of a table over the high and one over the low bits of the index. `plan` says how a circuit
 becomes such layers.
 """
 
+import threading
 from functools import lru_cache
 
 import numpy as np
@@ -15,33 +16,39 @@ from ketwire.quantum.circuits import apply_matrix
 from ketwire.quantum.gates import Gate
 from ketwire.quantum.plan import Diagonal, Local
 
-_GROUP = 4  # qubits whose rotations make one matrix
-_BLOCK_BITS = 16  # 2^16 amplitudes, 1 MiB: a block and what it is multiplied into stay in the caches
+_GROUP = 3  # qubits, about, whose rotations make one matrix
+_BLOCK_BITS = 14  # 2^14 amplitudes, 256 KiB: a block and what it is multiplied into stay in the caches
 _BLOCK = 1 << _BLOCK_BITS
 _SHARING_ROWS = 4  # from here on the whole diagonal is written out once for all rows
 
 
-def run_local(local: Local, states: Complexes, parameters: Floats) -> Complexes:
-    """Apply a stretch of rotations and phases; a new array."""
+def run_local(local: Local, states: Complexes, parameters: Floats, out: Complexes | None = None) -> Complexes:
+    """Apply a stretch of rotations and phases; the result is `out`, if given, or a new array."""
+    spare = out
     angles = local.angles(parameters)
     groups = _rotation_matrices(local, angles)
     size = states.shape[1]
     width = min(size, _BLOCK) * max(1, min(len(states), _BLOCK // size))
-    spares = [np.empty(2 * width), np.empty(2 * width)]
+    spares = _spare_blocks(2 * width)
     current = states
     for layer in range(local.layers):
         rotated = local.rotated[layer]
-        turning = [(low, matrices[layer]) for low, bits, matrices in groups if rotated >> low & ((1 << bits) - 1)]
+        turning = [(low, matrices[layer]) for low, bits, matrices in groups
+                   if rotated >> low & ((1 << bits) - 1)]
         while turning and turning[-1][0] >= _BLOCK_BITS:
             low, matrix = turning.pop()
-            target = np.empty_like(states)
+            target = np.empty_like(states) if spare is None else spare
+            spare = None
             _multiply(matrix, low, _floats(current), _floats(target))
             current = target
         diagonal = local.diagonals[layer]
         tables = None if diagonal is None else _Tables(diagonal, angles, *states.shape)
         # The argument is only read; what is written is ours.
         own = current is not states
-        out = current if own else np.empty_like(states)
+        if own:
+            out = current
+        else:
+            out, spare = np.empty_like(states) if spare is None else spare, None
         source_flat, out_flat, entries = _floats(current), _floats(out), out.reshape(-1)
         for start in range(0, states.size, width):
             part = slice(2 * start, 2 * (start + width))
@@ -50,6 +57,22 @@ def run_local(local: Local, states: Complexes, parameters: Floats) -> Complexes:
                 tables.apply(entries[start : start + width], start)
         current = out
     return current
+
+
+class _Scratch(threading.local):
+    """Two blocks that each thread keeps: new ones a call cost page faults, more than the arithmetic."""
+
+    def __init__(self) -> None:
+        self.blocks = np.empty((2, 0))
+
+
+_scratch = _Scratch()
+
+
+def _spare_blocks(floats: int) -> list[Floats]:
+    if _scratch.blocks.shape[1] < floats:
+        _scratch.blocks = np.empty((2, floats))
+    return [_scratch.blocks[0, :floats], _scratch.blocks[1, :floats]]
 
 
 def _floats(states: Complexes) -> Floats:
@@ -88,6 +111,15 @@ def _rotation_matrices(local: Local, angles: Floats) -> list[tuple[int, int, Flo
             for low, bits, start, size in groups]
 
 
+def group_sizes(qubits: int) -> list[int]:
+    """Bits of each group, the lowest first: about three, and none across the edge of a block."""
+    if qubits > _BLOCK_BITS:
+        return group_sizes(_BLOCK_BITS) + [4] * ((qubits - _BLOCK_BITS) // 4) + (
+            [rest] if (rest := (qubits - _BLOCK_BITS) % 4) else [])
+    count = max(1, round(qubits / _GROUP))
+    return [(qubits * (i + 1)) // count - (qubits * i) // count for i in range(count)]
+
+
 @lru_cache(maxsize=64)
 def _gathers(qubits: int) -> tuple[list[tuple[int, int, int, int]], list[tuple[Integers, Integers]]]:
     """Which entries to multiply for Kronecker products, first of two bits each, then of two such pairs.
@@ -95,31 +127,32 @@ def _gathers(qubits: int) -> tuple[list[tuple[int, int, int, int]], list[tuple[I
     Small Kronecker products are slow as broadcasts; as two gathers they are not. Returns the groups
     (lowest bit, bits, start of the matrix in the last level, its size) and each level's indices.
     """
-    zero, one = np.zeros((1, 1), dtype=np.int64), np.ones((1, 1), dtype=np.int64)
-    level = []
-    for bit in range(qubits):
-        cosine, sine, minus = 2 + bit, 2 + qubits + bit, 2 + 2 * qubits + bit
-        level.append(np.array([[cosine, minus], [sine, cosine]]))
+    one = np.ones((1, 1), dtype=np.int64)
+    sizes = group_sizes(qubits)
+    lows = [sum(sizes[:i]) for i in range(len(sizes))]
+    # Entry numbers of the factors: for each group its lower two bits, then the others.
+    factors = []
+    for low, bits in zip(lows, sizes, strict=True):
+        turns = [np.array([[2 + bit, 2 + 2 * qubits + bit], [2 + qubits + bit, 2 + bit]])
+                 for bit in range(low, low + bits)] + [one] * (4 - bits)
+        factors += [(turns[1], turns[0]), (turns[3], turns[2])]
     levels: list[tuple[Integers, Integers]] = []
-    starts: list[int] = []
     for depth in range(2):
-        left, right = [zero.ravel(), one.ravel()], [zero.ravel(), one.ravel()]
-        following, starts, at = [], [], 2
-        for i in range(0, len(level), 2):
-            lower, upper = level[i], level[i + 1] if i + 1 < len(level) else one
+        left, right, products = [np.arange(2)], [np.array([0, 1])], []
+        at = 2
+        for index, (upper, lower) in enumerate(factors):
             rows = [np.kron(upper, np.ones_like(lower)), np.kron(np.ones_like(upper), lower)]
-            if depth == 1 and i == 0:  # the lowest group: transposed, and doubled with zeros between
+            if depth == 1 and index == 0:  # the lowest group: transposed, and doubled with zeros between
                 rows = [np.kron(row.T, np.eye(2, dtype=np.int64)) for row in rows]
             left.append(rows[0].ravel())
             right.append(rows[1].ravel())
-            following.append(np.arange(at, at + rows[0].size).reshape(rows[0].shape))
-            starts.append(at)
+            products.append(np.arange(at, at + rows[0].size).reshape(rows[0].shape))
             at += rows[0].size
-        level = following
         levels.append((np.concatenate(left), np.concatenate(right)))
-    lows = range(0, qubits, _GROUP)
-    sizes = [min(_GROUP, qubits - low) for low in lows]
-    return list(zip(lows, sizes, starts, map(len, level), strict=True)), levels
+        if depth == 0:
+            factors = list(zip(products[1::2], products[0::2], strict=True))
+    starts = [int(product[0, 0]) for product in products]
+    return list(zip(lows, sizes, starts, map(len, products), strict=True)), levels
 
 
 def _multiply(matrix: Floats, low: int, source: Floats, out: Floats) -> None:

@@ -25,12 +25,20 @@ LEAST_QUBITS = 3  # smaller registers do not fill a vector; the NumPy engine ser
 _MIDDLE_BITS = 16  # 2^16 amplitudes, 1 MiB: within a second-level cache
 _INNER_BITS = 11  # 2^11 amplitudes, 32 KiB: within a first-level cache
 
-_jit: Any = njit(cache=True, nogil=True, error_model="numpy")
 
 
-def run_local(local: Local, states: Complexes, parameters: Floats) -> Complexes:
-    """Apply a stretch of rotations and phases to a (rows, 2**n) batch; the result is a new array."""
-    out = np.empty_like(states)
+def _jit(function: Any) -> Any:
+    """Compile; keep the machine code for the next process wherever there is a folder to keep it in."""
+    try:
+        return njit(cache=True, nogil=True, error_model="numpy")(function)
+    except RuntimeError:  # numba finds no writable folder: compiled anew in each process
+        return njit(nogil=True, error_model="numpy")(function)
+
+
+
+def run_local(local: Local, states: Complexes, parameters: Floats, out: Complexes | None = None) -> Complexes:
+    """Apply a stretch of rotations and phases to a (rows, 2**n) batch; the result is `out` or new."""
+    out = np.empty_like(states) if out is None else out
     _run(states, out, local.integers, local.base, local.scale, parameters)
     return out
 

@@ -10,6 +10,9 @@ A rotation R_y(θ), cos(θ/2) >= 0, is three shears (its determinant is one):
     [[c, -s], [s, c]] = [[1, p], [0, 1]] [[1, 0], [s, 1]] [[1, p], [0, 1]],   p = -s / (1 + c)
 
 so it costs three fused multiply-adds per pair, no shuffles, and |p| <= 1 keeps it stable.
+
+Numba decides by the time stamp of `fused.py` alone whether its kept machine code is still good: after
+a change here, touch that file.
 """
 
 from typing import Any

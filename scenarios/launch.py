@@ -14,6 +14,7 @@ from ketwire.scenarios.load import Loaded, from_file
 from ketwire.scenarios.progress import watch
 from ketwire.scenarios.results import result_object
 from ketwire.scenarios.rundir import RunDirectory
+from ketwire.scenarios.table import verdict
 
 if TYPE_CHECKING:
     from ketwire.nodes.session import Progress, Run, SessionResult
@@ -83,4 +84,5 @@ def _carry_out(
         summary = kind.summarise(spec, results, Judge(network))
         exact = kind.exact(spec, network, network.loaders()) if options.check else None
     head = {"scenario": loaded.name, "seed": run.seed, "protocol": loaded.kind_name}
-    return result_object(head, results, summary, exact, wall_s), results
+    result = result_object(head, results, summary, exact, wall_s)
+    return {**result, "verdict": verdict(result)}, results

@@ -233,7 +233,6 @@ def _kind_name(data: dict[str, Any], origin: str) -> str:
 
 def _literal(kind: Kind, name: str) -> str:
     """What the kind's Spec calls itself, where the scenario says where the kind lives."""
-    if ":" not in name or "kind" not in kind.Spec.model_fields:
-        return name
-    choices = getattr(kind.Spec.model_fields["kind"].annotation, "__args__", ())
-    return str(choices[0]) if choices else name
+    from ketwire.scenarios.validation import constant  # noqa: PLC0415
+
+    return (constant(kind.Spec, "kind") or name) if ":" in name else name

@@ -7,6 +7,7 @@ interrupted leaves nothing.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -80,6 +81,8 @@ class RunDirectory:
         (self.path / "scenario.yaml").write_text(scenario, encoding="utf-8")
         text = json.dumps(result, indent=1, ensure_ascii=False, allow_nan=False)
         (self.path / "result.json").write_text(text + "\n", encoding="utf-8")
+        with contextlib.suppress(OSError):  # inline runs have no logs
+            (self.path / "logs").rmdir()
         try:
             os.rename(self.path, self.target)  # onto an empty folder too
         except OSError:  # a mount point cannot be replaced, only filled; result.json comes last

@@ -45,7 +45,9 @@ def wrong(key: str, given: Any, expected: str) -> PydanticCustomError:
 class Strict(BaseModel):
     """Base of every model in a scenario: frozen, no unknown keys, finite numbers."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    # Models are built when first used: as parts of a scenario they would be built twice else, and
+    # starting the program takes long enough.
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, defer_build=True)
 
 
 class Node(Strict):

@@ -8,135 +8,33 @@ data, the judge's labels. See `ketwire.protocols.subspace` and `ketwire.protocol
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Literal, Self
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import ConfigDict, Field, RootModel, model_validator
 
-from ketwire.channels.budget import DEFAULT_BUDGET_ATTEMPTS, Crossing, refusal
+from ketwire.channels.budget import Crossing, refusal
 from ketwire.channels.fiber import Fiber
 from ketwire.channels.streams import derive_key, stream
 from ketwire.errors import ScenarioError
 from ketwire.nodes.session import Session, SessionResult
-from ketwire.protocols.codes import MAX_CODE_BITS, default_plan
+from ketwire.protocols.codes import default_plan
 from ketwire.protocols.node import Loader, Slice
-from ketwire.protocols.stream import MAX_BATCH_OCTETS
 from ketwire.protocols.subspace import Classes, Vectors
 from ketwire.quantum import subspaces
 from ketwire.scenarios.kinds import Judge, Network
-from ketwire.scenarios.schema import NodeName, Strict, wrong
-from ketwire.scenarios.sources import Source
+from ketwire.scenarios.subspace_spec import ClassifySpec, Common, PromiseSpec, SubspaceSpec
 
 DENSE_QUBITS = 4
 """Up to here a half space is Haar random and dense; above it is the product form, which is short of
 Haar at N = 16 and cannot be told from it at N = 64 and above."""
-MAX_DEALT_ENTRIES = 1 << 27  # of vectors, over all sessions: 1 GiB that the judge hands out
-MAX_SESSIONS = 32  # an array a session and party, and a party's orders hold 32
 
-Bits = Annotated[int, Field(ge=1, le=52)]
 PROGRAMS = {
     "quantum": "ketwire.protocols.subspace:SubspaceParty",
     "code": "ketwire.protocols.rivals:CodeParty",
     "raw": "ketwire.protocols.rivals:RawParty",
     "description": "ketwire.protocols.rivals:DescriptionParty",
 }
-
-
-class _Common(Strict):
-    kind: Literal["subspace"]
-    sender: NodeName = Field("alice", description="the node that holds the vectors")
-    receiver: NodeName = Field("bob", description="the node that measures and decides")
-    copies: int = Field(1, ge=1, le=10**7, description="measured copies of each vector")
-    budget_attempts: float = Field(DEFAULT_BUDGET_ATTEMPTS, ge=1, description="emitted copies that a run may need")
-    max_batch_octets: int = Field(MAX_BATCH_OCTETS, ge=1024, le=1 << 30, description="of one message of copies")
-
-
-class SingleCode(Strict):
-    """One code word for the whole vector: the best of 2^bits directions. Work 2^bits N, so for few qubits."""
-
-    bits: int = Field(ge=1, le=MAX_CODE_BITS)
-    max_qubits: int = Field(8, ge=2, le=12, description="sizes above are left out")
-
-
-class PromiseSpec(_Common):
-    """Vector in subspace: is the sender's vector in the receiver's half space, or orthogonal to it?"""
-
-    task: Literal["promise"]
-    qubits: list[Annotated[int, Field(ge=2, le=14)]] = Field(min_length=1, description="sizes, a session for each")
-    trials: int = Field(ge=1, le=10**6, description="vectors for each size; one half space serves them all")
-    block_code: bool = Field(True, description="the rival with shared random directions, block by block")
-    single_code: SingleCode | None = Field(None, description="the rival with one code word; null for none")
-    raw: list[Bits] = Field([1], description="the rival that sends the vector, at these bits an entry")
-    description: bool = Field(True, description="the rival in which the receiver sends its half space")
-    description_bits: Bits = Field(8, description="an entry of a dense half space; signs take one bit")
-
-    @model_validator(mode="after")
-    def _sizes(self) -> Self:
-        _refuse_twice("qubits", self.qubits)
-        _refuse_twice("raw", self.raw)
-        rivals = self.block_code + (self.single_code is not None) + len(self.raw) + self.description
-        sessions = len(self.qubits) * (1 + rivals)
-        if sessions > MAX_SESSIONS:
-            raise wrong("qubits", self.qubits, f"at most {MAX_SESSIONS} sessions, sizes times rivals are {sessions}")
-        entries = sum(1 << qubits for qubits in self.qubits) * (1 + rivals) * self.trials
-        if entries > MAX_DEALT_ENTRIES:
-            raise wrong("trials", self.trials, f"at most {self.trials * MAX_DEALT_ENTRIES // entries} at these sizes")
-        return self
-
-
-class QuantiserSpec(Strict):
-    """The public range of the raw rival's levels, so that it need not send a scale."""
-
-    low: float = -1.0
-    high: float = 1.0
-    relative: bool = Field(True, description="in units of a vector's own largest magnitude, else as they are")
-
-    @model_validator(mode="after")
-    def _range(self) -> Self:
-        if not self.low <= 0 < self.high:
-            raise wrong("low", self.low, "a range that holds zero and ends above it")
-        return self
-
-
-class ClassifySpec(_Common):
-    """Classify the sender's vectors by the receiver's training data."""
-
-    task: Literal["classify"]
-    vectors: Source = Field(description="the sender's, one a row")
-    training: Source = Field(description="the receiver's, one a row, with labels as a rule")
-    training_labels: Source | None = Field(None, description="where the training source has none")
-    labels: Source = Field(description="the judge's, of the sender's vectors")
-    components: int = Field(ge=1, description="dimension of each class subspace")
-    measurement: Literal["discriminating", "exclusion", "pretty-good"] = "discriminating"
-    constant: float | None = Field(None, description="public; appended to each vector of both sides")
-    quantiser: QuantiserSpec = QuantiserSpec()  # type: ignore[call-arg]
-    raw: list[Bits] = Field([1, 2, 8], min_length=1, description="the rival that sends the vector, at these bits")
-    sparse: bool = Field(True, description="let that rival leave out zeros where this is shorter")
-    description_bits: Bits | None = Field(
-        8, description="the rival in which the receiver sends its class subspaces, bits an entry; null for none"
-    )
-
-    @model_validator(mode="after")
-    def _numbers(self) -> Self:
-        _refuse_twice("raw", self.raw)
-        if self.constant == 0:
-            raise wrong("constant", 0, "a number other than zero, or null")
-        if self.constant is not None and self.quantiser.relative:
-            raise wrong("quantiser.relative", True, "false and a range, as the vectors' size counts beside a constant")
-        return self
-
-
-class SubspaceSpec(RootModel[Annotated[PromiseSpec | ClassifySpec, Field(discriminator="task")]]):
-    """The kind `subspace`, one of two tasks."""
-
-    model_config = ConfigDict(frozen=True)
-
-
-def _refuse_twice(key: str, values: Sequence[int]) -> None:
-    for index, value in enumerate(values):
-        if value in values[:index]:
-            raise wrong(f"{key}.{index}", value, "each value once")
 
 
 class Subspace:
@@ -148,16 +46,22 @@ class Subspace:
         task = spec.root
         fiber = _crossing_fiber(task, network)
         if isinstance(task, PromiseSpec):
-            sessions = [each for qubits in task.qubits for each in _promise_sessions(task, network, fiber, qubits)]
+            sessions = [
+                each for qubits in task.qubits for each in _promise_sessions(task, network, fiber, qubits)
+            ]
         else:
             sessions = _classify_sessions(task, network, fiber)
         return sorted(sessions, key=lambda session: session.role != "quantum")
 
-    def check(self, spec: SubspaceSpec, network: Network, session: Session, public: Mapping[str, int]) -> None:
+    def check(
+        self, spec: SubspaceSpec, network: Network, session: Session, public: Mapping[str, int]
+    ) -> None:
         if session.role != "quantum":
             return
         task = spec.root
-        crossing = Crossing(f"{task.sender}-{task.receiver}", _crossing_fiber(task, network), public["qubits"])
+        crossing = Crossing(
+            f"{task.sender}-{task.receiver}", _crossing_fiber(task, network), public["qubits"]
+        )
         reason = refusal([crossing], task.copies * public["items"], int(task.budget_attempts))
         if reason is not None:
             raise ScenarioError(f"protocol.copies: {reason}")
@@ -180,13 +84,17 @@ class Subspace:
 # ---------------------------------------------------------------- both tasks
 
 
-def _crossing_fiber(task: _Common, network: Network) -> Fiber:
+def _crossing_fiber(task: Common, network: Network) -> Fiber:
     """The physics from sender to receiver."""
     for key, party in (("sender", task.sender), ("receiver", task.receiver)):
         if party not in network.parties:
-            raise ScenarioError(f"protocol.{key}: {party!r} given, expected a node: {', '.join(network.parties)}")
+            raise ScenarioError(
+                f"protocol.{key}: {party!r} given, expected a node: {', '.join(network.parties)}"
+            )
     if task.sender == task.receiver:
-        raise ScenarioError(f"protocol.receiver: {task.receiver!r} given, expected another node than the sender")
+        raise ScenarioError(
+            f"protocol.receiver: {task.receiver!r} given, expected another node than the sender"
+        )
     link = network.link(task.sender, task.receiver)
     if link is None:
         raise ScenarioError(
@@ -200,6 +108,7 @@ def _session(
     network: Network,
     name: str,
     program: str,
+    *,
     common: Mapping[str, Any],
     sender: Slice,
     receiver: Slice,
@@ -207,13 +116,13 @@ def _session(
     """One session: `common` is public, `sender` and `receiver` add what each owns, others have nothing."""
     public = {"task": task.task, "sender": task.sender, "receiver": task.receiver, **common}
     slices = {party: Slice({"role": "idle", "task": task.task}) for party in network.parties}
-    for party, role, own in ((task.sender, "sender", sender), (task.receiver, "receiver", receiver)):
-        slices[party] = Slice({"role": role, **public, **own.values}, own.arrays)
+    for party, part, own in ((task.sender, "sender", sender), (task.receiver, "receiver", receiver)):
+        slices[party] = Slice({"role": part, **public, **own.values}, own.arrays)
     role: Literal["quantum", "rival"] = "quantum" if program == "quantum" else "rival"
     return Session(name, role, PROGRAMS[program], slices)
 
 
-def _stream_values(task: _Common, fiber: Fiber) -> dict[str, Any]:
+def _stream_values(task: Common, fiber: Fiber) -> dict[str, Any]:
     return {
         "copies": task.copies,
         "qubit_survival": fiber.survival,
@@ -221,11 +130,11 @@ def _stream_values(task: _Common, fiber: Fiber) -> dict[str, Any]:
     }
 
 
-def _decisions(result: SessionResult, task: _Common) -> NDArray[np.int64]:
+def _decisions(result: SessionResult, task: Common) -> NDArray[np.int64]:
     return np.asarray(result.outcomes[task.receiver].arrays["decisions"], dtype=np.int64)
 
 
-def _accuracy(result: SessionResult, task: _Common, answers: NDArray[np.int64]) -> float:
+def _accuracy(result: SessionResult, task: Common, answers: NDArray[np.int64]) -> float:
     return float((_decisions(result, task) == answers).mean())
 
 
@@ -233,7 +142,7 @@ def _bits(result: SessionResult) -> int:
     return result.totals.payload_bits + result.totals.control_bits
 
 
-def _quantum_figures(result: SessionResult, task: _Common, items: int) -> dict[str, Any]:
+def _quantum_figures(result: SessionResult, task: Common, items: int) -> dict[str, Any]:
     told = result.outcomes[task.receiver].values
     return {
         "copies": told["measured"],
@@ -246,7 +155,9 @@ def _quantum_figures(result: SessionResult, task: _Common, items: int) -> dict[s
 # ---------------------------------------------------------------- promise
 
 
-def _deal(network: Network, qubits: int, trials: int) -> tuple[subspaces.HalfSpace, NDArray[Any], NDArray[np.int64]]:
+def _deal(
+    network: Network, qubits: int, trials: int
+) -> tuple[subspaces.HalfSpace, NDArray[Any], NDArray[np.int64]]:
     """The judge's hand for one size: the half space, the vectors, and 1 for each that lies in it."""
     key = derive_key(network.seed, "dealer", f"n{qubits}")
     make = subspaces.haar_half if qubits <= DENSE_QUBITS else subspaces.product_half
@@ -264,7 +175,9 @@ def _promise_sessions(task: PromiseSpec, network: Network, fiber: Fiber, qubits:
         layers, own = 0, Slice({}, {"matrix": half.matrix})
 
     def made(name: str, program: str, **common: Any) -> Session:
-        return _session(task, network, name, program, common, Slice({}, {"vectors": vectors}), own)
+        return _session(
+            task, network, name, program, common=common, sender=Slice({}, {"vectors": vectors}), receiver=own
+        )
 
     name = f"n{qubits}"
     # Shared randomness: a key that both sides hold, which is public and independent of the dealer's.
@@ -288,40 +201,45 @@ def _promise_sessions(task: PromiseSpec, network: Network, fiber: Fiber, qubits:
 
 def _promise_summary(task: PromiseSpec, results: Sequence[SessionResult], judge: Judge) -> dict[str, Any]:
     by_name = {result.name: result for result in results}
-    rows, rivals = [], {}
-    figures: list[dict[str, Any]] = []
+    figures, rows, rivals = [], [], {}
     for qubits in task.qubits:
-        _, _, answers = _deal(judge.network, qubits, task.trials)
-        quantum = by_name[f"n{qubits}"]
-        figures.append(_quantum_figures(quantum, task, task.trials))
-        row: dict[str, Any] = {
+        name = f"n{qubits}"
+        answers = _deal(judge.network, qubits, task.trials)[2]
+        figures.append(_quantum_figures(by_name[name], task, task.trials))
+        told = {
+            result.name.removeprefix(f"{name}-"): _promise_rival(task, result, answers)
+            for result in results
+            if result.name.startswith(f"{name}-")
+        }
+        rivals |= {f"{name}-{rival}": figure for rival, figure in told.items()}
+        row = {
             "n": qubits,
             "N": 1 << qubits,
             "qubits_per_decision": figures[-1]["qubits_per_decision"],
-            "accuracy": _accuracy(quantum, task, answers),
-            "rivals": {},
+            "bits_per_decision": _bits(by_name[name]) / task.trials,  # heralds and reports, on lossy fibers
+            "accuracy": _accuracy(by_name[name], task, answers),
+            "rivals": told,
         }
-        for result in results:
-            size, dash, rival = result.name.partition("-")
-            if dash and size == quantum.name:
-                told = {
-                    "accuracy": _accuracy(result, task, answers),
-                    "bits_per_decision": _bits(result) / task.trials,
-                }
-                rivals[result.name] = told
-                row["rivals"][rival] = {**told}
-                if rival == "description":
-                    # One half space serves all trials here; whoever asks once pays for it alone.
-                    row["rivals"][rival]["bits_for_one_decision"] = _bits(result) - task.trials + 1
         rows.append(row)
-    summary: dict[str, Any] = {name: sum(each[name] for each in figures) for name in ("copies", "attempted_copies")}
     return {
-        **summary,
+        "copies": sum(figure["copies"] for figure in figures),
+        "attempted_copies": sum(figure["attempted_copies"] for figure in figures),
         "accuracy": float(np.mean([row["accuracy"] for row in rows])),
         "sizes": rows,
         "rivals": rivals,
         "verdict": _promise_verdict(task, rows),
     }
+
+
+def _promise_rival(task: PromiseSpec, result: SessionResult, answers: NDArray[np.int64]) -> dict[str, Any]:
+    told = {
+        "accuracy": _accuracy(result, task, answers),
+        "bits_per_decision": _bits(result) / task.trials,
+    }
+    if result.name.endswith("-description"):
+        # One half space serves all trials here; whoever asks once pays for it alone.
+        told["bits_for_one_decision"] = _bits(result) - task.trials + 1
+    return told
 
 
 def _promise_verdict(task: PromiseSpec, rows: Sequence[Mapping[str, Any]]) -> str:
@@ -333,15 +251,17 @@ def _promise_verdict(task: PromiseSpec, rows: Sequence[Mapping[str, Any]]) -> st
             for name, rival in row["rivals"].items()
             if rival["accuracy"] >= row["accuracy"] - 0.05
         }
-        qubits = f"N = {row['N']}: {row['qubits_per_decision']:.4g} qubits a vector"
+        sent = row["qubits_per_decision"] + row["bits_per_decision"]
+        qubits = f"N = {row['N']}: {row['qubits_per_decision']:.4g} qubits"
+        qubits += f" and {row['bits_per_decision']:.4g} bits" if row["bits_per_decision"] else ""
         if not equal:
             told.append(f"{qubits}, no classical rival did as well")
             continue
         best = min(equal, key=lambda name: equal[name])
-        won = "quantum wins" if row["qubits_per_decision"] < equal[best] else "classical wins"
+        won = "quantum wins" if sent < equal[best] else "a tie" if sent == equal[best] else "classical wins"
         told.append(f"{qubits} against {equal[best]:.4g} bits of {best}, {won}")
-    shared = f" (one half space serves {task.trials} vectors, so its description is shared by them)"
-    return "; ".join(told) + (shared if task.description and task.trials > 1 else "") + "."
+    shared = f" (one half space serves {task.trials} vectors, which share its description)"
+    return "per vector, " + "; ".join(told) + (shared if task.description and task.trials > 1 else "") + "."
 
 
 def _promise_exact(task: PromiseSpec, network: Network) -> dict[str, Any]:
@@ -361,7 +281,15 @@ def _classify_sessions(task: ClassifySpec, network: Network, fiber: Fiber) -> li
     sender, receiver = _owned(task, network)
 
     def made(name: str, program: str, **common: Any) -> Session:
-        return _session(task, network, name, program, {"constant": task.constant, **common}, sender, receiver)
+        return _session(
+            task,
+            network,
+            name,
+            program,
+            common={"constant": task.constant, **common},
+            sender=sender,
+            receiver=receiver,
+        )
 
     sessions = [made("classify", "quantum", **_stream_values(task, fiber))]
     for bits in task.raw:
@@ -426,8 +354,7 @@ def _classify_exact(task: ClassifySpec, network: Network, loaders: Mapping[str, 
     items = len(vectors.rows)
     answers = _labels(task, Judge(network), items)
     expected = classes.observable().probabilities(vectors.encoded(np.arange(items)))
-    # Probabilities go where counts go: decisions ask for the largest alone.
-    exact = classes.read(np.asarray(expected))  # type: ignore[arg-type]
+    exact = classes.read(expected)
     return {
         "exact_accuracy": float((exact == answers).mean()),
         "nearest_subspace_accuracy": float((classes.decide(vectors.rows) == answers).mean()),

@@ -34,14 +34,27 @@ def print_table(result: Mapping[str, Any]) -> None:
     from rich.console import Console  # noqa: PLC0415
     from rich.table import Table  # noqa: PLC0415
 
-    table = Table(title=_title(result), title_justify="left", box=None, pad_edge=False)
-    for column, head in enumerate(HEAD):
-        table.add_column(head, justify="left" if column in (0, len(HEAD) - 1) else "right")
-    for row in _rows(result):
-        table.add_row(*row)
     console = Console(highlight=False, markup=False)
-    console.print(table)
-    console.print(verdict(result))
+    table = Table(title=_title(result), title_justify="left", box=None, pad_edge=False, collapse_padding=True)
+    for column, head in enumerate(HEAD):
+        # Heads may wrap where the terminal is narrow, names and results may not.
+        outer = column in (0, len(HEAD) - 1)
+        table.add_column(head, justify="left" if outer else "right", no_wrap=outer)
+    rows = _rows(result)
+    for row in rows:
+        table.add_row(*row)
+    if _narrowest(rows) > console.width:
+        console.print(table_text(result), soft_wrap=True)
+    else:
+        console.print(table)
+        console.print(verdict(result))
+
+
+def _narrowest(rows: Sequence[tuple[str, ...]]) -> int:
+    """The columns that the table needs if its heads wrap between their words."""
+    heads = [max((len(word) for word in head.split()), default=0) for head in HEAD]
+    widths = [max(heads[column], *(len(row[column]) for row in rows)) for column in range(len(HEAD))]
+    return sum(widths) + 2 * len(HEAD)
 
 
 def verdict(result: Mapping[str, Any]) -> str:
@@ -49,8 +62,11 @@ def verdict(result: Mapping[str, Any]) -> str:
 
     Quantum communication is the qubits emitted and the classical bits beside them; a rival's is its
     bits. Rivals that did not do the same (`comparable: False`, or less accurate by more than
-    0.05) are left out.
+    0.05) are left out. A protocol whose sessions are no rivals of each other (many sizes, say) says
+    `verdict` itself.
     """
+    if isinstance(result.get("verdict"), str):
+        return str(result["verdict"])
     quantum = result["qubits_sent"] + result["payload_bits"] + result["control_bits"]
     rivals = {name: rival for name, rival in result["rivals"].items() if _did_the_same(result, rival)}
     if not rivals:
@@ -60,11 +76,10 @@ def verdict(result: Mapping[str, Any]) -> str:
     bits = rivals[best]["bits"]
     if bits == quantum:
         return f"quantum and the classical {best} tie on communication: {_spoken(result)}, {bits:,} bits."
-    factor = _factor(max(bits, quantum), min(bits, quantum))
+    by = _factor(max(bits, quantum), min(bits, quantum))
     if bits < quantum:
-        told = f"{bits:,} bits against {_spoken(result)}"
-        return f"the classical {best} wins on communication, {factor}: {told}."
-    return f"quantum wins on communication, {factor}: {_spoken(result)} against {bits:,} bits of {best}."
+        return f"the classical {best} wins on communication{by}: {bits:,} bits against {_spoken(result)}."
+    return f"quantum wins on communication{by}: {_spoken(result)} against {bits:,} bits of {best}."
 
 
 def time_text(time_ps: int) -> str:
@@ -80,7 +95,11 @@ def _title(result: Mapping[str, Any]) -> str:
 
 
 def _rows(result: Mapping[str, Any]) -> Sequence[tuple[str, ...]]:
-    return [_row("quantum", result), *(_row(name, rival) for name, rival in result["rivals"].items())]
+    """One row for quantum, each of its sessions before it where it has several, one for each rival."""
+    quantum = [each for each in result.get("sessions", ()) if each["role"] == "quantum"]
+    parts = [_row(each["name"], each) for each in quantum] if len(quantum) > 1 else []
+    whole = _row("quantum, all" if parts else "quantum", result)
+    return [*parts, whole, *(_row(name, rival) for name, rival in result["rivals"].items())]
 
 
 def _row(name: str, of: Mapping[str, Any]) -> tuple[str, ...]:
@@ -115,11 +134,10 @@ def _did_the_same(result: Mapping[str, Any], rival: Mapping[str, Any]) -> bool:
 
 
 def _factor(large: int, small: int) -> str:
-    return f"{large / small:,.3g} times less" if small and large / small < 1000 else _rounded(large, small)
-
-
-def _rounded(large: int, small: int) -> str:
-    return f"{large // small:,} times less" if small else "with nothing sent at all"
+    if not small:
+        return " without sending anything"
+    factor = large / small
+    return f" by a factor of {factor:.3g}" if factor < 1000 else f" by a factor of {factor:,.0f}"
 
 
 def _spoken(result: Mapping[str, Any]) -> str:

@@ -25,8 +25,6 @@ _EXPECTED = {
     "string_pattern_mismatch": "text of the form {pattern}",
     "too_short": "at least {min_length} entries",
     "too_long": "at most {max_length} entries",
-    "union_tag_not_found": "a mapping with {discriminator}",
-    "union_tag_invalid": "{discriminator} to be one of {expected_tags}",
     "literal_error": "{expected}",
     "enum": "{expected}",
     "greater_than": "above {gt}",
@@ -53,6 +51,13 @@ def one_line(error: ValidationError, data: Any, model: type[BaseModel]) -> str:
     return line + (f" (and {len(distinct) - 1} more)" if len(distinct) > 1 else "")
 
 
+def constant(model: type[BaseModel], key: str) -> str | None:
+    """The value that `model`, or each member of the union that it is, demands at `key`, if it does."""
+    schema = model.model_json_schema()
+    found = [node.get("properties", {}).get(key, {}) for node in _opened(schema, schema, {})]
+    return next((str(node["const"]) for node in found if "const" in node), None)
+
+
 def shown(value: Any) -> str:
     """A value as an error shows it: JSON, cut after some sixty characters."""
     try:
@@ -69,6 +74,10 @@ def _told(path: Path, detail: ErrorDetails, data: Any, model: type[BaseModel]) -
         return f"{key}: {shown(context['given'])} given, expected {context['expected']}"
     if kind == "missing":
         return f"{key}: nothing given, expected {_described(path, data, model)}"
+    if kind in ("union_tag_invalid", "union_tag_not_found") and "'" in context["discriminator"]:
+        tag = shown(context["tag"]) if "tag" in context else "nothing"
+        told = f"one of {context['expected_tags']}" if "tag" in context else "a value"
+        return f"{key}.{context['discriminator'].strip(chr(39))}: {tag} given, expected {told}"
     if kind == "extra_forbidden":
         given = shown(detail["input"])
         return f"{key}: unknown key, {given} given, expected {_neighbours(path, data, model)}"

@@ -67,14 +67,15 @@ class ScriptParty:
         return Packed(size, 8, 0.0, size, octets)
 
 
-class HoldForeverParty(ScriptParty):
-    """A script during which the party's process kills itself when it reaches `die`."""
+class SuicidalParty(ScriptParty):
+    """Alice's process kills itself while Bob waits for her."""
 
     async def run(self, node: Node) -> Outcome:
-        if node.name == self.script[0].get("die"):
+        if node.name == "alice":
             print("these are my last words", flush=True)
             os.kill(os.getpid(), signal.SIGKILL)
-        return await super().run(node)
+        await node.receive("alice", Answers)
+        return Outcome()
 
 
 class SpyParty:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import numpy as np
-from pydantic import Field
+from pydantic import Field, RootModel
 
 from ketwire.channels.fiber import Record
 from ketwire.channels.messages import Answers
@@ -115,6 +115,21 @@ class Echo:
         source = spec.numbers.located(network.base)
         numbers = require_labels(loaders[spec.start]("protocol.numbers", source), "protocol.numbers")
         return {"exact": int(numbers.sum())}
+
+
+class OtherSpec(EchoSpec):
+    start: Literal["eve"]
+
+
+class ChoirSpec(RootModel[Annotated[EchoSpec | OtherSpec, Field(union_mode="left_to_right")]]):
+    pass
+
+
+class Choir(Echo):
+    Spec = ChoirSpec
+
+    def sessions(self, spec: ChoirSpec, network: Network) -> Sequence[Session]:
+        return super().sessions(spec.root, network)
 
 
 class NotAKind:

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
@@ -42,6 +42,7 @@ def npy(header: str, data: bytes = b"", version: bytes = b"\x01\x00") -> bytes:
     return b"\x93NUMPY" + version + len(text).to_bytes(2, "little") + text + data
 
 
+@settings(deadline=None, max_examples=60)
 @given(
     hnp.arrays(
         st.sampled_from([np.float64, np.float32, np.int16, np.uint8, np.bool_]), hnp.array_shapes(max_dims=3)
@@ -235,11 +236,11 @@ def test_digits_are_split_in_proportion() -> None:
 
 def test_breast_cancer_is_standardised_by_its_training_part() -> None:
     train, test = (loaded({"dataset": "breast-cancer", "part": part}) for part in ("train", "test"))
-    assert train["values"].shape == (398, 31) and test["values"].shape == (171, 31)
-    assert np.allclose(train["values"][:, :30].mean(axis=0), 0, atol=1e-12)
-    assert np.allclose(train["values"][:, :30].std(axis=0), 1)
-    assert not np.allclose(test["values"][:, :30].mean(axis=0), 0, atol=1e-3)
-    assert (test["values"][:, 30] == 1).all() and set(test["labels"]) == {0, 1}
+    assert train["values"].shape == (398, 30) and test["values"].shape == (171, 30)
+    assert np.allclose(train["values"].mean(axis=0), 0, atol=1e-12)
+    assert np.allclose(train["values"].std(axis=0), 1)
+    assert not np.allclose(test["values"].mean(axis=0), 0, atol=1e-3)
+    assert set(test["labels"]) == {0, 1}
 
 
 def test_loading_twice_gives_arrays_of_ones_own() -> None:

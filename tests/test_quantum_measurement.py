@@ -39,7 +39,8 @@ def random_povm(qubits: int, outcomes: int, rng: np.random.Generator) -> Povm:
 
 
 @PROPERTY
-@given(arrays(np.float64, st.tuples(st.integers(1, 4), st.integers(1, 20)), elements=st.floats(-1e300, 1e300)))
+@given(arrays(np.float64, st.tuples(st.integers(1, 4), st.integers(1, 20)),
+              elements=st.floats(-1e300, 1e300)))
 def test_encoding_keeps_direction_and_norm(x: np.ndarray) -> None:
     zero = ~x.any(axis=1)
     if zero.any():
@@ -159,7 +160,7 @@ def test_the_same_stream_draws_the_same() -> None:
 
 
 def test_haar_states_have_haar_moments() -> None:
-    """E|ψ_i|² = 1/N and E|ψ_i|⁴ = 2/(N(N+1)); 4·10⁴ states, bound at six standard errors (chance below 1e-8)."""
+    """E|ψ_i|² = 1/N and E|ψ_i|⁴ = 2/(N(N+1)); six standard errors of 4·10⁴ states, chance below 1e-8."""
     weights = np.abs(layers.haar_state(2, np.random.default_rng(5), 40_000)[:, 0]) ** 2
     for values, mean in ((weights, 1 / 4), (weights**2, 2 / 20)):
         assert abs(values.mean() - mean) < 6 * values.std() / 200
@@ -185,7 +186,8 @@ def test_density_of_pure_states_follows_the_states(qubits: int, seed: int) -> No
     povm = random_povm(qubits, 3, rng)
     assert np.abs(rho.probabilities(povm.elements()) - weights @ povm.probabilities(after)).max() < TOLERANCE
     letters = "".join(rng.choice(list("IXYZ"), size=qubits))
-    assert rho.expectation(kron(letters)) == pytest.approx(weights @ PauliString(letters).expectation(after), abs=1e-11)
+    mean = weights @ PauliString(letters).expectation(after)
+    assert rho.expectation(kron(letters)) == pytest.approx(mean, abs=1e-11)
     assert DensityMatrix.from_states(after[:1]).purity() == pytest.approx(1, abs=TOLERANCE)
     assert DensityMatrix.from_states(after[:1]).fidelity(after[0]) == pytest.approx(1, abs=TOLERANCE)
 
@@ -194,7 +196,8 @@ def test_kraus_operators_have_their_closed_forms() -> None:
     gamma = 0.3
     state = np.array([[0.6, 0.8j]])
     rho = DensityMatrix.from_states(state).apply_kraus(damping(gamma), (0,)).matrix
-    expected = [[0.36 + gamma * 0.64, -0.48j * math.sqrt(1 - gamma)], [0.48j * math.sqrt(1 - gamma), 0.64 * (1 - gamma)]]
+    coherence = 0.48j * math.sqrt(1 - gamma)
+    expected = [[0.36 + gamma * 0.64, -coherence], [coherence, 0.64 * (1 - gamma)]]
     assert np.abs(rho - expected).max() < TOLERANCE
     mixed = DensityMatrix.from_states(layers.haar_state(2, np.random.default_rng(1)))
     depolarized = mixed.apply_kraus([PAULI[p] / 2 for p in "IXYZ"], (1,))
@@ -224,7 +227,8 @@ def test_partial_trace_of_a_product_and_of_a_pair() -> None:
     rng = np.random.default_rng(3)
     a, b, c = (layers.haar_state(1, rng)[0] for _ in range(3))
     rho = DensityMatrix.from_states(np.kron(np.kron(a, b), c))
-    assert np.abs(rho.partial_trace([2, 0]).matrix - DensityMatrix.from_states(np.kron(c, a)).matrix).max() < TOLERANCE
+    ends = DensityMatrix.from_states(np.kron(c, a))
+    assert np.abs(rho.partial_trace([2, 0]).matrix - ends.matrix).max() < TOLERANCE
     bell = layers.hadamards(1).on(2, [0]) + Circuit(2, (Gate("cnot", (0, 1)),))
     pair = DensityMatrix(np.diag([1, 0, 0, 0])).apply(bell)
     assert np.abs(pair.partial_trace([1]).matrix - np.eye(2) / 2).max() < TOLERANCE

@@ -31,15 +31,22 @@ DELAY_PS = 50_000_000
 
 
 @pytest.fixture
-def scenario(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    """A scenario file, and a runtime that only pretends."""
+def real_scenario(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A scenario file; runs are real."""
     monkeypatch.syspath_prepend(str(TESTS))
-    from scenario_kinds import pretend
-
-    monkeypatch.setattr(cli, "runtime_of", lambda inline, plaintext: pretend)
+    monkeypatch.setenv("PYTHONPATH", str(TESTS))
     path = tmp_path / "echo.yaml"
     path.write_text(SCENARIO)
     return str(path)
+
+
+@pytest.fixture
+def scenario(real_scenario: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A scenario file, and a runtime that only pretends."""
+    from scenario_kinds import pretend
+
+    monkeypatch.setattr(cli, "runtime_of", lambda inline, plaintext: pretend)
+    return real_scenario
 
 
 class Said:
@@ -73,7 +80,7 @@ def test_run_prints_a_table_and_a_verdict(ketwire: Any, scenario: str) -> None:
     assert quantum.split()[:5] == ["quantum", "30", "25", "80", "10"] and quantum.endswith("6 ± 0")
     assert rival.split()[:5] == ["shout", "0", "0", "128", "0"] and rival.endswith("7 ± 1")
     assert verdict == (
-        "quantum wins on communication, 1.07 times less: 30 qubits and 90 bits against 128 bits of shout."
+        "quantum wins on communication by a factor of 1.07: 30 qubits and 90 bits against 128 bits of shout."
     )
 
 
@@ -83,8 +90,25 @@ def test_run_prints_one_object(ketwire: Any, scenario: str) -> None:
     result = json.loads(said.out)
     assert (result["scenario"], result["seed"], result["protocol"]) == ("echo", 9, "scenario_kinds:Echo")
     assert result["estimate"] == 6 and result["exact"] is None and result["error"] is None
+    assert result["verdict"].startswith("quantum wins on communication by a factor of 1.07: ")
     assert result["virtual_time_ps"] == 4 * DELAY_PS and result["rivals"]["shout"]["bits"] == 128
     assert json.loads(ketwire("run", scenario, "--json", "--check").out)["exact"] == 6
+
+
+def test_inline_and_processes_come_to_the_same(ketwire: Any, real_scenario: str, tmp_path: Path) -> None:
+    runs = {}
+    for how in ("--inline", "--plaintext"):
+        said = ketwire("run", real_scenario, how, "--json", "--check", "--out", str(tmp_path / how))
+        assert said.code == 0, said.err
+        runs[how] = {**json.loads(said.out), "wall_s": 0}
+    assert runs["--inline"] == runs["--plaintext"] and runs["--inline"]["error"] == 0
+    assert (
+        runs["--inline"]["virtual_time_ps"] > 2 * DELAY_PS
+        and runs["--inline"]["rivals"]["shout"]["bits"] == 128
+    )
+    for part in ("ledger.jsonl", "trace.json", "scenario.yaml"):
+        texts = [(tmp_path / how / part).read_text() for how in runs]
+        assert texts[0] == texts[1] and len(texts[0]) > 200
 
 
 def test_the_result_has_no_nan(ketwire: Any, scenario: str) -> None:
@@ -130,22 +154,21 @@ def test_no_command_prints_help(ketwire: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("how", "kind", "party", "message"),
+    ("how", "expected"),
     [
-        ("party", "PartyFailed", "bob", "exit code 9; last words: none"),
+        ("party", ("PartyFailed", "bob", "exit code 9; last words: none")),
         (
             "deadlock",
-            "Deadlock",
-            None,
-            "deadlock: alice waits for copies of bob; bob waits for copies of alice",
+            ("Deadlock", None, "deadlock: alice waits for copies of bob; bob waits for copies of alice"),
         ),
-        ("remote", "RemoteProtocolError", None, "bob sent rubbish"),
-        ("forge", "LocalProtocolError", None, "a kind may not give qubits_sent: ketwire counts these"),
+        ("remote", ("RemoteProtocolError", None, "bob sent rubbish")),
+        ("forge", ("LocalProtocolError", None, "a kind may not give qubits_sent: ketwire counts these")),
     ],
 )
 def test_a_failed_run_is_exit_code_3(
-    ketwire: Any, scenario: str, tmp_path: Path, how: str, kind: str, party: str | None, message: str
+    ketwire: Any, scenario: str, tmp_path: Path, how: str, expected: tuple[str, str | None, str]
 ) -> None:
+    kind, party, message = expected
     out = tmp_path / "run"
     said = ketwire("run", scenario, "--set", f"protocol.goes_wrong={how}", "--out", str(out))
     assert said.code == 3 and said.out == ""
@@ -274,7 +297,8 @@ def test_a_trivial_run_imports_nothing_heavy(tmp_path: Path) -> None:
 
 
 def test_the_program_sets_one_blas_thread() -> None:
-    code = "import sys, os; from ketwire.scenarios import cli\nsys.argv = ['ketwire', '--version']\ntry: cli.main()\n"
+    code = "import sys, os\nfrom ketwire.scenarios import cli\n"
+    code += "sys.argv = ['ketwire', '--version']\ntry: cli.main()\n"
     code += "finally: print(os.environ['OPENBLAS_NUM_THREADS'], 'numpy' in sys.modules)"
     assert python(code).stdout.splitlines()[-1] == "1 False"
 

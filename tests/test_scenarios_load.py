@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ketwire.channels.fiber import Fiber
@@ -151,7 +151,8 @@ BAD = [
         changed("protocol.styles", [{"style": "plain", "volume": 0}]),
         "protocol.styles.0.volume: 0 given, expected",
     ),
-    (changed("protocol.styles", [{"style": "loud"}]), "protocol.styles.0: "),
+    (changed("protocol.styles", [{"style": "loud"}]), "protocol.styles.0.style: "),
+    (changed("protocol.styles", [{"hue": 1}]), "protocol.styles.0.style: nothing given, expected a value"),
     (
         changed("protocol.styles", [{"style": "fancy", "hue": 1, "colours": []}]),
         "styles.0.colours: [] given, expecte",
@@ -263,6 +264,7 @@ BELOW = st.recursive(st.integers(), lambda b: st.lists(b, max_size=3) | st.dicti
 TREES = st.dictionaries(KEYS, BELOW, min_size=1)
 
 
+@settings(deadline=None, max_examples=60)
 @given(TREES, st.data())
 def test_a_change_changes_one_value_and_no_other(tree: dict[str, Any], data: st.DataObject) -> None:
     here, path = tree, []  # type: Any, list[str]
@@ -305,6 +307,7 @@ SCENARIOS = st.fixed_dictionaries(
 )
 
 
+@settings(deadline=None, max_examples=60)
 @given(SCENARIOS)
 def test_a_resolved_scenario_loads_to_the_same_run(data: dict[str, Any]) -> None:
     links = [{"between": list(ends), **data.pop(ends)} for ends in ("ab", "bc")]
@@ -336,6 +339,15 @@ def test_kinds_are_found_by_entry_point(monkeypatch: pytest.MonkeyPatch) -> None
         "importlib.metadata.entry_points", lambda group: [point] if group == kinds.GROUP else []
     )
     assert kinds.kind_names() == ["reply"] and type(kinds.find_kind("reply")).__name__ == "Echo"
+
+
+def test_the_spec_of_a_kind_may_be_a_union(tmp_path: Path) -> None:
+    data = changed("protocol.kind", "scenario_kinds:Choir")
+    loaded = load(written(tmp_path, data))
+    assert loaded.scenario.protocol.root.start == "alice" and len(loaded.run().sessions) == 2
+    assert parse(loaded.resolved(), "resolved")["protocol"]["kind"] == "scenario_kinds:Choir"
+    line = refused(load, written(tmp_path, data), ["protocol.limit=0"])
+    assert "protocol.limit: 0 given, expected at least 1" in line
 
 
 def test_the_schema_of_several_kinds_tells_them_apart() -> None:

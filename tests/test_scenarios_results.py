@@ -52,8 +52,9 @@ def test_the_result_has_the_wires_figures() -> None:
         {"estimate": 0.5, "epsilon": 0.1, "rivals": {"raw": {"estimate": 0.75}}}, exact={"exact": 0.7}
     )
     expected = {
-        **HEAD, "estimate": 0.5, "exact": 0.7, "copies": 3, "qubits_sent": 12, "qubits_delivered": 10, "ebits": 0,
-        "payload_bits": 8, "control_bits": 3, "virtual_time_ps": 5_000_000, "wall_s": 0.25, "epsilon": 0.1,
+        **HEAD, "estimate": 0.5, "exact": 0.7, "copies": 3, "qubits_sent": 12, "qubits_delivered": 10,
+        "payload_bits": 8, "control_bits": 3, "virtual_time_ps": 5_000_000, "wall_s": 0.25,
+        "epsilon": 0.1, "ebits": 0,
         "transcript_sha256": QUANTUM.transcript_sha256,
     }  # fmt: skip
     assert {key: result[key] for key in expected} == expected
@@ -125,15 +126,29 @@ def against(bits: int, qubits: int = 100, **told_of: Any) -> str:
 
 def test_the_verdict_names_the_winner_and_the_factor() -> None:
     assert (
-        against(1000) == "quantum wins on communication, 10 times less: 100 qubits against 1,000 bits of raw."
+        against(1000)
+        == "quantum wins on communication by a factor of 10: 100 qubits against 1,000 bits of raw."
     )
     assert (
-        against(40) == "the classical raw wins on communication, 2.5 times less: 40 bits against 100 qubits."
+        against(40)
+        == "the classical raw wins on communication by a factor of 2.5: 40 bits against 100 qubits."
     )
     assert against(100) == "quantum and the classical raw tie on communication: 100 qubits, 100 bits."
-    assert "with nothing sent at all" in against(0)
-    assert "1,000,000 times less" in against(100_000_000)
+    assert "without sending anything" in against(0)
+    assert "by a factor of 1,000,000" in against(100_000_000)
     assert "against 100 qubits and 7 bits" in against(50, payload_bits=4, control_bits=3)
+
+
+def test_the_kinds_own_verdict_comes_first() -> None:
+    assert against(1, verdict="nobody wins.") == "nobody wins."
+
+
+def test_several_quantum_sessions_have_a_row_each() -> None:
+    other = session("echo-2", "quantum", Totals(1, 3, 24, 20, 0, 0, 3))
+    rows = table_text(told({}, QUANTUM, other, RIVAL)).splitlines()[2:6]
+    assert [row.split("  ")[0] for row in rows] == ["echo", "echo-2", "quantum, all", "raw"]
+    assert [row.split("  ")[-1].strip() for row in rows[:2]] == ["5 us", "5 us"]
+    assert "36" in rows[2].split() and "24" in rows[1].split()
 
 
 def test_a_rival_that_did_worse_does_not_win() -> None:
@@ -157,7 +172,6 @@ def test_the_table_is_aligned_text(
 ) -> None:
     rival = {"raw": {"estimate": 0.5, "error": 0.01}}
     result = told({"test_accuracy": 0.93, "baseline_accuracy": 0.95, "rivals": rival})
-    monkeypatch.setenv("COLUMNS", "160")
     title, head, quantum, rival, sentence = table_text(result).splitlines()
     assert title == "demo: echo, seed 7, 0.25 s" and sentence.endswith(".")
     for column, cells in (
@@ -168,6 +182,10 @@ def test_the_table_is_aligned_text(
         end = head.index(column) + len(column)
         assert [row[:end].split()[-1] for row in (quantum, rival)] == list(cells)
     assert quantum.endswith("accuracy 0.930 (baseline 0.950)") and rival.endswith("0.5 ± 0.01")
+    monkeypatch.setenv("COLUMNS", "40")
+    print_table(result)
+    assert capsys.readouterr().out == table_text(result) + "\n"
+    monkeypatch.setenv("COLUMNS", "160")
     print_table(result)
     drawn = capsys.readouterr().out
     assert "0.5 ± 0.01" in " ".join(drawn.split()) and "payload bits" in " ".join(drawn.split())
@@ -179,7 +197,8 @@ def test_the_trace_opens_as_json() -> None:
     events = json.loads(file.getvalue())["traceEvents"]
     names = {(e["pid"], e["tid"]): e["args"]["name"] for e in events if e["ph"] == "M"}
     assert names == {
-        (1, 0): "echo (quantum)", (1, 1): "a->b", (1, 2): "b->a", (2, 0): "raw (rival)", (2, 1): "a->b", (2, 2): "b->a"
+        (1, 0): "echo (quantum)", (1, 1): "a->b", (1, 2): "b->a",
+        (2, 0): "raw (rival)", (2, 1): "a->b", (2, 2): "b->a",
     }  # fmt: skip
     complete = [e for e in events if e["ph"] == "X" and e["pid"] == 1]
     assert [(e["name"], e["tid"], e["ts"], e["dur"]) for e in complete] == [

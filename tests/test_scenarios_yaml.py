@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ketwire.errors import ScenarioError
@@ -62,6 +62,7 @@ VALUES = st.recursive(
 )  # fmt: skip
 
 
+@settings(deadline=None, max_examples=60)
 @given(VALUES)
 def test_what_is_dumped_is_read_back(value: Any) -> None:
     read = parse(dump(value), "f")

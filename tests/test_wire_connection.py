@@ -40,7 +40,7 @@ SAMPLES: dict[f.Command, Any] = {
     f.Command.END: lambda: f.End(4),
     f.Command.SUMMARY: lambda: f.Summary(4, {}),
     f.Command.STOP: lambda: f.Stop("done"),
-    f.Command.PING: lambda: f.Ping(),
+    f.Command.PING: f.Ping,
 }
 ENDS = {
     Role.NODE: Role.FIBER,

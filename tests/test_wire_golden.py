@@ -118,7 +118,7 @@ MEANING: dict[str, tuple[int, int, Any]] = {
     "END": (0, 6, lambda: f.End(1)),
     "SUMMARY": (0, 7, lambda: f.Summary(1, {"x": [True, None, -1, []]})),
     "STOP": (0, 8, lambda: f.Stop("done")),
-    "PING": (0, 9, lambda: f.Ping()),
+    "PING": (0, 9, f.Ping),
 }
 VECTORS = read_golden(GOLDEN)
 NAMES = sorted(VECTORS)

@@ -345,3 +345,26 @@ def test_a_relay_forwards_states_that_it_does_not_verify() -> None:
     _, whole = decode(frames, verify_states=False)
     assert isinstance(whole, f.Carry)
     assert verify_states(whole).states_digest is None
+
+
+@pytest.mark.parametrize(
+    ("place", "octet", "kind"),
+    [
+        (0, 0x00, refusals.BadSignature),
+        (4, 0x02, refusals.WrongVersion),
+        (5, 0x00, refusals.UnknownCommand),
+        (5, 0x02, refusals.TruncatedFrame),  # WELCOME has eight octets of body, this one five
+        (6, 0x02, refusals.MalformedHeader),
+        (6, 0x01, refusals.TruncatedFrame),  # a digest announced and not there
+        (7, 0x01, refusals.TruncatedFrame),
+    ],
+)
+def test_each_field_of_the_prelude_is_refused_by_its_own_name(
+    place: int, octet: int, kind: type[Exception]
+) -> None:
+    good = [bytes(frame) for frame in encode(f.Hello("eve!"), run=RUN, session=0, sequence=0, digest=False)]
+    decode(good)
+    prelude = bytearray(good[0])
+    prelude[place] = octet
+    with pytest.raises(kind):
+        decode([bytes(prelude), good[1]])

@@ -1,0 +1,125 @@
+"""What several test modules share: runs built in a line or two, and a whole run as threads."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import zmq
+
+from ketwire.channels.fiber import Fiber
+from ketwire.channels.presets import fiber
+from ketwire.nodes.control import Credentials
+from ketwire.nodes.coordinator import Coordinator
+from ketwire.nodes.fiber_process import FiberProcess
+from ketwire.nodes.node_process import NodeProcess
+from ketwire.nodes.security import new_keys
+from ketwire.nodes.session import Link, Run, Session, SessionResult
+from ketwire.nodes.sockets import Endpoint, bind
+from ketwire.protocols.node import Slice
+
+TELECOM = fiber("telecom-fiber", length_km=2.0)
+IDEAL = Fiber()
+Script = list[dict[str, Any]]
+
+
+def scripted(
+    scripts: Mapping[str, Script],
+    links: Sequence[tuple[str, str]] = (("alice", "bob"),),
+    physics: Fiber = TELECOM,
+    seed: int = 7,
+    program: str = "tests.programs:ScriptParty",
+    credit_octets: int = 1 << 28,
+    sessions: int = 1,
+) -> Run:
+    """A run whose parties follow scripts (tests/programs.py)."""
+    slices = {party: Slice({"script": script}) for party, script in scripts.items()}
+    return Run(
+        seed,
+        tuple(scripts),
+        tuple(Link(ends, physics, physics, credit_octets) for ends in links),
+        tuple(Session(f"s{index}", "quantum", program, slices) for index in range(sessions)),
+    )
+
+
+def send(peer: str, what: str, size: int = 8, qubits: int = 2) -> dict[str, Any]:
+    return {"op": "send", "peer": peer, "what": what, "size": size, "qubits": qubits}
+
+
+def receive(peer: str, what: str, keep: bool = False) -> dict[str, Any]:
+    return {"op": "receive", "peer": peer, "what": what, "keep": keep}
+
+
+LOOK = {"op": "look"}
+
+
+class Threads:
+    """A whole run in this process: every party a thread with sockets of its own, CURVE included.
+
+    For tests that must see what processes would hide. `watch(name, frames)` is called for every
+    message that the party `name` hands to a socket.
+    """
+
+    def __init__(self, run: Run, base: str = ".") -> None:
+        self.context = zmq.Context()
+        names = (*run.parties, *(link.name for link in run.links))
+        self.keys = {name: new_keys() for name in names}
+        own = new_keys()
+        self.coordinator = Coordinator(
+            self.context, run, own, {name: pair.public for name, pair in self.keys.items()}
+        )
+        self.endpoint = Endpoint(bind(self.coordinator.socket, "127.0.0.1"), own.public)
+        self.threads = [threading.Thread(target=self._party, args=(run, name, base), name=name) for name in names]
+        self.errors: dict[str, BaseException] = {}
+
+    def credentials(self, name: str, role: str) -> Credentials:
+        return Credentials(name, role, self.coordinator.run_id, self.endpoint, self.keys[name])
+
+    def _party(self, run: Run, name: str, base: str) -> None:
+        context = zmq.Context()
+        role = "node" if name in run.parties else "fiber"
+        credentials = self.credentials(name, role)
+        party: Any = (
+            NodeProcess(context, credentials, base)
+            if role == "node"
+            else FiberProcess(context, credentials, "127.0.0.1")
+        )
+        try:
+            party.run()
+        except Exception as error:
+            self.errors[name] = error
+            party.control.fail(error)
+        finally:
+            context.destroy(linger=0)
+
+    def conduct(self) -> list[SessionResult]:
+        for thread in self.threads:
+            thread.start()
+        try:
+            return self.coordinator.conduct()
+        finally:
+            self.coordinator.stop("over")
+            for thread in self.threads:
+                thread.join(10)
+            self.context.destroy(linger=0)
+
+
+def recording(monkeypatch: Any) -> list[tuple[str, list[bytes]]]:
+    """Record (thread name, frames) of every message that any party of this process sends."""
+    import ketwire.nodes.control as control
+    import ketwire.nodes.coordinator as coordinator
+    import ketwire.nodes.fiber_process as fiber_process
+    import ketwire.nodes.node_process as node_process
+    from ketwire.nodes import sockets
+
+    recorded: list[tuple[str, list[bytes]]] = []
+    original: Callable[..., None] = sockets.send
+
+    def spy(socket: Any, frames: Sequence[Any]) -> None:
+        recorded.append((threading.current_thread().name, [bytes(memoryview(frame)) for frame in frames]))
+        original(socket, frames)
+
+    for module in (control, coordinator, fiber_process, node_process):
+        monkeypatch.setattr(module, "send", spy)
+    return recorded
