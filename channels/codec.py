@@ -106,10 +106,7 @@ def encode(
         parts = frame.message.take()
         quiet = carried.write_quiet(parts, frame.time_ps, limits)
         if quiet is not None:
-            fixed = _FIXED.pack(_HEAD, command, 0, 1, session, sequence, run)
-            small: list[Octets] = [fixed, *quiet]
-            _check_sizes(small, limits, LocalProtocolError)
-            return small
+            return [_FIXED.pack(_HEAD, command, 0, 1, session, sequence, run), *quiet]
         frame = Carry(Copies(*parts), frame.time_ps)
     try:
         body, arrays = _write_body(command, frame, limits)
@@ -173,6 +170,19 @@ def decode(
     """
     prelude = read_prelude(frames, limits=limits)
     return prelude, read_body(prelude, frames, limits=limits, verify_states=verify_states)
+
+
+def decode_quiet(
+    frames: Sequence[Octets], run: bytes, session: int, sequence: int, limits: Limits
+) -> Carry | None:
+    """Small quiet copies of just this place in the dialogue, without digest; None for all else.
+
+    Its prelude is known in advance, so one comparison stands for all checks of its fields.
+    """
+    if len(frames) != 3 or frames[0] != _FIXED.pack(_HEAD, Command.COPIES, 0, 1, session, sequence, run):
+        return None
+    header = frames[1]
+    return carried.read_quiet(header, frames[2], limits) if type(header) is bytes else None
 
 
 def read_prelude(frames: Sequence[Octets], *, limits: Limits = DEFAULT_LIMITS) -> Prelude:

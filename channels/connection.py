@@ -11,7 +11,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from enum import Enum
 
-from ketwire.channels.codec import RUN_OCTETS, Octets, Prelude, encode, read_body, read_prelude
+from ketwire.channels.codec import (
+    RUN_OCTETS,
+    Octets,
+    Prelude,
+    decode_quiet,
+    encode,
+    read_body,
+    read_prelude,
+)
 from ketwire.channels.frames import (
     DEFAULT_LIMITS,
     Blocked,
@@ -217,15 +225,19 @@ class Connection:
             raise LocalProtocolError(f"{command.name} from a {self._role.value} that is {self._state.value}")
         if type(frame) is not Carry:
             self._check_names(frame, self._received_outstanding, LocalProtocolError, LocalProtocolError)
+        sequence = self._last_sent + 1
         octets = encode(
             frame,
             run=self._run,
             session=self._session,
-            sequence=self._last_sent + 1,
+            sequence=sequence,
             digest=self._digest,
             limits=self._limits,
         )
-        self._last_sent += 1
+        self._last_sent = sequence
+        if type(frame) is Carry:
+            self._sent_outstanding.add(sequence)
+            return octets
         self._follow(frame, after, self._last_sent, self._sent_outstanding, self._received_outstanding)
         return octets
 
@@ -236,6 +248,13 @@ class Connection:
             RemoteProtocolError: the message is refused, the class says why, and the connection is as
                 it was (but for `StaleFrame`, whose number is spent).
         """
+        if self._takes_quiet:
+            sequence = self._last_received + 1
+            quiet = decode_quiet(frames, self._run, self._session, sequence, self._limits)
+            if quiet is not None:
+                self._last_received = sequence
+                self._received_outstanding.add(sequence)
+                return quiet
         prelude = self.peek(frames)
         after = self._receivable.get(prelude.command)
         if after is None:
@@ -286,6 +305,7 @@ class Connection:
     def _enter(self, state: State) -> None:
         self._state = state
         self._sendable, self._receivable = _STEPS[self._role, state]
+        self._takes_quiet = not self._digest and Command.COPIES in self._receivable
 
     def _check_names(
         self, frame: Frame, heard: set[int], no_message: type[KetwireError], no_session: type[KetwireError]

@@ -51,11 +51,13 @@ class Copies:
         ready_ps: NDArray[np.int64],
         lost: NDArray[np.bool_],
     ) -> None:
-        qubits = int(states.shape[1]).bit_length() - 1
-        assert states.ndim == 2 and states.shape[1] == 1 << qubits
-        assert row.shape == ready_ps.shape == lost.shape and row.ndim == 1
+        # Every message makes a batch or two: own invariants are checked with as few calls as will do.
+        _, size = states.shape
+        qubits = size.bit_length() - 1
+        count = len(row)
+        assert size == 1 << qubits and len(ready_ps) == len(lost) == count
         self._parts: Parts | None = Parts(states, row, ready_ps, lost)
-        self._count = len(row)
+        self._count = count
         self._qubits = qubits
 
     def __len__(self) -> int:

@@ -69,7 +69,7 @@ class Child:
         code = self.process.wait()
         how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"exited with code {code}"
         said = "; its last lines: " + " | ".join(self.lines) if self.lines else "; it had printed nothing"
-        return f"{self.name} (process {self.process.pid}) {how}{said}"
+        return f"process {self.process.pid} {how}{said}"
 
     def kill(self) -> None:
         if self.process.poll() is None:

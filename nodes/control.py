@@ -24,10 +24,12 @@ from ketwire.nodes.sockets import Endpoint, dealer, receive, send
 from ketwire.protocols.node import Slice
 
 PROGRESS_EVERY_S = 0.2
+SILENCE_S = 45.0  # the coordinator says something every few seconds
+OVER = "the run is over"
 
 
-class Stopped(Exception):
-    """The coordinator said so. Not an error of this party."""
+class Stopped(Exception):  # noqa: N818
+    """The coordinator said so, for the reason that is its text. Not an error of this party."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +51,7 @@ class Control:
         self.socket = dealer(context, credentials.coordinator, credentials.keys, credentials.name)
         self._connection = Connection(Role.PARTY, credentials.run, digest=credentials.digest)
         self._next_progress = 0.0
-        self.last_heard = time.monotonic()
+        self._heard_s: float | None = None  # before the first word a coordinator may be long in coming
         self.say(Join(credentials.name, credentials.role, __version__, os.getpid()))
 
     def say(self, frame: Frame) -> None:
@@ -86,12 +88,14 @@ class Control:
             Stopped: the coordinator ended the run.
         """
         while frames := receive(self.socket):
-            self.last_heard = time.monotonic()
+            self._heard_s = time.monotonic()
             heard = self._connection.receive([frame.buffer for frame in frames])
             if isinstance(heard, Stop | Failed):
                 raise Stopped(heard.reason if isinstance(heard, Stop) else heard.message)
             if not isinstance(heard, Ping):
                 return heard
+        if self._heard_s is not None and time.monotonic() - self._heard_s > SILENCE_S:
+            raise Stopped("the coordinator fell silent")
         return None
 
     def wait(self, kind: type[Any]) -> Any:

@@ -205,7 +205,7 @@ class Coordinator:
         try:
             frame = member.connection.receive([frame.buffer for frame in frames[1:]])
         except RemoteProtocolError as error:
-            raise PartyFailed(member.name, f"{member.name} sent a bad frame: {type(error).__name__}: {error}") from None
+            raise PartyFailed(member.name, f"sent a bad frame: {type(error).__name__}: {error}") from None
         self._serve(member, frame, frames[0].bytes)
 
     def _serve(self, member: Member, frame: Frame, route: bytes) -> None:
@@ -235,7 +235,7 @@ class Coordinator:
     def _fail(self, member: Member, failed: Failed) -> None:
         kind = ERRORS.get(failed.kind)
         if kind is None:
-            raise PartyFailed(member.name, f"{member.name}: {failed.message}")
+            raise PartyFailed(member.name, failed.message)
         error = kind(failed.message)
         error.party = member.name
         raise error
@@ -308,7 +308,7 @@ class Coordinator:
             send(self.socket, [member.route, *member.connection.send(frame)])
         except zmq.ZMQError as error:
             if error.errno == zmq.EHOSTUNREACH:
-                raise PartyFailed(member.name, f"{member.name}: the connection is gone") from None
+                raise PartyFailed(member.name, "its connection is gone") from None
             raise
 
 

@@ -76,14 +76,14 @@ class FiberProcess:
         self.refused = 0
         self.ledger: TextIO | None = None
 
-    def run(self) -> None:
-        """Serve every session that the coordinator starts; returns when it says stop."""
+    def run(self) -> str:
+        """Serve every session that the coordinator starts, until it says stop; returns why it did."""
         try:
             self._prepare(self.control.wait(Job))
             while True:
                 self._turn()
-        except Stopped:
-            return
+        except Stopped as stopped:
+            return str(stopped)
         finally:
             if self.ledger is not None:
                 self.ledger.close()

@@ -10,6 +10,7 @@ import zmq
 
 from ketwire.channels.fiber import Record
 from ketwire.nodes.children import Children
+from ketwire.nodes.control import OVER
 from ketwire.nodes.coordinator import Coordinator
 from ketwire.nodes.security import KeyPair, new_keys
 from ketwire.nodes.session import Progress, Run, SessionResult, merge_records
@@ -64,7 +65,7 @@ def run_processes(
             orders["keys"] = None if pair is None else {"public": pair.public, "secret": pair.secret}
             children.start(name, orders, _log(out, name))
         results = coordinator.conduct()
-        coordinator.stop("the run is over")
+        coordinator.stop(OVER)
     except BaseException as error:
         coordinator.stop(f"the run ended early: {error or type(error).__name__}")
         raise

@@ -14,8 +14,8 @@ from typing import Any
 
 import zmq
 
-from ketwire.errors import KetwireError, ScenarioError
-from ketwire.nodes.control import Credentials
+from ketwire.errors import KetwireError, PartyFailed, ScenarioError
+from ketwire.nodes.control import OVER, Credentials
 from ketwire.nodes.coordinator import Coordinator
 from ketwire.nodes.security import COORDINATOR, read_keys, read_public_key
 from ketwire.nodes.session import Progress, Run, SessionResult
@@ -57,7 +57,7 @@ def serve_coordinator(
     try:
         bind(coordinator.socket, host, port)
         results = coordinator.conduct()
-        coordinator.stop("the run is over")
+        coordinator.stop(OVER)
         return results
     except zmq.ZMQError as error:
         raise ScenarioError(f"--bind: {address}: {error.strerror}; expected a free address of this machine") from None
@@ -89,9 +89,11 @@ def _host_and_port(address: str) -> tuple[str, int]:
 
 def _serve(context: Any, party: Any) -> None:
     try:
-        party.run()
+        reason = party.run()
     except KetwireError as error:
         party.control.fail(error)
         raise
     finally:
         context.destroy(linger=0)
+    if reason != OVER:
+        raise PartyFailed(COORDINATOR, reason)

@@ -114,7 +114,7 @@ def kill_one(tmp_path: Path, victim: str, delay_s: float, options: tuple[str, ..
             error = json.loads(out)["error"]
             assert error["party"] == victim and error["kind"] == "PartyFailed"
         else:
-            assert f"{victim} (process {children[ROLES.index(victim)]}) was killed by SIGKILL" in err
+            assert f"{victim}: process {children[ROLES.index(victim)]} was killed by SIGKILL" in err
             assert "Traceback" not in err
         run.assert_nothing_left(children)
     finally:
