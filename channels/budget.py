@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ketwire.channels.fiber import Fiber
-from ketwire.channels.timing import CLOCK_END_PS
+from ketwire.channels.timing import CLOCK_END_PS, PS_PER_S
 
 DEFAULT_BUDGET_ATTEMPTS = 10_000_000
 
@@ -25,39 +25,74 @@ class Crossing:
     fiber: Fiber
     qubits: int
 
+    @property
+    def attenuation_db(self) -> float:
+        """What the length of the fiber costs a copy."""
+        return self.qubits * self.fiber.loss_db_per_km * self.fiber.length_km
+
 
 def path_survival(crossings: Sequence[Crossing]) -> float:
-    """Probability that a copy survives all crossings."""
+    """Probability that a copy survives all crossings; 0 where it is below the smallest float."""
     return math.prod(crossing.fiber.survival**crossing.qubits for crossing in crossings)
 
 
-def refusal(crossings: Sequence[Crossing], copies: int, budget_attempts: int = DEFAULT_BUDGET_ATTEMPTS) -> str | None:
+def refusal(
+    crossings: Sequence[Crossing], copies: int, budget_attempts: int = DEFAULT_BUDGET_ATTEMPTS
+) -> str | None:
     """Why a run of `copies` measured copies over `crossings` is hopeless, or None where it is not."""
+    if any(crossing.fiber.coupling == 0.0 for crossing in crossings):
+        return "no copy can arrive: a crossing loses every qubit; lower p_init or raise detector_efficiency"
     survival = path_survival(crossings)
-    if survival == 0.0:
-        return "no copy can arrive: a crossing loses every qubit; lower p_init, loss_db_per_km or length_km"
-    attempts = copies / survival
-    if attempts > budget_attempts:
+    # In decades, since a long path's survival is below the smallest float.
+    decades = math.log10(copies) - _log10_survival(crossings)
+    if survival == 0.0 or copies / survival > budget_attempts:
         return (
-            f"{copies} measured copies need about {attempts:.1e} attempts (a copy survives its {len(crossings)} "
-            f"crossing(s) with probability {survival:.1e}), above budget_attempts = {budget_attempts:.1e}; "
-            f"{_advice(crossings, copies, budget_attempts)}"
+            f"{copies} measured copies need about {_power(decades)} attempts (a copy survives its "
+            f"{len(crossings)} crossing(s) with probability {_power(_log10_survival(crossings))}), above "
+            f"budget_attempts = {budget_attempts:.1e}; {_advice(crossings, copies, budget_attempts)}"
         )
-    busy_ps = attempts * max(crossing.qubits * crossing.fiber.bin_ps for crossing in crossings)
+    # The longest it can last: no crossing works on one copy while another works on the next.
+    busy_ps = copies / survival * sum(crossing.qubits * crossing.fiber.bin_ps for crossing in crossings)
     busy_ps += sum(crossing.fiber.delay_ps for crossing in crossings)
     if busy_ps > CLOCK_END_PS:
-        return f"the run would last {busy_ps / 1e12:.1e} s of virtual time, beyond the clock's 2^62 ps (53 days)"
+        seconds = f"{busy_ps / PS_PER_S:.1e} s"
+        return f"the run could last {seconds} of virtual time, beyond the clock's 2^62 ps (53 days)"
     return None
+
+
+def _log10_coupling(crossings: Sequence[Crossing]) -> float:
+    return sum(crossing.qubits * math.log10(crossing.fiber.coupling) for crossing in crossings)
+
+
+def _log10_survival(crossings: Sequence[Crossing]) -> float:
+    return _log10_coupling(crossings) - sum(crossing.attenuation_db for crossing in crossings) / 10
+
+
+def _power(decades: float) -> str:
+    """10^decades as text, also where no float holds it."""
+    whole = math.floor(decades)
+    mantissa = f"{10 ** (decades - whole):.1f}"
+    return f"1.0e{whole + 1:+03d}" if mantissa == "10.0" else f"{mantissa}e{whole:+03d}"
 
 
 def _advice(crossings: Sequence[Crossing], copies: int, budget_attempts: int) -> str:
     """What would bring the run within its budget: shorter fibers, else fewer copies."""
-    lossy_db = sum(c.qubits * c.fiber.loss_db_per_km * c.fiber.length_km for c in crossings)
-    fixed = path_survival(crossings) * 10 ** (lossy_db / 10)
-    allowed_db = 10 * math.log10(budget_attempts * fixed / copies) if budget_attempts * fixed > copies else 0.0
-    if lossy_db > 0 and allowed_db > 0:
-        share = allowed_db / lossy_db
-        longest = max(c.fiber.length_km for c in crossings)
-        return f"shorten the fiber to {longest * share:.2g} km or raise protocol.budget_attempts"
-    affordable = int(budget_attempts * path_survival(crossings))
-    return f"ask for at most {affordable} copies, use fewer qubits, or raise protocol.budget_attempts"
+    lossy = [crossing for crossing in crossings if crossing.attenuation_db > 0]
+    allowed_db = 10 * (math.log10(budget_attempts / copies) + _log10_coupling(crossings))
+    if lossy and allowed_db > 0:
+        share = allowed_db / sum(crossing.attenuation_db for crossing in lossy)
+        lengths = {crossing.fiber.length_km for crossing in lossy}
+        if len(lengths) == 1:
+            shorten = f"shorten the fiber to {_rounded_down(share * lengths.pop())} km"
+        else:
+            shorten = f"shorten the fibers to {_rounded_down(share * 100)}% of their lengths"
+        return f"{shorten} or raise protocol.budget_attempts"
+    affordable = math.floor(budget_attempts * path_survival(crossings))
+    fewer = f"ask for at most {affordable} copies, " if affordable else ""
+    return f"{fewer}use fewer qubits, or raise protocol.budget_attempts"
+
+
+def _rounded_down(value: float) -> str:
+    """Three significant digits, and never more than `value`: advice that is followed must be good enough."""
+    digits = 2 - math.floor(math.log10(value))
+    return f"{math.floor(value * (1 - 1e-12) * 10**digits) / 10**digits:.{max(digits, 0)}f}"

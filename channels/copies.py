@@ -21,6 +21,7 @@ from ketwire.errors import LocalProtocolError
 States = NDArray[np.complex128]
 
 MAX_QUBITS = 26  # one row of 26 qubits is a gibibyte; more does not fit a message
+MAX_COPIES = 1 << 22  # of one message
 
 
 class Parts(NamedTuple):
@@ -53,7 +54,7 @@ class Copies:
     ) -> None:
         # Every message makes a batch or two: own invariants are checked with as few calls as will do.
         _, size = states.shape
-        qubits = size.bit_length() - 1
+        qubits: int = size.bit_length() - 1
         count = len(row)
         assert size == 1 << qubits and len(ready_ps) == len(lost) == count
         self._parts: Parts | None = Parts(states, row, ready_ps, lost)

@@ -26,8 +26,9 @@ from numpy.typing import NDArray
 from ketwire.channels.copies import Copies
 from ketwire.channels.messages import Classical, Message
 from ketwire.channels.streams import stream
-from ketwire.channels.timing import PS_PER_S, serve
+from ketwire.channels.timing import CLOCK_END_PS, PS_PER_S, serve
 from ketwire.channels.transcript import Transcript
+from ketwire.errors import ScenarioError
 
 
 @dataclass(frozen=True)
@@ -62,10 +63,15 @@ class Fiber:
                 raise ValueError(f"{name}: {value!r} given, expected a number above 0")
 
     @property
+    def coupling(self) -> float:
+        """Probability that one emitted qubit enters the fiber and, at its end, is heralded."""
+        return (1.0 - self.p_init) * self.detector_efficiency
+
+    @property
     def survival(self) -> float:
         """Probability that one emitted qubit arrives and is heralded."""
-        fiber: float = (1.0 - self.p_init) * 10.0 ** (-self.loss_db_per_km * self.length_km / 10.0)
-        return fiber * self.detector_efficiency
+        fiber: float = 10.0 ** (-self.loss_db_per_km * self.length_km / 10.0)
+        return fiber * self.coupling
 
     @property
     def delay_ps(self) -> int:
@@ -78,8 +84,12 @@ class Fiber:
         return 0 if self.emission_rate_hz is None else round(PS_PER_S / self.emission_rate_hz)
 
     def sending_ps(self, bits: int) -> int:
-        """How long `bits` keep the classical lane busy."""
-        return 0 if self.bandwidth_bps is None else math.ceil(bits * PS_PER_S / self.bandwidth_bps)
+        """How long `bits` keep the classical lane busy, rounded up."""
+        if self.bandwidth_bps is None:
+            return 0
+        # In integers: a quotient of floats is a picosecond off from 2^53 ps on, and sooner where it is whole.
+        above, below = self.bandwidth_bps.as_integer_ratio()
+        return -(-bits * PS_PER_S * below // above)
 
 
 class Record(NamedTuple):
@@ -127,7 +137,11 @@ class Direction:
         self._classical_free_ps = 0
 
     def carry(self, message: Message, sent_ps: int) -> Delivery:
-        """Transmit one message that its sender hands over at `sent_ps`; consumes copies."""
+        """Transmit one message that its sender hands over at `sent_ps`; consumes copies.
+
+        Raises:
+            ScenarioError: the message would be under way beyond the end of the clock.
+        """
         if isinstance(message, Copies):
             delivery = self._carry_copies(message, sent_ps)
         else:
@@ -139,10 +153,15 @@ class Direction:
         qubits = copies.qubits
         states, row, ready_ps, lost_before = copies.take()
         alive = np.flatnonzero(~lost_before)
-        done_ps = serve(np.maximum(ready_ps[alive], sent_ps), qubits * self.fiber.bin_ps, self._emitter_free_ps)
+        service_ps = qubits * self.fiber.bin_ps
+        begin_ps = max(sent_ps, self._emitter_free_ps, int(ready_ps.max(initial=0)))
+        # Before any array is computed: integers of 64 bits would wrap without a word.
+        self._keep_clock(begin_ps + len(alive) * service_ps + 2 * self.fiber.delay_ps)
+        done_ps = serve(np.maximum(ready_ps[alive], sent_ps), service_ps, self._emitter_free_ps)
         arrived = self._survivors(len(alive), qubits)
         lost, arrival_ps = lost_before.copy(), ready_ps.copy()
         lost[alive] = arrived < qubits
+        lost.flags.writeable = False  # sender and receiver are answered with the same array
         arrival_ps[alive] = done_ps + self.fiber.delay_ps
         if len(alive):
             self._emitter_free_ps = int(done_ps[-1])
@@ -156,6 +175,13 @@ class Direction:
         self.transcript.copies(record, qubits, row if len(states) > 1 else None, arrival_ps, lost)
         return Delivery(Copies(states, row, arrival_ps, lost), last_ps, lost, herald_ps, record)
 
+    def _keep_clock(self, latest_ps: int) -> None:
+        if latest_ps >= CLOCK_END_PS:
+            raise ScenarioError(
+                f"{self.name}: message {self._number} would be under way until {latest_ps / PS_PER_S:.1e} s "
+                "of virtual time, expected less than the clock's 2^62 ps (53 days)"
+            )
+
     def _survivors(self, copies: int, qubits: int) -> NDArray[np.int64]:
         """How many qubits of each emitted copy arrive."""
         if self.fiber.survival >= 1.0:
@@ -166,6 +192,7 @@ class Direction:
         bits = message.payload_bits + message.control_bits
         self._classical_free_ps = max(self._classical_free_ps, sent_ps) + self.fiber.sending_ps(bits)
         arrival_ps = self._classical_free_ps + self.fiber.delay_ps
+        self._keep_clock(arrival_ps)
         kind = type(message).__name__.lower()
         record = Record(
             self.name, self._number, kind, sent_ps, arrival_ps, 0, 0, 0, message.payload_bits, message.control_bits

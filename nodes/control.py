@@ -20,7 +20,7 @@ from ketwire.channels.connection import Connection, Role
 from ketwire.channels.frames import Failed, Frame, Job, Join, Ping, Progress, Stop
 from ketwire.errors import KetwireError, RemoteProtocolError
 from ketwire.nodes.security import KeyPair
-from ketwire.nodes.sockets import Endpoint, dealer, receive, send
+from ketwire.nodes.sockets import Endpoint, dealer, octets_of, receive, send
 from ketwire.protocols.node import Slice
 
 PROGRESS_EVERY_S = 0.2
@@ -89,7 +89,7 @@ class Control:
         """
         while frames := receive(self.socket):
             self._heard_s = time.monotonic()
-            heard = self._connection.receive([frame.buffer for frame in frames])
+            heard = self._connection.receive(octets_of(frames))
             if isinstance(heard, Stop | Failed):
                 raise Stopped(heard.reason if isinstance(heard, Stop) else heard.message)
             if not isinstance(heard, Ping):

@@ -52,7 +52,7 @@ from ketwire.nodes.session import (
     direction_key,
     party_key,
 )
-from ketwire.nodes.sockets import receive, router, send, sender_of
+from ketwire.nodes.sockets import octets_of, receive, router, send, sender_of
 from ketwire.protocols.node import Outcome, Shape
 
 PING_EVERY_S = 5.0
@@ -203,7 +203,7 @@ class Coordinator:
         if member is None:
             return
         try:
-            frame = member.connection.receive([frame.buffer for frame in frames[1:]])
+            frame = member.connection.receive(octets_of(frames[1:]))
         except RemoteProtocolError as error:
             raise PartyFailed(member.name, f"sent a bad frame: {type(error).__name__}: {error}") from None
         self._serve(member, frame, frames[0].bytes)

@@ -36,7 +36,7 @@ from ketwire.errors import RemoteProtocolError
 from ketwire.nodes.control import Control, Credentials, Stopped
 from ketwire.nodes.security import Doorman
 from ketwire.nodes.session import Totals, direction_name
-from ketwire.nodes.sockets import bind, receive, router, send, sender_of
+from ketwire.nodes.sockets import bind, octets_of, receive, router, send, sender_of
 from ketwire.nodes.trampoline import octets
 
 
@@ -101,16 +101,23 @@ class FiberProcess:
 
     def _turn(self) -> None:
         """Wait for anything, and serve it."""
-        self.poller.poll(1000)
-        if self.doorman is not None:
-            self.doorman.answer()
+        for socket, _ in self.poller.poll(1000):
+            # To ask what is there is cheaper than to try and fail: one message a turn, then again.
+            if socket is self.socket:
+                if frames := receive(socket):
+                    self._take(frames)
+            elif socket is self.control.socket:
+                self._heed()
+            elif self.doorman is not None:
+                self.doorman.answer()
+
+    def _heed(self) -> None:
+        """Do what the coordinator says."""
         while (heard := self.control.hear()) is not None:
             if isinstance(heard, Start):
                 self._begin(heard.session)
             elif isinstance(heard, End):
                 self._end(heard.session)
-        while frames := receive(self.socket):
-            self._take(frames)
 
     def _begin(self, session: int) -> None:
         self.session = session
@@ -145,7 +152,7 @@ class FiberProcess:
             self.refused += 1
             return
         side.route = frames[0].bytes
-        self._serve(side, [frame.buffer for frame in frames[1:]])
+        self._serve(side, octets_of(frames[1:]))
 
     def _serve(self, side: Side, frames: list[Any]) -> None:
         """One message of one end; whatever is wrong with it is refused by name and goes no further."""

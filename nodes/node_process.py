@@ -25,7 +25,7 @@ from ketwire.errors import LocalProtocolError, RemoteProtocolError
 from ketwire.nodes.control import Control, Credentials, Stopped, slice_of
 from ketwire.nodes.data import make_loader
 from ketwire.nodes.party import HeraldReceipt, PartyNode
-from ketwire.nodes.sockets import Endpoint, dealer, receive, send
+from ketwire.nodes.sockets import Endpoint, dealer, octets_of, receive, send
 from ketwire.nodes.trampoline import Task, build_program, octets
 from ketwire.protocols.node import Outcome, Program, Receive, Send
 
@@ -49,6 +49,7 @@ class Peer:
         self.inbox: deque[tuple[int, Carry]] = deque()
         self.receipts: dict[int, Receipt] = {}
         self.unread: deque[int] = deque()
+        self.unread_octets = 0
         self.sent = self.received = self.acknowledged = 0
         early, self.early = self.early, []
         for octets in early:
@@ -58,15 +59,18 @@ class Peer:
         send(self.socket, self.connection.send(Hello(name)))
 
     def has_room(self, weight: int) -> bool:
-        return not self.unread or sum(self.unread) + weight <= self.credit_octets
+        return not self.unread or self.unread_octets + weight <= self.credit_octets
 
-    def take_in(self) -> bool:
-        """Read what waits on the socket; whether there was anything."""
-        any_came = False
-        while frames := receive(self.socket):
-            any_came = True
-            self._offer([frame.buffer for frame in frames])
-        return any_came
+    def load(self, weight: int) -> None:
+        """One more message is under way."""
+        self.unread.append(weight)
+        self.unread_octets += weight
+        self.sent += 1
+
+    def take_in(self) -> None:
+        """Read the message that waits on the socket."""
+        if frames := receive(self.socket):
+            self._offer(octets_of(frames))
 
     def _offer(self, octets: list[Any]) -> None:
         """Sessions do not begin everywhere at once: drop what is late, keep what is early."""
@@ -83,7 +87,7 @@ class Peer:
         elif isinstance(frame, Receipt):
             self.receipts[frame.of_sequence] = frame
         elif isinstance(frame, Credit):
-            self.unread.popleft()
+            self.unread_octets -= self.unread.popleft()
             self.acknowledged += 1
         elif isinstance(frame, Welcome):
             self.credit_octets = frame.credit_octets
@@ -103,6 +107,7 @@ class NodeProcess:
         self.poller = zmq.Poller()
         self.poller.register(self.control.socket, zmq.POLLIN)
         self.peers: dict[str, Peer] = {}
+        self.by_socket: dict[Any, Peer] = {}
 
     def run(self) -> str:
         """Serve every session that the coordinator starts, until it says stop; returns why it did."""
@@ -132,7 +137,7 @@ class NodeProcess:
                 endpoint = Endpoint(start.addresses["fibers"][link["link"]], link["public"])
                 socket = dealer(self.context, endpoint, self.credentials.keys, self.name)
                 peer = Peer(link["peer"], socket, self.credentials.run, self.credentials.digest)
-                self.peers[link["peer"]] = peer
+                self.peers[link["peer"]] = self.by_socket[socket] = peer
                 self.poller.register(socket, zmq.POLLIN)
                 peer.greet(self.name)
             peer.begin(start.session)
@@ -162,8 +167,7 @@ class NodeProcess:
         self._pump_until(lambda: peer.has_room(weight), self._blocked(session, "send", peer))
         send(peer.socket, peer.connection.send(Carry(effect.message, node.now_ps)))
         number = peer.connection.last_sent
-        peer.unread.append(weight)
-        peer.sent += 1
+        peer.load(weight)
         self._pump_until(lambda: number in peer.receipts)
         receipt = peer.receipts.pop(number)
         return HeraldReceipt(node, receipt.lost, receipt.herald_ps)
@@ -191,14 +195,17 @@ class NodeProcess:
         """Take in what comes until `ready`; after a short while say once on whom we wait."""
         since, told = time.monotonic(), blocked is None
         while not ready():
-            any_came = [peer.take_in() for peer in self.peers.values()]
-            if any(any_came):
-                since, told = time.monotonic(), blocked is None
-                continue
-            if self.control.hear() is not None:
+            # To ask what is there is cheaper than to try and fail: one message a turn, then again.
+            came = [socket for socket, _ in self.poller.poll(1000 if told else BLOCKED_AFTER_MS)]
+            if self.control.socket in came and self.control.hear() is not None:
                 raise RemoteProtocolError("the coordinator spoke out of turn")
-            self.poller.poll(1000 if told else BLOCKED_AFTER_MS)
+            spoke = [self.by_socket[socket] for socket in came if socket is not self.control.socket]
+            for peer in spoke:
+                peer.take_in()
             now = time.monotonic()
+            if spoke:
+                since, told = now, blocked is None
+                continue
             if not told and blocked is not None and now - since >= BLOCKED_AFTER_MS / 1000:
                 self.control.say(blocked())
                 told = True

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import zmq
+from zmq.backend import Socket as RawSocket
 
 from ketwire.nodes.security import ZAP_DOMAIN, KeyPair
 
@@ -65,22 +66,38 @@ def bind(socket: Socket, host: str, port: int = 0) -> str:
     return address
 
 
+# Plain integers, and a send without pyzmq's Python layer above it: flags that are enumerations, and
+# that layer, took longer than the small messages that make up most of the traffic.
+_LAST = int(zmq.NOBLOCK)
+_MORE = int(zmq.NOBLOCK | zmq.SNDMORE)
+_send_frame: Any = RawSocket.send
+
+
 def send(socket: Socket, frames: Sequence[Any]) -> None:
     """Send one multipart message; large frames go without a copy."""
     last = len(frames) - 1
     for index, frame in enumerate(frames):
-        more = zmq.SNDMORE if index < last else 0
-        large = memoryview(frame).nbytes >= LARGE_OCTETS
-        socket.send(frame, more | zmq.NOBLOCK, copy=not large)
+        size = len(frame) if type(frame) is bytes else memoryview(frame).nbytes
+        _send_frame(socket, frame, _MORE if index < last else _LAST, size < LARGE_OCTETS)
 
 
-def receive(socket: Socket) -> list[Any]:
-    """The next message, or an empty list where none waits. Frames are zmq.Frame, read in place."""
+def receive(socket: Socket, flags: int = _LAST) -> list[Any]:
+    """The next message as zmq.Frame objects, or an empty list where none waits; flags 0: wait for one."""
+    take = socket.recv
     try:
-        frames: list[Any] = socket.recv_multipart(zmq.NOBLOCK, copy=False)
+        frame = take(flags, False)
     except zmq.Again:
         return []
+    frames = [frame]
+    while frame.more:  # a message is there whole or not at all
+        frame = take(flags, False)
+        frames.append(frame)
     return frames
+
+
+def octets_of(frames: Sequence[Any]) -> list[Any]:
+    """What received frames hold: small ones as bytes, large ones as views of the frame."""
+    return [frame.bytes if len(frame) < LARGE_OCTETS else frame.buffer for frame in frames]
 
 
 def sender_of(frames: Sequence[Any], secured: bool) -> str:

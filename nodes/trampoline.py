@@ -6,6 +6,7 @@ import importlib
 from collections.abc import Coroutine
 from typing import Any
 
+from ketwire.channels.copies import Copies
 from ketwire.channels.messages import Answers, Arrivals, Message, Packed
 from ketwire.errors import LocalProtocolError, ScenarioError
 from ketwire.protocols.node import Effect, Loader, Outcome, Program, Receive, Send, Slice
@@ -59,14 +60,15 @@ def octets(message: Message) -> int:
 
     A batch is weighed by its qubits and copies and not by its rows, which are syndromes.
     """
+    if isinstance(message, Copies):
+        return OCTETS_OF_HEADER + (16 << message.qubits) + OCTETS_PER_COPY * len(message)
     if isinstance(message, Packed):
         positions = 0 if message.positions is None else message.positions.nbytes
         return OCTETS_OF_HEADER + message.codes.nbytes + positions
     if isinstance(message, Answers):
         return OCTETS_OF_HEADER + message.values.nbytes
-    if isinstance(message, Arrivals):
-        return OCTETS_OF_HEADER + message.counts.nbytes
-    return OCTETS_OF_HEADER + (16 << message.qubits) + OCTETS_PER_COPY * len(message)
+    assert isinstance(message, Arrivals)
+    return OCTETS_OF_HEADER + message.counts.nbytes
 
 
 def describe(effect: Effect, finished: bool = False) -> str:

@@ -21,7 +21,7 @@ from ketwire.errors import ScenarioError
 from ketwire.protocols.layers import Step, build_layers
 from ketwire.protocols.node import Loader, Node, Outcome, Shape, Slice
 from ketwire.protocols.numbers import pack_numbers, unpack_numbers
-from ketwire.protocols.stream import Batch, StreamPlan, run_stream
+from ketwire.protocols.stream import BUDGET_ATTEMPTS, Batch, StreamPlan, run_stream
 from ketwire.quantum.encodings import amplitude_encode
 from ketwire.quantum.observables import Projector
 
@@ -83,6 +83,7 @@ class InferenceParty:
             items=1,
             qubits=self._owned.qubits,
             max_batch_octets=values["max_batch_octets"],
+            budget_attempts=values.get("budget_attempts", BUDGET_ATTEMPTS),
         )
         if node.name not in plan.path:
             return Outcome()
@@ -131,9 +132,16 @@ class DenseStateParty:
 
     @staticmethod
     def loss(vector: NDArray[np.complex128]) -> float:
-        """Probability of |0> on qubit 0."""
-        zero = vector[: len(vector) // 2]
-        return float(np.vdot(zero, zero).real / np.vdot(vector, vector).real)
+        """Probability of |0> on qubit 0.
+
+        Raises:
+            ScenarioError: the contractions, or too few bits, left nothing of the vector.
+        """
+        norm = float(np.linalg.norm(vector))
+        if not norm > 0.0:
+            raise ScenarioError("protocol.layers: the contractions leave nothing, expected some of the state")
+        zero = float(np.linalg.norm(vector[: len(vector) // 2]))
+        return (zero / norm) ** 2
 
     async def run(self, node: Node) -> Outcome:
         path, outcome = self._owned.path, Outcome()
@@ -143,7 +151,8 @@ class DenseStateParty:
             if visit == 0:
                 vector = self.start()
             else:
-                vector = unpack_numbers(await node.receive(path[visit - 1], Packed)).view(np.complex128)
+                message = await node.receive(path[visit - 1], Packed)
+                vector = unpack_numbers(message, 2 << self._owned.qubits).view(np.complex128)
             vector = self.carry(visit, vector)
             if visit < len(path) - 1:
                 await node.send(path[visit + 1], pack_numbers(vector.view(np.float64), self._bits))

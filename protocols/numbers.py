@@ -12,9 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ketwire.channels.messages import Packed
+from ketwire.errors import RemoteProtocolError
 from ketwire.protocols.codes import pack_bits, quantise, restore, unpack_bits
 
 EXACT_BITS = 64
+MAX_QUANTISED_BITS = 52
 
 
 def pack_numbers(values: NDArray[np.float64], bits: int) -> Packed:
@@ -29,9 +31,21 @@ def pack_numbers(values: NDArray[np.float64], bits: int) -> Packed:
     return Packed(count, bits, -scale if signed else scale, count, codes)
 
 
-def unpack_numbers(message: Packed) -> NDArray[np.float64]:
-    """The vector that `pack_numbers` packed, to the precision of its bits; float64, shape (count,)."""
+def unpack_numbers(message: Packed, count: int) -> NDArray[np.float64]:
+    """The vector that `pack_numbers` packed, to the precision of its bits; float64, shape (count,).
+
+    Raises:
+        RemoteProtocolError: not `count` numbers, or none that `pack_numbers` could have packed.
+    """
+    if message.count != count or message.positions is not None:
+        raise RemoteProtocolError(f"{message.count} numbers came where {count} were awaited")
     if message.bits_per_entry == EXACT_BITS:
-        return message.codes.view(">f8").astype(np.float64)
+        values = message.codes.view(">f8").astype(np.float64)
+        if not np.isfinite(values).all():
+            raise RemoteProtocolError("NaN or infinity came where numbers were awaited")
+        return values
+    if message.bits_per_entry > MAX_QUANTISED_BITS or not 0.0 < abs(message.scale) < np.inf:
+        told = f"{message.bits_per_entry} bits on a scale of {message.scale}"
+        raise RemoteProtocolError(f"numbers at {told} came where numbers were awaited")
     codes = unpack_bits(message.codes, message.bits_per_entry, message.count)
     return restore(codes, message.bits_per_entry, abs(message.scale), message.scale < 0)

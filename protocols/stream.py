@@ -20,15 +20,16 @@ from typing import NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from ketwire.channels.copies import Copies
+from ketwire.channels.copies import MAX_COPIES, Copies
 from ketwire.channels.messages import Arrivals
-from ketwire.errors import LocalProtocolError
+from ketwire.errors import LocalProtocolError, RemoteProtocolError, ScenarioError
 from ketwire.protocols.node import Node
 
 OCTETS_PER_COPY = 13  # row, ready time and loss bit
 MAX_BATCH_OCTETS = 1 << 24
 MAX_ROUNDS = 64
 SHORTFALL_PROBABILITY = 1e-3  # of a top-up, over all items of a stream
+BUDGET_ATTEMPTS = 10_000_000
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,8 @@ class StreamPlan:
     qubits:   of the register
     shortfall: how many items may be expected to need another round (a bound); the fewer, the more
               copies are emitted in vain
+    budget_attempts: how many emitted copies a run may need. The first round is checked against it
+              before the run; top-ups may go to twice of it, then the stream gives up
     """
 
     path: tuple[str, ...]
@@ -53,6 +56,7 @@ class StreamPlan:
     qubits: int
     max_batch_octets: int = MAX_BATCH_OCTETS
     shortfall: float = SHORTFALL_PROBABILITY
+    budget_attempts: int = BUDGET_ATTEMPTS
 
 
 class Batch(NamedTuple):
@@ -88,16 +92,29 @@ class Tally(NamedTuple):
 
 
 async def run_stream(node: Node, plan: StreamPlan, stage: Stage) -> Tally:
-    """Carry `plan.want` measured copies of every item through this node's part of the path."""
+    """Carry `plan.want` measured copies of every item through this node's part of the path.
+
+    Raises:
+        ScenarioError: so few copies come through (a contraction's flag fires, say) that the budget ends.
+        RemoteProtocolError: a peer sent or reported what the plan excludes.
+    """
     arrived = np.zeros(plan.items, dtype=np.int64)
     attempted = np.zeros(plan.items, dtype=np.int64)
     counts: NDArray[np.int64] | None = None
+    most = 0
     for _ in range(MAX_ROUNDS):
         attempts = next_attempts(plan, arrived, attempted)
         if not attempts.any():
             return Tally(attempted, counts)
         came = np.zeros(plan.items, dtype=np.int64)
-        total = int(attempted.sum() + attempts.sum())
+        total = int(attempted.sum()) + sum(attempts.tolist())
+        most = most or 2 * max(plan.budget_attempts, total)
+        if total > most:
+            raise ScenarioError(
+                f"protocol.budget_attempts: {plan.budget_attempts} given, but of {attempted.sum()} copies that "
+                f"were emitted {arrived.sum()} came through, and {total} would be needed for {plan.want} of "
+                "every item; expected contractions that let more through, or a larger budget"
+            )
         for batch in batches(attempts, plan):
             measured = await _carry(node, plan, stage, batch, arrived + came)
             if measured is not None:
@@ -105,7 +122,7 @@ async def run_stream(node: Node, plan: StreamPlan, stage: Stage) -> Tally:
                 counts = measured[1] if counts is None else counts + measured[1]
             attempted[batch.items] += batch.counts
             node.progress(int(attempted.sum()), total, "copies emitted")
-        arrived = await _share(node, plan, arrived + came)
+        arrived = await _share(node, plan, arrived + came, attempted)
     raise LocalProtocolError(f"{MAX_ROUNDS} rounds of top-ups did not bring {plan.want} copies of every item")
 
 
@@ -119,7 +136,8 @@ async def _carry(
             continue
         copies = stage.prepare(node, batch) if visit == 0 else await node.receive(plan.path[visit - 1], Copies)
         if len(copies) != batch.counts.sum() or copies.qubits != plan.qubits:
-            raise LocalProtocolError(f"{copies} came where {batch.counts.sum()} of {plan.qubits} qubits were planned")
+            told = f"{copies} came where {batch.counts.sum()} of {plan.qubits} qubits were planned"
+            raise (RemoteProtocolError if visit else LocalProtocolError)(told)
         copies = stage.transform(node, visit, copies)
         if visit < last:
             await node.send(plan.path[visit + 1], copies)
@@ -130,7 +148,9 @@ async def _carry(
     return None
 
 
-async def _share(node: Node, plan: StreamPlan, arrived: NDArray[np.int64]) -> NDArray[np.int64]:
+async def _share(
+    node: Node, plan: StreamPlan, arrived: NDArray[np.int64], attempted: NDArray[np.int64]
+) -> NDArray[np.int64]:
     """Tell every party of the path what arrived: backwards along it, each party once."""
     if plan.certain:
         return np.full(plan.items, plan.want, dtype=np.int64)
@@ -138,7 +158,9 @@ async def _share(node: Node, plan: StreamPlan, arrived: NDArray[np.int64]) -> ND
         if listener == node.name:
             arrived = (await node.receive(teller, Arrivals)).counts
             if arrived.shape != (plan.items,):
-                raise LocalProtocolError(f"{teller} reported {len(arrived)} items where {plan.items} were planned")
+                raise RemoteProtocolError(f"{teller} reported {len(arrived)} items, {plan.items} were planned")
+            if ((arrived < 0) | (arrived > attempted)).any():
+                raise RemoteProtocolError(f"{teller} reported arrivals below none or above all emitted copies")
         elif teller == node.name:
             await node.send(listener, Arrivals(arrived))
     return arrived
@@ -167,31 +189,66 @@ def next_attempts(
         return missing
     seen = (arrived + 1.0) / (attempted + 1.0 / plan.survival)
     p = np.minimum(seen, plan.survival)
-    z = math.sqrt(2.0 * math.log(max(max(plan.items, 1) / plan.shortfall, 1.0)))
-    # Smallest T with T p - z sqrt(T p (1 - p)) >= missing, a quadratic in sqrt(T).
-    spread = z * np.sqrt(p * (1.0 - p))
-    root = (spread + np.sqrt(spread**2 + 4.0 * p * missing)) / (2.0 * p)
-    return np.where(missing > 0, np.ceil(root**2), 0).astype(np.int64)
+    # Items that stand alike need alike, and in the first round all do.
+    alike, which = np.unique(missing + 1j * p, return_inverse=True)
+    nats = math.log(max(max(plan.items, 1) / plan.shortfall, 1.0))
+    return np.where(missing > 0, attempts_for(alike.real, alike.imag, nats)[which], 0).astype(np.int64)
+
+
+def attempts_for(wanted: NDArray[np.float64], p: NDArray[np.float64], nats: float) -> NDArray[np.float64]:
+    """The least T of which `wanted` are expected to succeed, and fewer do with little probability.
+
+    P(Binomial(T, p) < wanted) <= exp(-nats) by Chernoff's bound, exp(-T D(k/T || p)) with k = wanted - 1
+    and D the relative entropy of two coins. It holds for every T and p, where a normal approximation
+    fails for few expected losses, and for one wanted copy it is exact.
+    Source: Boucheron, Lugosi, Massart, Concentration Inequalities (2013), section 2.2.
+
+    Args:
+        wanted: float64, shape (items,), whole numbers below 2**53. p: float64, shape (items,), in (0, 1].
+    """
+    k = np.maximum(wanted - 1.0, 0.0)
+    low = np.maximum(wanted, 1.0) - 1.0
+    # T D(k/T || p) >= (T p - k)^2 / (2 T p), so the root of that quadratic is enough.
+    root = (math.sqrt(2.0 * nats) + np.sqrt(2.0 * nats + 4.0 * k)) / 2.0
+    high = np.ceil(root**2 / p) + 1.0
+    high = np.where(p < 1.0, np.maximum(high, np.ceil(wanted / p) + 1.0), low + 1.0)
+    while (high - low > 1.0).any():
+        # Above k also where the search has ended.
+        middle = np.maximum(np.floor((low + high) / 2.0), low + 1.0)
+        enough = (middle * p >= wanted) & (_exponent(middle, k, np.minimum(p, 1.0 - 1e-16)) >= nats)
+        low, high = np.where(enough, low, middle), np.where(enough, middle, high)
+    return high
+
+
+def _exponent(T: NDArray[np.float64], k: NDArray[np.float64], p: NDArray[np.float64]) -> NDArray[np.float64]:
+    """T D(k/T || p); every T is above its k."""
+    successes = np.where(k > 0, k * np.log(np.maximum(k, 1.0) / (T * p)), 0.0)
+    return np.asarray(successes + (T - k) * np.log((T - k) / (T * (1.0 - p))))
 
 
 def batches(attempts: NDArray[np.int64], plan: StreamPlan) -> Iterator[Batch]:
-    """Cut a round into batches of at most `max_batch_octets` (or one state, if that is more)."""
+    """Cut a round into batches of at most `max_batch_octets`, or of two states, if that is more.
+
+    A second state's worth of octets is room for copies: large states would cross one by one without.
+    """
     state_octets = 16 << plan.qubits
+    most_octets = max(plan.max_batch_octets, 2 * state_octets)
     items: list[int] = []
     counts: list[int] = []
-    room = plan.max_batch_octets
+    room, places = most_octets, MAX_COPIES
     for item in np.flatnonzero(attempts):
         left = int(attempts[item])
         while left:
-            fit = (room - state_octets) // OCTETS_PER_COPY
-            if fit <= 0 and items:
+            fit = min((room - state_octets) // OCTETS_PER_COPY, places)
+            if fit <= 0:
                 yield Batch(np.array(items), np.array(counts))
-                items, counts, room = [], [], plan.max_batch_octets
+                items, counts, room, places = [], [], most_octets, MAX_COPIES
                 continue
-            take = min(left, max(fit, 1))
+            take = min(left, fit)
             items.append(int(item))
             counts.append(take)
             room -= state_octets + take * OCTETS_PER_COPY
+            places -= take
             left -= take
     if items:
         yield Batch(np.array(items), np.array(counts))

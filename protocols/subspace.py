@@ -89,7 +89,7 @@ class Holding(Protocol):
 
 
 class Half:
-    """The receiver's private half space, as signs or as a dense matrix. Decides 1 for inside, 0 for outside."""
+    """The receiver's private half space, as signs or as a dense matrix. Decides 1 for inside, 0 else."""
 
     def __init__(self, slice: Slice, load: Loader) -> None:
         self.half: subspaces.HalfSpace
@@ -293,6 +293,7 @@ class SubspaceParty:
             qubits,
             values["max_batch_octets"],
             shortfall=node.public["items"],
+            budget_attempts=values["budget_attempts"],
         )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Annotated, Any, Literal, Self
@@ -136,6 +137,7 @@ class Inference:
 
     def sessions(self, spec: InferenceSpec, network: Network) -> Sequence[Session]:
         path, visits = _route(spec, network)
+        _check_memory(spec, path)
         crossings = _crossings(spec, network, path)
         common = {
             "path": path,
@@ -144,6 +146,7 @@ class Inference:
             "survival": path_survival(crossings),
             "certain": path_survival(crossings) == 1.0 and not any(isinstance(x, Contraction) for x in spec.layers),
             "max_batch_octets": spec.max_batch_octets,
+            "budget_attempts": int(spec.budget_attempts),
         }
         slices = {party: _slice(spec, network, party, path, visits, common) for party in network.parties}
         sessions = [Session("inference", "quantum", "ketwire.protocols.inference:InferenceParty", slices)]
@@ -210,6 +213,22 @@ def _route(spec: InferenceSpec, network: Network) -> tuple[list[str], list[list[
         if network.link(a, b) is None:
             raise ScenarioError(f"protocol.layers: the register goes from {a} to {b}, expected a link between them")
     return path, visits
+
+
+def _check_memory(spec: InferenceSpec, path: Sequence[str]) -> None:
+    """Refuse registers that this machine cannot hold.
+
+    A state is in memory about four times at each party (as it came, as it is worked on, as it goes, and
+    in the socket), a dense matrix twice.
+    """
+    installed = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    states = 4 * len(set(path)) * (16 << spec.qubits)
+    matrices = sum(isinstance(layer, Unitary | Contraction) for layer in spec.layers) * 2 * (16 << 2 * spec.qubits)
+    if states + matrices > installed:
+        raise ScenarioError(
+            f"protocol.qubits: {spec.qubits} given, which takes about {(states + matrices) / 2**30:.3g} GiB for "
+            f"{len(set(path))} parties; expected a register that fits the {installed / 2**30:.3g} GiB of this machine"
+        )
 
 
 def _crossings(spec: InferenceSpec, network: Network, path: Sequence[str]) -> list[Crossing]:

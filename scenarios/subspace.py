@@ -127,6 +127,7 @@ def _stream_values(task: Common, fiber: Fiber) -> dict[str, Any]:
         "copies": task.copies,
         "qubit_survival": fiber.survival,
         "max_batch_octets": task.max_batch_octets,
+        "budget_attempts": int(task.budget_attempts),
     }
 
 
@@ -201,7 +202,9 @@ def _promise_sessions(task: PromiseSpec, network: Network, fiber: Fiber, qubits:
 
 def _promise_summary(task: PromiseSpec, results: Sequence[SessionResult], judge: Judge) -> dict[str, Any]:
     by_name = {result.name: result for result in results}
-    figures, rows, rivals = [], [], {}
+    figures: list[dict[str, Any]] = []
+    rows: list[dict[str, Any]] = []
+    rivals: dict[str, dict[str, Any]] = {}
     for qubits in task.qubits:
         name = f"n{qubits}"
         answers = _deal(judge.network, qubits, task.trials)[2]

@@ -1,0 +1,46 @@
+"""What the documentation shows runs, and does what it says."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+
+
+def blocks(page: str, language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", (ROOT / page).read_text(), re.DOTALL)
+
+
+@pytest.mark.parametrize("options", [[], ["--inline"]])
+def test_the_page_on_your_own_protocol(tmp_path: Path, options: list[str]) -> None:
+    (tmp_path / "coin.py").write_text(blocks("docs/your-own-protocol.md", "python")[0])
+    (tmp_path / "coin.yaml").write_text(blocks("docs/your-own-protocol.md", "yaml")[0])
+    done = subprocess.run(
+        [sys.executable, "-m", "ketwire.scenarios.cli", "run", "coin.yaml", "--check", "--json", *options],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stderr
+    result = json.loads(done.stdout)
+    # 20,000 qubits at 0.9 * 10^(-0.1) = 0.715, and fair coins: both within 4.5 standard errors.
+    assert abs(result["copies"] - 20_000 * 0.715) < 4.5 * (20_000 * 0.715 * 0.285) ** 0.5
+    assert abs(result["estimate"] - 0.5) < 4.5 * 0.5 / result["copies"] ** 0.5
+    assert result["qubits_sent"] == 20_000 and result["payload_bits"] == 32
+
+
+def test_links_between_pages_lead_somewhere() -> None:
+    pages = [ROOT / "README.md", ROOT / "HACKING.md", *(ROOT / "docs").glob("*.md")]
+    for page in pages:
+        for target in re.findall(r"\]\(([^)#]+)\)", page.read_text()):
+            if "://" not in target:
+                assert (page.parent / target).exists(), f"{page.name}: {target}"
