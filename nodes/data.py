@@ -15,11 +15,9 @@ and each error is one line: file or key, what was given, what was expected.
 
 from __future__ import annotations
 
-import csv
 import io
 import math
 import os
-import zipfile
 from functools import lru_cache
 from typing import IO, Any
 
@@ -104,6 +102,8 @@ def require_labels(arrays: Arrays, where: str, count: int | None = None) -> NDAr
 
 
 def _from_file(where: str, source: dict[str, Json], base: str) -> Arrays:
+    import zipfile  # noqa: PLC0415 (most parties read no file, and it takes long to load)
+
     given = source["path"]
     path = os.path.join(base, os.path.expanduser(str(given)))
     suffix = os.path.splitext(path)[1]
@@ -133,6 +133,8 @@ def _read_npy_file(file: IO[bytes], source: dict[str, Json]) -> Arrays:
 
 
 def _read_npz(file: IO[bytes], source: dict[str, Json]) -> Arrays:
+    import zipfile  # noqa: PLC0415
+
     with zipfile.ZipFile(file) as archive:
         members = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
         name = source.get("array")
@@ -169,6 +171,8 @@ def _read_npy(file: IO[bytes], size: int) -> NDArray[Any]:
 
 
 def _read_csv(file: IO[bytes], source: dict[str, Json]) -> Arrays:
+    import csv  # noqa: PLC0415
+
     text = file.read(MAX_TEXT_OCTETS + 1).decode("utf-8-sig")
     first = next((row for row in csv.reader(io.StringIO(text)) if row), [])
     if not first:

@@ -116,6 +116,12 @@ class Kind(Protocol):
         ...
 
 
+# As in pyproject.toml, so that they are found without reading what every installed package declares;
+# tests/test_startup.py compares.
+_BUILT_IN = {
+    "inference": "ketwire.scenarios.inference:Inference",
+    "subspace": "ketwire.scenarios.subspace:Subspace",
+}
 _MEMBERS = ("Spec", "sessions", "check", "summarise", "exact")
 
 
@@ -130,7 +136,7 @@ def find_kind(name: str) -> Kind:
     Raises:
         ScenarioError: "protocol.kind: NAME given, expected ...".
     """
-    target = name if ":" in name else _installed().get(name)
+    target = name if ":" in name else _BUILT_IN.get(name) or _installed().get(name)
     if target is None:
         raise ScenarioError(
             f"protocol.kind: {name!r} given, expected one of {', '.join(kind_names())}, or module:Name"

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 HEAD = ("", "qubits sent", "delivered", "payload bits", "control bits", "virtual time", "result")
-COMPARABLE_ACCURACY = 0.05
+COMPARABLE_ACCURACY = 0.01  # a point less counts as having done the same
 """A rival that is less accurate by more than this does not count as having done the same."""
 
 _UNITS = ((10**12, "s"), (10**9, "ms"), (10**6, "us"), (10**3, "ns"), (1, "ps"))
@@ -62,7 +62,7 @@ def verdict(result: Mapping[str, Any]) -> str:
 
     Quantum communication is the qubits emitted and the classical bits beside them; a rival's is its
     bits. Rivals that did not do the same (`comparable: False`, or less accurate by more than
-    0.05) are left out. A protocol whose sessions are no rivals of each other (many sizes, say) says
+    0.01) are left out. A protocol whose sessions are no rivals of each other (many sizes, say) says
     `verdict` itself.
     """
     if isinstance(result.get("verdict"), str):
@@ -118,7 +118,7 @@ def _outcome(of: Mapping[str, Any]) -> str:
         text = f"{len(estimate)} estimates"
     else:
         text = "" if estimate is None else f"{estimate:.5g}" if isinstance(estimate, float) else str(estimate)
-    return text + (f" ± {error:.2g}" if isinstance(error, float | int) and text else "")
+    return text + (f", off by {error:.2g}" if isinstance(error, float | int) and text else "")
 
 
 def _accuracy(of: Mapping[str, Any]) -> float | None:

@@ -77,8 +77,8 @@ def test_run_prints_a_table_and_a_verdict(ketwire: Any, scenario: str) -> None:
     assert said.code == 0 and said.err == ""
     title, head, quantum, rival, verdict = said.out.splitlines()
     assert title.startswith("echo: scenario_kinds:Echo, seed 7, ") and "qubits sent" in head
-    assert quantum.split()[:5] == ["quantum", "30", "25", "80", "10"] and quantum.endswith("6 ± 0")
-    assert rival.split()[:5] == ["shout", "0", "0", "128", "0"] and rival.endswith("7 ± 1")
+    assert quantum.split()[:5] == ["quantum", "30", "25", "80", "10"] and quantum.endswith("6, off by 0")
+    assert rival.split()[:5] == ["shout", "0", "0", "128", "0"] and rival.endswith("7, off by 1")
     assert verdict == (
         "quantum wins on communication by a factor of 1.07: 30 qubits and 90 bits against 128 bits of shout."
     )
