@@ -246,25 +246,21 @@ def _promise_rival(task: PromiseSpec, result: SessionResult, answers: NDArray[np
 
 
 def _promise_verdict(task: PromiseSpec, rows: Sequence[Mapping[str, Any]]) -> str:
-    """Who wins at each size; figures are as counted, and only rivals that did as well take part."""
-    told = []
+    """Who wins at each size, a line each; figures are as counted, and only rivals that did as well take part."""
+    told = ["what one vector costs:"]
     for row in rows:
-        equal = {
-            name: rival["bits_per_decision"]
-            for name, rival in row["rivals"].items()
-            if rival["accuracy"] >= row["accuracy"] - 0.05
-        }
         sent = row["qubits_per_decision"] + row["bits_per_decision"]
-        qubits = f"N = {row['N']}: {row['qubits_per_decision']:.4g} qubits"
+        qubits = f"{row['qubits_per_decision']:.4g} qubits"
         qubits += f" and {row['bits_per_decision']:.4g} bits" if row["bits_per_decision"] else ""
-        if not equal:
-            told.append(f"{qubits}, no classical rival did as well")
-            continue
-        best = min(equal, key=lambda name: equal[name])
-        won = "quantum wins" if sent < equal[best] else "a tie" if sent == equal[best] else "classical wins"
-        told.append(f"{qubits} against {equal[best]:.4g} bits of {best}, {won}")
-    shared = f" (one half space serves {task.trials} vectors, which share its description)"
-    return "per vector, " + "; ".join(told) + (shared if task.description and task.trials > 1 else "") + "."
+        equal = {name: rival for name, rival in row["rivals"].items() if rival["accuracy"] >= row["accuracy"] - 0.05}
+        cheapest = min((rival["bits_per_decision"] for rival in equal.values()), default=None)
+        won = "no rival did as well" if cheapest is None else "quantum wins" if sent < cheapest else "classical wins"
+        won = "a tie" if sent == cheapest else won
+        costs = ", ".join(f"{name} {rival['bits_per_decision']:.4g}" for name, rival in equal.items())
+        told.append(f"  N = {row['N']:>5,}: {qubits:>9} | bits: {costs} | {won}")
+    if task.description and task.trials > 1:
+        told.append(f"  (one half space serves {task.trials} vectors, which share the bits of its description)")
+    return "\n".join(told)
 
 
 def _promise_exact(task: PromiseSpec, network: Network) -> dict[str, Any]:
