@@ -1,22 +1,20 @@
 """How long one layer takes in either engine, in passes over the state.
 
-    python benchmarks/engine.py [--rounds 31]
+    python -m benchmarks engine [--rounds 11]
 
 The layer is n R_y, n R_z and n-1 CZ in a chain: new angles in every call, arrays in and out (`out=`). A
 pass is `numpy.multiply(state, c, out=state)`. Pass and engines take turns within a round, so that what
 else the machine does falls on all of them; the 10th percentile of the rounds is reported.
 """
 
-import os
+from __future__ import annotations
 
-os.environ["OPENBLAS_NUM_THREADS"] = "1"  # read when numpy is imported
-
-import argparse
 import time
 from collections.abc import Callable
 
 import numpy as np
 
+from benchmarks.report import LEAST_ROUNDS, Figure, Measure
 from ketwire.quantum.circuits import Circuit
 from ketwire.quantum.encodings import amplitude_encode
 from ketwire.quantum.engine import apply
@@ -39,7 +37,7 @@ def seconds(call: Callable[[], object], repeats: int) -> float:
     return best
 
 
-def measure(rows: int, qubits: int, rounds: int) -> dict[str, float]:
+def measure_shape(rows: int, qubits: int, rounds: int) -> dict[str, float]:
     """10th percentile over rounds, in seconds, of a pass and of the layer in each engine."""
     rng = np.random.default_rng(7)
     circuit = layer(qubits)
@@ -61,17 +59,21 @@ def measure(rows: int, qubits: int, rounds: int) -> dict[str, float]:
     return {name: float(np.percentile(values, 10)) for name, values in taken.items()}
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--rounds", type=int, default=31, help="interleaved rounds, 11 or more")
-    rounds = max(parser.parse_args().rounds, 11)
-    print(" rows   n    pass us   fused us   numpy us  fused/pass  numpy/fused")
+def measure(rounds: int) -> list[Figure]:
+    """One row at n = 12, 16, 20, a batch of 256 at n = 6, 8, 10."""
+    figures = []
     for rows, qubits in SHAPES:
-        took = measure(rows, qubits, rounds)
-        microseconds = " ".join(f"{1e6 * took[name]:>10.1f}" for name in ("pass", "fused", "numpy"))
-        ratios = f"{took['fused'] / took['pass']:>11.1f} {took['numpy'] / took['fused']:>12.1f}"
-        print(f"{rows:>5} {qubits:>3} {microseconds} {ratios}")
+        took = measure_shape(rows, qubits, max(rounds, 31 if rows * 2**qubits <= 2**18 else LEAST_ROUNDS))
+        where = f"n = {qubits}" if rows == 1 else f"{rows} rows, n = {qubits}"
+        told = {name: f"{1e6 * value:.3g} us" for name, value in took.items()}
+        bound, passes = (18.0 if rows == 1 else 16.0), took["fused"] / took["pass"]
+        text = f"{told['fused']} over {told['pass']}"
+        figures.append(Figure(f"engine: fused layer in passes, {where}", passes, bound, "", text))
+        if rows == 1:
+            text = f"{told['numpy']} over {told['fused']}"
+            ratio = took["numpy"] / took["fused"]
+            figures.append(Figure(f"engine: NumPy over fused, {where}", ratio, 4.0, "x", text))
+    return figures
 
 
-if __name__ == "__main__":
-    main()
+MEASURES: dict[str, Measure] = {"engine": measure}

@@ -1,6 +1,6 @@
 """What the wire costs, against bare ZeroMQ on the same topology in the same run.
 
-    python benchmarks/wire.py [--rounds 11] [--json]
+    python -m benchmarks wire [--rounds 11]
 
 Three processes: a driver that holds both ends (two DEALERs), a relay (a ROUTER in a process of its
 own). Every figure is a ratio inside one interleaved run: each round measures every variant once, the
@@ -16,9 +16,7 @@ a fiber process is one more entry there, as `Relay` describes.
 
 from __future__ import annotations
 
-import argparse
 import hashlib
-import json
 import multiprocessing
 import time
 from collections.abc import Callable, Iterator
@@ -30,10 +28,13 @@ from typing import Any
 import numpy as np
 import zmq
 
+from benchmarks.report import Figure, Measure, rounds_of
 from ketwire.channels import carried, codec
 from ketwire.channels.connection import Connection, Role
 from ketwire.channels.copies import Copies
 from ketwire.channels.frames import DEFAULT_LIMITS, Carry, Hello, Welcome
+from ketwire.nodes import sockets
+from ketwire.nodes.sockets import send
 
 RUN = bytes(range(16))
 TIMEOUT_MS = 20_000
@@ -42,7 +43,6 @@ LARGE_QUBITS = 20
 SMALL_QUBITS = 6
 SMALL_COPIES = 100
 HOPS = 2
-VIEW_FROM_OCTETS = 1 << 16  # smaller frames are cheaper to copy than to track
 ALICE, BOB = b"alice", b"bob"
 FAR = {ALICE: BOB, BOB: ALICE}
 
@@ -76,17 +76,12 @@ def open_socket(context: zmq.Context[Any], kind: int, keys: Keys | None) -> zmq.
     return socket
 
 
-def send(socket: zmq.Socket[Any], frames: list[Any]) -> None:
-    """Large frames go out without a copy, small ones are cheaper to copy."""
-    for number, frame in enumerate(frames):
-        flags = zmq.SNDMORE if number < len(frames) - 1 else 0
-        socket.send(frame, flags, copy=len(frame) < VIEW_FROM_OCTETS)
-
-
 def receive(socket: zmq.Socket[Any]) -> list[Any]:
-    """Frames as octets where small, as views where large."""
-    frames = socket.recv_multipart(copy=False)
-    return [frame.buffer if len(frame) >= VIEW_FROM_OCTETS else frame.bytes for frame in frames]
+    """Wait for a message: small frames as octets, large ones as views. Bare and ketwire alike use it."""
+    frames = sockets.receive(socket, 0)
+    if not frames:
+        raise TimeoutError("no message came")
+    return sockets.octets_of(frames)
 
 
 # --- relays: what stands between the two ends ------------------------------------------------------
@@ -138,7 +133,7 @@ def _serve(name: str, keys: Keys | None, pipe: Pipe) -> None:
     try:
         pipe.send(router.bind_to_random_port("tcp://127.0.0.1"))
         RELAYS[name](router)
-    except zmq.Again:
+    except TimeoutError:
         return  # the driver is gone
     finally:
         router.close()
@@ -221,44 +216,26 @@ def ketwire_ends(
     alice: zmq.Socket[Any], bob: zmq.Socket[Any], states: Any, digest: bool
 ) -> tuple[Callable[[], None], ...]:
     """(there, back) between two NODE connections."""
-    sockets = {ALICE: alice, BOB: bob}
-    nodes = {peer: Connection(Role.NODE, RUN, digest=digest) for peer in sockets}
-    for peer, socket in sockets.items():
+    ends = {ALICE: alice, BOB: bob}
+    nodes = {peer: Connection(Role.NODE, RUN, digest=digest) for peer in ends}
+    for peer, socket in ends.items():
         send(socket, nodes[peer].send(Hello(peer.decode())))
-    for peer, socket in sockets.items():
+    for peer, socket in ends.items():
         nodes[peer].receive(receive(socket))
 
     def pass_on(near: bytes, far: bytes) -> None:
-        send(sockets[near], nodes[near].send(Carry(batch(states), 0)))
-        delivered = nodes[far].receive(receive(sockets[far]))
+        send(ends[near], nodes[near].send(Carry(batch(states), 0)))
+        delivered = nodes[far].receive(receive(ends[far]))
         assert isinstance(delivered, Carry)
 
     return (lambda: pass_on(ALICE, BOB)), (lambda: pass_on(BOB, ALICE))
 
 
-def seconds(action: Callable[[], Any], repeats: int) -> float:
-    start = time.perf_counter()
-    for _ in range(repeats):
-        action()
-    return (time.perf_counter() - start) / repeats
-
-
-def interleaved(actions: dict[str, tuple[Callable[[], Any], int]], rounds: int) -> dict[str, float]:
-    """10th percentile over rounds of each action's seconds; the order turns round every time."""
-    taken: dict[str, list[float]] = {name: [] for name in actions}
-    for action, _ in actions.values():
-        action()
-    for number in range(rounds):
-        for name, (action, repeats) in list(actions.items())[:: 1 if number % 2 else -1]:
-            taken[name].append(seconds(action, repeats))
-    return {name: float(np.percentile(values, 10)) for name, values in taken.items()}
-
-
 # --- the five measurements -------------------------------------------------------------------------
 
 
-def measure_codec(rounds: int) -> dict[str, float]:
-    """Microseconds for prelude and header of a small COPIES alone, and with all objects around it."""
+def measure_header(rounds: int) -> list[Figure]:
+    """Prelude and header of a small COPIES alone: octets made from numbers, and numbers from octets."""
     states = states_of(SMALL_QUBITS)
     fields = (SMALL_COPIES, 1, SMALL_QUBITS, 0, 0, 0, 0, 1000, 7, 2, *states.shape)
     place: dict[str, Any] = {"run": RUN, "session": 0, "sequence": 0, "digest": False}
@@ -276,27 +253,22 @@ def measure_codec(rounds: int) -> dict[str, float]:
     def objects() -> None:
         Carry(batch(states), 0)
 
-    taken = interleaved({"header": (header, 2000), "codec": (both, 2000), "objects": (objects, 2000)}, rounds)
-    return {
-        "header_us": 1e6 * taken["header"],
-        "codec_us": 1e6 * (taken["codec"] - taken["objects"]),
-    }
+    taken = rounds_of({"header": header, "codec": both, "objects": objects}, rounds, 2000)
+    whole = 1e6 * (taken.best("codec") - taken.best("objects"))
+    told = f"with checks and arrays (encode and decode): {whole:.3g} us"
+    return [Figure("wire: header encode and decode", 1e6 * taken.best("header"), 5.0, "us", told)]
 
 
-def measure_small(rounds: int) -> dict[str, float]:
-    """There and back of a small COPIES, plain TCP, digests off, over bare frames."""
+def measure_small(rounds: int) -> list[Figure]:
+    """There and back of a small COPIES, plain TCP, digests off, over bare frames.
+
+    Many short rounds: a round that something else disturbed is then one of many.
+    """
     states = states_of(SMALL_QUBITS)
     with relay("bare", None) as bare, relay("ketwire", None) as ours:
-        actions = {
-            "bare": bare_ends(*bare, states),
-            "ketwire": ketwire_ends(*ours, states, digest=False),
-        }
-        taken = interleaved({name: (_echo(*ends), 300) for name, ends in actions.items()}, rounds)
-    return {
-        "bare_echo_us": 1e6 * taken["bare"],
-        "ketwire_echo_us": 1e6 * taken["ketwire"],
-        "small_ratio": taken["ketwire"] / taken["bare"],
-    }
+        ends = {"bare": bare_ends(*bare, states), "ketwire": ketwire_ends(*ours, states, digest=False)}
+        taken = rounds_of({name: _echo(*pair) for name, pair in ends.items()}, 8 * rounds, 50)
+    return [taken.figure("wire: small echo over bare echo", "ketwire", "bare", 1.5, "us")]
 
 
 def _echo(there: Callable[[], None], back: Callable[[], None]) -> Callable[[], None]:
@@ -307,7 +279,7 @@ def _echo(there: Callable[[], None], back: Callable[[], None]) -> Callable[[], N
     return echo
 
 
-def measure_large(rounds: int) -> dict[str, float]:
+def measure_large(rounds: int) -> list[Figure]:
     """One way of 16 MiB, plain TCP, digests off, over two memory copies a hop."""
     states = states_of(LARGE_QUBITS)
     target = np.empty_like(states)
@@ -317,62 +289,34 @@ def measure_large(rounds: int) -> dict[str, float]:
             np.copyto(target, states)
 
     with relay("bare", None) as bare, relay("ketwire", None) as ours:
-        taken = interleaved(
-            {
-                "copies": (copies, 1),
-                "bare": (bare_ends(*bare, states)[0], 2),
-                "ketwire": (ketwire_ends(*ours, states, digest=False)[0], 2),
-            },
-            rounds,
-        )
-    return {
-        "copies_ms": 1e3 * taken["copies"],
-        "bare_large_ms": 1e3 * taken["bare"],
-        "ketwire_large_ms": 1e3 * taken["ketwire"],
-        "large_over_copies": taken["ketwire"] / taken["copies"],
-        "large_over_bare": taken["ketwire"] / taken["bare"],
-    }
+        actions = {
+            "copies": copies,
+            "bare": bare_ends(*bare, states)[0],
+            "ketwire": ketwire_ends(*ours, states, digest=False)[0],
+        }
+        taken = rounds_of(actions, rounds, 2)
+    return [taken.figure("wire: 16 MiB over two copies a hop", "ketwire", "copies", 3.5, "ms")]
 
 
-def measure_curve(rounds: int) -> dict[str, float]:
+def measure_curve(rounds: int) -> list[Figure]:
     """One way of 16 MiB with CURVE and digests, over bare CURVE and one SHA-256 of the frame."""
     states = states_of(LARGE_QUBITS)
     keys = make_keys()
     with relay("bare", keys) as bare, relay("ketwire+digest", keys) as ours:
-        taken = interleaved(
-            {
-                "sha256": (lambda: hashlib.sha256(states.data).digest(), 1),
-                "bare": (bare_ends(*bare, states)[0], 1),
-                "ketwire": (ketwire_ends(*ours, states, digest=True)[0], 1),
-            },
-            rounds,
-        )
-    return {
-        "sha256_ms": 1e3 * taken["sha256"],
-        "bare_curve_ms": 1e3 * taken["bare"],
-        "ketwire_curve_ms": 1e3 * taken["ketwire"],
-        "curve_ratio": taken["ketwire"] / (taken["bare"] + taken["sha256"]),
-    }
+        there = bare_ends(*bare, states)[0]
+
+        def expected() -> None:
+            there()
+            hashlib.sha256(states.data).digest()
+
+        actions = {"expected": expected, "ketwire": ketwire_ends(*ours, states, digest=True)[0]}
+        taken = rounds_of(actions, rounds)
+    return [taken.figure("wire: CURVE, digests over bare CURVE + SHA-256", "ketwire", "expected", 1.5, "ms")]
 
 
-BOUNDS = {"header_us": 5.0, "small_ratio": 1.5, "large_over_copies": 3.5, "curve_ratio": 1.5}
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description="What the wire costs, against bare ZeroMQ.")
-    parser.add_argument("--rounds", type=int, default=11)
-    parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
-    options = parser.parse_args()
-    results: dict[str, float] = {}
-    for measure in (measure_codec, measure_small, measure_large, measure_curve):
-        results |= measure(options.rounds)
-    if options.json:
-        print(json.dumps(results))
-        return
-    for name, value in results.items():
-        bound = f"   (at most {BOUNDS[name]})" if name in BOUNDS else ""
-        print(f"{name:>20} {value:10.3f}{bound}")
-
-
-if __name__ == "__main__":
-    main()
+MEASURES: dict[str, Measure] = {
+    "header": measure_header,
+    "small": measure_small,
+    "large": measure_large,
+    "curve": measure_curve,
+}

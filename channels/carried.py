@@ -31,6 +31,9 @@ ANSWERS = Struct("<qIB")
 ARRIVALS = Struct("<qI")
 RECEIPT = Struct("<QqIB")
 
+_zeros = np.zeros
+_arange: Any = np.arange  # by position, which its stubs do not know: keywords take longer
+
 _READY, _LOST = 1, 2  # form bits of COPIES and RECEIPT
 _POSITIONS = 1  # form bit of PACKED
 
@@ -41,6 +44,7 @@ _THEIRS: _Faults = (MalformedHeader, OversizedFrame)
 
 
 def check_time(time_ps: int, faults: _Faults = _OURS) -> None:
+    """A time before the clock's end, or the error of whoever is to blame."""
     if not 0 <= time_ps < TIME_END_PS:
         raise faults[0](f"time {time_ps} ps is outside of 0 .. 2^62 - 1")
 
@@ -74,7 +78,8 @@ def _expect_arrays(arrays: list[NDArray[Any]], count: int) -> None:
 # --- COPIES, the common case -----------------------------------------------------------------------
 # One row, none lost, times in step, no digest: most messages, and the ones whose cost is felt. Both
 # functions say None to whatever they do not know to be whole and in bounds; the general case below
-# then takes it, or says what is wrong with it.
+# then takes it, or says what is wrong with it. A process that was just woken runs with cold caches,
+# where each call into numpy costs some microseconds: hence few of them, and none twice.
 
 
 def write_quiet(parts: Parts, time_ps: int, limits: Limits) -> tuple[bytes, bytes] | None:
@@ -95,11 +100,14 @@ def write_quiet(parts: Parts, time_ps: int, limits: Limits) -> tuple[bytes, byte
     size = 16 * extent
     if size >= COPY_BELOW_OCTETS or size + QUIET_OCTETS > limits.small_octets:
         return None
-    progression = _progression(ready_ps)
-    if progression is None:
+    first_ps, last_ps = ready_ps.item(0), ready_ps.item(-1)
+    step_ps = (last_ps - first_ps) // (count - 1)
+    if (
+        not (0 <= first_ps < TIME_END_PS and 0 <= last_ps < TIME_END_PS)
+        or _ramp(count, first_ps, step_ps).tobytes() != ready_ps.tobytes()
+    ):
         return None
     qubits = extent.bit_length() - 1
-    first_ps, step_ps = progression
     return _QUIET.pack(count, 1, qubits, 0, 0, time_ps, first_ps, step_ps, 7, 2, 1, extent), states.tobytes()
 
 
@@ -129,7 +137,7 @@ def read_quiet(header: bytes, frame: Octets, limits: Limits) -> Carry | None:
         return None
     states: NDArray[np.complex128] = np.ndarray((1, extent), COMPLEX128, frame)
     ready_ps = _ramp(count, first_ps, step_ps)
-    return Carry(Copies(states, np.zeros(count, INT64), ready_ps, np.zeros(count, BOOL)), time_ps, None)
+    return Carry(Copies(states, _zeros(count, INT64), ready_ps, _zeros(count, BOOL)), time_ps, None)
 
 
 # --- COPIES ----------------------------------------------------------------------------------------
@@ -224,7 +232,7 @@ def _progression(ready_ps: NDArray[np.int64]) -> tuple[int, int] | None:
 def _ramp(count: int, first_ps: int, step_ps: int) -> NDArray[np.int64]:
     """All times and the first beyond them fit 64 bits: both ends are below 2^62 (`_check_progression`)."""
     if step_ps:
-        ramp: NDArray[np.int64] = np.arange(first_ps, first_ps + count * step_ps, step_ps, dtype=INT64)
+        ramp: NDArray[np.int64] = _arange(first_ps, first_ps + count * step_ps, step_ps, INT64)
         return ramp
     return np.full(count, first_ps, np.int64)
 

@@ -26,6 +26,7 @@ from ketwire.channels.arrays import (
     verify_states,
     write_array,
 )
+from ketwire.channels.carried import read_quiet, write_quiet
 from ketwire.channels.copies import Copies
 from ketwire.channels.frames import (
     DEFAULT_LIMITS,
@@ -104,7 +105,7 @@ def encode(
     if command is Command.COPIES and not digest:
         assert type(frame) is Carry and type(frame.message) is Copies
         parts = frame.message.take()
-        quiet = carried.write_quiet(parts, frame.time_ps, limits)
+        quiet = write_quiet(parts, frame.time_ps, limits)
         if quiet is not None:
             return [_FIXED.pack(_HEAD, command, 0, 1, session, sequence, run), *quiet]
         frame = Carry(Copies(*parts), frame.time_ps)
@@ -182,7 +183,7 @@ def decode_quiet(
     if len(frames) != 3 or frames[0] != _FIXED.pack(_HEAD, Command.COPIES, 0, 1, session, sequence, run):
         return None
     header = frames[1]
-    return carried.read_quiet(header, frames[2], limits) if type(header) is bytes else None
+    return read_quiet(header, frames[2], limits) if type(header) is bytes else None
 
 
 def read_prelude(frames: Sequence[Octets], *, limits: Limits = DEFAULT_LIMITS) -> Prelude:
@@ -268,7 +269,7 @@ def read_body(
     """
     header, command = frames[1] if type(frames[1]) is bytes else bytes(frames[1]), prelude.command
     if command is Command.COPIES and len(frames) == 3 and not prelude.digest:
-        quiet = carried.read_quiet(header, frames[2], limits)
+        quiet = read_quiet(header, frames[2], limits)
         if quiet is not None:
             return quiet
     if command in _CARRIED_READERS:

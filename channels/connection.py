@@ -75,6 +75,8 @@ class State(Enum):
 
 
 class Direction(Enum):
+    """Which way a command goes, as this side sees it."""
+
     SENT = "sent"
     RECEIVED = "received"
 

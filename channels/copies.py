@@ -84,7 +84,9 @@ class Copies:
         Raises:
             LocalProtocolError: the batch was consumed before.
         """
-        parts = self._held()
+        parts = self._parts
+        if parts is None:
+            return self._held()
         self._parts = None
         return parts
 

@@ -24,11 +24,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ketwire.channels.copies import Copies
-from ketwire.channels.messages import Classical, Message
+from ketwire.channels.messages import Answers, Classical, Message
 from ketwire.channels.streams import stream
 from ketwire.channels.timing import CLOCK_END_PS, PS_PER_S, serve
 from ketwire.channels.transcript import Transcript
-from ketwire.errors import ScenarioError
+from ketwire.errors import RemoteProtocolError, ScenarioError
 
 
 @dataclass(frozen=True)
@@ -152,24 +152,29 @@ class Direction:
     def _carry_copies(self, copies: Copies, sent_ps: int) -> Delivery:
         qubits = copies.qubits
         states, row, ready_ps, lost_before = copies.take()
-        alive = np.flatnonzero(~lost_before)
+        # Without losses before, all are indexed at once: an index array would cost more than the physics.
+        whole = not np.count_nonzero(lost_before)
+        alive: slice | NDArray[np.int64] = slice(None) if whole else np.flatnonzero(~lost_before)
+        emitted = len(row) - int(np.count_nonzero(lost_before))
         service_ps = qubits * self.fiber.bin_ps
         begin_ps = max(sent_ps, self._emitter_free_ps, int(ready_ps.max(initial=0)))
         # Before any array is computed: integers of 64 bits would wrap without a word.
-        self._keep_clock(begin_ps + len(alive) * service_ps + 2 * self.fiber.delay_ps)
+        self._keep_clock(begin_ps + emitted * service_ps + 2 * self.fiber.delay_ps)
         done_ps = serve(np.maximum(ready_ps[alive], sent_ps), service_ps, self._emitter_free_ps)
-        arrived = self._survivors(len(alive), qubits)
-        lost, arrival_ps = lost_before.copy(), ready_ps.copy()
-        lost[alive] = arrived < qubits
+        arrived = self._survivors(emitted, qubits)
+        if whole:
+            lost, arrival_ps = arrived < qubits, done_ps + self.fiber.delay_ps
+        else:
+            lost, arrival_ps = lost_before.copy(), ready_ps.copy()
+            lost[alive], arrival_ps[alive] = arrived < qubits, done_ps + self.fiber.delay_ps
         lost.flags.writeable = False  # sender and receiver are answered with the same array
-        arrival_ps[alive] = done_ps + self.fiber.delay_ps
-        if len(alive):
+        if emitted:
             self._emitter_free_ps = int(done_ps[-1])
-        last_ps = self._emitter_free_ps + self.fiber.delay_ps if len(alive) else sent_ps
+        last_ps = self._emitter_free_ps + self.fiber.delay_ps if emitted else sent_ps
         lossy = self.fiber.survival < 1.0
         record = Record(
-            self.name, self._number, "copies", sent_ps, last_ps, len(row), len(alive) * qubits,
-            int(arrived.sum()), 0, len(alive) if lossy else 0,
+            self.name, self._number, "copies", sent_ps, last_ps, len(row), emitted * qubits,
+            int(arrived.sum()), 0, emitted if lossy else 0,
         )  # fmt: skip
         herald_ps = last_ps + self.fiber.delay_ps if lossy else sent_ps
         self.transcript.copies(record, qubits, row if len(states) > 1 else None, arrival_ps, lost)
@@ -189,13 +194,21 @@ class Direction:
         return stream(self._key, "loss", self._number).binomial(qubits, self.fiber.survival, size=copies)
 
     def _carry_classical(self, message: Classical, sent_ps: int) -> Delivery:
+        _check_count(message)
         bits = message.payload_bits + message.control_bits
         self._classical_free_ps = max(self._classical_free_ps, sent_ps) + self.fiber.sending_ps(bits)
         arrival_ps = self._classical_free_ps + self.fiber.delay_ps
         self._keep_clock(arrival_ps)
         kind = type(message).__name__.lower()
         record = Record(
-            self.name, self._number, kind, sent_ps, arrival_ps, 0, 0, 0, message.payload_bits, message.control_bits
-        )
+            self.name, self._number, kind, sent_ps, arrival_ps, 0, 0, 0,
+            message.payload_bits, message.control_bits,
+        )  # fmt: skip
         self.transcript.classical(record, message)
         return Delivery(message, arrival_ps, NOTHING_LOST, sent_ps, record)
+
+
+def _check_count(message: Classical) -> None:
+    """Refuse answers that do not fit the bits they are counted at (at 64, every int64 does)."""
+    if isinstance(message, Answers) and message.bits_per_entry < 64 and (message.values >> message.bits_per_entry).any():
+        raise RemoteProtocolError(f"an answer does not fit the {message.bits_per_entry} bits it is counted at")

@@ -4,7 +4,6 @@ Remote octets raise nothing but these, and a connection that raised one lives on
 """
 
 # A refusal is named by what is wrong with the frame, so the names carry no "Error".
-# ruff: noqa: N818
 
 from ketwire.errors import RemoteProtocolError
 

@@ -15,6 +15,7 @@ import sys
 import time
 from collections import deque
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ from ketwire.errors import PartyFailed
 
 LAST_LINES = 12
 STOP_S = 1.0
-ONE_THREAD = {name: "1" for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")}
+ONE_THREAD = dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 
 
 class Child:
@@ -45,11 +46,9 @@ class Child:
         self.output = self.process.stdout.fileno()
         os.set_blocking(self.output, False)
         self._log = log.open("ab") if log is not None else None
-        try:
+        with suppress(BrokenPipeError):  # Had it died at birth, its output would say why.
             self.process.stdin.write(json.dumps(orders).encode() + b"\n")
             self.process.stdin.flush()
-        except BrokenPipeError:
-            pass  # It died at birth; its output will say why.
 
     def read(self) -> bool:
         """Take in what it has printed; False at the end, when it is dead."""
@@ -73,10 +72,8 @@ class Child:
 
     def kill(self) -> None:
         if self.process.poll() is None:
-            try:
+            with suppress(ProcessLookupError):
                 os.killpg(self.process.pid, signal.SIGKILL)
-            except ProcessLookupError:
-                pass
             self.process.wait()
 
     def close(self) -> None:
@@ -84,10 +81,8 @@ class Child:
         self.read()
         for pipe in (self.process.stdin, self.process.stdout, self._log):
             if pipe is not None:
-                try:
+                with suppress(BrokenPipeError):
                     pipe.close()
-                except BrokenPipeError:
-                    pass
 
 
 class Children:
@@ -119,10 +114,8 @@ class Children:
         children = self._children.values()
         try:
             for child in children:
-                try:
+                with suppress(subprocess.TimeoutExpired):
                     child.process.wait(max(0.0, until - time.monotonic()))
-                except subprocess.TimeoutExpired:
-                    pass
         finally:
             for child in children:
                 child.kill()

@@ -28,7 +28,7 @@ SILENCE_S = 45.0  # the coordinator says something every few seconds
 OVER = "the run is over"
 
 
-class Stopped(Exception):  # noqa: N818
+class Stopped(Exception):
     """The coordinator said so, for the reason that is its text. Not an error of this party."""
 
 

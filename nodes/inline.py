@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from ketwire.channels.copies import Copies
 from ketwire.channels.fiber import Delivery, Direction, Record
+from ketwire.channels.messages import Message
 from ketwire.errors import Deadlock, LocalProtocolError
 from ketwire.nodes.data import make_loader
 from ketwire.nodes.party import HeraldReceipt, PartyNode
@@ -119,7 +122,8 @@ class InlineSession:
         """Run to the end."""
         try:
             while not all(task.done for task in self.tasks.values()):
-                if not any([self._advance(party) for party in self.tasks]):
+                moved = [self._advance(party) for party in self.tasks]
+                if not any(moved):
                     raise Deadlock(self._waits())
         finally:
             for task in self.tasks.values():
@@ -151,7 +155,7 @@ class InlineSession:
 
     def _send(self, party: str, lane: Lane, effect: Send, weight: int) -> HeraldReceipt:
         node = self.nodes[party]
-        delivery = lane.direction.carry(effect.message, node.now_ps)
+        delivery = lane.direction.carry(_as_sent(effect.message), node.now_ps)
         lane.push(delivery, weight)
         if self.records is not None:
             self.records.append(delivery.record)
@@ -181,6 +185,13 @@ class InlineSession:
             tuple(sorted(chains)),
             merge_records(self.records or ()),
         )
+
+
+def _as_sent(message: Message) -> Message:
+    """A classical message with arrays of its own: what its sender does to them later is not sent."""
+    if isinstance(message, Copies):
+        return message
+    return copy.deepcopy(message)
 
 
 def _watch(progress: Progress | None, session: Session, party: str) -> Callable[[int, int, str], None] | None:

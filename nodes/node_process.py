@@ -18,8 +18,21 @@ import zmq
 from ketwire.channels.arrays import check_states
 from ketwire.channels.connection import Connection, Role
 from ketwire.channels.copies import Copies
+from ketwire.channels.frames import (
+    Blocked,
+    Carry,
+    Credit,
+    Done,
+    Hello,
+    Job,
+    Read,
+    Ready,
+    Receipt,
+    Refused,
+    Start,
+    Welcome,
+)
 from ketwire.channels.messages import Message
-from ketwire.channels.frames import Blocked, Carry, Credit, Done, Hello, Job, Read, Ready, Receipt, Refused, Start, Welcome
 from ketwire.channels.refusals import EarlyFrame, StaleFrame
 from ketwire.errors import LocalProtocolError, RemoteProtocolError
 from ketwire.nodes.control import Control, Credentials, Stopped, slice_of
@@ -52,8 +65,8 @@ class Peer:
         self.unread_octets = 0
         self.sent = self.received = self.acknowledged = 0
         early, self.early = self.early, []
-        for octets in early:
-            self._offer(octets)
+        for message in early:
+            self._offer(message)
 
     def greet(self, name: str) -> None:
         send(self.socket, self.connection.send(Hello(name)))
@@ -72,14 +85,14 @@ class Peer:
         if frames := receive(self.socket):
             self._offer(octets_of(frames))
 
-    def _offer(self, octets: list[Any]) -> None:
+    def _offer(self, frames: list[Any]) -> None:
         """Sessions do not begin everywhere at once: drop what is late, keep what is early."""
         try:
-            self._take(self.connection.receive(octets))
+            self._take(self.connection.receive(frames))
         except StaleFrame:
             return
         except EarlyFrame:
-            self.early.append(octets)
+            self.early.append(frames)
 
     def _take(self, frame: Any) -> None:
         if isinstance(frame, Carry):

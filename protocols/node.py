@@ -14,14 +14,16 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Generator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Generic, NamedTuple, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ketwire.channels.copies import Copies, States
 from ketwire.channels.messages import Message
-from ketwire.quantum.circuits import Circuit
+
+if TYPE_CHECKING:  # fibers know no circuits
+    from ketwire.quantum.circuits import Circuit
 
 M = TypeVar("M", bound=Message)
 Json = Any

@@ -1,4 +1,4 @@
-# ruff: noqa: PLR0917 (kernels take their arrays one by one: numba has no cheap structures)
+
 """The fused engine: whole stretches of a circuit in one compiled sweep over the register.
 
 Imported only when `engine="fused"` is asked for, because numba takes about a second to load. What a

@@ -1,4 +1,4 @@
-# ruff: noqa: PLR0917 (an intrinsic has one argument for each operand)
+
 """Vector instructions for the fused engine, as numba intrinsics (imported only by `fused`).
 
 A register is read as interleaved float64 (re, im, re, im, ...), eight at a time: one vector holds

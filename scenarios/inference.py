@@ -182,11 +182,9 @@ class Inference:
 
     def exact(self, spec: InferenceSpec, network: Network, loaders: Mapping[str, Loader]) -> dict[str, Any]:
         path, visits = _route(spec, network)
+        public = {"path": path, "qubits": spec.qubits, "bits": EXACT_BITS}
         parties = {
-            party: DenseStateParty(
-                Slice({**_slice(spec, network, party, path, visits, {"path": path, "qubits": spec.qubits}).values, "bits": EXACT_BITS}),
-                loaders[party],
-            )
+            party: DenseStateParty(_slice(spec, network, party, path, visits, public), loaders[party])
             for party in dict.fromkeys(path)
         }
         vector = parties[path[0]].start()

@@ -107,11 +107,7 @@ class Threads:
 
 def recording(monkeypatch: Any) -> list[tuple[str, list[bytes]]]:
     """Record (thread name, frames) of every message that any party of this process sends."""
-    import ketwire.nodes.control as control
-    import ketwire.nodes.coordinator as coordinator
-    import ketwire.nodes.fiber_process as fiber_process
-    import ketwire.nodes.node_process as node_process
-    from ketwire.nodes import sockets
+    from ketwire.nodes import control, coordinator, fiber_process, node_process, sockets
 
     recorded: list[tuple[str, list[bytes]]] = []
     original: Callable[..., None] = sockets.send

@@ -1,4 +1,4 @@
-"""Virtual time: to the picosecond, queueing included, against simulations that take one customer at a time."""
+"""Virtual time: to the picosecond, queueing included, against simulations of one customer at a time."""
 
 from __future__ import annotations
 
@@ -168,4 +168,7 @@ def test_the_clock_s_end_itself_can_be_reached() -> None:
     zeros = np.zeros(3, dtype=np.int64)
     copies = Copies(np.eye(1, 2, dtype=np.complex128), zeros, zeros, zeros > 0)
     sent_ps = CLOCK_END_PS - 1 - 3 * PS_PER_S
-    assert Direction("a->b", Fiber(emission_rate_hz=1.0), KEY).carry(copies, sent_ps).arrival_ps == CLOCK_END_PS - 1
+    assert (
+        Direction("a->b", Fiber(emission_rate_hz=1.0), KEY).carry(copies, sent_ps).arrival_ps
+        == CLOCK_END_PS - 1
+    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -132,10 +133,12 @@ def facts(frame: Any) -> Any:
         return "carry", frame.time_ps, facts(frame.message)
     if isinstance(frame, Copies):
         return tuple(facts(part) for part in frame.take())
-    if isinstance(frame, dict):
+    if isinstance(frame, Mapping):
         return {key: facts(value) for key, value in frame.items()}
     if hasattr(frame, "__dataclass_fields__"):
         return type(frame).__name__, [facts(getattr(frame, key)) for key in frame.__dataclass_fields__]
+    if hasattr(frame, "_fields"):
+        return type(frame).__name__, [facts(value) for value in frame]
     return frame
 
 

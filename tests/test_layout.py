@@ -1,0 +1,193 @@
+"""What holds of the tree itself: packages, links, entry points, and what no module may do."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ketwire.scenarios.kinds import GROUP, find_kind, kind_names
+from ketwire.scenarios.validation import constant
+
+ROOT = Path(__file__).resolve().parent.parent
+FOLDERS = ("quantum", "channels", "protocols", "nodes", "scenarios")
+PURE = ("quantum", "channels", "protocols")
+PYPROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text())
+
+
+def modules(*folders: str) -> list[Path]:
+    return sorted(path for folder in folders for path in (ROOT / folder).rglob("*.py"))
+
+
+def names(paths: list[Path]) -> list[str]:
+    return [str(path.relative_to(ROOT)) for path in paths]
+
+
+# ---------------------------------------------------------------- packaging
+
+
+def test_the_package_list_is_the_tree() -> None:
+    found = {"ketwire"}
+    for folder in FOLDERS:
+        for init in (ROOT / folder).rglob("__init__.py"):
+            found.add(".".join(["ketwire", *init.parent.relative_to(ROOT).parts]))
+        for module in (ROOT / folder).rglob("*.py"):
+            assert (module.parent / "__init__.py").exists(), f"{module} lies in no package"
+    listed = PYPROJECT["tool"]["setuptools"]["packages"]
+    assert len(listed) == len(set(listed)) and set(listed) == found
+
+
+def test_the_folders_are_linked() -> None:
+    for folder in FOLDERS:
+        link = ROOT / "src" / "ketwire" / folder
+        assert link.is_symlink() and link.resolve() == ROOT / folder
+        assert str(link.readlink()) == f"../../{folder}"
+    assert (ROOT / "src" / "ketwire" / "py.typed").exists()
+
+
+@pytest.mark.parametrize("folder", FOLDERS)
+def test_bare_imports_are_refused(folder: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", f"import {folder}"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 1 and f"ImportError: import ketwire.{folder}" in done.stderr
+
+
+def test_entry_points_are_the_kinds() -> None:
+    declared = PYPROJECT["project"]["entry-points"][GROUP]
+    installed = {point.name: point.value for point in entry_points(group=GROUP)}
+    assert {name: installed.get(name) for name in declared} == declared
+    assert set(declared) <= set(kind_names())
+    for name in declared:
+        assert constant(find_kind(name).Spec, "kind") == name
+
+
+# ---------------------------------------------------------------- what pure modules may not do
+
+FORBIDDEN_IMPORTS = {"random", "pickle", "marshal", "shelve", "socket", "asyncio", "zmq", "secrets"}
+FORBIDDEN_CALLS = {
+    "eval", "exec", "compile", "__import__", "hash", "input", "print", "open",
+    "time.time", "time.sleep", "time.monotonic", "time.perf_counter", "datetime.now", "datetime.datetime.now",
+    "os.urandom", "uuid.uuid4", "np.load", "np.random.seed", "np.random.default_rng",
+    "numpy.random.default_rng",
+}  # fmt: skip
+ALLOWED_OF_NUMPY_RANDOM = {"np.random.Generator", "np.random.Philox"}
+
+
+def dotted(node: ast.AST) -> str:
+    """`a.b.c` for such an expression, else nothing."""
+    parts: list[str] = []
+    while isinstance(node, ast.Attribute):
+        parts.append(node.attr)
+        node = node.value
+    return ".".join([node.id, *reversed(parts)]) if isinstance(node, ast.Name) else ""
+
+
+def sins(source: str) -> Iterator[str]:
+    """What a pure module may not do, as far as its syntax shows."""
+    for node in ast.walk(ast.parse(source)):
+        imported: list[str] = []
+        if isinstance(node, ast.Import):
+            imported = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            imported = [f"{node.module}.{alias.name}" for alias in node.names]
+        for name in imported:
+            if name.split(".")[0] in FORBIDDEN_IMPORTS or name in FORBIDDEN_CALLS or "numpy.random" in name:
+                yield f"line {node.lineno}: imports {name}"  # type: ignore[attr-defined]
+        if isinstance(node, ast.Call) and dotted(node.func) in FORBIDDEN_CALLS:
+            yield f"line {node.lineno}: calls {dotted(node.func)}"
+        if isinstance(node, ast.Attribute):
+            name = dotted(node)
+            if name.startswith(("np.random.", "numpy.random.")) and name not in ALLOWED_OF_NUMPY_RANDOM:
+                yield f"line {node.lineno}: uses {name}"
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "import time\ntime.time()",
+        "import time\ndef f():\n    time.sleep(1)",
+        "from time import sleep",
+        "import random",
+        "from pickle import loads",
+        "x = eval('1')",
+        "np.random.default_rng()",
+        "np.random.seed(1)",
+        "np.random.normal()",
+        "from numpy.random import default_rng",
+    ],
+)
+def test_the_net_catches(source: str) -> None:
+    assert list(sins(source))
+
+
+@pytest.mark.parametrize("path", names(modules(*PURE)))
+def test_pure_modules_have_no_clock_no_shared_randomness_and_unpickle_nothing(path: str) -> None:
+    assert list(sins((ROOT / path).read_text())) == []
+
+
+# ---------------------------------------------------------------- what readers are owed
+
+
+# The codec's writers and readers come in pairs, one a command; docs/wire.md describes each body.
+PAIRS = {"channels/carried.py", "channels/control.py", "channels/signals.py"}
+
+
+def undocumented(path: str) -> Iterator[str]:
+    """A public module and its public classes and functions that have no docstring."""
+    tree = ast.parse((ROOT / path).read_text())
+    if ast.get_docstring(tree) is None:
+        yield "module"
+    defined = [n for n in tree.body if isinstance(n, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef)]
+    every = {node.name for node in defined}
+    for node in defined:
+        verb, _, command = node.name.partition("_")
+        if path in PAIRS and {f"write_{command}", f"read_{command}"} <= every and verb in ("read", "write"):
+            continue
+        if not node.name.startswith("_") and ast.get_docstring(node) is None:
+            yield node.name
+
+
+@pytest.mark.parametrize("path", names(modules("channels", "protocols")))
+def test_public_names_have_docstrings(path: str) -> None:
+    assert list(undocumented(path)) == []
+
+
+def tracked() -> list[Path]:
+    done = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, timeout=60, check=False)
+    if done.returncode:
+        pytest.skip("not a checkout")
+    return [ROOT / name for name in done.stdout.decode().split("\0") if name]
+
+
+def test_no_file_has_conflict_markers() -> None:
+    starts = tuple(mark * 7 for mark in (b"<", b">", b"|"))
+    for path in tracked():
+        if not path.is_file():
+            continue
+        octets = path.read_bytes()
+        if b"\0" in octets:
+            continue  # no text
+        lines = octets.splitlines()
+        assert not any(line.startswith(starts) or line == b"=" * 7 for line in lines), path
+
+
+def test_every_module_can_be_imported_under_its_full_name() -> None:
+    for path in modules("channels", "protocols"):
+        if path.name == "__init__.py":
+            continue
+        module = importlib.import_module(".".join(["ketwire", *path.relative_to(ROOT).with_suffix("").parts]))
+        assert module.__name__.startswith("ketwire.")
