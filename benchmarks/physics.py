@@ -19,7 +19,7 @@ import numpy as np
 
 from benchmarks.report import Figure, Measure, rounds_of
 from ketwire.channels.copies import Copies
-from ketwire.channels.fiber import Direction
+from ketwire.channels.link import Direction
 from ketwire.channels.presets import fiber
 from ketwire.nodes.inline import run_inline
 from ketwire.scenarios.load import load

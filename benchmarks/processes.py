@@ -28,7 +28,7 @@ def trips_s(trips: int) -> float:
     values = {"trips": trips, "copies": wire.SMALL_COPIES, "qubits": wire.SMALL_QUBITS}
     slices = {party: Slice(values) for party in ("alice", "bob")}
     session = Session("trips", "quantum", "benchmarks.pingpong:PingPong", slices)
-    run = Run(7, ("alice", "bob"), (Link(("alice", "bob"), Fiber(), Fiber()),), (session,))
+    run = Run(7, ("alice", "bob"), (Link.over(("alice", "bob"), Fiber()),), (session,))
     start = time.perf_counter()
     run_processes(run, plaintext=True, digest=False)
     return time.perf_counter() - start

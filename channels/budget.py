@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ketwire.channels.fiber import Fiber
+from ketwire.channels.line import Coded, Direct, Line, as_line
 from ketwire.channels.timing import CLOCK_END_PS, PS_PER_S
 
 DEFAULT_BUDGET_ATTEMPTS = 10_000_000
@@ -22,26 +23,48 @@ class Crossing:
     """One hop of a register: which link, by name, its physics, and how many qubits go over it."""
 
     link: str
-    fiber: Fiber
+    physics: Line | Fiber
     qubits: int
 
     @property
+    def line(self) -> Line:
+        return as_line(self.physics)
+
+    @property
+    def fiber(self) -> Fiber:
+        return self.line.fiber
+
+    @property
+    def survival(self) -> float:
+        """Probability that a copy crosses; 0 where it is below the smallest float."""
+        return self.line.survival(self.qubits)
+
+    @property
+    def is_direct(self) -> bool:
+        return isinstance(self.line.transport, Direct)
+
+    @property
     def attenuation_db(self) -> float:
-        """What the length of the fiber costs a copy."""
-        return self.qubits * self.fiber.loss_db_per_km * self.fiber.length_km
+        """What the length of the fiber costs a copy that is sent directly."""
+        return self.qubits * self.fiber.loss_db_per_km * self.fiber.length_km if self.is_direct else 0.0
+
+    @property
+    def coupling(self) -> float:
+        """What no shorter fiber would mend: the rest of the survival."""
+        return self.fiber.coupling**self.qubits if self.is_direct else self.survival
 
 
 def path_survival(crossings: Sequence[Crossing]) -> float:
     """Probability that a copy survives all crossings; 0 where it is below the smallest float."""
-    return math.prod(crossing.fiber.survival**crossing.qubits for crossing in crossings)
+    return math.prod(crossing.survival for crossing in crossings)
 
 
 def refusal(
     crossings: Sequence[Crossing], copies: int, budget_attempts: int = DEFAULT_BUDGET_ATTEMPTS
 ) -> str | None:
     """Why a run of `copies` measured copies over `crossings` is hopeless, or None where it is not."""
-    if any(crossing.fiber.coupling == 0.0 for crossing in crossings):
-        return "no copy can arrive: a crossing loses every qubit; lower p_init or raise detector_efficiency"
+    if any(crossing.coupling == 0.0 for crossing in crossings):
+        return "no copy can arrive: a crossing loses all; lower p_init, raise the detector_efficiency, or teleport"
     survival = path_survival(crossings)
     # In decades, since a long path's survival is below the smallest float.
     decades = math.log10(copies) - _log10_survival(crossings)
@@ -50,9 +73,10 @@ def refusal(
             f"{copies} measured copies need about {_power(decades)} attempts (a copy survives its "
             f"{len(crossings)} crossing(s) with probability {_power(_log10_survival(crossings))}), above "
             f"budget_attempts = {budget_attempts:.1e}; {_advice(crossings, copies, budget_attempts)}"
+            f"{_other_transport(crossings, copies, budget_attempts)}"
         )
     # The longest it can last: no crossing works on one copy while another works on the next.
-    busy_ps = copies / survival * sum(crossing.qubits * crossing.fiber.bin_ps for crossing in crossings)
+    busy_ps = copies / survival * sum(crossing.line.time_ps(crossing.qubits) for crossing in crossings)
     busy_ps += sum(crossing.fiber.delay_ps for crossing in crossings)
     if busy_ps > CLOCK_END_PS:
         seconds = f"{busy_ps / PS_PER_S:.1e} s"
@@ -61,7 +85,7 @@ def refusal(
 
 
 def _log10_coupling(crossings: Sequence[Crossing]) -> float:
-    return sum(crossing.qubits * math.log10(crossing.fiber.coupling) for crossing in crossings)
+    return sum(math.log10(crossing.coupling) for crossing in crossings)
 
 
 def _log10_survival(crossings: Sequence[Crossing]) -> float:
@@ -96,3 +120,21 @@ def _rounded_down(value: float) -> str:
     """Three significant digits, and never more than `value`: advice that is followed must be good enough."""
     digits = 2 - math.floor(math.log10(value))
     return f"{math.floor(value * (1 - 1e-12) * 10**digits) / 10**digits:.{max(digits, 0)}f}"
+
+
+def _other_transport(crossings: Sequence[Crossing], copies: int, budget_attempts: int) -> str:
+    """Which transport over the same fibers would bring the run within its budget."""
+    from ketwire.channels.erasure_codes import best_qpc  # noqa: PLC0415
+
+    names = {"[[4,2,2]]", "[[5,1,3]]", "[[7,1,3]]", *(best_qpc(each.fiber.survival).name for each in crossings)}
+    survivals = {}
+    for name in sorted(names):
+        coded = [replace(each, physics=replace(each.line, transport=Coded(code=name))) for each in crossings]
+        try:
+            survivals[name] = path_survival(coded)
+        except ValueError:  # noise that the code does not correct
+            continue
+    best = max(survivals, key=lambda name: survivals[name], default=None)
+    if best is not None and survivals[best] * budget_attempts >= copies:
+        return f"; or transport: coded with code: {best} (about {copies / survivals[best]:.1e} attempts)"
+    return "; or transport: teleport, which loses no copy"

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from ketwire.channels.messages import Answers, Arrivals, Classical, Packed
 
 if TYPE_CHECKING:
-    from ketwire.channels.fiber import Record
+    from ketwire.channels.link import Record
 
 
 class Chain(NamedTuple):
@@ -88,8 +88,8 @@ def transcript_sha256(chains: Iterable[Chain]) -> str:
 
 def _header(record: Record, qubits: int) -> bytes:
     times = (record.number, record.sent_ps, record.arrival_ps, record.copies, qubits)
-    costs = (record.qubits_sent, record.qubits_delivered, record.payload_bits, record.control_bits)
-    return record.kind.encode() + struct.pack("<9Q", *times, *costs)
+    costs = (record.qubits_sent, record.qubits_delivered, record.ebits, record.payload_bits, record.control_bits)
+    return record.kind.encode() + struct.pack("<10Q", *times, *costs)
 
 
 def _octets(array: NDArray[np.generic], dtype: str) -> bytes:

@@ -15,7 +15,6 @@ from typing import Any
 import zmq
 
 from ketwire.channels.connection import Connection, Role
-from ketwire.channels.fiber import Fiber
 from ketwire.channels.frames import (
     Blocked,
     Done,
@@ -31,6 +30,7 @@ from ketwire.channels.frames import (
     Summary,
 )
 from ketwire.channels.frames import Progress as ProgressFrame
+from ketwire.channels.line import told
 from ketwire.channels.transcript import Chain
 from ketwire.errors import (
     Deadlock,
@@ -294,7 +294,7 @@ class Coordinator:
         ]
         job = {
             "ends": {end: self.public_keys.get(end, "") for end in link.ends},
-            "fibers": {sender: _fields(fiber) for sender, _, fiber in link.directions()},
+            "lines": {sender: told(line) for sender, _, line in link.directions()},
             "sessions": [{"keys": each} for each in keys],
             "credit_octets": link.credit_octets,
             "ledger": self.ledger,
@@ -315,9 +315,3 @@ class Coordinator:
 def vars_of(report: Blocked | None) -> dict[str, Any] | None:
     """The counters of a report by name."""
     return None if report is None else {"sent": report.sent, "received": report.received}
-
-
-def _fields(fiber: Fiber) -> dict[str, Any]:
-    return {name: getattr(fiber, name) for name in Fiber.__dataclass_fields__}
-
-

@@ -14,8 +14,8 @@ from typing import Any, TextIO
 
 import zmq
 
+from ketwire.channels.arrays import verify_states
 from ketwire.channels.connection import Connection, Role
-from ketwire.channels.fiber import Direction, Fiber, Record
 from ketwire.channels.frames import (
     Carry,
     Credit,
@@ -31,6 +31,8 @@ from ketwire.channels.frames import (
     Summary,
     Welcome,
 )
+from ketwire.channels.line import line_of
+from ketwire.channels.link import Direction, Record
 from ketwire.channels.refusals import EarlyFrame, StaleFrame
 from ketwire.errors import RemoteProtocolError
 from ketwire.nodes.control import Control, Credentials, Stopped
@@ -123,8 +125,8 @@ class FiberProcess:
         self.session = session
         keys = self.job["sessions"][session]["keys"]
         for sender, receiver in self._directions():
-            fiber = Fiber(**self.job["fibers"][sender])
-            direction = Direction(direction_name(sender, receiver), fiber, bytes.fromhex(keys[sender]))
+            line = line_of(self.job["lines"][sender])
+            direction = Direction(direction_name(sender, receiver), line, bytes.fromhex(keys[sender]))
             self.sides[sender].begin(session, direction)
         for side in self.sides.values():
             early, side.early = side.early, []
@@ -195,10 +197,13 @@ class FiberProcess:
     def _carry(self, sender: Side, frame: Carry) -> None:
         number = sender.connection.last_received
         receiver = self._other(sender)
+        if sender.direction.line.touches_states:
+            frame = verify_states(frame)
         delivery = sender.direction.carry(frame.message, frame.time_ps)
         sender.totals = sender.totals.add(delivery.record)
         self._note(delivery.record)
-        onward = Carry(delivery.message, delivery.arrival_ps, frame.states_digest)
+        digest = frame.states_digest if delivery.untouched else None
+        onward = Carry(delivery.message, delivery.arrival_ps, digest)
         if receiver.greeted:
             self._deliver(receiver, onward)
         else:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ketwire.channels.copies import Copies
-from ketwire.channels.fiber import Delivery, Direction, Record
+from ketwire.channels.link import Delivery, Direction, Record
 from ketwire.channels.messages import Message
 from ketwire.errors import Deadlock, LocalProtocolError
 from ketwire.nodes.data import make_loader

@@ -8,7 +8,7 @@ from typing import Any
 
 import zmq
 
-from ketwire.channels.fiber import Record
+from ketwire.channels.link import Record
 from ketwire.nodes.children import Children
 from ketwire.nodes.control import OVER
 from ketwire.nodes.coordinator import Coordinator

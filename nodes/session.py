@@ -9,9 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, Self
 
-from ketwire.channels.fiber import Fiber, Record
+from ketwire.channels.fiber import Fiber
+from ketwire.channels.line import Line
+from ketwire.channels.link import Record
 from ketwire.channels.streams import derive_key
 from ketwire.channels.transcript import Chain, transcript_sha256
 from ketwire.errors import ScenarioError
@@ -22,18 +24,23 @@ DEFAULT_CREDIT_OCTETS = 256 * 1024 * 1024
 
 @dataclass(frozen=True)
 class Link:
-    """A link between two parties; its fiber is two independent directed machines."""
+    """A link between two parties: two lines, one for each direction, that share nothing."""
 
     ends: tuple[str, str]
-    forward: Fiber
-    backward: Fiber
+    forward: Line
+    backward: Line
     credit_octets: int = DEFAULT_CREDIT_OCTETS
+
+    @classmethod
+    def over(cls, ends: tuple[str, str], fiber: Fiber, credit_octets: int = DEFAULT_CREDIT_OCTETS) -> Self:
+        """A link that sends directly over this fiber, both ways, without noise."""
+        return cls(ends, Line(fiber), Line(fiber), credit_octets)
 
     @property
     def name(self) -> str:
         return "-".join(self.ends)
 
-    def directions(self) -> tuple[tuple[str, str, Fiber], tuple[str, str, Fiber]]:
+    def directions(self) -> tuple[tuple[str, str, Line], tuple[str, str, Line]]:
         """(sender, receiver, physics) of both directions."""
         a, b = self.ends
         return (a, b, self.forward), (b, a, self.backward)
@@ -86,7 +93,7 @@ class Totals:
             self.copies + record.copies,
             self.qubits_sent + record.qubits_sent,
             self.qubits_delivered + record.qubits_delivered,
-            self.ebits,
+            self.ebits + record.ebits,
             self.payload_bits + record.payload_bits,
             self.control_bits + record.control_bits,
         )

@@ -283,7 +283,7 @@ class SubspaceParty:
         this protocol pays with, and another round trip is cheap (docs/subspace.md).
         """
         values, qubits = self._values, node.public["qubits"]
-        survival = values["qubit_survival"] ** qubits
+        survival = values["survivals"][qubits - 1]
         return StreamPlan(
             (values["sender"], values["receiver"]),
             survival,

@@ -73,9 +73,9 @@ def _delivered(result: Complexes, out: Complexes | None) -> Complexes:
     return out
 
 
-# Seconds of predicted NumPy work from which the fused engine pays: it saves more than half of them,
-# and numba takes about one to load (and some ten more the very first time, to compile).
-FUSED_WORTH = 1.5
+# Seconds of predicted NumPy work from which the fused engine pays: it saves about half of them, and numba
+# takes more than one to load (and some ten the very first time, to compile; docs/performance.md).
+FUSED_WORTH = 4.0
 
 
 def predict_work(circuit: Circuit, rows: int) -> float:

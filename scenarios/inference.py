@@ -234,8 +234,8 @@ def _crossings(spec: InferenceSpec, network: Network, path: Sequence[str]) -> li
     for sender, receiver in pairwise(path):
         link = network.link(sender, receiver)
         assert link is not None
-        fiber = next(fiber for a, b, fiber in link.directions() if (a, b) == (sender, receiver))
-        crossings.append(Crossing(link.name, fiber, spec.qubits))
+        line = next(line for a, b, line in link.directions() if (a, b) == (sender, receiver))
+        crossings.append(Crossing(link.name, line, spec.qubits))
     return crossings
 
 

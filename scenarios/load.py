@@ -38,7 +38,12 @@ class Loaded:
         from ketwire.nodes.session import Link  # noqa: PLC0415
         from ketwire.scenarios.kinds import Network  # noqa: PLC0415
 
-        links = tuple(Link(link.between, link.physics(), link.physics()) for link in self.scenario.links)
+        memories = {name: node.memory() for name, node in self.scenario.nodes.items()}
+        links = tuple(
+            Link((a, b), link.line(memories[a], memories[b]), link.line(memories[b], memories[a]))
+            for link in self.scenario.links
+            for a, b in (link.between,)
+        )
         return Network(
             self.scenario.seed, tuple(self.scenario.nodes), links, self.base if base is None else base
         )

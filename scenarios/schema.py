@@ -26,7 +26,9 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from ketwire.channels.fiber import Fiber
+from ketwire.channels.line import Coded, Direct, Line, Memory, Noise, Teleport
 from ketwire.channels.presets import PRESETS, fiber
+from ketwire.channels.timing import PS_PER_S
 
 NodeName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,30}$")]
 RESERVED_NAMES = frozenset({"coordinator", "judge"})
@@ -51,7 +53,66 @@ class Strict(BaseModel):
 
 
 class Node(Strict):
-    """A party's settings. There are none yet: processors take no time."""
+    """A party's settings: the memory in which its registers and its halves of pairs wait.
+
+    Processors take no time and make no errors.
+    """
+
+    t1_s: float | None = Field(None, gt=0, description="relaxation time T1 of the memory, s; null: none")
+    t2_s: float | None = Field(None, gt=0, description="coherence time T2, s, at most 2 T1; null: 2 T1")
+
+    @model_validator(mode="after")
+    def _physical(self) -> Self:
+        try:
+            self.memory()
+        except ValueError as error:
+            name = "t1_s" if str(error).startswith("t1") else "t2_s"
+            raise wrong(name, getattr(self, name), str(error).partition("expected ")[2]) from None
+        return self
+
+    def memory(self) -> Memory:
+        """The memory, its constants in ps."""
+        return Memory(*(None if t is None else t * PS_PER_S for t in (self.t1_s, self.t2_s)))
+
+
+class NoiseSpec(Strict):
+    """A channel on each qubit in flight, as a probability or as a rate over the time of flight."""
+
+    kind: Literal["depolarizing", "dephasing", "bit-flip", "amplitude-damping", "kraus"]
+    probability: float | None = Field(None, ge=0, le=1)
+    rate_hz: float | None = Field(None, ge=0, description="p = 1 - exp(-rate L / v)")
+    operators: list[list[list[tuple[float, float]]]] | None = Field(
+        None, description="for kraus: 2 x 2 operators, entries as [real, imaginary]"
+    )
+
+    @model_validator(mode="after")
+    def _physical(self) -> Self:
+        try:
+            self.noise()
+        except ValueError as error:
+            name, _, message = str(error).partition(": ")
+            raise wrong(name, getattr(self, name, None), message.partition("expected ")[2] or message) from None
+        return self
+
+    def noise(self) -> Noise:
+        operators = None if self.operators is None else tuple(
+            tuple(tuple(tuple(entry) for entry in row) for row in operator) for operator in self.operators
+        )
+        return Noise(self.kind, self.probability, self.rate_hz, operators)
+
+
+class Distillation(Strict):
+    """Rounds of distillation before a pair is used."""
+
+    rounds: int = Field(1, ge=1, le=8)
+    protocol: Literal["bbpssw", "dejmps"] = "dejmps"
+    arrangement: Literal["nested", "pumping"] = "nested"
+
+
+_TELEPORT_KEYS = frozenset(
+    {"scheme", "alpha", "rate_hz", "fidelity", "dark_count", "visibility", "memory_slots", "distill"}
+)
+_CODED_KEYS = frozenset({"code", "gate_s"})
 
 
 class Link(Strict):
@@ -62,7 +123,20 @@ class Link(Strict):
 
     between: tuple[NodeName, NodeName] = Field(description="the two nodes that this link joins")
     fiber: str = Field(description="a preset (ketwire presets)")
-    transport: Literal["direct"] = Field("direct", description="how registers cross: sent as they are")
+    transport: Literal["direct", "teleport", "coded"] = Field("direct", description="how registers cross")
+    noise: list[NoiseSpec] = Field([], max_length=16, description="of qubits in flight, in order")
+    scheme: Literal["single-click", "double-click", "given"] | None = Field(
+        None, description="teleport: how pairs are made; double-click unless said otherwise"
+    )
+    alpha: float | None = Field(None, gt=0, lt=1, description="single-click: bright-state population")
+    rate_hz: float | None = Field(None, gt=0, description="given: pairs a second and memory slot")
+    fidelity: float | None = Field(None, description="given: of a heralded pair, 1/4 to 1")
+    dark_count: float | None = Field(None, ge=0, lt=1, description="clicks: dark counts a detector and window")
+    visibility: float | None = Field(None, ge=0, le=1, description="clicks: Hong-Ou-Mandel visibility")
+    memory_slots: int | None = Field(None, description="teleport: pairs made side by side, 1 or more")
+    distill: Distillation | None = Field(None, description="teleport: purify pairs before they are used")
+    code: str | None = Field(None, description="coded: [[4,2,2]], [[5,1,3]], [[7,1,3]] or qpc(n,m)")
+    gate_s: float | None = Field(None, ge=0, description="coded: one layer of the encoder's gates, s")
     length_km: float | None = Field(None, description="km, 0 to 1e6")
     loss_db_per_km: float | None = Field(None, description="attenuation, dB/km")
     p_init: float | None = Field(None, description="probability to lose a qubit on coupling in")
@@ -80,15 +154,46 @@ class Link(Strict):
         for name, value in self._overrides().items():
             if value is None and getattr(PRESETS["ideal"].fiber, name) is not None:
                 raise wrong(name, None, "a number")
+        for name in self._foreign():
+            raise wrong(name, getattr(self, name), f"nothing here with transport {self.transport}")
         try:
-            self.physics()
+            self.line(Memory(), Memory())
         except ValueError as error:
             name, _, message = str(error).partition(": ")
-            raise wrong(name, getattr(self, name), message.partition("expected ")[2] or message) from None
+            name = {"gate_ps": "gate_s"}.get(name, name)
+            raise wrong(name, getattr(self, name, None), message.partition("expected ")[2] or message) from None
         return self
 
+    def _foreign(self) -> list[str]:
+        """Keys that say something and mean nothing for this transport."""
+        own = {"teleport": _TELEPORT_KEYS, "coded": _CODED_KEYS, "direct": frozenset[str]()}[self.transport]
+        keys = sorted((_TELEPORT_KEYS | _CODED_KEYS) - own)
+        return [name for name in keys if getattr(self, name) is not None]
+
+    def line(self, sender: Memory, receiver: Memory) -> Line:
+        """One direction, between these memories.
+
+        Raises:
+            ValueError: values that contradict physics or each other; the message starts with the key.
+        """
+        return Line(self.physics(), tuple(each.noise() for each in self.noise), sender, receiver, self._transport())
+
+    def _transport(self) -> Direct | Teleport | Coded:
+        if self.transport == "direct":
+            return Direct()
+        if self.transport == "coded":
+            coded = {"code": self.code, "gate_ps": None if self.gate_s is None else round(self.gate_s * PS_PER_S)}
+            return Coded(**{name: value for name, value in coded.items() if value is not None})  # type: ignore[arg-type]
+        given = {name: getattr(self, name) for name in _TELEPORT_KEYS - {"distill"}}
+        chosen: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+        if self.distill is not None:
+            from ketwire.channels.distill import Schedule  # noqa: PLC0415
+
+            chosen["distillation"] = Schedule(**self.distill.model_dump())
+        return Teleport(**chosen)
+
     def physics(self) -> Fiber:
-        """The physics of one direction."""
+        """The fiber of one direction."""
         return fiber(self.fiber, **self._overrides())
 
     def _overrides(self) -> dict[str, Any]:

@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ketwire.channels.budget import Crossing, refusal
-from ketwire.channels.fiber import Fiber
+from ketwire.channels.copies import MAX_QUBITS
+from ketwire.channels.line import Line
 from ketwire.channels.streams import derive_key, stream
 from ketwire.errors import ScenarioError
 from ketwire.nodes.session import Session, SessionResult
@@ -44,13 +45,13 @@ class Subspace:
 
     def sessions(self, spec: SubspaceSpec, network: Network) -> Sequence[Session]:
         task = spec.root
-        fiber = _crossing_fiber(task, network)
+        line = _line(task, network)
         if isinstance(task, PromiseSpec):
             sessions = [
-                each for qubits in task.qubits for each in _promise_sessions(task, network, fiber, qubits)
+                each for qubits in task.qubits for each in _promise_sessions(task, network, line, qubits)
             ]
         else:
-            sessions = _classify_sessions(task, network, fiber)
+            sessions = _classify_sessions(task, network, line)
         return sorted(sessions, key=lambda session: session.role != "quantum")
 
     def check(
@@ -60,7 +61,7 @@ class Subspace:
             return
         task = spec.root
         crossing = Crossing(
-            f"{task.sender}-{task.receiver}", _crossing_fiber(task, network), public["qubits"]
+            f"{task.sender}-{task.receiver}", _line(task, network), public["qubits"]
         )
         reason = refusal([crossing], task.copies * public["items"], int(task.budget_attempts))
         if reason is not None:
@@ -84,7 +85,7 @@ class Subspace:
 # ---------------------------------------------------------------- both tasks
 
 
-def _crossing_fiber(task: Common, network: Network) -> Fiber:
+def _line(task: Common, network: Network) -> Line:
     """The physics from sender to receiver."""
     for key, party in (("sender", task.sender), ("receiver", task.receiver)):
         if party not in network.parties:
@@ -100,7 +101,7 @@ def _crossing_fiber(task: Common, network: Network) -> Fiber:
         raise ScenarioError(
             f"protocol.receiver: {task.receiver!r} given, expected a node with a link to {task.sender}"
         )
-    return next(fiber for a, b, fiber in link.directions() if (a, b) == (task.sender, task.receiver))
+    return next(line for a, b, line in link.directions() if (a, b) == (task.sender, task.receiver))
 
 
 def _session(
@@ -122,10 +123,10 @@ def _session(
     return Session(name, role, PROGRAMS[program], slices)
 
 
-def _stream_values(task: Common, fiber: Fiber) -> dict[str, Any]:
+def _stream_values(task: Common, line: Line) -> dict[str, Any]:
     return {
         "copies": task.copies,
-        "qubit_survival": fiber.survival,
+        "survivals": [line.survival(qubits) for qubits in range(1, MAX_QUBITS + 1)],
         "max_batch_octets": task.max_batch_octets,
         "budget_attempts": int(task.budget_attempts),
     }
@@ -167,7 +168,7 @@ def _deal(
     return half, vectors, inside.astype(np.int64)
 
 
-def _promise_sessions(task: PromiseSpec, network: Network, fiber: Fiber, qubits: int) -> list[Session]:
+def _promise_sessions(task: PromiseSpec, network: Network, line: Line, qubits: int) -> list[Session]:
     half, vectors, _ = _deal(network, qubits, task.trials)
     if isinstance(half, subspaces.ProductHalf):
         layers, own = len(half.signs), Slice({}, {"minus": half.signs < 0})
@@ -183,7 +184,7 @@ def _promise_sessions(task: PromiseSpec, network: Network, fiber: Fiber, qubits:
     name = f"n{qubits}"
     # Shared randomness: a key that both sides hold, which is public and independent of the dealer's.
     shared_key = derive_key(network.seed, "shared randomness", name).hex()
-    sessions = [made(name, "quantum", **_stream_values(task, fiber))]
+    sessions = [made(name, "quantum", **_stream_values(task, line))]
     if task.block_code:
         plan = default_plan(1 << qubits)
         code = {"blocks": plan.blocks, "bits_per_block": plan.bits_per_block}
@@ -276,7 +277,7 @@ def _promise_exact(task: PromiseSpec, network: Network) -> dict[str, Any]:
 # ---------------------------------------------------------------- classify
 
 
-def _classify_sessions(task: ClassifySpec, network: Network, fiber: Fiber) -> list[Session]:
+def _classify_sessions(task: ClassifySpec, network: Network, line: Line) -> list[Session]:
     sender, receiver = _owned(task, network)
 
     def made(name: str, program: str, **common: Any) -> Session:
@@ -290,7 +291,7 @@ def _classify_sessions(task: ClassifySpec, network: Network, fiber: Fiber) -> li
             receiver=receiver,
         )
 
-    sessions = [made("classify", "quantum", **_stream_values(task, fiber))]
+    sessions = [made("classify", "quantum", **_stream_values(task, line))]
     for bits in task.raw:
         raw = {"bits": bits, "sparse": task.sparse, **task.quantiser.model_dump()}
         sessions.append(made(f"raw-{bits}-bit", "raw", **raw))

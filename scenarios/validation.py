@@ -42,7 +42,7 @@ def one_line(error: ValidationError, data: Any, model: type[BaseModel]) -> str:
         data: the dicts and lists that were validated.
         model: what they were validated as.
     """
-    details = error.errors(include_url=False)
+    details = _of_their_own(error.errors(include_url=False))
     distinct: dict[Path, ErrorDetails] = {}
     for detail in details:
         distinct.setdefault(_path(detail, data), detail)
@@ -56,6 +56,17 @@ def constant(model: type[BaseModel], key: str) -> str | None:
     schema = model.model_json_schema()
     found = [node.get("properties", {}).get(key, {}) for node in _opened(schema, schema, {})]
     return next((str(node["const"]) for node in found if "const" in node), None)
+
+
+def _of_their_own(details: list[ErrorDetails]) -> list[ErrorDetails]:
+    """Without complaints that a container is too short because what it held was refused."""
+
+    def echoes(detail: ErrorDetails) -> bool:
+        loc = detail["loc"]
+        below = any(other["loc"][: len(loc)] == loc and other["loc"] != loc for other in details)
+        return detail["type"] == "too_short" and below
+
+    return [detail for detail in details if not echoes(detail)]
 
 
 def shown(value: Any) -> str:

@@ -38,7 +38,7 @@ def scripted(
     return Run(
         seed,
         tuple(scripts),
-        tuple(Link(ends, physics, physics, credit_octets) for ends in links),
+        tuple(Link.over(ends, physics, credit_octets) for ends in links),
         tuple(Session(f"s{index}", "quantum", program, slices) for index in range(sessions)),
     )
 

@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from pydantic import Field, RootModel
 
-from ketwire.channels.fiber import Record
+from ketwire.channels.link import Record
 from ketwire.channels.messages import Answers
 from ketwire.channels.transcript import Chain
 from ketwire.errors import Deadlock, PartyFailed, RemoteProtocolError, ScenarioError
@@ -155,12 +155,12 @@ def _pretend(run: Run, session: Session, progress: Progress | None, ledger: bool
     if progress is not None:
         progress(session.name, starter, 1, 1, "told")
     there, back = direction_name(starter, own["peer"]), direction_name(own["peer"], starter)
-    bits, delay_ps = 16 * len(program.numbers), run.links[0].forward.delay_ps
+    bits, delay_ps = 16 * len(program.numbers), run.links[0].forward.fiber.delay_ps
     records = [
-        Record(there, number, "answers", 0, delay_ps, 0, 0, 0, bits, 0) for number in range(own["times"])
-    ] + [Record(back, 0, "answers", delay_ps, 2 * delay_ps, 0, 0, 0, 32, 0)]
+        Record(there, number, "answers", 0, delay_ps, 0, 0, 0, 0, bits, 0) for number in range(own["times"])
+    ] + [Record(back, 0, "answers", delay_ps, 2 * delay_ps, 0, 0, 0, 0, 32, 0)]
     if session.role == "quantum":
-        records.append(Record(there, 9, "copies", 0, delay_ps, 10, 30, 25, 0, 10))
+        records.append(Record(there, 9, "copies", 0, delay_ps, 10, 30, 25, 0, 0, 10))
     totals = {there: Totals(), back: Totals()}
     for record in records:
         totals[record.direction] = totals[record.direction].add(record)

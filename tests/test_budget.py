@@ -71,7 +71,7 @@ def test_fibers_of_several_lengths_are_shortened_alike() -> None:
     share = float(advised.group(1)) / 100
 
     def scaled(by: float) -> list[Crossing]:
-        return [replace(hop, fiber=replace(hop.fiber, length_km=hop.fiber.length_km * by)) for hop in hops]
+        return [replace(hop, physics=replace(hop.fiber, length_km=hop.fiber.length_km * by)) for hop in hops]
 
     assert refusal(scaled(share), 2000) is None and refusal(scaled(share * 1.1), 2000) is not None
 

@@ -10,7 +10,8 @@ import pytest
 from scipy import stats
 
 from ketwire.channels.copies import Copies
-from ketwire.channels.fiber import Delivery, Direction, Fiber
+from ketwire.channels.fiber import Fiber
+from ketwire.channels.link import Delivery, Direction
 from ketwire.channels.messages import Answers, Arrivals, Classical, Packed
 from ketwire.channels.presets import PRESETS, fiber
 from ketwire.errors import LocalProtocolError
@@ -105,7 +106,7 @@ def test_a_batch_of_dead_copies_costs_nothing() -> None:
 def test_a_lossless_link_draws_nothing_heralds_nothing_and_keeps_all() -> None:
     delivery = Direction("a->b", Fiber(length_km=3.0), KEY).carry(batch(10, 3), 9)
     assert not delivery.lost.any() and delivery.herald_ps == 9
-    assert delivery.record[6:] == (30, 30, 0, 0)
+    assert delivery.record[6:] == (30, 30, 0, 0, 0)
 
 
 @pytest.mark.parametrize("crossings", [1, 5])

@@ -31,7 +31,7 @@ def network(
     physics: Fiber = IDEAL, links: Sequence[tuple[str, str]] = (("a", "b"),), seed: int = 5
 ) -> Network:
     parties = tuple(dict.fromkeys(party for link in links for party in link))
-    return Network(seed, (*parties, "idle"), tuple(Link(ends, physics, physics) for ends in links), ".")
+    return Network(seed, (*parties, "idle"), tuple(Link.over(ends, physics) for ends in links), ".")
 
 
 def spec_of(layers: Layers, qubits: int = 2, start: str = "b", **changed: Any) -> InferenceSpec:

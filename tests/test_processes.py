@@ -171,7 +171,10 @@ def test_secrets_are_not_in_arguments_or_environment(running: Running) -> None:
     """Orders and keys come through a pipe: a child's arguments are three words, and its environment is
     ours and a few switches."""
     for pid in running.children():
-        arguments = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")[1:-1]
+        until = time.monotonic() + 10
+        while b"ketwire.nodes.child" not in (line := Path(f"/proc/{pid}/cmdline").read_bytes()):
+            assert time.monotonic() < until, line  # between fork and exec a child looks like its parent
+        arguments = line.split(b"\0")[1:-1]
         assert arguments == [b"-m", b"ketwire.nodes.child"]
         pairs = Path(f"/proc/{pid}/environ").read_text().split("\0")[:-1]
         environment = dict(pair.split("=", 1) for pair in pairs)

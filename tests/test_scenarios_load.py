@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ketwire.channels.fiber import Fiber
+from ketwire.channels.line import Line, Teleport
 from ketwire.channels.presets import PRESETS
 from ketwire.errors import ScenarioError
 from ketwire.scenarios import kinds
@@ -67,7 +68,7 @@ def test_a_good_scenario_becomes_a_run(tmp_path: Path) -> None:
     assert loaded.name == "demo" and run.seed == 7 and run.parties == ("alice", "bob")
     assert [session.role for session in run.sessions] == ["quantum", "rival"]
     assert run.links[0].forward == run.links[0].backward
-    assert run.links[0].forward == Fiber(10, 0.2, 0.0, 0.9, 200_000.0, 25e6, 1e9)
+    assert run.links[0].forward == Line(Fiber(10, 0.2, 0.0, 0.9, 200_000.0, 25e6, 1e9))
 
 
 def test_the_seed_option_wins(tmp_path: Path) -> None:
@@ -75,7 +76,10 @@ def test_the_seed_option_wins(tmp_path: Path) -> None:
 
 
 def test_links_take_every_field_of_a_fiber() -> None:
-    assert set(Fiber.__dataclass_fields__) == set(Link.model_fields) - {"between", "fiber", "transport"}
+    lines = {"between", "fiber", "transport", "noise", "code", "gate_s", "distill"}
+    pairs = {name for name in Teleport.__dataclass_fields__ if name not in ("kind", "distillation")}
+    assert set(Fiber.__dataclass_fields__) == set(Link.model_fields) - lines - pairs
+    assert pairs < set(Link.model_fields)
 
 
 BAD = [
@@ -92,7 +96,10 @@ BAD = [
         changed("links.0.fiber", "rope"),
         'links.0.fiber: "rope" given, expected a preset: ideal, telecom-fiber',
     ),
-    (changed("links.0.transport", "pigeon"), "links.0.transport: \"pigeon\" given, expected 'direct'"),
+    (
+        changed("links.0.transport", "pigeon"),
+        "links.0.transport: \"pigeon\" given, expected 'direct', 'teleport' or 'coded'",
+    ),
     (
         changed("links.0.lenght_km", 3),
         "links.0.lenght_km: unknown key, 3 given, expected one of between, fiber, ",
@@ -111,7 +118,7 @@ BAD = [
     (changed("nodes", {"alice": {}}), 'nodes: {"alice": {}} given, expected at least 2 entries'),
     (changed("nodes.Eve", {}), 'nodes.Eve: "Eve" given, expected text of the form ^[a-z]'),
     (changed("nodes.coordinator", {}), 'nodes.coordinator: "coordinator" given, expected another name'),
-    (changed("nodes.alice.gates", 1), "nodes.alice.gates: unknown key, 1 given, expected no such key"),
+    (changed("nodes.alice.gates", 1), "nodes.alice.gates: unknown key, 1 given, expected one of t1_s, t2_s"),
     (changed("seed", -1), "seed: -1 given, expected at least 0"),
     (changed("seed", "7"), 'seed: "7" given, expected a valid integer'),
     (changed("seed", True), "seed: true given, expected a valid integer"),
@@ -256,7 +263,7 @@ def test_bad_changes_are_told_in_one_line(tmp_path: Path, change: str, message: 
 def test_changes_may_set_what_has_a_default(tmp_path: Path) -> None:
     loaded = load(written(tmp_path, GOOD), ["protocol.limit=5", "links.0.emission_rate_hz=", "name=mine"])
     assert loaded.scenario.protocol.limit == 5 and loaded.name == "mine"
-    assert loaded.network().links[0].forward.emission_rate_hz is None
+    assert loaded.network().links[0].forward.fiber.emission_rate_hz is None
 
 
 KEYS = st.text("abcdefgh_", min_size=1, max_size=6)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ketwire.channels.fiber import Record
+from ketwire.channels.link import Record
 from ketwire.channels.transcript import Chain
 from ketwire.errors import LocalProtocolError, ScenarioError
 from ketwire.nodes.session import SessionResult, Totals
@@ -28,8 +28,8 @@ def session(
     name: str, role: Any, totals: Totals, clock_ps: int = 5_000_000, digest: str = "00"
 ) -> SessionResult:
     records = (
-        Record("a->b", 0, "copies", 1_000_000, 5_000_000, 3, 12, 10, 0, 3),
-        Record("b->a", 0, "answers", 5_000_000, 5_000_001, 0, 0, 0, 8, 0),
+        Record("a->b", 0, "copies", 1_000_000, 5_000_000, 3, 12, 10, 0, 0, 3),
+        Record("b->a", 0, "answers", 5_000_000, 5_000_001, 0, 0, 0, 0, 8, 0),
     )
     directions = {"a->b": totals, "b->a": Totals(messages=1, payload_bits=8)}
     return SessionResult(

@@ -90,7 +90,7 @@ def streamed(
     links = {tuple(sorted(hop)) for hop in itertools.pairwise(plan.path)}
     slices = {party: Slice({"plan": vars(plan), "contract": contract or {}}) for party in parties}
     session = Session("s", "quantum", f"{__name__}:StreamParty", slices)
-    run = Run(seed, parties, tuple(Link((a, b), physics, physics) for a, b in sorted(links)), (session,))
+    run = Run(seed, parties, tuple(Link.over((a, b), physics) for a, b in sorted(links)), (session,))
     return run_inline(run)[0]
 
 
@@ -316,7 +316,7 @@ def lied_to(liar: str, **lies: Any) -> None:
     plan = plan_of(survival=0.9, want=5, items=2)
     slices = {party: Slice({"plan": vars(plan), "contract": {}, "liar": liar, **lies}) for party in "ab"}
     session = Session("s", "quantum", f"{__name__}:Mixed", slices)
-    run_inline(Run(1, ("a", "b"), (Link(("a", "b"), Fiber(), Fiber()),), (session,)))
+    run_inline(Run(1, ("a", "b"), (Link.over(("a", "b"), Fiber()),), (session,)))
 
 
 class Mixed:

@@ -101,7 +101,7 @@ def test_exclusion_is_the_nearest_subspace_in_the_limit(tmp_path: Path) -> None:
 def test_a_lossy_link_gives_every_vector_its_copies(tmp_path: Path) -> None:
     loaded = scenario(tmp_path, {"fiber": "telecom-fiber", "length_km": 10}, raw=[1])
     told = result(loaded)
-    survival = loaded.network().links[0].forward.survival ** 3
+    survival = loaded.network().links[0].forward.survival(3)
     assert told["copies"] == 60 * 40
     assert told["qubits_sent"] == told["attempted_copies"] * 3
     assert 0.95 < told["attempted_copies"] * survival / 2400 < 1.25

@@ -90,7 +90,7 @@ def test_a_lossy_link_is_topped_up_until_every_vector_was_measured() -> None:
     link = {"fiber": "telecom-fiber", "length_km": 3}
     loaded = scenario(link, qubits=[6, 8], trials=60, copies=3, raw=[], block_code=False, description=False)
     results = run_inline(loaded.run())
-    survival = loaded.network().links[0].forward.survival
+    survival = loaded.network().links[0].forward.survival(1)
     for each, qubits in zip(results, (6, 8), strict=True):
         bob = each.outcomes["bob"].values
         assert bob["measured"] == 60 * 3

@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ketwire.channels.copies import Copies
-from ketwire.channels.fiber import Direction, Fiber
+from ketwire.channels.fiber import Fiber
+from ketwire.channels.link import Direction
 from ketwire.channels.messages import Answers
 from ketwire.channels.timing import CLOCK_END_PS, PS_PER_S, serve
 from ketwire.errors import ScenarioError

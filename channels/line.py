@@ -1,0 +1,332 @@
+"""One direction of a link in full: the fiber, its noise, the memories at its ends, and the transport.
+
+These are descriptions: frozen, checked when they are made, and cheap to import. What carries registers
+by them is in `channels.machines`, and the mathematics of noise, pairs and codes is imported where a
+description needs it, so a plain lossy fiber never loads it.
+
+`direct`: a photon a qubit; one that is lost kills the copy. `teleport`: a heralded pair a qubit, so
+nothing of a register is ever lost, but pairs take time and are not perfect: teleportation through a
+pair is, averaged over its outcomes, the Pauli channel of the pair's Bell diagonal. `coded`: blocks of
+photons that survive some losses and errors (`erasure_codes`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from functools import reduce
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ketwire.channels.fiber import Fiber
+
+if TYPE_CHECKING:
+    from ketwire.channels.distill import Schedule
+    from ketwire.channels.erasure_codes import Code
+    from ketwire.channels.heralding import Scheme
+    from ketwire.channels.machines import Machine
+    from ketwire.quantum.kraus import Kraus
+
+IDENTITY = (1.0, 0.0, 0.0, 0.0)
+NoiseKind = Literal["depolarizing", "dephasing", "bit-flip", "amplitude-damping", "kraus"]
+
+
+@dataclass(frozen=True)
+class Noise:
+    """One channel on each qubit in flight.
+
+    probability or rate_hz: one of them, except for `kraus`
+    operators: for `kraus`, rows of entries (real, imaginary), shape (k, 2, 2, 2)
+
+    Raises:
+        ValueError: no such channel; the message starts with the field's name.
+    """
+
+    kind: NoiseKind
+    probability: float | None = None
+    rate_hz: float | None = None
+    operators: tuple[Any, ...] | None = None
+
+    def __post_init__(self) -> None:
+        if self.kind == "kraus":
+            if self.operators is None or self.probability is not None or self.rate_hz is not None:
+                raise ValueError("operators: expected Kraus operators, and neither probability nor rate_hz")
+        elif self.operators is not None:
+            raise ValueError(f"operators: given for {self.kind}, expected them for kraus alone")
+        elif (self.probability is None) == (self.rate_hz is None):
+            raise ValueError("probability: expected either probability or rate_hz")
+        self.channel(0)
+
+    def channel(self, flight_ps: int) -> Kraus:
+        """What a qubit meets that flies for `flight_ps`."""
+        from ketwire.quantum import kraus  # noqa: PLC0415
+
+        if self.operators is not None:
+            parts = np.array(self.operators, dtype=np.float64)
+            if parts.ndim != 4 or parts.shape[1:] != (2, 2, 2):
+                raise ValueError(f"operators: shape {list(parts.shape)} given, expected [k, 2, 2, 2]")
+            return kraus.general(parts[..., 0] + 1j * parts[..., 1])
+        p = self.probability if self.rate_hz is None else kraus.probability_from_rate(self.rate_hz, flight_ps)
+        assert p is not None
+        return {
+            "depolarizing": kraus.depolarize,
+            "dephasing": kraus.dephase,
+            "bit-flip": kraus.bit_flip,
+            "amplitude-damping": kraus.amplitude_damp,
+        }[self.kind](p)
+
+
+@dataclass(frozen=True)
+class Memory:
+    """What holds a register that waits. None: it holds for ever.
+
+    Raises:
+        ValueError: time constants that no memory has, T2 > 2 T1 among them.
+    """
+
+    t1_ps: float | None = None
+    t2_ps: float | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("t1_ps", "t2_ps"):
+            value = getattr(self, name)
+            if value is not None and not 0 < value < float("inf"):
+                raise ValueError(f"{name}: {value!r} given, expected a number above 0, or none")
+        t1, t2 = self.constants
+        if t2 > 2 * t1:
+            raise ValueError(f"t2_ps: {t2:g} given with t1_ps = {t1:g}, expected at most 2 T1 (decay dephases)")
+
+    @property
+    def constants(self) -> tuple[float, float]:
+        """(T1, T2) in ps, infinite where nothing decays. Without a T2 it is 2 T1: no dephasing of its own."""
+        t1 = float("inf") if self.t1_ps is None else self.t1_ps
+        return t1, 2 * t1 if self.t2_ps is None else self.t2_ps
+
+    @property
+    def is_perfect(self) -> bool:
+        return self.t1_ps is None and self.t2_ps is None
+
+
+@dataclass(frozen=True)
+class Direct:
+    """A photon a qubit."""
+
+    kind: Literal["direct"] = "direct"
+
+    def check(self, line: Line) -> None:
+        line.channel()
+
+    def survival(self, line: Line, qubits: int) -> float:
+        return float(line.fiber.survival**qubits)
+
+    def time_ps(self, line: Line, qubits: int) -> float:
+        return float(qubits * line.fiber.bin_ps)
+
+    def machine(self, line: Line) -> Machine:
+        from ketwire.channels.machines import DirectMachine  # noqa: PLC0415
+
+        return DirectMachine(line)
+
+
+@dataclass(frozen=True)
+class Teleport:
+    """A heralded pair a qubit.
+
+    scheme: `single-click` (with the bright-state population alpha), `double-click`, or `given` (a
+        measured rate_hz and fidelity); both clicks have a station midway
+    memory_slots: pairs made side by side; slot i mod memory_slots serves qubit i of the stream
+    """
+
+    kind: Literal["teleport"] = "teleport"
+    scheme: Literal["single-click", "double-click", "given"] = "double-click"
+    alpha: float | None = None
+    rate_hz: float | None = None
+    fidelity: float | None = None
+    dark_count: float = 0.0
+    visibility: float = 1.0
+    memory_slots: int = 1
+    distillation: Schedule | None = None
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.memory_slots <= 1_000_000:
+            raise ValueError(f"memory_slots: {self.memory_slots!r} given, expected a number from 1 to 1e6")
+        wanted = {"single-click": {"alpha"}, "double-click": set(), "given": {"rate_hz", "fidelity"}}[self.scheme]
+        for name in ("alpha", "rate_hz", "fidelity"):
+            if (getattr(self, name) is not None) != (name in wanted):
+                verb = "is needed" if name in wanted else "means nothing"
+                raise ValueError(f"{name}: {getattr(self, name)!r} given, but it {verb} for the scheme {self.scheme}")
+        if self.fidelity is not None and not 0.25 <= self.fidelity <= 1.0:
+            raise ValueError(f"fidelity: {self.fidelity!r} given, expected 1/4 (no entanglement at all) to 1")
+        if self.scheme == "given" and (self.dark_count != 0.0 or self.visibility != 1.0):
+            raise ValueError("dark_count: given with a measured fidelity, which it is part of already")
+
+    def pairs(self, line: Line) -> Scheme:
+        """How pairs are made over this line."""
+        from ketwire.channels.heralding import Given, double_click, single_click  # noqa: PLC0415
+
+        if self.scheme == "given":
+            assert self.rate_hz is not None and self.fidelity is not None
+            return Given(self.rate_hz, self.fidelity, delay_ps=line.fiber.delay_ps)
+        if self.scheme == "single-click":
+            assert self.alpha is not None
+            return single_click(line.fiber, self.alpha, self.dark_count, self.visibility)
+        return double_click(line.fiber, self.dark_count, self.visibility)
+
+    def check(self, line: Line) -> None:
+        if line.noise:
+            raise ValueError("noise: given for a link that teleports, expected none: no register is in flight")
+        if self.pairs(line).attempt_ps <= 0:
+            raise ValueError("length_km: an attempt would take no time, expected a length or an emission_rate_hz")
+
+    def survival(self, line: Line, qubits: int) -> float:
+        return 1.0
+
+    def time_ps(self, line: Line, qubits: int) -> float:
+        from ketwire.channels.distill import plan  # noqa: PLC0415
+
+        scheme = self.pairs(line)
+        one = scheme.attempt_ps / scheme.success_probability
+        if self.distillation is not None:
+            one = plan(scheme, self.distillation).time_ps
+        return qubits * one / self.memory_slots
+
+    def pair_bell(self, line: Line) -> NDArray[np.float64]:
+        """Bell diagonal of a pair that is used when it is heralded, with memories that do not decay."""
+        from ketwire.channels.distill import plan  # noqa: PLC0415
+        from ketwire.channels.pairs import bell_diagonal  # noqa: PLC0415
+
+        scheme = self.pairs(line)
+        diagonal = bell_diagonal(scheme.state()) if self.distillation is None else plan(scheme, self.distillation).bell
+        return np.asarray(diagonal)
+
+    def machine(self, line: Line) -> Machine:
+        from ketwire.channels.machines import TeleportMachine  # noqa: PLC0415
+
+        return TeleportMachine(line, self)
+
+
+@dataclass(frozen=True)
+class Coded:
+    """Registers inside of a code. code: `[[4,2,2]]`, `[[5,1,3]]`, `[[7,1,3]]` or `qpc(n,m)`.
+
+    gate_ps: duration of one layer of two-qubit gates of the encoder
+    """
+
+    kind: Literal["coded"] = "coded"
+    code: str = "[[5,1,3]]"
+    gate_ps: int = 0
+
+    def __post_init__(self) -> None:
+        if self.gate_ps < 0:
+            raise ValueError(f"gate_ps: {self.gate_ps!r} given, expected 0 or more")
+        self.found()
+
+    def found(self) -> Code:
+        """The code of this name.
+
+        Raises:
+            ValueError: there is none.
+        """
+        from ketwire.channels.erasure_codes import code  # noqa: PLC0415
+
+        return code(self.code)
+
+    def check(self, line: Line) -> None:
+        assert line.flight
+
+    def survival(self, line: Line, qubits: int) -> float:
+        channel = self.found().logical_channel(line.fiber.survival, line.flight)
+        return float(channel.success ** self.blocks(qubits))
+
+    def blocks(self, qubits: int) -> int:
+        return -(-qubits // self.found().qubits_per_block)
+
+    def time_ps(self, line: Line, qubits: int) -> float:
+        return float(self.blocks(qubits) * self.found().physical_per_block * line.fiber.bin_ps)
+
+    def machine(self, line: Line) -> Machine:
+        from ketwire.channels.machines import CodedMachine  # noqa: PLC0415
+
+        return CodedMachine(line, self)
+
+
+@dataclass(frozen=True)
+class Line:
+    """One direction of a link, in full: the fiber, its noise, the memories at its ends, the transport.
+
+    Raises:
+        ValueError: parts that do not fit together.
+    """
+
+    fiber: Fiber = field(default_factory=Fiber)
+    noise: tuple[Noise, ...] = ()
+    sender: Memory = field(default_factory=Memory)
+    receiver: Memory = field(default_factory=Memory)
+    transport: Direct | Teleport | Coded = field(default_factory=Direct)
+
+    def __post_init__(self) -> None:
+        self.transport.check(self)
+
+    def survival(self, qubits: int) -> float:
+        """Probability that a register of `qubits` arrives."""
+        return self.transport.survival(self, qubits)
+
+    def time_ps(self, qubits: int) -> float:
+        """Expected time that the emitter, or the slots, need for one register."""
+        return self.transport.time_ps(self, qubits)
+
+    def channel(self) -> Kraus | None:
+        """The noise in flight, as one channel; None where there is none."""
+        channels = [noise.channel(self.fiber.delay_ps) for noise in self.noise]
+        return reduce(type(channels[0]).then, channels) if channels else None
+
+    @property
+    def flight(self) -> tuple[float, ...]:
+        """Pauli weights of the noise in flight; ValueError where it is no Pauli noise."""
+        channel = self.channel()
+        if channel is None:
+            return IDENTITY
+        if channel.pauli_weights is None:
+            raise ValueError("noise: expected Pauli noise alone (a code corrects no other)")
+        return tuple(float(weight) for weight in channel.pauli_weights)
+
+    @property
+    def touches_states(self) -> bool:
+        """Whether a crossing can change amplitudes: everything but losing and delaying them."""
+        perfect = self.sender.is_perfect and self.receiver.is_perfect
+        return bool(self.noise) or not perfect or not isinstance(self.transport, Direct)
+
+
+
+
+def as_line(physics: Line | Fiber) -> Line:
+    """A bare fiber is a line that sends directly, without noise."""
+    return physics if isinstance(physics, Line) else Line(physics)
+
+
+def told(line: Line) -> dict[str, Any]:
+    """A line as JSON values, for the process that is to be it."""
+    return asdict(line)
+
+
+def line_of(values: dict[str, Any]) -> Line:
+    """The line that `told` told of."""
+    from ketwire.channels.distill import Schedule  # noqa: PLC0415
+
+    transport = dict(values["transport"])
+    if transport.get("distillation") is not None:
+        transport["distillation"] = Schedule(**transport["distillation"])
+    kinds: dict[str, type[Direct | Teleport | Coded]] = {"direct": Direct, "teleport": Teleport, "coded": Coded}
+    noise = [{**each, "operators": _tuples(each["operators"])} for each in values["noise"]]
+    return Line(
+        Fiber(**values["fiber"]),
+        tuple(Noise(**each) for each in noise),
+        Memory(**values["sender"]),
+        Memory(**values["receiver"]),
+        kinds[transport["kind"]](**transport),
+    )
+
+
+def _tuples(value: Any) -> Any:
+    return tuple(_tuples(each) for each in value) if isinstance(value, list | tuple) else value

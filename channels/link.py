@@ -1,0 +1,150 @@
+"""One link as a pure object: what is sent, when, and a random stream in; what arrives, when, out.
+
+A link is two directed machines that share nothing: no source, no random stream, no busy time. A
+direction has a quantum lane, whose transport carries copies (`channels.line`, `channels.machines`), and
+a classical lane: bits leave at the bandwidth, one message after another, and arrive L/v later, without
+loss. A copy that was dead before is not sent again and takes no time. Where copies can be lost, one
+herald bit for each that was sent tells the sender L/v after the last arrival.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ketwire.channels.copies import Copies
+from ketwire.channels.fiber import Fiber
+from ketwire.channels.line import Line, as_line
+from ketwire.channels.messages import Answers, Classical, Message
+from ketwire.channels.streams import stream
+from ketwire.channels.timing import CLOCK_END_PS, PS_PER_S
+from ketwire.channels.transcript import Transcript
+from ketwire.errors import RemoteProtocolError, ScenarioError
+
+
+class Record(NamedTuple):
+    """One line of the ledger: what one message cost. Times are virtual."""
+
+    direction: str
+    number: int
+    kind: str
+    sent_ps: int
+    arrival_ps: int
+    copies: int
+    qubits_sent: int
+    qubits_delivered: int
+    ebits: int
+    payload_bits: int
+    control_bits: int
+
+
+class Delivery(NamedTuple):
+    """What the link answers: to the receiver the message and its arrival time, to the sender the herald.
+
+    lost: bool, shape (copies,), empty for a classical message
+    herald_ps: when the sender knows `lost`
+    untouched: the states are the very array that was sent
+    """
+
+    message: Message
+    arrival_ps: int
+    lost: NDArray[np.bool_]
+    herald_ps: int
+    record: Record
+    untouched: bool = True
+
+
+NOTHING_LOST = np.zeros(0, dtype=np.bool_)
+
+
+class Direction:
+    """One directed machine of a link. Its state is when its two lanes are free, and how many it carried."""
+
+    def __init__(self, name: str, physics: Line | Fiber, key: bytes) -> None:
+        line = as_line(physics)
+        self.name = name
+        self.line = line
+        self.fiber = line.fiber
+        self.transcript = Transcript(name)
+        self._machine = line.transport.machine(line)
+        self._lossy = line.survival(1) < 1.0
+        self._key = key
+        self._number = 0
+        self._classical_free_ps = 0
+
+    def carry(self, message: Message, sent_ps: int) -> Delivery:
+        """Transmit one message that its sender hands over at `sent_ps`; consumes copies.
+
+        Raises:
+            ScenarioError: the message would be under way beyond the end of the clock.
+        """
+        if isinstance(message, Copies):
+            delivery = self._carry_copies(message, sent_ps)
+        else:
+            delivery = self._carry_classical(message, sent_ps)
+        self._number += 1
+        return delivery
+
+    def _draw(self, purpose: str) -> np.random.Generator:
+        return stream(self._key, purpose, self._number)
+
+    def _carry_copies(self, copies: Copies, sent_ps: int) -> Delivery:
+        qubits = copies.qubits
+        states, row, ready_ps, lost_before = copies.take()
+        # Without losses before, all are indexed at once: an index array would cost more than the physics.
+        whole = not np.count_nonzero(lost_before)
+        alive: slice | NDArray[np.int64] = slice(None) if whole else np.flatnonzero(~lost_before)
+        emitted = len(row) - int(np.count_nonzero(lost_before))
+        begin_ps = max(sent_ps, self._machine.busy_until_ps, int(ready_ps.max(initial=0)))
+        # Before any array is computed: integers of 64 bits would wrap without a word.
+        self._keep_clock(begin_ps + int(emitted * self.line.time_ps(qubits)) + 2 * self.fiber.delay_ps)
+        passage = self._machine.carry(states, row[alive], np.maximum(ready_ps[alive], sent_ps), self._draw)
+        if whole:
+            row, lost, arrival_ps = passage.row, passage.lost, passage.arrival_ps
+        else:
+            lost, arrival_ps = lost_before.copy(), ready_ps.copy()
+            lost[alive], arrival_ps[alive] = passage.lost, passage.arrival_ps
+            if passage.states is not states:
+                row = np.zeros_like(row)  # the dead are in no state; row 0 stands for any
+                row[alive] = passage.row
+        lost.flags.writeable = False  # sender and receiver are answered with the same array
+        last_ps = int(passage.arrival_ps.max()) if emitted else sent_ps
+        record = Record(
+            self.name, self._number, "copies", sent_ps, last_ps, len(row), passage.qubits_sent,
+            passage.qubits_delivered, passage.ebits, 0, passage.control_bits,
+        )  # fmt: skip
+        herald_ps = last_ps + self.fiber.delay_ps if self._lossy else sent_ps
+        self.transcript.copies(record, qubits, row if len(passage.states) > 1 else None, arrival_ps, lost)
+        delivered = Copies(passage.states, row, arrival_ps, lost)
+        return Delivery(delivered, last_ps, lost, herald_ps, record, untouched=passage.states is states)
+
+    def _keep_clock(self, latest_ps: int) -> None:
+        if latest_ps >= CLOCK_END_PS:
+            raise ScenarioError(
+                f"{self.name}: message {self._number} would be under way until {latest_ps / PS_PER_S:.1e} s "
+                "of virtual time, expected less than the clock's 2^62 ps (53 days)"
+            )
+
+    def _carry_classical(self, message: Classical, sent_ps: int) -> Delivery:
+        _check_count(message)
+        bits = message.payload_bits + message.control_bits
+        self._classical_free_ps = max(self._classical_free_ps, sent_ps) + self.fiber.sending_ps(bits)
+        arrival_ps = self._classical_free_ps + self.fiber.delay_ps
+        self._keep_clock(arrival_ps)
+        kind = type(message).__name__.lower()
+        record = Record(
+            self.name, self._number, kind, sent_ps, arrival_ps, 0, 0, 0, 0,
+            message.payload_bits, message.control_bits,
+        )  # fmt: skip
+        self.transcript.classical(record, message)
+        return Delivery(message, arrival_ps, NOTHING_LOST, sent_ps, record)
+
+
+def _check_count(message: Classical) -> None:
+    """Refuse answers that do not fit the bits they are counted at (at 64, every int64 does)."""
+    if not isinstance(message, Answers) or message.bits_per_entry == 64:
+        return
+    if (message.values >> message.bits_per_entry).any():
+        raise RemoteProtocolError(f"an answer does not fit the {message.bits_per_entry} bits it is counted at")

@@ -1,0 +1,235 @@
+"""What carries registers: the transports of `channels.line` at work.
+
+A machine has the state that one direction has, when its emitter or its memory slots are free, and gets
+living copies alone. All randomness comes from streams that the direction names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ketwire.channels.copies import States
+from ketwire.channels.line import Coded, Line, Memory, Teleport
+from ketwire.channels.timing import serve
+
+if TYPE_CHECKING:
+    from ketwire.quantum.kraus import Kraus
+
+Times = NDArray[np.int64]
+Draw = Callable[[str], np.random.Generator]
+
+
+class Passage(NamedTuple):
+    """What became of k living copies.
+
+    states, row: as the receiver gets them; the very arrays that came in where nothing touched them
+    arrival_ps:  int64, shape (k,), when each is whole at the receiver, or its loss is heralded there
+    lost:        bool, shape (k,)
+    qubits_sent: every photon emitted, those of failed attempts and of codes included
+    qubits_delivered: `direct`: photons that arrived; else the qubits of the registers that arrived
+    ebits:       pairs consumed, those of distillation included
+    control_bits: Bell outcomes, and heralds to the sender
+    """
+
+    states: States
+    row: Times
+    arrival_ps: Times
+    lost: NDArray[np.bool_]
+    qubits_sent: int
+    qubits_delivered: int
+    ebits: int
+    control_bits: int
+
+
+class Machine(Protocol):
+    """A transport of one direction at work."""
+
+    @property
+    def busy_until_ps(self) -> int:
+        """When it is free again, for the last of what it carried so far."""
+        ...
+
+    def carry(self, states: States, row: Times, ready_ps: Times, draw: Draw) -> Passage: ...
+
+
+class DirectMachine:
+    """An emitter that puts one qubit in each time bin, 1/rate long, one register after the other.
+
+    One lost qubit kills its copy: an empty bin at a known time, so the receiver knows at once.
+    """
+
+    def __init__(self, line: Line) -> None:
+        self.line = line
+        self.flight = line.channel()
+        self.free_ps = 0
+
+    @property
+    def busy_until_ps(self) -> int:
+        return self.free_ps
+
+    def carry(self, states: States, row: Times, ready_ps: Times, draw: Draw) -> Passage:
+        fiber, copies = self.line.fiber, len(row)
+        qubits = states.shape[1].bit_length() - 1
+        service_ps = qubits * fiber.bin_ps
+        done_ps = serve(ready_ps, service_ps, self.free_ps)
+        if copies:
+            self.free_ps = int(done_ps[-1])
+        arrived = (
+            np.full(copies, qubits)
+            if fiber.survival >= 1.0
+            else draw("loss").binomial(qubits, fiber.survival, size=copies)
+        )
+        lost = arrived < qubits
+        if self.line.touches_states:
+            whole = np.flatnonzero(~lost)
+            waits_ps = (done_ps - service_ps - ready_ps)[whole, None]
+            held = hold(self.line.sender, states, row[whole], waits_ps, draw("memory"))
+            states, kept = disturb(*held, self.flight, draw("noise"))
+            row = np.zeros_like(row)
+            row[whole] = kept
+        heralds = copies if fiber.survival < 1.0 else 0
+        arrival_ps = done_ps + fiber.delay_ps
+        return Passage(states, row, arrival_ps, lost, copies * qubits, int(arrived.sum()), 0, heralds)
+
+
+class TeleportMachine:
+    """Memory slots that make pairs, which registers consume qubit by qubit, in order."""
+
+    def __init__(self, line: Line, transport: Teleport) -> None:
+        self.line, self.transport = line, transport
+        self.scheme = transport.pairs(line)
+        self.free_ps: Times = np.zeros(transport.memory_slots, dtype=np.int64)
+        self.number = 0  # of pairs so far: the next one's slot
+
+    @property
+    def busy_until_ps(self) -> int:
+        return int(self.free_ps.max())
+
+    def carry(self, states: States, row: Times, ready_ps: Times, draw: Draw) -> Passage:
+        from ketwire.channels.heralding import Given  # noqa: PLC0415
+        from ketwire.channels.pairs import decayed_bell, pauli_of_teleportation  # noqa: PLC0415
+        from ketwire.quantum.trajectories import apply_paulis  # noqa: PLC0415
+
+        copies, qubits = len(row), states.shape[1].bit_length() - 1
+        (t1_a, t2_a), (t1_b, t2_b) = self.line.sender.constants, self.line.receiver.constants
+        release_ps, waits_ps, six, pairs, attempts = self._pairs(np.repeat(ready_ps, qubits), draw("pairs"))
+        bell = decayed_bell(six, waits_ps, waits_ps, (t1_a, t1_b), (t2_a, t2_b))
+        weights = pauli_of_teleportation(bell).reshape(copies, qubits, 4)
+        released = release_ps.reshape(copies, qubits)
+        # The outcome of each Bell measurement travels to the receiver, which holds the qubit meanwhile.
+        arrival_ps = released.max(axis=1, initial=0) + self.line.fiber.delay_ps
+        if copies:
+            states, row = hold(self.line.sender, states, row, released - ready_ps[:, None], draw("memory"))
+            states, row = apply_paulis(states, row, weights, draw("noise"))
+            states, row = hold(self.line.receiver, states, row, arrival_ps[:, None] - released, draw("waiting"))
+        photons = 0 if isinstance(self.scheme, Given) else 2 * attempts
+        crossed = copies * qubits
+        lost = np.zeros(copies, dtype=np.bool_)
+        return Passage(states, row, arrival_ps, lost, photons, crossed, pairs, 2 * crossed)
+
+    def _pairs(
+        self, ready_ps: Times, rng: np.random.Generator
+    ) -> tuple[Times, Times, NDArray[np.float64], int, int]:
+        """A pair for each qubit: when it is used, how long it waited, what it was, and what all cost."""
+        from ketwire.channels.distill import distill  # noqa: PLC0415
+        from ketwire.channels.heralding import generate  # noqa: PLC0415
+        from ketwire.channels.pairs import elements, elements_of_bell  # noqa: PLC0415
+
+        # Slots go on in turn where the batch before ended.
+        turn = self.number % len(self.free_ps)
+        free_ps = np.roll(self.free_ps, -turn)
+        self.number += len(ready_ps)
+        if self.transport.distillation is None:
+            made = generate(ready_ps, self.scheme, len(free_ps), free_ps, rng)
+            since_ps, six = made.herald_ps - self.scheme.age_ps, elements(self.scheme.state())
+            pairs = len(ready_ps)
+        else:
+            (t1_a, t2_a), (t1_b, t2_b) = self.line.sender.constants, self.line.receiver.constants
+            good = distill(
+                ready_ps, self.scheme, self.transport.distillation, len(free_ps), free_ps,
+                t1_ps=(t1_a, t1_b), t2_ps=(t2_a, t2_b), rng=rng,
+            )  # fmt: skip
+            since_ps, six, pairs = good.made_ps, elements_of_bell(good.bell), int(good.pairs.sum())
+            made = good  # type: ignore[assignment]
+        self.free_ps = np.roll(made.free_ps, turn)
+        return made.release_ps, made.release_ps - since_ps, six, pairs, int(made.attempts.sum())
+
+
+class CodedMachine:
+    """An encoder, which works in parallel on registers that are ready, and the emitter behind it."""
+
+    def __init__(self, line: Line, transport: Coded) -> None:
+        self.line, self.transport = line, transport
+        self.code = transport.found()
+        self.free_ps = 0
+
+    @property
+    def busy_until_ps(self) -> int:
+        return self.free_ps
+
+    def carry(self, states: States, row: Times, ready_ps: Times, draw: Draw) -> Passage:
+        from ketwire.quantum.trajectories import apply_paulis  # noqa: PLC0415
+
+        copies, qubits = len(row), states.shape[1].bit_length() - 1
+        blocks, fiber = self.transport.blocks(qubits), self.line.fiber
+        photons = blocks * self.code.physical_per_block
+        service_ps = photons * fiber.bin_ps
+        encoding_ps = self.code.encode_layers * self.transport.gate_ps
+        done_ps = serve(ready_ps + encoding_ps, service_ps, self.free_ps)
+        if copies:
+            self.free_ps = int(done_ps[-1])
+        sample = self.code.sample(copies * blocks, fiber.survival, self.line.flight, draw("blocks"))
+        lost = np.asarray(sample.failed.reshape(copies, blocks).any(axis=1))
+        whole = np.flatnonzero(~lost)
+        waits_ps = (done_ps - service_ps - ready_ps)[whole, None]
+        states, kept = hold(self.line.sender, states, row[whole], waits_ps, draw("memory"))
+        logical = sample.logical.reshape(copies, -1)[whole, :qubits]
+        if logical.any():
+            # The errors are drawn; certain weights put them on the states.
+            states, kept = apply_paulis(states, kept, np.eye(4)[logical], draw("noise"))
+        row = np.zeros_like(row)
+        row[whole] = kept
+        arrival_ps = done_ps + fiber.delay_ps
+        return Passage(states, row, arrival_ps, lost, copies * photons, len(whole) * qubits, 0, copies)
+
+
+def disturb(
+    states: States, row: NDArray[np.int64], channel: Kraus | None, rng: np.random.Generator
+) -> tuple[States, NDArray[np.int64]]:
+    """A channel on every qubit of every copy; the very same arrays where nothing happened."""
+    if channel is None or len(row) == 0:
+        return states, row
+    from ketwire.quantum.trajectories import apply_channel, apply_paulis  # noqa: PLC0415
+
+    if channel.pauli_weights is not None:
+        return apply_paulis(states, row, channel.pauli_weights, rng)
+    qubits = states.shape[1].bit_length() - 1
+    return apply_channel(states, row, channel, range(qubits), rng)
+
+
+def hold(
+    memory: Memory, states: States, row: NDArray[np.int64], waits_ps: NDArray[np.int64], rng: np.random.Generator
+) -> tuple[States, NDArray[np.int64]]:
+    """Let registers wait in a memory; the very same arrays where nothing happened.
+
+    waits_ps: int64, shape (copies, n), how long each qubit of each copy waits; an axis of length 1
+        stands for all qubits.
+    """
+    if memory.is_perfect or len(row) == 0 or not waits_ps.any():
+        return states, row
+    from ketwire.quantum.kraus import decay_parameters  # noqa: PLC0415
+    from ketwire.quantum.trajectories import apply_decay, apply_paulis  # noqa: PLC0415
+
+    qubits = states.shape[1].bit_length() - 1
+    gamma, p_z = decay_parameters(np.broadcast_to(waits_ps, (len(row), qubits)), *memory.constants)
+    if not gamma.any():
+        weights = np.zeros((len(row), qubits, 4))
+        weights[..., 0], weights[..., 3] = 1.0 - p_z, p_z
+        return apply_paulis(states, row, weights, rng)
+    for qubit in range(qubits):
+        states, row = apply_decay(states, row, gamma[:, qubit], p_z[:, qubit], [qubit], rng)
+    return states, row
