@@ -1,4 +1,4 @@
-"""The entry of a child process: `python -m ketwire.nodes.child`.
+"""What a child process does; the nursery forks it (`nodes.nursery`).
 
 What it must know comes as one JSON line through the pipe that is its standard input: secrets are
 never in arguments or the environment, where others could read them. The pipe stays open as long as
@@ -21,10 +21,20 @@ EXIT_FAILED = 3
 
 
 def main() -> None:
-    orders = json.loads(sys.stdin.buffer.readline())
+    orders = json.loads(_first_line())
     threading.Thread(target=_leave_with_parent, daemon=True).start()
-    sys.path[:] = orders["path"]
     sys.exit(serve(orders))
+
+
+def _first_line() -> bytes:
+    """The orders. Read past Python's own buffer, which belonged to the nursery."""
+    line = bytearray()
+    while not line.endswith(b"\n"):
+        octets = os.read(0, 65_536)
+        if not octets:
+            os._exit(EXIT_FAILED)
+        line += octets
+    return bytes(line)
 
 
 def _leave_with_parent() -> None:
@@ -66,7 +76,3 @@ def serve(orders: dict[str, Any]) -> int:
         return EXIT_FAILED
     finally:
         context.destroy(linger=0)
-
-
-if __name__ == "__main__":
-    main()

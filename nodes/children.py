@@ -1,15 +1,17 @@
-"""The coordinator's own child processes: started, watched and ended; none is ever left behind.
+"""The coordinator's child processes: started, watched and ended; none is ever left behind.
 
 A child's output goes through one pipe, whose end of file is also how its death is noticed, at once
 and without polling. Children have their own process group, so a Ctrl-C at the terminal reaches the
-coordinator alone, which then stops them in order.
+coordinator alone, which then stops them in order. They are forked by the nursery (`nodes.nursery`).
 """
 
 from __future__ import annotations
 
+import array
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -25,30 +27,22 @@ from ketwire.errors import PartyFailed
 
 LAST_LINES = 12
 STOP_S = 1.0
-ONE_THREAD = dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+BIRTH_S = 30.0
+ONE_THREAD = {name: "1" for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")}
 
 
 class Child:
-    """One child process."""
+    """One child process: our ends of its pipes, and what the nursery has said of it."""
 
-    def __init__(self, name: str, orders: Mapping[str, Any], log: Path | None) -> None:
+    def __init__(self, name: str, orders: int, output: int, log: Path | None) -> None:
         self.name = name
+        self.orders: int | None = orders
+        self.output = output
         self.lines: deque[str] = deque(maxlen=LAST_LINES)
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "ketwire.nodes.child"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            env={**os.environ, **ONE_THREAD, "PYTHONUNBUFFERED": "1"},
-            process_group=0,
-        )
-        assert self.process.stdin is not None and self.process.stdout is not None
-        self.output = self.process.stdout.fileno()
-        os.set_blocking(self.output, False)
+        self.pid: int | None = None
+        self.status: int | None = None
+        os.set_blocking(output, False)
         self._log = log.open("ab") if log is not None else None
-        with suppress(BrokenPipeError):  # Had it died at birth, its output would say why.
-            self.process.stdin.write(json.dumps(orders).encode() + b"\n")
-            self.process.stdin.flush()
 
     def read(self) -> bool:
         """Take in what it has printed; False at the end, when it is dead."""
@@ -65,24 +59,31 @@ class Child:
 
     def obituary(self) -> str:
         """How it died and what it said last."""
-        code = self.process.wait()
-        how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"exited with code {code}"
+        code = os.waitstatus_to_exitcode(self.status) if self.status is not None else None
+        how = "died" if code is None else f"exited with code {code}"
+        if code is not None and code < 0:
+            how = f"was killed by {signal.Signals(-code).name}"
         said = "; its last lines: " + " | ".join(self.lines) if self.lines else "; it had printed nothing"
-        return f"process {self.process.pid} {how}{said}"
+        return f"process {self.pid} {how}{said}"
 
     def kill(self) -> None:
-        if self.process.poll() is None:
+        if self.pid is not None and self.status is None:
             with suppress(ProcessLookupError):
-                os.killpg(self.process.pid, signal.SIGKILL)
-            self.process.wait()
+                os.killpg(self.pid, signal.SIGKILL)
+
+    def dismiss(self) -> None:
+        """Close its orders: a child without orders leaves at once."""
+        if self.orders is not None:
+            os.close(self.orders)
+            self.orders = None
 
     def close(self) -> None:
         """Release the pipes of a dead child, keeping its last output."""
+        self.dismiss()
         self.read()
-        for pipe in (self.process.stdin, self.process.stdout, self._log):
-            if pipe is not None:
-                with suppress(BrokenPipeError):
-                    pipe.close()
+        os.close(self.output)
+        if self._log is not None:
+            self._log.close()
 
 
 class Children:
@@ -91,11 +92,33 @@ class Children:
     def __init__(self, poller: zmq.Poller) -> None:
         self._poller = poller
         self._children: dict[int, Child] = {}
+        self._unborn: deque[Child] = deque()
+        self._heard = b""
+        self._channel, theirs = socket.socketpair()
+        self._nursery = subprocess.Popen(
+            [sys.executable, "-m", "ketwire.nodes.nursery", str(theirs.fileno()), json.dumps(sys.path)],
+            stdin=subprocess.DEVNULL,
+            env={**os.environ, **ONE_THREAD, "PYTHONUNBUFFERED": "1"},
+            pass_fds=(theirs.fileno(),),
+            process_group=0,
+        )
+        theirs.close()
+        poller.register(self._channel.fileno(), zmq.POLLIN)
 
     def start(self, name: str, orders: Mapping[str, Any], log: Path | None = None) -> None:
-        child = Child(name, {**orders, "path": sys.path}, log)
-        self._children[child.output] = child
-        self._poller.register(child.output, zmq.POLLIN)
+        """Have a child forked that follows `orders`."""
+        (orders_in, orders_out), (output_in, output_out) = os.pipe(), os.pipe()
+        child = Child(name, orders_out, output_in, log)
+        self._children[output_in] = child
+        self._unborn.append(child)
+        self._poller.register(output_in, zmq.POLLIN)
+        rights = (socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [orders_in, output_out]))
+        with suppress(BrokenPipeError, ConnectionError):  # A dead nursery is found out below.
+            self._channel.sendmsg([b"+"], [rights])
+        os.close(orders_in)
+        os.close(output_out)
+        with suppress(BrokenPipeError), os.fdopen(os.dup(orders_out), "wb") as pipe:
+            pipe.write(json.dumps(orders).encode() + b"\n")
 
     def check(self, events: Mapping[Any, int]) -> None:
         """Read the output of those that said something.
@@ -103,22 +126,60 @@ class Children:
         Raises:
             PartyFailed: one has died.
         """
+        if self._channel.fileno() in events:
+            self._hear()
         for descriptor in events:
             child = self._children.get(descriptor) if isinstance(descriptor, int) else None
             if child is not None and not child.read():
+                self._await(lambda child=child: child.status is not None, BIRTH_S)  # type: ignore[misc]
                 raise PartyFailed(child.name, child.obituary())
 
     def end(self, patience_s: float = STOP_S) -> None:
         """Wait a moment for those that were told to stop, then kill the rest."""
-        until = time.monotonic() + patience_s
         children = self._children.values()
+
+        def gone() -> bool:
+            return all(child.status is not None for child in children)
+
         try:
-            for child in children:
-                with suppress(subprocess.TimeoutExpired):
-                    child.process.wait(max(0.0, until - time.monotonic()))
+            with suppress(PartyFailed):
+                self._await(gone, patience_s)
         finally:
             for child in children:
+                child.dismiss()
                 child.kill()
+            with suppress(PartyFailed):
+                self._await(gone, patience_s)
+            self._poller.unregister(self._channel.fileno())
+            self._channel.close()
+            self._nursery.kill()
+            self._nursery.wait()
+            for child in children:
                 self._poller.unregister(child.output)
                 child.close()
             self._children.clear()
+
+    def _await(self, reached: Any, patience_s: float) -> None:
+        """Listen to the nursery until `reached`, or no longer than `patience_s`."""
+        until = time.monotonic() + patience_s
+        while not reached() and (left := until - time.monotonic()) > 0:
+            self._channel.settimeout(left)
+            with suppress(TimeoutError):
+                self._hear()
+
+    def _hear(self) -> None:
+        try:
+            octets = self._channel.recv(4096)
+        except ConnectionError:
+            octets = b""
+        if not octets:
+            raise PartyFailed("nursery", f"process {self._nursery.pid}, which forks the parties, is gone")
+        *lines, self._heard = (self._heard + octets).split(b"\n")
+        for line in lines:
+            word, pid, *status = line.decode().split()
+            if word == "born":
+                self._unborn.popleft().pid = int(pid)
+                continue
+            for child in self._children.values():
+                if child.pid == int(pid):
+                    child.status = int(status[0])

@@ -51,9 +51,10 @@ class Running:
         """Process ids of the parties, once all are there."""
         until = time.monotonic() + patience_s
         while time.monotonic() < until:
-            path = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
-            found = [int(pid) for pid in path.read_text().split()] if path.exists() else []
+            nurseries = children_of(self.process.pid)
+            found = children_of(nurseries[0]) if nurseries else []
             if len(found) >= count:
+                self.nursery = nurseries[0]
                 return found
             time.sleep(0.02)
         raise AssertionError(f"no {count} children: {self.process.poll()} {self.process.stderr}")
@@ -70,9 +71,10 @@ class Running:
 
     def assert_nothing_left(self, children: list[int], patience_s: float = 0.0) -> None:
         until = time.monotonic() + patience_s
-        while any(alive(pid) for pid in children) and time.monotonic() < until:
+        mine = [*children, self.nursery]
+        while any(alive(pid) for pid in mine) and time.monotonic() < until:
             time.sleep(0.02)
-        assert [pid for pid in children if alive(pid)] == []
+        assert [pid for pid in mine if alive(pid)] == []
         for folder in (self.temp, self.cwd, self.home):
             assert list(folder.iterdir()) == []
 
@@ -83,6 +85,14 @@ class Running:
         for pipe in (self.process.stdout, self.process.stderr):
             if pipe is not None:
                 pipe.close()
+
+
+def children_of(pid: int) -> list[int]:
+    path = Path(f"/proc/{pid}/task/{pid}/children")
+    try:
+        return [int(child) for child in path.read_text().split()]
+    except (FileNotFoundError, ProcessLookupError):
+        return []
 
 
 def alive(pid: int) -> bool:
@@ -168,16 +178,23 @@ def test_the_last_words_of_the_dead_are_shown(tmp_path: Path) -> None:
 
 
 def test_secrets_are_not_in_arguments_or_environment(running: Running) -> None:
-    """Orders and keys come through a pipe: a child's arguments are three words, and its environment is
-    ours and a few switches."""
+    """Orders and keys come through a pipe: arguments and environment of the parties are the nursery's,
+    which are those of the coordinator and a few switches."""
     for pid in running.children():
-        until = time.monotonic() + 10
-        while b"ketwire.nodes.child" not in (line := Path(f"/proc/{pid}/cmdline").read_bytes()):
-            assert time.monotonic() < until, line  # between fork and exec a child looks like its parent
-        arguments = line.split(b"\0")[1:-1]
-        assert arguments == [b"-m", b"ketwire.nodes.child"]
+        arguments = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")[1:-1]
+        assert arguments[:2] == [b"-m", b"ketwire.nodes.nursery"] and arguments[2].isdigit()
+        assert all(Path(entry).is_absolute() or entry == "" for entry in json.loads(arguments[3]))
+        assert len(arguments) == 4
         pairs = Path(f"/proc/{pid}/environ").read_text().split("\0")[:-1]
         environment = dict(pair.split("=", 1) for pair in pairs)
         ours = {*os.environ, "TMPDIR", "HOME", "PWD"}
         added = {name: value for name, value in environment.items() if name not in ours}
         assert added and all(len(value) < 40 for value in added.values()), sorted(added)
+
+
+def test_a_killed_nursery_ends_the_run(running: Running) -> None:
+    children = running.children()
+    os.kill(running.nursery, signal.SIGKILL)
+    code, _, err = running.end(10)
+    assert code == 3 and "nursery" in err and "Traceback" not in err
+    running.assert_nothing_left(children, patience_s=5)
