@@ -76,9 +76,13 @@ def open_socket(context: zmq.Context[Any], kind: int, keys: Keys | None) -> zmq.
     return socket
 
 
-def receive(socket: zmq.Socket[Any]) -> list[Any]:
-    """Wait for a message: small frames as octets, large ones as views. Bare and ketwire alike use it."""
-    frames = sockets.receive(socket, 0)
+def receive(socket: zmq.Socket[Any], promptly: bool = False) -> list[Any]:
+    """Wait for a message: small frames as octets, large ones as views.
+
+    The bare echo sleeps in `recv`, as a bare echo does; ketwire asks for a moment first (`promptly`), as its
+    processes do.
+    """
+    frames = sockets.receive_promptly(socket) if promptly else sockets.receive(socket, 0)
     if not frames:
         raise TimeoutError("no message came")
     return sockets.octets_of(frames)
@@ -103,7 +107,7 @@ def ketwire_relay(router: zmq.Socket[Any], digest: bool = False) -> None:
     """Decodes, gives copies a new time, forwards their states untouched."""
     ends = {peer: Connection(Role.FIBER, RUN, digest=digest, verify_states=False) for peer in FAR}
     while True:
-        peer, *octets = receive(router)
+        peer, *octets = receive(router, promptly=True)
         if octets == [b""]:
             return
         frame = ends[peer].receive(octets)
@@ -177,10 +181,13 @@ def states_of(qubits: int) -> Any:
     return states
 
 
+_ROW, _LOST = np.zeros(SMALL_COPIES, np.int64), np.zeros(SMALL_COPIES, np.bool_)
+_READY_PS = np.arange(0, SMALL_COPIES * 1000, 1000)
+
+
 def batch(states: Any) -> Copies:
-    count = SMALL_COPIES
-    ready_ps = np.arange(0, count * 1000, 1000)
-    return Copies(states, np.zeros(count, np.int64), ready_ps, np.zeros(count, np.bool_))
+    """A message to be sent; its arrays are there before."""
+    return Copies(states, _ROW, _READY_PS, _LOST)
 
 
 def bare_ends(alice: zmq.Socket[Any], bob: zmq.Socket[Any], states: Any) -> tuple[Callable[[], None], ...]:
@@ -221,11 +228,11 @@ def ketwire_ends(
     for peer, socket in ends.items():
         send(socket, nodes[peer].send(Hello(peer.decode())))
     for peer, socket in ends.items():
-        nodes[peer].receive(receive(socket))
+        nodes[peer].receive(receive(socket, promptly=True))
 
     def pass_on(near: bytes, far: bytes) -> None:
         send(ends[near], nodes[near].send(Carry(batch(states), 0)))
-        delivered = nodes[far].receive(receive(ends[far]))
+        delivered = nodes[far].receive(receive(ends[far], promptly=True))
         assert isinstance(delivered, Carry)
 
     return (lambda: pass_on(ALICE, BOB)), (lambda: pass_on(BOB, ALICE))

@@ -28,7 +28,7 @@ from ketwire.errors import PartyFailed
 LAST_LINES = 12
 STOP_S = 1.0
 BIRTH_S = 30.0
-ONE_THREAD = {name: "1" for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")}
+ONE_THREAD = dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 
 
 class Child:

@@ -38,7 +38,7 @@ from ketwire.errors import RemoteProtocolError
 from ketwire.nodes.control import Control, Credentials, Stopped
 from ketwire.nodes.security import Doorman
 from ketwire.nodes.session import Totals, direction_name
-from ketwire.nodes.sockets import bind, octets_of, receive, router, send, sender_of
+from ketwire.nodes.sockets import bind, octets_of, poll_promptly, receive, router, send, sender_of
 from ketwire.nodes.trampoline import octets
 
 
@@ -103,7 +103,7 @@ class FiberProcess:
 
     def _turn(self) -> None:
         """Wait for anything, and serve it."""
-        for socket, _ in self.poller.poll(1000):
+        for socket, _ in poll_promptly(self.poller, 1000):
             # To ask what is there is cheaper than to try and fail: one message a turn, then again.
             if socket is self.socket:
                 if frames := receive(socket):

@@ -38,7 +38,7 @@ from ketwire.errors import LocalProtocolError, RemoteProtocolError
 from ketwire.nodes.control import Control, Credentials, Stopped, slice_of
 from ketwire.nodes.data import make_loader
 from ketwire.nodes.party import HeraldReceipt, PartyNode
-from ketwire.nodes.sockets import Endpoint, dealer, octets_of, receive, send
+from ketwire.nodes.sockets import Endpoint, dealer, octets_of, poll_promptly, receive, send
 from ketwire.nodes.trampoline import Task, build_program, octets
 from ketwire.protocols.node import Outcome, Program, Receive, Send
 
@@ -209,7 +209,7 @@ class NodeProcess:
         since, told = time.monotonic(), blocked is None
         while not ready():
             # To ask what is there is cheaper than to try and fail: one message a turn, then again.
-            came = [socket for socket, _ in self.poller.poll(1000 if told else BLOCKED_AFTER_MS)]
+            came = [socket for socket, _ in poll_promptly(self.poller, 1000 if told else BLOCKED_AFTER_MS)]
             if self.control.socket in came and self.control.hear() is not None:
                 raise RemoteProtocolError("the coordinator spoke out of turn")
             spoke = [self.by_socket[socket] for socket in came if socket is not self.control.socket]

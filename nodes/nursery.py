@@ -40,8 +40,8 @@ def main() -> None:
 
 
 def _preload() -> None:
-    import ketwire.nodes.child  # noqa: F401, PLC0415
-    import ketwire.nodes.fiber_process  # noqa: F401, PLC0415
+    import ketwire.nodes.child  # noqa: PLC0415
+    import ketwire.nodes.fiber_process  # noqa: PLC0415
     import ketwire.nodes.node_process  # noqa: F401, PLC0415
 
 
