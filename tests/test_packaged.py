@@ -14,7 +14,15 @@ from ketwire.nodes.session import Run, SessionResult, data_key
 from ketwire.scenarios.load import load
 from tests.kit import Threads, recording
 
-NAMES = ["breast-cancer", "digits", "metro-10km-coded", "metro-25km-teleport", "ring-of-three", "subspace", "two-layer-inference"]
+NAMES = [
+    "breast-cancer",
+    "digits",
+    "metro-10km-coded",
+    "metro-25km-teleport",
+    "ring-of-three",
+    "subspace",
+    "two-layer-inference",
+]
 
 
 def run_of(name: str, sets: tuple[str, ...] = (), seed: int | None = None) -> Run:
