@@ -7,6 +7,7 @@ becomes such layers.
 """
 
 import threading
+from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
@@ -25,36 +26,38 @@ _SHARING_ROWS = 4  # from here on the whole diagonal is written out once for all
 def run_local(local: Local, states: Complexes, parameters: Floats, out: Complexes | None = None) -> Complexes:
     """Apply a stretch of rotations and phases; the result is `out`, if given, or a new array."""
     spare = out
-    angles = local.angles(parameters)
-    groups = _rotation_matrices(local, angles)
-    size = states.shape[1]
-    width = min(size, _BLOCK) * max(1, min(len(states), _BLOCK // size))
-    spares = _spare_blocks(2 * width)
+    groups, levels = _gathers(local.qubits)
+    rows, size = states.shape
+    width = min(size, _BLOCK) * max(1, min(rows, _BLOCK // size))
+    spares = _scratch.spares(2 * width)
     current = states
-    for layer in range(local.layers):
-        rotated = local.rotated[layer]
-        turning = [(low, matrices[layer]) for low, bits, matrices in groups
-                   if rotated >> low & ((1 << bits) - 1)]
-        while turning and turning[-1][0] >= _BLOCK_BITS:
-            low, matrix = turning.pop()
+    for phases, rotated, diagonal in zip(local.phases, local.rotated, local.diagonals, strict=True):
+        entries = phases.exponentials(parameters)
+        turning = _turning(groups, levels, rotated, entries.view(np.float64)) if rotated else []
+        while turning and turning[-1][0].low >= _BLOCK_BITS:
+            turn = turning.pop()
             target = np.empty_like(states) if spare is None else spare
             spare = None
-            _multiply(matrix, low, _floats(current), _floats(target))
+            _multiply(turn, _floats(current), _floats(target))
             current = target
-        diagonal = local.diagonals[layer]
-        tables = None if diagonal is None else _Tables(diagonal, angles, *states.shape)
+        tables = None if diagonal is None else _Tables(diagonal, entries[1 + 2 * local.qubits :], rows, size)
         # The argument is only read; what is written is ours.
         own = current is not states
         if own:
             out = current
         else:
             out, spare = np.empty_like(states) if spare is None else spare, None
-        source_flat, out_flat, entries = _floats(current), _floats(out), out.reshape(-1)
-        for start in range(0, states.size, width):
-            part = slice(2 * start, 2 * (start + width))
-            _multiply_all(turning, source_flat[part], out_flat[part], spares, own)
+        source_flat, out_flat, amplitudes = _floats(current), _floats(out), out.reshape(-1)
+        if width >= states.size:
+            _multiply_all(turning, source_flat, out_flat, spares, own)
             if tables is not None:
-                tables.apply(entries[start : start + width], start)
+                tables.apply(amplitudes, 0)
+        else:
+            for start in range(0, states.size, width):
+                part = slice(2 * start, 2 * (start + width))
+                _multiply_all(turning, source_flat[part], out_flat[part], spares, own)
+                if tables is not None:
+                    tables.apply(amplitudes[start : start + width], start)
         current = out
     return current
 
@@ -63,16 +66,19 @@ class _Scratch(threading.local):
     """Two blocks that each thread keeps: new ones a call cost page faults, more than the arithmetic."""
 
     def __init__(self) -> None:
-        self.blocks = np.empty((2, 0))
+        self._blocks = np.empty((2, 0))
+        self._spares = (self._blocks[0], self._blocks[1])
+
+    def spares(self, floats: int) -> tuple[Floats, Floats]:
+        """Two arrays of this many floats, whatever stands in them."""
+        if len(self._spares[0]) != floats:
+            if self._blocks.shape[1] < floats:
+                self._blocks = np.empty((2, floats))
+            self._spares = (self._blocks[0, :floats], self._blocks[1, :floats])
+        return self._spares
 
 
 _scratch = _Scratch()
-
-
-def _spare_blocks(floats: int) -> list[Floats]:
-    if _scratch.blocks.shape[1] < floats:
-        _scratch.blocks = np.empty((2, floats))
-    return [_scratch.blocks[0, :floats], _scratch.blocks[1, :floats]]
 
 
 def _floats(states: Complexes) -> Floats:
@@ -80,35 +86,56 @@ def _floats(states: Complexes) -> Floats:
     return states.view(np.float64).reshape(-1)
 
 
-def _multiply_all(turning: list[tuple[int, Floats]], source: Floats, out: Floats, spares: list[Floats],
+@dataclass(frozen=True, slots=True)
+class _Group:
+    """Neighbouring bits whose rotations make one matrix, and where that stands in the last level."""
+
+    low: int
+    mask: int
+    entries: slice
+    size: int
+    shape: tuple[int, ...]  # of the floats of a block, for the product
+
+
+_Turn = tuple[_Group, Floats]
+
+
+def _multiply(turn: _Turn, source: Floats, out: Floats) -> None:
+    """Multiply by the matrix of one group; that of bit 0's group acts from the right."""
+    group, matrix = turn
+    shape = group.shape
+    if group.low == 0:
+        np.matmul(source.reshape(shape), matrix, out.reshape(shape))
+    else:
+        np.matmul(matrix, source.reshape(shape), out.reshape(shape))
+
+
+def _multiply_all(turning: list[_Turn], source: Floats, out: Floats, spares: tuple[Floats, Floats],
                   in_place: bool) -> None:
-    """Multiply a block by each matrix in turn, by way of the spare blocks; in place, out is source."""
-    for index, (low, matrix) in enumerate(turning):
-        last = index == len(turning) - 1 and (index > 0 or not in_place)
-        target = out if last else spares[index % 2][: len(out)]
-        _multiply(matrix, low, source, target)
-        source, in_place = target, last
-    if not in_place:
+    """Multiply a block by each matrix in turn; in place, out is source.
+
+    It goes back and forth between `out` and one spare block, as few as possible being held in the caches.
+    """
+    floats, left = len(source), len(turning)
+    if floats < len(spares[0]):
+        spares = spares[0][:floats], spares[1][:floats]
+    for turn in turning:
+        left -= 1
+        target = spares[0] if left & 1 else spares[1] if in_place else out
+        _multiply(turn, source, target)
+        source, in_place = target, False
+    if source is not out and not in_place:
         out[:] = source
 
 
-def _rotation_matrices(local: Local, angles: Floats) -> list[tuple[int, int, Floats]]:
-    """(lowest bit, bits, matrices of all layers) for each group of neighbouring bits, the lowest first.
-
-    The matrix of bit 0's group acts from the right on (re, im) pairs: kron with 1, then transposed.
-    """
-    n, L = local.qubits, local.layers
-    entries = np.empty((L, 2 + 3 * n))  # 0, 1, cosines, sines, -sines
-    entries[:, :2] = 0.0, 1.0
-    half = 0.5 * angles[: L * n].reshape(L, n)
-    np.cos(half, out=entries[:, 2 : 2 + n])
-    np.sin(half, out=entries[:, 2 + n : 2 + 2 * n])
-    np.negative(entries[:, 2 + n : 2 + 2 * n], out=entries[:, 2 + 2 * n :])
-    groups, levels = _gathers(n)
+def _turning(groups: list[_Group], levels: list[tuple[Integers, Integers]], rotated: int,
+             entries: Floats) -> list[_Turn]:
+    """The matrices of the groups that have a rotation, the lowest first."""
     for left, right in levels:
-        entries = entries.take(left, axis=1) * entries.take(right, axis=1)
-    return [(low, bits, entries[:, start : start + size * size].reshape(L, size, size))
-            for low, bits, start, size in groups]
+        # Clipping spares the check of each index.
+        entries = entries.take(left, mode="clip") * entries.take(right, mode="clip")
+    return [(group, entries[group.entries].reshape(group.size, group.size))
+            for group in groups if rotated & group.mask]
 
 
 def group_sizes(qubits: int) -> list[int]:
@@ -121,29 +148,31 @@ def group_sizes(qubits: int) -> list[int]:
 
 
 @lru_cache(maxsize=64)
-def _gathers(qubits: int) -> tuple[list[tuple[int, int, int, int]], list[tuple[Integers, Integers]]]:
+def _gathers(qubits: int) -> tuple[list[_Group], list[tuple[Integers, Integers]]]:
     """Which entries to multiply for Kronecker products, first of two bits each, then of two such pairs.
 
-    Small Kronecker products are slow as broadcasts; as two gathers they are not. Returns the groups
-    (lowest bit, bits, start of the matrix in the last level, its size) and each level's indices.
+    Small Kronecker products are slow as broadcasts; as two gathers they are not. They start
+    from (1, 0) and, for each bit, (cosine, sine, cosine, -sine). The matrix of bit 0's group acts on
+    (re, im) pairs from the right: kron with 1, transposed. Returns the groups and each level's indices.
     """
-    one = np.ones((1, 1), dtype=np.int64)
+    one, zero = np.zeros((1, 1), dtype=np.int64), 1  # the first two entries are 1 and 0
     sizes = group_sizes(qubits)
     lows = [sum(sizes[:i]) for i in range(len(sizes))]
     # Entry numbers of the factors: for each group its lower two bits, then the others.
     factors = []
     for low, bits in zip(lows, sizes, strict=True):
-        turns = [np.array([[2 + bit, 2 + 2 * qubits + bit], [2 + qubits + bit, 2 + bit]])
+        turns = [np.array([[2 + 4 * bit, 5 + 4 * bit], [3 + 4 * bit, 2 + 4 * bit]])
                  for bit in range(low, low + bits)] + [one] * (4 - bits)
         factors += [(turns[1], turns[0]), (turns[3], turns[2])]
     levels: list[tuple[Integers, Integers]] = []
     for depth in range(2):
-        left, right, products = [np.arange(2)], [np.array([0, 1])], []
+        left, right, products = [np.array([0, 1])], [np.array([0, 1])], []
         at = 2
         for index, (upper, lower) in enumerate(factors):
             rows = [np.kron(upper, np.ones_like(lower)), np.kron(np.ones_like(upper), lower)]
             if depth == 1 and index == 0:  # the lowest group: transposed, and doubled with zeros between
-                rows = [np.kron(row.T, np.eye(2, dtype=np.int64)) for row in rows]
+                pairs = np.kron(np.ones_like(rows[0]), np.eye(2, dtype=np.int64))
+                rows = [np.where(pairs, row.T.repeat(2, axis=0).repeat(2, axis=1), zero) for row in rows]
             left.append(rows[0].ravel())
             right.append(rows[1].ravel())
             products.append(np.arange(at, at + rows[0].size).reshape(rows[0].shape))
@@ -151,31 +180,25 @@ def _gathers(qubits: int) -> tuple[list[tuple[int, int, int, int]], list[tuple[I
         levels.append((np.concatenate(left), np.concatenate(right)))
         if depth == 0:
             factors = list(zip(products[1::2], products[0::2], strict=True))
-    starts = [int(product[0, 0]) for product in products]
-    return list(zip(lows, sizes, starts, map(len, products), strict=True)), levels
-
-
-def _multiply(matrix: Floats, low: int, source: Floats, out: Floats) -> None:
-    size = len(matrix)
-    if low == 0:
-        np.matmul(source.reshape(-1, size), matrix, out=out.reshape(-1, size))
-    else:
-        shape = (-1, size, 2 << low)
-        np.matmul(matrix, source.reshape(shape), out=out.reshape(shape))
+    groups = []
+    for low, bits, product in zip(lows, sizes, products, strict=True):
+        shape = (-1, len(product)) if low == 0 else (-1, len(product), 2 << low)
+        start = int(product[0, 0])
+        part = slice(start, start + product.size)
+        groups.append(_Group(low, ((1 << bits) - 1) << low, part, len(product), shape))
+    return groups, levels
 
 
 class _Tables:
     """The entries of one diagonal for given angles, ready to multiply blocks of the batch."""
 
-    def __init__(self, diagonal: Diagonal, angles: Floats, rows: int, size: int) -> None:
-        phases = diagonal.features @ angles[diagonal.sources]
-        entries = np.empty(len(phases), dtype=np.complex128)
-        np.cos(phases, out=entries.real)
-        np.sin(phases, out=entries.imag)
+    def __init__(self, diagonal: Diagonal, entries: Complexes, rows: int, size: int) -> None:
         self._diagonal, self._size = diagonal, size
-        self._high, lows = entries[: 1 << diagonal.high], entries[1 << diagonal.high :]
-        self._lows = lows.reshape((2,) * len(diagonal.joining) + (-1,))
-        self._late = [(above, below, np.exp(1j * angles[source])) for above, below, source in diagonal.late]
+        lows = 1 << diagonal.high
+        late = lows + (1 << (diagonal.low + len(diagonal.joining)))
+        self._high, self._lows = entries[:lows], entries[lows:late]
+        self._late = [(above, below, entries[late + index])
+                      for index, (above, below, _) in enumerate(diagonal.late)]
         self._whole: Complexes | None = None
         if rows >= _SHARING_ROWS and size <= _BLOCK:
             whole = np.repeat(self._high, 1 << diagonal.low)
@@ -197,18 +220,15 @@ class _Tables:
 
     def _apply_low(self, row: Complexes, start: int) -> None:
         """Multiply by the low table, in the variant that the joining bits select."""
-        top, lows = len(row).bit_length() - 1, self._lows
-        shape, variants = [], []
-        for bit in self._diagonal.joining:
-            if bit >= top:  # the same for the whole of this block
-                lows = lows[(start >> bit) & 1]
-                continue
-            shape += [1 << (top - bit - 1), 2]
-            variants += [1, 2]
-            top = bit
-        low = 1 << self._diagonal.low
-        blocks = row.reshape(*shape, -1, low)
-        blocks *= lows.reshape(*variants, 1, low)
+        outer, shape, variants = _variants(self._diagonal.joining, self._diagonal.low, len(row))
+        lows = self._lows
+        if outer:  # the same variants for the whole of this block
+            chosen = 0
+            for bit in outer:
+                chosen = 2 * chosen + (start >> bit & 1)
+            lows = lows.reshape(1 << len(outer), -1)[chosen]
+        blocks = row.reshape(shape)
+        blocks *= lows.reshape(variants)
         for above, below, factor in self._late:
             self._apply_late(row, start, above, below, factor)
 
@@ -218,6 +238,21 @@ class _Tables:
             row.reshape(-1, 2, 1 << (above - below - 1), 2, 1 << below)[:, 1, :, 1, :] *= factor
         elif (start >> above) & 1:
             row.reshape(-1, 2, 1 << below)[:, 1] *= factor
+
+
+@lru_cache(maxsize=256)
+def _variants(joining: tuple[int, ...], low: int, length: int) -> tuple[
+        tuple[int, ...], tuple[int, ...], tuple[int, ...]]:
+    """The joining bits outside a block of this length, and how to shape block and low table."""
+    top = length.bit_length() - 1
+    outer = tuple(bit for bit in joining if bit >= top)
+    shape: list[int] = []
+    variants: list[int] = []
+    for bit in joining[len(outer):]:
+        shape += [1 << (top - bit - 1), 2]
+        variants += [1, 2]
+        top = bit
+    return outer, (*shape, -1, 1 << low), (*variants, 1, 1 << low)
 
 
 def run_gate(gate: Gate, states: Complexes, parameters: Floats) -> Complexes:

@@ -17,7 +17,7 @@ from functools import cached_property
 
 import numpy as np
 
-from ketwire.quantum.arrays import Floats, Integers
+from ketwire.quantum.arrays import Complexes, Floats, Integers
 from ketwire.quantum.gates import Gate
 
 _HALF_PI = np.pi / 2
@@ -79,6 +79,32 @@ class Local:
         fed = set(self.targets.tolist()) | set(np.flatnonzero(self.base).tolist())
         return tuple(self._diagonal(layer, fed) for layer in range(self.layers))
 
+    @cached_property
+    def phases(self) -> tuple["Phases", ...]:
+        """Each layer's angles for the NumPy engine, straight from the parameters."""
+        return tuple(self._phases(layer) for layer in range(self.layers))
+
+    def _phases(self, layer: int) -> "Phases":
+        n, diagonal = self.qubits, self.diagonals[layer]
+        turns = np.kron(np.eye(n), [[0.5], [-0.5]])
+        sources = np.arange(layer * n, (layer + 1) * n)
+        features = np.concatenate([np.zeros((1, n)), turns])
+        if diagonal is not None:
+            late = np.array([source for _, _, source in diagonal.late], dtype=np.int64)
+            blocks = [features, diagonal.features, np.eye(len(late))]
+            sources = np.concatenate([sources, diagonal.sources, late])
+            features = np.zeros((sum(map(len, blocks)), len(sources)))
+            row = column = 0
+            for block in blocks:
+                rows, columns = block.shape
+                features[row : row + rows, column : column + columns] = block
+                row, column = row + rows, column + columns
+        slots = np.unique(self.slots[np.isin(self.targets, sources)])
+        linear = np.zeros((len(sources), len(slots)))
+        for target, slot, scale in zip(self.targets, self.slots, self.scale, strict=True):
+            linear[np.ix_(sources == target, slots == slot)] += scale
+        return Phases(features @ self.base[sources], features @ linear, slots)
+
     def _diagonal(self, layer: int, fed: set[int]) -> "Diagonal | None":
         n, L, low = self.qubits, self.layers, self.qubits // 2
         pairs = [(int(self.above[i]), int(self.below[i]), 2 * L * n + L + i)
@@ -107,6 +133,28 @@ class Local:
             if (above, below, sources[column]) not in late:
                 features[:, column] = ((index >> above) & (index >> below) & 1) * (is_high == (below >= low))
         return Diagonal(low, n - low, features, sources, tuple(joining), late)
+
+
+@dataclass(frozen=True, eq=False)
+class Phases:
+    """What one layer takes cosines and sines of: fixed + linear @ parameters[slots].
+
+    In order: 0; half the angle of R_y and its negative, for each bit; then, where the layer has a
+    diagonal, the tables' entries and the late pairs.
+    """
+
+    fixed: Floats
+    linear: Floats
+    slots: Integers
+
+    def exponentials(self, parameters: Floats) -> Complexes:
+        """exp(i phase) of all of them."""
+        phases = self.linear @ parameters[self.slots]
+        phases += self.fixed
+        entries = np.empty(len(phases), dtype=np.complex128)
+        np.cos(phases, out=entries.real)
+        np.sin(phases, out=entries.imag)
+        return entries
 
 
 MOST_JOINING = 4  # high bits that select a variant of the low table
