@@ -11,6 +11,8 @@ from dataclasses import dataclass
 
 from ketwire.channels.timing import PS_PER_S
 
+LIGHT_KM_PER_S = 299_792.458
+
 
 @dataclass(frozen=True)
 class Fiber:
@@ -38,6 +40,10 @@ class Fiber:
             value = getattr(self, name)
             if not low <= value <= high:
                 raise ValueError(f"{name}: {value!r} given, expected a number from {low:g} to {high:g}")
+        if self.speed_km_per_s > LIGHT_KM_PER_S:
+            raise ValueError(
+                f"speed_km_per_s: {self.speed_km_per_s!r} given, expected at most that of light, {LIGHT_KM_PER_S}"
+            )
         for name in ("speed_km_per_s", "emission_rate_hz", "bandwidth_bps"):
             value = getattr(self, name)
             if value is not None and not (math.isfinite(value) and value > 0):

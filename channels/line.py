@@ -154,12 +154,13 @@ class Teleport:
         wanted = {"single-click": {"alpha"}, "double-click": set(), "given": {"rate_hz", "fidelity"}}[self.scheme]
         for name in ("alpha", "rate_hz", "fidelity"):
             if (getattr(self, name) is not None) != (name in wanted):
-                verb = "is needed" if name in wanted else "means nothing"
-                raise ValueError(f"{name}: {getattr(self, name)!r} given, but it {verb} for the scheme {self.scheme}")
+                what = "a number" if name in wanted else "nothing"
+                raise ValueError(f"{name}: {getattr(self, name)!r} given, expected {what} for the scheme {self.scheme}")
         if self.fidelity is not None and not 0.25 <= self.fidelity <= 1.0:
             raise ValueError(f"fidelity: {self.fidelity!r} given, expected 1/4 (no entanglement at all) to 1")
-        if self.scheme == "given" and (self.dark_count != 0.0 or self.visibility != 1.0):
-            raise ValueError("dark_count: given with a measured fidelity, which it is part of already")
+        for name, perfect in (("dark_count", 0.0), ("visibility", 1.0)):
+            if self.scheme == "given" and getattr(self, name) != perfect:
+                raise ValueError(f"{name}: expected nothing here, a measured fidelity has it in it")
 
     def pairs(self, line: Line) -> Scheme:
         """How pairs are made over this line."""

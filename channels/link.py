@@ -111,8 +111,10 @@ class Direction:
                 row[alive] = passage.row
         lost.flags.writeable = False  # sender and receiver are answered with the same array
         last_ps = int(passage.arrival_ps.max()) if emitted else sent_ps
+        # A node's clock does not move with copies: what it hands on before they are there leaves with them.
+        left_ps = max(sent_ps, int(ready_ps[alive].min())) if emitted else sent_ps
         record = Record(
-            self.name, self._number, "copies", sent_ps, last_ps, len(row), passage.qubits_sent,
+            self.name, self._number, "copies", left_ps, last_ps, len(row), passage.qubits_sent,
             passage.qubits_delivered, passage.ebits, 0, passage.control_bits,
         )  # fmt: skip
         herald_ps = last_ps + self.fiber.delay_ps if self._lossy else sent_ps

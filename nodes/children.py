@@ -131,7 +131,7 @@ class Children:
         for descriptor in events:
             child = self._children.get(descriptor) if isinstance(descriptor, int) else None
             if child is not None and not child.read():
-                self._await(lambda child=child: child.status is not None, BIRTH_S)  # type: ignore[misc]
+                self._await(lambda child=child: child.status is not None, BIRTH_S)
                 raise PartyFailed(child.name, child.obituary())
 
     def end(self, patience_s: float = STOP_S) -> None:

@@ -210,9 +210,9 @@ class Coordinator:
 
     def _serve(self, member: Member, frame: Frame, route: bytes) -> None:
         if isinstance(frame, Join):
+            member.route = route  # before a refusal, which is told as well
             if (frame.name, frame.role) != (member.name, member.role):
                 raise PartyFailed(member.name, f"{member.name} joined as {frame.role} {frame.name}")
-            member.route = route
             self._say(member, self._job(member))
         elif isinstance(frame, Ready):
             member.ready = frame

@@ -103,7 +103,10 @@ class FiberProcess:
 
     def _turn(self) -> None:
         """Wait for anything, and serve it."""
-        for socket, _ in poll_promptly(self.poller, 1000):
+        came = poll_promptly(self.poller, 1000)
+        if not came:
+            self._heed()  # silence of the coordinator is noticed there
+        for socket, _ in came:
             # To ask what is there is cheaper than to try and fail: one message a turn, then again.
             if socket is self.socket:
                 if frames := receive(socket):

@@ -210,7 +210,8 @@ class NodeProcess:
         while not ready():
             # To ask what is there is cheaper than to try and fail: one message a turn, then again.
             came = [socket for socket, _ in poll_promptly(self.poller, 1000 if told else BLOCKED_AFTER_MS)]
-            if self.control.socket in came and self.control.hear() is not None:
+            # Also where it says nothing: silence of the coordinator is noticed there.
+            if (not came or self.control.socket in came) and self.control.hear() is not None:
                 raise RemoteProtocolError("the coordinator spoke out of turn")
             spoke = [self.by_socket[socket] for socket in came if socket is not self.control.socket]
             for peer in spoke:

@@ -30,8 +30,9 @@ def main() -> None:
     os.set_blocking(waker, False)
     signal.set_wakeup_fd(waker)
     signal.signal(signal.SIGCHLD, lambda number, frame: None)
+    waiting: list[socket.socket | int] = [channel, woken]
     while True:
-        ready, _, _ = select.select([channel, woken], [], [])
+        ready, _, _ = select.select(waiting, [], [])
         if woken in ready:
             os.read(woken, 4096)
             _tell_deaths(channel)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -88,6 +89,8 @@ def _host_and_port(address: str) -> tuple[str, int]:
 
 
 def _serve(context: Any, party: Any) -> None:
+    print(f"{party.credentials.name}: waiting for the coordinator at {party.credentials.coordinator.address}",
+          file=sys.stderr, flush=True)
     try:
         reason = party.run()
     except KetwireError as error:

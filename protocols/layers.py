@@ -124,6 +124,8 @@ def _held(
     """Load what a layer holds and check its shape; `random` sources are told the shape they need."""
     key, source = f"{spec['key']}.{name}", spec[name]
     if "random" in source:
+        if source.get("shape", list(shape)) != list(shape):
+            raise ScenarioError(f"{key}.shape: {source['shape']} given, expected {list(shape)}, or nothing")
         source = {**source, "shape": list(shape)}
     values = load(key, source)["values"]
     if values.shape != shape:

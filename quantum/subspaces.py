@@ -56,11 +56,13 @@ def unit_rows(vectors: Real) -> Real:
     """
     if vectors.ndim != 2 or not np.isfinite(vectors).all():
         raise ScenarioError("vectors: expected a table of finite numbers")
-    norms = np.linalg.norm(vectors, axis=1)
-    if not norms.all():
-        row = int(np.flatnonzero(norms == 0)[0])
+    largest = np.abs(vectors).max(axis=1, initial=0.0)
+    if not largest.all():
+        row = int(np.flatnonzero(largest == 0)[0])
         raise ScenarioError(f"vectors: row {row} is all zero, which no quantum state encodes")
-    return np.asarray(vectors / norms[:, None], dtype=np.float64)
+    # Scaled by their largest entry first, so that squares neither overflow nor vanish.
+    scaled = vectors / largest[:, None]
+    return np.asarray(scaled / np.linalg.norm(scaled, axis=1)[:, None], dtype=np.float64)
 
 
 def class_subspaces(vectors: Real, labels: Indices, components: int) -> Real:

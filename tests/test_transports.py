@@ -221,7 +221,7 @@ WRONG: list[tuple[Any, str]] = [
     (lambda: Teleport(memory_slots=0), "memory_slots: 0 given"),
     (lambda: Teleport(scheme="given", rate_hz=1.0, fidelity=0.2), r"fidelity: 0\.2 given"),
     (lambda: Teleport(scheme="given", fidelity=0.9), "rate_hz: None given"),
-    (lambda: Teleport(alpha=0.1), "alpha: .* means nothing"),
+    (lambda: Teleport(alpha=0.1), "alpha: .* expected nothing for the scheme double-click"),
     (lambda: Line(GLASS, (Noise("bit-flip", 0.1),), transport=Teleport()), "noise: "),
     (lambda: Line(GLASS, (Noise("amplitude-damping", 0.1),), transport=Coded()), "noise: expected Pauli"),
     (lambda: Line(Fiber(), transport=Teleport()), "length_km: "),
