@@ -14,6 +14,7 @@ entries are, how many there are. Messages are cut to a bounded size, which both 
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -190,7 +191,7 @@ async def _receive_positions(node: Node, peer: str, rows: int, width: int) -> ND
 # ---------------------------------------------------------------- the programs
 
 
-class RivalParty:
+class RivalParty(ABC):
     """What all rivals share: who holds what, and that the receiver's decisions are its outcome."""
 
     def __init__(self, slice: Slice, load: Loader) -> None:
@@ -208,12 +209,13 @@ class RivalParty:
             return Outcome(told, {"decisions": decisions})
         return Outcome()
 
+    @abstractmethod
     async def send(self, node: Node, vectors: Vectors) -> None:
-        raise NotImplementedError
+        """Say what the other side needs to decide."""
 
+    @abstractmethod
     async def receive(self, node: Node, holding: Holding) -> tuple[Integers, dict[str, Any]]:
         """The decisions, and what else is to be reported."""
-        raise NotImplementedError
 
 
 class CodeParty(RivalParty):
