@@ -114,10 +114,9 @@ def ketwire_relay(router: zmq.Socket[Any], digest: bool = False) -> None:
         if isinstance(frame, Hello):
             send(router, [peer, *ends[peer].send(Welcome(1 << 40))])
         elif isinstance(frame, Carry) and isinstance(frame.message, Copies):
-            parts = frame.message.take()
-            onward = Copies(parts.states, parts.row, parts.ready_ps + 50_000, parts.lost)
+            onward = Carry(frame.message.delayed(50_000), frame.time_ps + 50_000, frame.states_digest)
             far = FAR[peer]
-            send(router, [far, *ends[far].send(Carry(onward, frame.time_ps + 50_000, frame.states_digest))])
+            send(router, [far, *ends[far].send(onward)])
 
 
 def ketwire_relay_digest(router: zmq.Socket[Any]) -> None:
@@ -181,13 +180,9 @@ def states_of(qubits: int) -> Any:
     return states
 
 
-_ROW, _LOST = np.zeros(SMALL_COPIES, np.int64), np.zeros(SMALL_COPIES, np.bool_)
-_READY_PS = np.arange(0, SMALL_COPIES * 1000, 1000)
-
-
 def batch(states: Any) -> Copies:
-    """A message to be sent; its arrays are there before."""
-    return Copies(states, _ROW, _READY_PS, _LOST)
+    """A message to be sent, as a node's `prepare` makes it."""
+    return Copies.in_step(states, SMALL_COPIES, 0, 1000)
 
 
 def bare_ends(alice: zmq.Socket[Any], bob: zmq.Socket[Any], states: Any) -> tuple[Callable[[], None], ...]:

@@ -54,6 +54,7 @@ __all__ = [
     "checked",
     "decode",
     "encode",
+    "encode_quiet",
     "read_body",
     "read_prelude",
     "verify_states",
@@ -102,13 +103,6 @@ def encode(
     """
     command = command_of(frame)
     assert len(run) == RUN_OCTETS
-    if command is Command.COPIES and not digest:
-        assert type(frame) is Carry and type(frame.message) is Copies
-        parts = frame.message.take()
-        quiet = write_quiet(parts, frame.time_ps, limits)
-        if quiet is not None:
-            return [_FIXED.pack(_HEAD, command, 0, 1, session, sequence, run), *quiet]
-        frame = Carry(Copies(*parts), frame.time_ps)
     try:
         body, arrays = _write_body(command, frame, limits)
         if len(arrays) > limits.max_arrays:
@@ -129,6 +123,17 @@ def encode(
         frames[0] = fixed + hashlib.sha256(fixed + body).digest()
     _check_sizes(frames, limits, LocalProtocolError)
     return frames
+
+
+def encode_quiet(carry: Carry, run: bytes, session: int, sequence: int, limits: Limits) -> list[Octets] | None:
+    """The frames of small quiet copies, without digest; None for all else, and then nothing is consumed."""
+    copies = carry.message
+    assert isinstance(copies, Copies)
+    quiet = write_quiet(copies.held, carry.time_ps, limits)
+    if quiet is None:
+        return None
+    copies.take_as_held()
+    return [_FIXED.pack(_HEAD, Command.COPIES, 0, 1, session, sequence, run), *quiet]
 
 
 def _write_body(command: Command, frame: Frame, limits: Limits) -> Body:

@@ -17,6 +17,7 @@ from ketwire.channels.codec import (
     Prelude,
     decode_quiet,
     encode,
+    encode_quiet,
     read_body,
     read_prelude,
 )
@@ -225,9 +226,16 @@ class Connection:
         after = self._sendable.get(command)
         if after is None:
             raise LocalProtocolError(f"{command.name} from a {self._role.value} that is {self._state.value}")
-        if type(frame) is not Carry:
-            self._check_names(frame, self._received_outstanding, LocalProtocolError, LocalProtocolError)
         sequence = self._last_sent + 1
+        if type(frame) is Carry:
+            if command is Command.COPIES and not self._digest:
+                quiet = encode_quiet(frame, self._run, self._session, sequence, self._limits)
+                if quiet is not None:
+                    self._last_sent = sequence
+                    self._sent_outstanding.add(sequence)
+                    return quiet
+        else:
+            self._check_names(frame, self._received_outstanding, LocalProtocolError, LocalProtocolError)
         octets = encode(
             frame,
             run=self._run,

@@ -11,7 +11,7 @@ States move, they are never copied: whatever sends, transforms or measures a bat
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,10 +40,39 @@ class Parts(NamedTuple):
     lost: NDArray[np.bool_]
 
 
-class Copies:
-    """A batch of copies of one register, in emission order. Used once."""
+class InStep(NamedTuple):
+    """The plainest batch, told by its numbers: one state, none lost, one copy ready after the other.
 
-    __slots__ = ("_count", "_parts", "_qubits")
+    Most batches of a quiet network are such, and whoever only passes one on needs no arrays of it.
+
+    states: complex128, shape (1, 2**qubits); the times are first_ps, first_ps + step_ps, ...
+    """
+
+    states: States
+    copies: int
+    first_ps: int
+    step_ps: int
+
+    def parts(self) -> Parts:
+        """The same as arrays."""
+        states, count, first_ps, step_ps = self
+        # The first time beyond them fits 64 bits too: both ends are below 2^62.
+        ready_ps = _arange(first_ps, first_ps + count * step_ps, step_ps, _INT64) if step_ps else None
+        ready_ps = np.full(count, first_ps, _INT64) if ready_ps is None else ready_ps
+        return Parts(states, np.zeros(count, _INT64), ready_ps, np.zeros(count, np.bool_))
+
+
+_arange: Any = np.arange  # by position, which its stubs do not know: keywords take longer
+_INT64 = np.dtype(np.int64)
+
+
+class Copies:
+    """A batch of copies of one register, in emission order. Used once.
+
+    It holds arrays, or numbers where they say the same (`InStep`); who takes arrays cannot tell.
+    """
+
+    __slots__ = ("_count", "_held", "_qubits")
 
     def __init__(
         self,
@@ -57,15 +86,29 @@ class Copies:
         qubits: int = size.bit_length() - 1
         count = len(row)
         assert size == 1 << qubits and len(ready_ps) == len(lost) == count
-        self._parts: Parts | None = Parts(states, row, ready_ps, lost)
+        self._held: Parts | InStep | None = Parts(states, row, ready_ps, lost)
         self._count = count
         self._qubits = qubits
+
+    @classmethod
+    def in_step(cls, states: States, count: int, first_ps: int, step_ps: int = 0) -> Copies:
+        """`count` copies of one state, none lost, ready at first_ps, first_ps + step_ps, ..."""
+        copies = cls.__new__(cls)
+        copies._held = InStep(states, count, first_ps, step_ps)
+        copies._count = count
+        copies._qubits = states.shape[1].bit_length() - 1
+        return copies
+
+    @classmethod
+    def of(cls, held: Parts | InStep) -> Copies:
+        """What `take_as_held` handed over, or something like it, as a batch again."""
+        return cls.in_step(*held) if isinstance(held, InStep) else cls(*held)
 
     def __len__(self) -> int:
         return self._count
 
     def __repr__(self) -> str:
-        state = "consumed" if self._parts is None else f"{len(self._parts.states)} rows"
+        state = "consumed" if self._held is None else f"{len(self._held.states)} rows"
         return f"<{self._count} copies of {self._qubits} qubits, {state}>"
 
     @property
@@ -76,7 +119,19 @@ class Copies:
     @property
     def alive(self) -> NDArray[np.bool_]:
         """Which copies have arrived so far; bool, shape (count,). Heralds announce it to the holder."""
-        return ~self._held().lost
+        held = self.held
+        return np.ones(self._count, np.bool_) if isinstance(held, InStep) else ~held.lost
+
+    @property
+    def held(self) -> Parts | InStep:
+        """What it holds, for a look: whoever passes it on or changes it has to take it."""
+        held = self._held
+        if held is None:
+            raise LocalProtocolError(
+                f"these {self._count} copies of {self._qubits} qubits were sent, transformed or measured "
+                "before: a quantum state moves, it cannot be used twice"
+            )
+        return held
 
     def take(self) -> Parts:
         """Hand over the arrays and leave this batch consumed.
@@ -84,16 +139,18 @@ class Copies:
         Raises:
             LocalProtocolError: the batch was consumed before.
         """
-        parts = self._parts
-        if parts is None:
-            return self._held()
-        self._parts = None
-        return parts
+        held = self.take_as_held()
+        return held.parts() if isinstance(held, InStep) else held
 
-    def _held(self) -> Parts:
-        if self._parts is None:
-            raise LocalProtocolError(
-                f"these {self._count} copies of {self._qubits} qubits were sent, transformed or measured "
-                "before: a quantum state moves, it cannot be used twice"
-            )
-        return self._parts
+    def delayed(self, delay_ps: int) -> Copies:
+        """The same copies, all ready `delay_ps` later; consumes this batch."""
+        held = self.take_as_held()
+        if isinstance(held, InStep):
+            return self.in_step(held.states, held.copies, held.first_ps + delay_ps, held.step_ps)
+        return Copies(held.states, held.row, held.ready_ps + delay_ps, held.lost)
+
+    def take_as_held(self) -> Parts | InStep:
+        """The same in the form in which it is held, for whoever can do without arrays."""
+        held = self.held
+        self._held = None
+        return held

@@ -14,9 +14,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ketwire.channels.copies import Copies
+from ketwire.channels.copies import Copies, InStep
 from ketwire.channels.fiber import Fiber
 from ketwire.channels.line import Line, as_line
+from ketwire.channels.machines import DirectMachine
 from ketwire.channels.messages import Answers, Classical, Message
 from ketwire.channels.streams import stream
 from ketwire.channels.timing import CLOCK_END_PS, PS_PER_S
@@ -70,6 +71,7 @@ class Direction:
         self.transcript = Transcript(name)
         self._machine = line.transport.machine(line)
         self._lossy = line.survival(1) < 1.0
+        self._plain = not self._lossy and not line.touches_states
         self._key = key
         self._number = 0
         self._classical_free_ps = 0
@@ -92,7 +94,13 @@ class Direction:
 
     def _carry_copies(self, copies: Copies, sent_ps: int) -> Delivery:
         qubits = copies.qubits
-        states, row, ready_ps, lost_before = copies.take()
+        held = copies.take_as_held()
+        if isinstance(held, InStep):
+            delivery = self._carry_in_step(held, qubits, sent_ps) if self._plain else None
+            if delivery is not None:
+                return delivery
+            held = held.parts()
+        states, row, ready_ps, lost_before = held
         # Without losses before, all are indexed at once: an index array would cost more than the physics.
         whole = not np.count_nonzero(lost_before)
         alive: slice | NDArray[np.int64] = slice(None) if whole else np.flatnonzero(~lost_before)
@@ -121,6 +129,31 @@ class Direction:
         self.transcript.copies(record, qubits, row if len(passage.states) > 1 else None, arrival_ps, lost)
         delivered = Copies(passage.states, row, arrival_ps, lost)
         return Delivery(delivered, last_ps, lost, herald_ps, record, untouched=passage.states is states)
+
+    def _carry_in_step(self, batch: InStep, qubits: int, sent_ps: int) -> Delivery | None:
+        """Over a line that loses and touches nothing, a batch told by its numbers needs no arrays on its way."""
+        assert isinstance(self._machine, DirectMachine)
+        first_ps = batch.first_ps
+        if first_ps < sent_ps:
+            if batch.step_ps and batch.copies > 1:
+                return None  # some leave when they are handed over, others when they are ready
+            batch = batch._replace(first_ps=sent_ps)
+        last_ps = batch.first_ps + batch.step_ps * (batch.copies - 1)
+        begin_ps = max(last_ps, self._machine.busy_until_ps)
+        self._keep_clock(begin_ps + int(batch.copies * self.line.time_ps(qubits)) + 2 * self.fiber.delay_ps)
+        passed = self._machine.carry_in_step(batch)
+        if passed is None:
+            return None
+        arrived = passed.parts()
+        arrived.lost.flags.writeable = False
+        arrival_ps = arrived.ready_ps.item(-1)
+        crossed = batch.copies * qubits
+        record = Record(
+            self.name, self._number, "copies", max(sent_ps, first_ps), arrival_ps, batch.copies, crossed, crossed,
+            0, 0, 0,
+        )  # fmt: skip
+        self.transcript.copies(record, qubits, None, arrived.ready_ps, arrived.lost)
+        return Delivery(Copies.of(passed), arrival_ps, arrived.lost, sent_ps, record)
 
     def _keep_clock(self, latest_ps: int) -> None:
         if latest_ps >= CLOCK_END_PS:

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from ketwire.channels.copies import States
+from ketwire.channels.copies import InStep, States
 from ketwire.channels.line import Coded, Line, Memory, Teleport
-from ketwire.channels.timing import serve
+from ketwire.channels.timing import serve, serve_in_step
 
 if TYPE_CHECKING:
     from ketwire.quantum.kraus import Kraus
@@ -70,6 +70,16 @@ class DirectMachine:
     @property
     def busy_until_ps(self) -> int:
         return self.free_ps
+
+    def carry_in_step(self, batch: InStep) -> InStep | None:
+        """The same for a batch told by numbers, over a line that loses and touches nothing; None if it cannot be."""
+        states, copies, first_ps, step_ps = batch
+        service_ps = (states.shape[1].bit_length() - 1) * self.line.fiber.bin_ps
+        done = serve_in_step(first_ps, step_ps, copies, service_ps, self.free_ps)
+        if done is None:
+            return None
+        self.free_ps = done[0] + done[1] * (copies - 1)
+        return InStep(states, copies, done[0] + self.line.fiber.delay_ps, done[1])
 
     def carry(self, states: States, row: Times, ready_ps: Times, draw: Draw) -> Passage:
         fiber, copies = self.line.fiber, len(row)

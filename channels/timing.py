@@ -28,3 +28,13 @@ def serve(ready_ps: NDArray[np.int64], service_ps: int, free_ps: int) -> NDArray
     begun = np.arange(len(ready_ps), dtype=np.int64) * service_ps
     latest = np.maximum.accumulate(np.maximum(ready_ps - begun, free_ps))
     return latest + begun + service_ps
+
+
+def serve_in_step(first_ps: int, step_ps: int, customers: int, service_ps: int, free_ps: int) -> tuple[int, int] | None:
+    """The same for customers ready at first_ps, first_ps + step_ps, ...: when the first is done, and the step.
+
+    None where they are not done in step: some wait for the server to be free and later ones do not.
+    """
+    if first_ps < free_ps and step_ps > service_ps and customers > 1:
+        return None
+    return max(first_ps, free_ps) + service_ps, max(step_ps, service_ps)
