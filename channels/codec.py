@@ -104,11 +104,11 @@ def encode(
     assert len(run) == RUN_OCTETS
     if command is Command.COPIES and not digest:
         assert type(frame) is Carry and type(frame.message) is Copies
-        parts = frame.message.take()
-        quiet = write_quiet(parts, frame.time_ps, limits)
+        parts, fresh = frame.message.take(), frame.message.fresh
+        quiet = write_quiet(parts, fresh, frame.time_ps, limits)
         if quiet is not None:
             return [_FIXED.pack(_HEAD, command, 0, 1, session, sequence, run), *quiet]
-        frame = Carry(Copies(*parts), frame.time_ps)
+        frame = Carry(Copies(*parts, fresh), frame.time_ps)
     try:
         body, arrays = _write_body(command, frame, limits)
         if len(arrays) > limits.max_arrays:

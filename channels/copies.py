@@ -5,6 +5,9 @@ time at which it is ready, and whether it was lost. Copies that met the same err
 ten thousand copies over a quiet link are one row. Which row a copy has is its syndrome: programs
 never see it.
 
+Fresh copies are those that their maker has not sent yet. It prepares each just in time: `ready_ps` is
+then the earliest time at which it could be whole, and waiting for its turn costs it nothing.
+
 States move, they are never copied: whatever sends, transforms or measures a batch takes it with
 `take`, and a batch that was taken raises when it is used again (no-cloning, held at run time).
 """
@@ -41,9 +44,12 @@ class Parts(NamedTuple):
 
 
 class Copies:
-    """A batch of copies of one register, in emission order. Used once."""
+    """A batch of copies of one register, in emission order. Used once.
 
-    __slots__ = ("_count", "_parts", "_qubits")
+    fresh: they have not crossed a link since they were prepared.
+    """
+
+    __slots__ = ("_count", "_parts", "_qubits", "fresh")
 
     def __init__(
         self,
@@ -51,6 +57,7 @@ class Copies:
         row: NDArray[np.int64],
         ready_ps: NDArray[np.int64],
         lost: NDArray[np.bool_],
+        fresh: bool = False,
     ) -> None:
         # Every message makes a batch or two: own invariants are checked with as few calls as will do.
         _, size = states.shape
@@ -60,6 +67,7 @@ class Copies:
         self._parts: Parts | None = Parts(states, row, ready_ps, lost)
         self._count = count
         self._qubits = qubits
+        self.fresh = fresh
 
     def __len__(self) -> int:
         return self._count

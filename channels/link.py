@@ -91,7 +91,7 @@ class Direction:
         return stream(self._key, purpose, self._number)
 
     def _carry_copies(self, copies: Copies, sent_ps: int) -> Delivery:
-        qubits = copies.qubits
+        qubits, fresh = copies.qubits, copies.fresh
         states, row, ready_ps, lost_before = copies.take()
         # Without losses before, all are indexed at once: an index array would cost more than the physics.
         whole = not np.count_nonzero(lost_before)
@@ -100,7 +100,8 @@ class Direction:
         begin_ps = max(sent_ps, self._machine.busy_until_ps, int(ready_ps.max(initial=0)))
         # Before any array is computed: integers of 64 bits would wrap without a word.
         self._keep_clock(begin_ps + int(emitted * self.line.time_ps(qubits)) + 2 * self.fiber.delay_ps)
-        passage = self._machine.carry(states, row[alive], np.maximum(ready_ps[alive], sent_ps), self._draw)
+        begun_ps = np.maximum(ready_ps[alive], sent_ps)
+        passage = self._machine.carry(states, row[alive], begun_ps, fresh, self._draw)
         if whole:
             row, lost, arrival_ps = passage.row, passage.lost, passage.arrival_ps
         else:

@@ -82,18 +82,18 @@ class PartyNode:
     def prepare(self, states: States, counts: NDArray[np.int64]) -> Copies:
         rows = np.repeat(np.arange(len(states), dtype=np.int64), counts)
         ready_ps = np.full(len(rows), self.now_ps, dtype=np.int64)
-        return Copies(np.array(states, order="C"), rows, ready_ps, np.zeros(len(rows), dtype=np.bool_))
+        return Copies(np.array(states, order="C"), rows, ready_ps, np.zeros(len(rows), dtype=np.bool_), fresh=True)
 
     def apply(self, circuit: Circuit, copies: Copies, parameters: NDArray[np.float64]) -> Copies:
         states, row, ready_ps, lost = copies.take()
         engine = choose_engine(predict_work(circuit, len(states)))
-        return Copies(apply(circuit, states, parameters, engine=engine), row, ready_ps, lost)
+        return Copies(apply(circuit, states, parameters, engine=engine), row, ready_ps, lost, copies.fresh)
 
     def contract(self, matrix: NDArray[np.complex128], copies: Copies) -> Copies:
         states, row, ready_ps, lost = copies.take()
         shrunk, success = contract(states, matrix)
         draws = self.random("flag").random(len(row))
-        return Copies(shrunk, row, ready_ps, lost | (draws >= success[row]))
+        return Copies(shrunk, row, ready_ps, lost | (draws >= success[row]), copies.fresh)
 
     def measure(
         self,
