@@ -172,7 +172,7 @@ def verify_states(carry: Carry) -> Carry:
         return carry
     parts = carry.message.take()
     verify(_octets(parts.states), carry.states_digest)
-    return Carry(Copies(*parts), carry.time_ps)
+    return Carry(Copies(*parts, carry.message.fresh), carry.time_ps)
 
 
 def check_states(states: NDArray[np.complex128]) -> None:
@@ -202,4 +202,4 @@ def checked(copies: Copies) -> Copies:
     """The same copies, consumed and made anew, once `check_states` has passed their states."""
     parts = copies.take()
     check_states(parts.states)
-    return Copies(*parts)
+    return Copies(*parts, copies.fresh)

@@ -5,6 +5,9 @@ time at which it is ready, and whether it was lost. Copies that met the same err
 ten thousand copies over a quiet link are one row. Which row a copy has is its syndrome: programs
 never see it.
 
+Fresh copies are those that their maker has not sent yet. It prepares each just in time: `ready_ps` is
+then the earliest time at which it could be whole, and waiting for its turn costs it nothing.
+
 States move, they are never copied: whatever sends, transforms or measures a batch takes it with
 `take`, and a batch that was taken raises when it is used again (no-cloning, held at run time).
 """
@@ -70,9 +73,11 @@ class Copies:
     """A batch of copies of one register, in emission order. Used once.
 
     It holds arrays, or numbers where they say the same (`InStep`); who takes arrays cannot tell.
+
+    fresh: they have not crossed a link since they were prepared.
     """
 
-    __slots__ = ("_count", "_held", "_qubits")
+    __slots__ = ("_count", "_held", "_qubits", "fresh")
 
     def __init__(
         self,
@@ -80,6 +85,7 @@ class Copies:
         row: NDArray[np.int64],
         ready_ps: NDArray[np.int64],
         lost: NDArray[np.bool_],
+        fresh: bool = False,
     ) -> None:
         # Every message makes a batch or two: own invariants are checked with as few calls as will do.
         _, size = states.shape
@@ -89,20 +95,24 @@ class Copies:
         self._held: Parts | InStep | None = Parts(states, row, ready_ps, lost)
         self._count = count
         self._qubits = qubits
+        self.fresh = fresh
 
     @classmethod
-    def in_step(cls, states: States, count: int, first_ps: int, step_ps: int = 0) -> Copies:
+    def in_step(
+        cls, states: States, count: int, first_ps: int, step_ps: int = 0, fresh: bool = False
+    ) -> Copies:
         """`count` copies of one state, none lost, ready at first_ps, first_ps + step_ps, ..."""
         copies = cls.__new__(cls)
         copies._held = InStep(states, count, first_ps, step_ps)
         copies._count = count
         copies._qubits = states.shape[1].bit_length() - 1
+        copies.fresh = fresh
         return copies
 
     @classmethod
-    def of(cls, held: Parts | InStep) -> Copies:
+    def of(cls, held: Parts | InStep, fresh: bool = False) -> Copies:
         """What `take_as_held` handed over, or something like it, as a batch again."""
-        return cls.in_step(*held) if isinstance(held, InStep) else cls(*held)
+        return cls.in_step(*held, fresh) if isinstance(held, InStep) else cls(*held, fresh)
 
     def __len__(self) -> int:
         return self._count
@@ -146,8 +156,8 @@ class Copies:
         """The same copies, all ready `delay_ps` later; consumes this batch."""
         held = self.take_as_held()
         if isinstance(held, InStep):
-            return self.in_step(held.states, held.copies, held.first_ps + delay_ps, held.step_ps)
-        return Copies(held.states, held.row, held.ready_ps + delay_ps, held.lost)
+            return self.in_step(held.states, held.copies, held.first_ps + delay_ps, held.step_ps, self.fresh)
+        return Copies(held.states, held.row, held.ready_ps + delay_ps, held.lost, self.fresh)
 
     def take_as_held(self) -> Parts | InStep:
         """The same in the form in which it is held, for whoever can do without arrays."""

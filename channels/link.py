@@ -93,7 +93,7 @@ class Direction:
         return stream(self._key, purpose, self._number)
 
     def _carry_copies(self, copies: Copies, sent_ps: int) -> Delivery:
-        qubits = copies.qubits
+        qubits, fresh = copies.qubits, copies.fresh
         held = copies.take_as_held()
         if isinstance(held, InStep):
             delivery = self._carry_in_step(held, qubits, sent_ps) if self._plain else None
@@ -108,7 +108,8 @@ class Direction:
         begin_ps = max(sent_ps, self._machine.busy_until_ps, int(ready_ps.max(initial=0)))
         # Before any array is computed: integers of 64 bits would wrap without a word.
         self._keep_clock(begin_ps + int(emitted * self.line.time_ps(qubits)) + 2 * self.fiber.delay_ps)
-        passage = self._machine.carry(states, row[alive], np.maximum(ready_ps[alive], sent_ps), self._draw)
+        begun_ps = np.maximum(ready_ps[alive], sent_ps)
+        passage = self._machine.carry(states, row[alive], begun_ps, fresh, self._draw)
         if whole:
             row, lost, arrival_ps = passage.row, passage.lost, passage.arrival_ps
         else:

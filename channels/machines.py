@@ -2,6 +2,9 @@
 
 A machine has the state that one direction has, when its emitter or its memory slots are free, and gets
 living copies alone. All randomness comes from streams that the direction names.
+
+Fresh copies are prepared just in time: their maker lets them begin when the first of their qubits can
+leave, so until then nothing decays.
 """
 
 from __future__ import annotations
@@ -53,7 +56,9 @@ class Machine(Protocol):
         """When it is free again, for the last of what it carried so far."""
         ...
 
-    def carry(self, states: States, row: Times, ready_ps: Times, draw: Draw) -> Passage: ...
+    def carry(self, states: States, row: Times, ready_ps: Times, fresh: bool, draw: Draw) -> Passage:
+        """Carry living copies, of which copy k can leave from ready_ps[k] on; `fresh`: and begins to decay then."""
+        ...
 
 
 class DirectMachine:
@@ -81,7 +86,7 @@ class DirectMachine:
         self.free_ps = done[0] + done[1] * (copies - 1)
         return InStep(states, copies, done[0] + self.line.fiber.delay_ps, done[1])
 
-    def carry(self, states: States, row: Times, ready_ps: Times, draw: Draw) -> Passage:
+    def carry(self, states: States, row: Times, ready_ps: Times, fresh: bool, draw: Draw) -> Passage:
         fiber, copies = self.line.fiber, len(row)
         qubits = states.shape[1].bit_length() - 1
         service_ps = qubits * fiber.bin_ps
@@ -96,7 +101,7 @@ class DirectMachine:
         lost = arrived < qubits
         if self.line.touches_states:
             whole = np.flatnonzero(~lost)
-            waits_ps = (done_ps - service_ps - ready_ps)[whole, None]
+            waits_ps = (np.zeros_like(done_ps) if fresh else done_ps - service_ps - ready_ps)[whole, None]
             held = hold(self.line.sender, states, row[whole], waits_ps, draw("memory"))
             states, kept = disturb(*held, self.flight, draw("noise"))
             row = np.zeros_like(row)
@@ -119,7 +124,7 @@ class TeleportMachine:
     def busy_until_ps(self) -> int:
         return int(self.free_ps.max())
 
-    def carry(self, states: States, row: Times, ready_ps: Times, draw: Draw) -> Passage:
+    def carry(self, states: States, row: Times, ready_ps: Times, fresh: bool, draw: Draw) -> Passage:
         from ketwire.channels.heralding import Given  # noqa: PLC0415
         from ketwire.channels.pairs import decayed_bell, pauli_of_teleportation  # noqa: PLC0415
         from ketwire.quantum.trajectories import apply_paulis  # noqa: PLC0415
@@ -133,7 +138,9 @@ class TeleportMachine:
         # The outcome of each Bell measurement travels to the receiver, which holds the qubit meanwhile.
         arrival_ps = released.max(axis=1, initial=0) + self.line.fiber.delay_ps
         if copies:
-            states, row = hold(self.line.sender, states, row, released - ready_ps[:, None], draw("memory"))
+            # A fresh register exists from when the first of its pairs is there; the others let it wait.
+            begun_ps = released.min(axis=1) if fresh else ready_ps
+            states, row = hold(self.line.sender, states, row, released - begun_ps[:, None], draw("memory"))
             states, row = apply_paulis(states, row, weights, draw("noise"))
             states, row = hold(self.line.receiver, states, row, arrival_ps[:, None] - released, draw("waiting"))
         photons = 0 if isinstance(self.scheme, Given) else 2 * attempts
@@ -181,7 +188,7 @@ class CodedMachine:
     def busy_until_ps(self) -> int:
         return self.free_ps
 
-    def carry(self, states: States, row: Times, ready_ps: Times, draw: Draw) -> Passage:
+    def carry(self, states: States, row: Times, ready_ps: Times, fresh: bool, draw: Draw) -> Passage:
         from ketwire.quantum.trajectories import apply_paulis  # noqa: PLC0415
 
         copies, qubits = len(row), states.shape[1].bit_length() - 1
@@ -195,8 +202,9 @@ class CodedMachine:
         sample = self.code.sample(copies * blocks, fiber.survival, self.line.flight, draw("blocks"))
         lost = np.asarray(sample.failed.reshape(copies, blocks).any(axis=1))
         whole = np.flatnonzero(~lost)
-        waits_ps = (done_ps - service_ps - ready_ps)[whole, None]
-        states, kept = hold(self.line.sender, states, row[whole], waits_ps, draw("memory"))
+        # Just in time or not, a register is there while it is encoded.
+        waits_ps = np.full_like(done_ps, encoding_ps) if fresh else done_ps - service_ps - ready_ps
+        states, kept = hold(self.line.sender, states, row[whole], waits_ps[whole, None], draw("memory"))
         logical = sample.logical.reshape(copies, -1)[whole, :qubits]
         if logical.any():
             # The errors are drawn; certain weights put them on the states.

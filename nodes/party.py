@@ -81,21 +81,21 @@ class PartyNode:
 
     def prepare(self, states: States, counts: NDArray[np.int64]) -> Copies:
         if len(states) == 1 and counts[0] > 0:
-            return Copies.in_step(np.array(states, order="C"), int(counts[0]), self.now_ps)
+            return Copies.in_step(np.array(states, order="C"), int(counts[0]), self.now_ps, fresh=True)
         rows = np.repeat(np.arange(len(states), dtype=np.int64), counts)
         ready_ps = np.full(len(rows), self.now_ps, dtype=np.int64)
-        return Copies(np.array(states, order="C"), rows, ready_ps, np.zeros(len(rows), dtype=np.bool_))
+        return Copies(np.array(states, order="C"), rows, ready_ps, np.zeros(len(rows), dtype=np.bool_), fresh=True)
 
     def apply(self, circuit: Circuit, copies: Copies, parameters: NDArray[np.float64]) -> Copies:
-        held = copies.take_as_held()
+        fresh, held = copies.fresh, copies.take_as_held()
         engine = choose_engine(predict_work(circuit, len(held.states)))
-        return Copies.of(held._replace(states=apply(circuit, held.states, parameters, engine=engine)))
+        return Copies.of(held._replace(states=apply(circuit, held.states, parameters, engine=engine)), fresh)
 
     def contract(self, matrix: NDArray[np.complex128], copies: Copies) -> Copies:
         states, row, ready_ps, lost = copies.take()
         shrunk, success = contract(states, matrix)
         draws = self.random("flag").random(len(row))
-        return Copies(shrunk, row, ready_ps, lost | (draws >= success[row]))
+        return Copies(shrunk, row, ready_ps, lost | (draws >= success[row]), copies.fresh)
 
     def measure(
         self,

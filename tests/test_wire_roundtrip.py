@@ -41,12 +41,17 @@ def unaligned(frame: Any) -> memoryview:
 
 
 @QUICK
-@given(batch=batches(), digest=st.booleans(), hold=st.sampled_from([bytes, memoryview, bytearray, unaligned]))
-def test_copies_arrive_as_they_left(batch: Any, digest: bool, hold: Any) -> None:
-    frames = encode(f.Carry(Copies(*batch), 12), digest=digest, **PLACE)
+@given(
+    batch=batches(),
+    fresh=st.booleans(),
+    digest=st.booleans(),
+    hold=st.sampled_from([bytes, memoryview, bytearray, unaligned]),
+)
+def test_copies_arrive_as_they_left(batch: Any, fresh: bool, digest: bool, hold: Any) -> None:
+    frames = encode(f.Carry(Copies(*batch, fresh), 12), digest=digest, **PLACE)
     _, carry = decode([hold(frame) for frame in frames])
     assert isinstance(carry, f.Carry) and isinstance(carry.message, Copies)
-    assert carry.time_ps == 12 and (carry.states_digest is not None) == digest
+    assert carry.time_ps == 12 and carry.message.fresh == fresh and (carry.states_digest is not None) == digest
     parts = carry.message.take()
     for sent, received in zip(batch, parts, strict=True):
         assert received.dtype == sent.dtype and received.shape == sent.shape
