@@ -35,6 +35,7 @@ _zeros = np.zeros
 _arange: Any = np.arange  # by position, which its stubs do not know: keywords take longer
 
 _READY, _LOST = 1, 2  # form bits of COPIES and RECEIPT
+_MIXED = 8  # form bit of COPIES
 _POSITIONS = 1  # form bit of PACKED
 
 # What a fault is called: ours is a bug, theirs a malformed or an oversized frame.
@@ -85,6 +86,8 @@ def _expect_arrays(arrays: list[NDArray[Any]], count: int) -> None:
 def write_quiet(parts: Parts, time_ps: int, limits: Limits) -> tuple[bytes, bytes] | None:
     """Header and states frame of small quiet copies."""
     states, row, ready_ps, lost = parts
+    if states.ndim != 2:
+        return None
     rows, extent = states.shape
     count = len(row)
     if (
@@ -150,18 +153,21 @@ def write_copies(carry: Carry, limits: Limits) -> Body:
     states, row, ready_ps, lost = copies.take()
     count, rows, qubits = len(row), len(states), copies.qubits
     _check_sizes(count, rows, qubits, limits, _OURS)
+    if copies.mixed:
+        _check_mixed(qubits, limits, _OURS)
     check_time(carry.time_ps)
     if states.dtype != COMPLEX128 or ready_ps.dtype != INT64:
         raise LocalProtocolError(f"states of {states.dtype} or times of {ready_ps.dtype} do not travel")
     arrays: list[NDArray[Any]] = [states]
-    form = first_ps = step_ps = 0
+    first_ps = step_ps = 0
+    form = _MIXED if copies.mixed else 0
     if rows > 1:
         _check_rows(row, rows, _OURS)
         arrays.append(row.astype(UINT32))
     progression = _progression(ready_ps)
     if progression is None:
         _check_times(ready_ps, _OURS)
-        form = _READY
+        form |= _READY
         arrays.append(ready_ps)
     else:
         first_ps, step_ps = progression
@@ -177,12 +183,14 @@ def read_copies(
 ) -> Carry:
     """The states are a read-only view of their frame; the other arrays are fresh."""
     count, rows, qubits, form, zero, time_ps, first_ps, step_ps = COPIES.unpack_from(body)
-    if form & ~(_READY | _LOST) or zero:
+    if form & ~(_READY | _LOST | _MIXED) or zero:
         raise MalformedHeader("COPIES with unknown form bits, or padding that is not zero")
     _check_sizes(count, rows, qubits, limits, _THEIRS)
+    if form & _MIXED:
+        _check_mixed(qubits, limits, _THEIRS)
     check_time(time_ps, _THEIRS)
-    _expect_arrays(arrays, 1 + (rows > 1) + (form & 1) + (form >> 1))
-    states = _expect(arrays[0], COMPLEX128, (rows, 1 << qubits))
+    _expect_arrays(arrays, 1 + (rows > 1) + bool(form & _READY) + bool(form & _LOST))
+    states = _expect(arrays[0], COMPLEX128, (rows, *[1 << qubits] * (2 if form & _MIXED else 1)))
     left = iter(arrays[1:])
     if rows > 1:
         indices = _expect(next(left), UINT32, (count,))
@@ -210,6 +218,11 @@ def _check_sizes(count: int, rows: int, qubits: int, limits: Limits, faults: _Fa
         )
     if count and not rows:
         raise faults[0](f"{count} copies of no state")
+
+
+def _check_mixed(qubits: int, limits: Limits, faults: _Faults) -> None:
+    if qubits > limits.max_mixed_qubits:
+        raise faults[1](f"mixed states of {qubits} qubits, at most {limits.max_mixed_qubits} are taken")
 
 
 def _check_rows(row: NDArray[Any], rows: int, faults: _Faults) -> None:

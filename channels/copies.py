@@ -21,13 +21,15 @@ from ketwire.errors import LocalProtocolError
 States = NDArray[np.complex128]
 
 MAX_QUBITS = 26  # one row of 26 qubits is a gibibyte; more does not fit a message
+MAX_MIXED_QUBITS = 8  # a density matrix of eight qubits is a mebibyte
 MAX_COPIES = 1 << 22  # of one message
 
 
 class Parts(NamedTuple):
     """What `Copies.take` hands over.
 
-    states:   complex128, shape (rows, 2**qubits), each row a unit vector
+    states:   complex128, shape (rows, 2**qubits), each row a unit vector; or, of mixed copies, shape
+              (rows, 2**qubits, 2**qubits), each row a density matrix
     row:      int64, shape (count,), which state each copy is in
     ready_ps: int64, shape (count,), when each copy is whole at its holder
     lost:     bool, shape (count,), copies that died on the way; their ready time is that of the
@@ -41,9 +43,13 @@ class Parts(NamedTuple):
 
 
 class Copies:
-    """A batch of copies of one register, in emission order. Used once."""
+    """A batch of copies of one register, in emission order. Used once.
 
-    __slots__ = ("_count", "_parts", "_qubits")
+    Its states are pure, or all of them mixed: then the errors that copies met are averaged in a density
+    matrix and not drawn copy by copy.
+    """
+
+    __slots__ = ("_count", "_mixed", "_parts", "_qubits")
 
     def __init__(
         self,
@@ -53,25 +59,33 @@ class Copies:
         lost: NDArray[np.bool_],
     ) -> None:
         # Every message makes a batch or two: own invariants are checked with as few calls as will do.
-        _, size = states.shape
+        _, size, *columns = states.shape
         qubits: int = size.bit_length() - 1
         count = len(row)
         assert size == 1 << qubits and len(ready_ps) == len(lost) == count
+        assert not columns or (columns == [size] and qubits <= MAX_MIXED_QUBITS)
         self._parts: Parts | None = Parts(states, row, ready_ps, lost)
         self._count = count
         self._qubits = qubits
+        self._mixed = bool(columns)
 
     def __len__(self) -> int:
         return self._count
 
     def __repr__(self) -> str:
         state = "consumed" if self._parts is None else f"{len(self._parts.states)} rows"
+        state += " of mixed states" if self._mixed and self._parts is not None else ""
         return f"<{self._count} copies of {self._qubits} qubits, {state}>"
 
     @property
     def qubits(self) -> int:
         """Qubits in one copy."""
         return self._qubits
+
+    @property
+    def mixed(self) -> bool:
+        """Whether the states are density matrices."""
+        return self._mixed
 
     @property
     def alive(self) -> NDArray[np.bool_]:

@@ -91,7 +91,7 @@ class Direction:
         return stream(self._key, purpose, self._number)
 
     def _carry_copies(self, copies: Copies, sent_ps: int) -> Delivery:
-        qubits = copies.qubits
+        qubits, mixed = copies.qubits, copies.mixed
         states, row, ready_ps, lost_before = copies.take()
         # Without losses before, all are indexed at once: an index array would cost more than the physics.
         whole = not np.count_nonzero(lost_before)
@@ -118,7 +118,8 @@ class Direction:
             passage.qubits_delivered, passage.ebits, 0, passage.control_bits,
         )  # fmt: skip
         herald_ps = last_ps + self.fiber.delay_ps if self._lossy else sent_ps
-        self.transcript.copies(record, qubits, row if len(passage.states) > 1 else None, arrival_ps, lost)
+        rows = row if len(passage.states) > 1 else None
+        self.transcript.copies(record, qubits, rows, arrival_ps, lost, mixed)
         delivered = Copies(passage.states, row, arrival_ps, lost)
         return Delivery(delivered, last_ps, lost, herald_ps, record, untouched=passage.states is states)
 
