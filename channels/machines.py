@@ -246,6 +246,4 @@ def hold(
         weights = np.zeros((len(row), qubits, 4))
         weights[..., 0], weights[..., 3] = 1.0 - p_z, p_z
         return apply_paulis(states, row, weights, rng)
-    for qubit in range(qubits):
-        states, row = apply_decay(states, row, gamma[:, qubit], p_z[:, qubit], [qubit], rng)
-    return states, row
+    return apply_decay(states, row, gamma, p_z, rng)

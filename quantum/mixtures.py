@@ -5,8 +5,6 @@ each copy is in. Nothing is drawn: a channel maps each row to one other, so copi
 while they meet the same channels, and copies whose channels differ (by how long each of them waited,
 say) get rows of their own. Every function returns new arrays without rows that no copy is in; where
 nothing happens it returns *its own arguments*. Qubit 0 is the most significant bit of an index.
-
-The functions on batches have the arguments of their namesakes in `trajectories`, but for the generator.
 """
 
 from collections.abc import Sequence
@@ -24,6 +22,7 @@ from ketwire.quantum.observables import PauliString, Povm, Projector, tidy
 from ketwire.quantum.trajectories import density_channel
 
 SUM_TOLERANCE = 1e-9
+CHUNK_ENTRIES = 1 << 16  # of one step over rows: a mebibyte
 LEAST_SHARE = 1e-15  # of an eigenvector in a mixture: what is below is rounding
 Batch = tuple[Complexes, Integers]
 
@@ -121,33 +120,27 @@ def apply_paulis(rho: Complexes, row: Integers, weights: ArrayLike) -> Batch:
         return rho, row
     rho, row, own = _separated(rho, row, table)
     i, x, y, z = np.moveaxis(own, -1, 0)
-    for qubit in range(n):
-        at = qubit if own.shape[1] > 1 else 0
-        kept, flipped = (i + z)[:, at], (x + y)[:, at]
-        same, other = (i - z)[:, at], (x - y)[:, at]
-        _couple(rho, qubit, (kept, flipped, flipped, kept), (same, other))
+    populations = np.stack([i + z, x + y, x + y, i + z], axis=-1)
+    _couple(rho, populations, np.stack([i - z, x - y], axis=-1))
     return rho, row
 
 
-def apply_decay(rho: Complexes, row: Integers, gamma: ArrayLike, p_z: ArrayLike, qubits: Sequence[int]) -> Batch:
-    """Amplitude damping by γ, then dephasing by p_z (`kraus.damp_and_dephase`), on each of `qubits`.
+def apply_decay(rho: Complexes, row: Integers, gamma: ArrayLike, p_z: ArrayLike) -> Batch:
+    """Amplitude damping by γ, then dephasing by p_z (`kraus.damp_and_dephase`), on each qubit of each copy.
 
-    gamma, p_z: one number, or one for each copy, shape (copies,). Copies of one row with the same two
-        go on sharing a row. ValueError where these are no probabilities.
+    gamma, p_z: one number, or shape (copies, n) by copy and qubit; an axis of length 1 stands for all.
+        Copies of one row with the same numbers go on sharing a row. ValueError where these are no
+        probabilities.
     """
     n = _qubits(rho, row)
-    damping, flipping = (_checked_chances(name, v, len(row)) for name, v in (("gamma", gamma), ("p_z", p_z)))
-    if len(set(qubits)) != len(qubits) or not set(qubits) <= set(range(n)):
-        raise ValueError(f"qubits: {tuple(qubits)} given, expected distinct ones from 0 to {n - 1}")
-    if len(row) == 0 or len(qubits) == 0 or not (damping.any() or flipping.any()):
+    damping, flipping = (_checked_chances(name, v, len(row), n) for name, v in (("gamma", gamma), ("p_z", p_z)))
+    if len(row) == 0 or not (damping.any() or flipping.any()):
         return rho, row
-    both = np.stack(np.broadcast_arrays(damping, flipping), axis=-1)
-    rho, row, own = _separated(rho, row, both)
-    lost, flip = own[:, 0], own[:, 1]
-    ones = np.ones_like(lost)
+    rho, row, own = _separated(rho, row, np.stack(np.broadcast_arrays(damping, flipping), axis=-1))
+    lost, flip = own[..., 0], own[..., 1]
+    populations = np.stack([np.ones_like(lost), lost, np.zeros_like(lost), 1.0 - lost], axis=-1)
     coherence = np.sqrt(1.0 - lost) * (1.0 - 2.0 * flip)
-    for qubit in qubits:
-        _couple(rho, qubit, (ones, lost, 0.0 * lost, 1.0 - lost), (coherence, 0.0 * lost))
+    _couple(rho, populations, np.stack([coherence, np.zeros_like(lost)], axis=-1))
     return rho, row
 
 
@@ -211,24 +204,29 @@ def _separated(rho: Complexes, row: Integers, channels: Floats) -> tuple[Complex
     return rho[row[first]], rank[group.ravel()], channels[first]
 
 
-def _couple(
-    rho: Complexes, qubit: int, populations: tuple[Floats, Floats, Floats, Floats], coherences: tuple[Floats, Floats]
-) -> None:
-    """A channel that keeps populations and coherences of a qubit apart, on each row in place.
+def _couple(rho: Complexes, populations: Floats, coherences: Floats) -> None:
+    """On each qubit of each row in place, a channel that keeps populations and coherences of the qubit apart.
 
     With ρ_ij the blocks in which the qubit is i on the left and j on the right: ρ_00 becomes
     a ρ_00 + b ρ_11 and ρ_11 becomes c ρ_00 + d ρ_11; ρ_01 becomes e ρ_01 + f ρ_10 and ρ_10 likewise.
 
-    populations: a, b, c, d; coherences: e, f; each of shape (rows,), or (1,) for all rows.
+    populations: a, b, c, d, shape (rows or 1, n or 1, 4); coherences: e, f, shape (rows or 1, n or 1, 2).
     """
     rows, size, _ = rho.shape
-    inner = size >> (qubit + 1)
-    blocks = rho.reshape(rows, size // (2 * inner), 2, inner, size // (2 * inner), 2, inner)
-    zero, one = blocks[:, :, 0, :, :, 0], blocks[:, :, 1, :, :, 1]
-    upper, lower = blocks[:, :, 0, :, :, 1], blocks[:, :, 1, :, :, 0]
-    a, b, c, d, e, f = (each.reshape(-1, 1, 1, 1, 1) for each in (*populations, *coherences))
-    zero[...], one[...] = a * zero + b * one, c * zero + d * one
-    upper[...], lower[...] = e * upper + f * lower, e * lower + f * upper
+    n = size.bit_length() - 1
+    table = np.concatenate([populations, coherences], axis=-1)
+    factors = np.broadcast_to(table, (rows, n, 6))[..., None, None, None, None]
+    step = max(1, CHUNK_ENTRIES // size**2)  # all qubits of a few rows, while they are in the cache
+    for start in range(0, rows, step):
+        part = rho[start : start + step]
+        for qubit in range(n):
+            a, b, c, d, e, f = np.moveaxis(factors[start : start + step, qubit], 1, 0)
+            outer, inner = 1 << qubit, size >> (qubit + 1)
+            blocks = part.reshape(len(part), outer, 2, inner, outer, 2, inner)
+            zero, one = blocks[:, :, 0, :, :, 0], blocks[:, :, 1, :, :, 1]
+            upper, lower = blocks[:, :, 0, :, :, 1], blocks[:, :, 1, :, :, 0]
+            zero[...], one[...] = a * zero + b * one, c * zero + d * one
+            upper[...], lower[...] = e * upper + f * lower, e * lower + f * upper
 
 
 # What is allowed in.
@@ -255,11 +253,12 @@ def _checked_weights(weights: ArrayLike, copies: int, n: int) -> Floats:
     return table
 
 
-def _checked_chances(name: str, given: ArrayLike, copies: int) -> Floats:
-    """As (copies,) or (1,)."""
-    chances = np.atleast_1d(np.asarray(given, dtype=np.float64))
-    if chances.shape not in ((1,), (copies,)):
-        raise ValueError(f"{name}: shape {np.shape(given)} given, expected () or ({copies},)")
-    if not (chances.min(initial=0.0) >= 0 and chances.max(initial=0.0) <= 1):
+def _checked_chances(name: str, given: ArrayLike, copies: int, n: int) -> Floats:
+    """As (copies or 1, n or 1)."""
+    chances = np.asarray(given, dtype=np.float64)
+    table = chances.reshape(1, 1) if chances.ndim == 0 else chances
+    if table.ndim != 2 or table.shape[0] not in (1, copies) or table.shape[1] not in (1, n):
+        raise ValueError(f"{name}: shape {chances.shape} given, expected () or ({copies}, {n})")
+    if not (table.min(initial=0.0) >= 0 and table.max(initial=0.0) <= 1):
         raise ValueError(f"{name}: expected numbers from 0 to 1")
-    return chances
+    return table

@@ -51,18 +51,13 @@ def apply_paulis(states: Complexes, row: Integers, weights: ArrayLike, rng: np.r
     return trajectories.apply_paulis(states, row, weights, rng)
 
 
-def apply_decay(
-    states: Complexes,
-    row: Integers,
-    gamma: ArrayLike,
-    p_z: ArrayLike,
-    qubits: Sequence[int],
-    rng: np.random.Generator,
-) -> Batch:
-    """Damping and dephasing; arguments as for `trajectories.apply_decay`."""
+def apply_decay(states: Complexes, row: Integers, gamma: Floats, p_z: Floats, rng: np.random.Generator) -> Batch:
+    """Damping by γ, then dephasing by p_z on each qubit of each copy; both of shape (copies, n)."""
     if is_mixed(states):
-        return mixtures.apply_decay(states, row, gamma, p_z, qubits)
-    return trajectories.apply_decay(states, row, gamma, p_z, qubits, rng)
+        return mixtures.apply_decay(states, row, gamma, p_z)
+    for qubit in range(gamma.shape[1]):
+        states, row = trajectories.apply_decay(states, row, gamma[:, qubit], p_z[:, qubit], [qubit], rng)
+    return states, row
 
 
 def apply_channel(
