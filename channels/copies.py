@@ -24,13 +24,15 @@ from ketwire.errors import LocalProtocolError
 States = NDArray[np.complex128]
 
 MAX_QUBITS = 26  # one row of 26 qubits is a gibibyte; more does not fit a message
+MAX_MIXED_QUBITS = 8  # a density matrix of eight qubits is a mebibyte
 MAX_COPIES = 1 << 22  # of one message
 
 
 class Parts(NamedTuple):
     """What `Copies.take` hands over.
 
-    states:   complex128, shape (rows, 2**qubits), each row a unit vector
+    states:   complex128, shape (rows, 2**qubits), each row a unit vector; or, of mixed copies, shape
+              (rows, 2**qubits, 2**qubits), each row a density matrix
     row:      int64, shape (count,), which state each copy is in
     ready_ps: int64, shape (count,), when each copy is whole at its holder
     lost:     bool, shape (count,), copies that died on the way; their ready time is that of the
@@ -48,7 +50,7 @@ class InStep(NamedTuple):
 
     Most batches of a quiet network are such, and whoever only passes one on needs no arrays of it.
 
-    states: complex128, shape (1, 2**qubits); the times are first_ps, first_ps + step_ps, ...
+    states: complex128, shape (1, 2**qubits), or of one mixed state; the times are first_ps, first_ps + step_ps, ...
     """
 
     states: States
@@ -74,10 +76,13 @@ class Copies:
 
     It holds arrays, or numbers where they say the same (`InStep`); who takes arrays cannot tell.
 
+    Its states are pure, or all of them mixed: then the errors that copies met are averaged in a density
+    matrix and not drawn copy by copy.
+
     fresh: they have not crossed a link since they were prepared.
     """
 
-    __slots__ = ("_count", "_held", "_qubits", "fresh")
+    __slots__ = ("_count", "_held", "_mixed", "_qubits", "fresh")
 
     def __init__(
         self,
@@ -88,13 +93,15 @@ class Copies:
         fresh: bool = False,
     ) -> None:
         # Every message makes a batch or two: own invariants are checked with as few calls as will do.
-        _, size = states.shape
+        _, size, *columns = states.shape
         qubits: int = size.bit_length() - 1
         count = len(row)
         assert size == 1 << qubits and len(ready_ps) == len(lost) == count
+        assert not columns or (columns == [size] and qubits <= MAX_MIXED_QUBITS)
         self._held: Parts | InStep | None = Parts(states, row, ready_ps, lost)
         self._count = count
         self._qubits = qubits
+        self._mixed = bool(columns)
         self.fresh = fresh
 
     @classmethod
@@ -106,6 +113,7 @@ class Copies:
         copies._held = InStep(states, count, first_ps, step_ps)
         copies._count = count
         copies._qubits = states.shape[1].bit_length() - 1
+        copies._mixed = states.ndim == 3
         copies.fresh = fresh
         return copies
 
@@ -119,12 +127,18 @@ class Copies:
 
     def __repr__(self) -> str:
         state = "consumed" if self._held is None else f"{len(self._held.states)} rows"
+        state += " of mixed states" if self._mixed and self._held is not None else ""
         return f"<{self._count} copies of {self._qubits} qubits, {state}>"
 
     @property
     def qubits(self) -> int:
         """Qubits in one copy."""
         return self._qubits
+
+    @property
+    def mixed(self) -> bool:
+        """Whether the states are density matrices."""
+        return self._mixed
 
     @property
     def alive(self) -> NDArray[np.bool_]:

@@ -93,10 +93,10 @@ class Direction:
         return stream(self._key, purpose, self._number)
 
     def _carry_copies(self, copies: Copies, sent_ps: int) -> Delivery:
-        qubits, fresh = copies.qubits, copies.fresh
+        qubits, mixed, fresh = copies.qubits, copies.mixed, copies.fresh
         held = copies.take_as_held()
         if isinstance(held, InStep):
-            delivery = self._carry_in_step(held, qubits, sent_ps) if self._plain else None
+            delivery = self._carry_in_step(held, copies, sent_ps) if self._plain else None
             if delivery is not None:
                 return delivery
             held = held.parts()
@@ -127,14 +127,15 @@ class Direction:
             passage.qubits_delivered, passage.ebits, 0, passage.control_bits,
         )  # fmt: skip
         herald_ps = last_ps + self.fiber.delay_ps if self._lossy else sent_ps
-        self.transcript.copies(record, qubits, row if len(passage.states) > 1 else None, arrival_ps, lost)
+        rows = row if len(passage.states) > 1 else None
+        self.transcript.copies(record, qubits, rows, arrival_ps, lost, mixed)
         delivered = Copies(passage.states, row, arrival_ps, lost)
         return Delivery(delivered, last_ps, lost, herald_ps, record, untouched=passage.states is states)
 
-    def _carry_in_step(self, batch: InStep, qubits: int, sent_ps: int) -> Delivery | None:
+    def _carry_in_step(self, batch: InStep, copies: Copies, sent_ps: int) -> Delivery | None:
         """Over a line that loses and touches nothing, a batch told by its numbers needs no arrays on its way."""
         assert isinstance(self._machine, DirectMachine)
-        first_ps = batch.first_ps
+        first_ps, qubits = batch.first_ps, copies.qubits
         if first_ps < sent_ps:
             if batch.step_ps and batch.copies > 1:
                 return None  # some leave when they are handed over, others when they are ready
@@ -153,7 +154,7 @@ class Direction:
             self.name, self._number, "copies", max(sent_ps, first_ps), arrival_ps, batch.copies, crossed, crossed,
             0, 0, 0,
         )  # fmt: skip
-        self.transcript.copies(record, qubits, None, arrived.ready_ps, arrived.lost)
+        self.transcript.copies(record, qubits, None, arrived.ready_ps, arrived.lost, copies.mixed)
         return Delivery(Copies.of(passed), arrival_ps, arrived.lost, sent_ps, record)
 
     def _keep_clock(self, latest_ps: int) -> None:

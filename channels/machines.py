@@ -1,7 +1,8 @@
 """What carries registers: the transports of `channels.line` at work.
 
 A machine has the state that one direction has, when its emitter or its memory slots are free, and gets
-living copies alone. All randomness comes from streams that the direction names.
+living copies alone. All randomness comes from streams that the direction names. Losses and waiting
+times are drawn; so are errors on pure states, while mixed states meet their exact average.
 
 Fresh copies are prepared just in time: their maker lets them begin when the first of their qubits can
 leave, so until then nothing decays.
@@ -127,7 +128,7 @@ class TeleportMachine:
     def carry(self, states: States, row: Times, ready_ps: Times, fresh: bool, draw: Draw) -> Passage:
         from ketwire.channels.heralding import Given  # noqa: PLC0415
         from ketwire.channels.pairs import decayed_bell, pauli_of_teleportation  # noqa: PLC0415
-        from ketwire.quantum.trajectories import apply_paulis  # noqa: PLC0415
+        from ketwire.quantum.representations import apply_paulis  # noqa: PLC0415
 
         copies, qubits = len(row), states.shape[1].bit_length() - 1
         (t1_a, t2_a), (t1_b, t2_b) = self.line.sender.constants, self.line.receiver.constants
@@ -189,8 +190,6 @@ class CodedMachine:
         return self.free_ps
 
     def carry(self, states: States, row: Times, ready_ps: Times, fresh: bool, draw: Draw) -> Passage:
-        from ketwire.quantum.trajectories import apply_paulis  # noqa: PLC0415
-
         copies, qubits = len(row), states.shape[1].bit_length() - 1
         blocks, fiber = self.transport.blocks(qubits), self.line.fiber
         photons = blocks * self.code.physical_per_block
@@ -205,14 +204,31 @@ class CodedMachine:
         # Just in time or not, a register is there while it is encoded.
         waits_ps = np.full_like(done_ps, encoding_ps) if fresh else done_ps - service_ps - ready_ps
         states, kept = hold(self.line.sender, states, row[whole], waits_ps[whole, None], draw("memory"))
-        logical = sample.logical.reshape(copies, -1)[whole, :qubits]
-        if logical.any():
-            # The errors are drawn; certain weights put them on the states.
-            states, kept = apply_paulis(states, kept, np.eye(4)[logical], draw("noise"))
+        states, kept = self._decode(states, kept, sample.logical.reshape(copies, -1)[whole, :qubits], draw)
         row = np.zeros_like(row)
         row[whole] = kept
         arrival_ps = done_ps + fiber.delay_ps
         return Passage(states, row, arrival_ps, lost, copies * photons, len(whole) * qubits, 0, copies)
+
+    def _decode(self, states: States, row: Times, logical: Times, draw: Draw) -> tuple[States, Times]:
+        """What decoding leaves on registers that arrived: the errors drawn, or on mixed states their average.
+
+        logical: int64, shape (copies, n), which Pauli each qubit met.
+        """
+        from ketwire.quantum.mixtures import apply_joint_paulis  # noqa: PLC0415
+        from ketwire.quantum.representations import apply_paulis, is_mixed  # noqa: PLC0415
+
+        if not is_mixed(states):
+            # Certain weights put the errors on the states.
+            return apply_paulis(states, row, np.eye(4)[logical], draw("noise")) if logical.any() else (states, row)
+        channel, qubits = self.code.logical_channel(self.line.fiber.survival, self.line.flight), logical.shape[1]
+        width = channel.qubits_per_block
+        for start in range(0, qubits, width):
+            # A last block may hold fewer qubits: what befell its others is of no account.
+            here = range(start, min(start + width, qubits))
+            weights = channel.weights.reshape(4 ** len(here), -1).sum(axis=1)
+            states, row = apply_joint_paulis(states, row, weights, here)
+        return states, row
 
 
 def disturb(
@@ -221,7 +237,7 @@ def disturb(
     """A channel on every qubit of every copy; the very same arrays where nothing happened."""
     if channel is None or len(row) == 0:
         return states, row
-    from ketwire.quantum.trajectories import apply_channel, apply_paulis  # noqa: PLC0415
+    from ketwire.quantum.representations import apply_channel, apply_paulis  # noqa: PLC0415
 
     if channel.pauli_weights is not None:
         return apply_paulis(states, row, channel.pauli_weights, rng)
@@ -240,7 +256,7 @@ def hold(
     if memory.is_perfect or len(row) == 0 or not waits_ps.any():
         return states, row
     from ketwire.quantum.kraus import decay_parameters  # noqa: PLC0415
-    from ketwire.quantum.trajectories import apply_decay, apply_paulis  # noqa: PLC0415
+    from ketwire.quantum.representations import apply_decay, apply_paulis  # noqa: PLC0415
 
     qubits = states.shape[1].bit_length() - 1
     gamma, p_z = decay_parameters(np.broadcast_to(waits_ps, (len(row), qubits)), *memory.constants)
@@ -248,6 +264,4 @@ def hold(
         weights = np.zeros((len(row), qubits, 4))
         weights[..., 0], weights[..., 3] = 1.0 - p_z, p_z
         return apply_paulis(states, row, weights, rng)
-    for qubit in range(qubits):
-        states, row = apply_decay(states, row, gamma[:, qubit], p_z[:, qubit], [qubit], rng)
-    return states, row
+    return apply_decay(states, row, gamma, p_z, rng)

@@ -13,14 +13,14 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from ketwire.channels.copies import Copies, States
+from ketwire.channels.copies import MAX_MIXED_QUBITS, Copies, States
 from ketwire.channels.messages import Message
 from ketwire.channels.streams import stream
 from ketwire.channels.transcript import Transcript
-from ketwire.errors import RemoteProtocolError
+from ketwire.errors import LocalProtocolError, RemoteProtocolError
 from ketwire.protocols.node import Observable, Receive, Send
-from ketwire.quantum.circuits import Circuit, contract
-from ketwire.quantum.engine import apply, choose_engine, predict_work
+from ketwire.quantum import mixtures, representations
+from ketwire.quantum.circuits import Circuit
 from ketwire.quantum.sampling import sample
 
 M = TypeVar("M", bound=Message)
@@ -79,21 +79,23 @@ class PartyNode:
         if self._progress is not None:
             self._progress(done, total, label)
 
-    def prepare(self, states: States, counts: NDArray[np.int64]) -> Copies:
+    def prepare(self, states: States, counts: NDArray[np.int64], *, mixed: bool = False) -> Copies:
+        if mixed and states.shape[1] > 1 << MAX_MIXED_QUBITS:
+            raise LocalProtocolError(f"{states.shape[1]} amplitudes, mixed states have at most 2^{MAX_MIXED_QUBITS}")
+        prepared = mixtures.mixed(states) if mixed else np.array(states, order="C")
         if len(states) == 1 and counts[0] > 0:
-            return Copies.in_step(np.array(states, order="C"), int(counts[0]), self.now_ps, fresh=True)
+            return Copies.in_step(prepared, int(counts[0]), self.now_ps, fresh=True)
         rows = np.repeat(np.arange(len(states), dtype=np.int64), counts)
         ready_ps = np.full(len(rows), self.now_ps, dtype=np.int64)
-        return Copies(np.array(states, order="C"), rows, ready_ps, np.zeros(len(rows), dtype=np.bool_), fresh=True)
+        return Copies(prepared, rows, ready_ps, np.zeros(len(rows), dtype=np.bool_), fresh=True)
 
     def apply(self, circuit: Circuit, copies: Copies, parameters: NDArray[np.float64]) -> Copies:
         fresh, held = copies.fresh, copies.take_as_held()
-        engine = choose_engine(predict_work(circuit, len(held.states)))
-        return Copies.of(held._replace(states=apply(circuit, held.states, parameters, engine=engine)), fresh)
+        return Copies.of(held._replace(states=representations.apply_circuit(circuit, held.states, parameters)), fresh)
 
     def contract(self, matrix: NDArray[np.complex128], copies: Copies) -> Copies:
         states, row, ready_ps, lost = copies.take()
-        shrunk, success = contract(states, matrix)
+        shrunk, success = representations.contract(states, matrix)
         draws = self.random("flag").random(len(row))
         return Copies(shrunk, row, ready_ps, lost | (draws >= success[row]), copies.fresh)
 
@@ -113,7 +115,7 @@ class PartyNode:
         rows, place = np.unique(cells % len(states), return_inverse=True)
         counts = np.zeros((count, observable.outcomes), dtype=np.int64)
         if len(cells):
-            probabilities = observable.probabilities(states[rows])
+            probabilities = representations.probabilities(observable, states[rows])
             drawn = sample(probabilities[place], copies_in, self.random("outcome"))
             np.add.at(counts, cells // len(states), drawn)
             self.advance(int(ready_ps[chosen].max()))

@@ -91,10 +91,11 @@ class Node(Protocol):
         """The public shapes of all parties, as agreed before the start."""
         ...
 
-    def prepare(self, states: States, counts: NDArray[np.int64]) -> Copies:
+    def prepare(self, states: States, counts: NDArray[np.int64], *, mixed: bool = False) -> Copies:
         """Make counts[i] copies of row i of `states`, row after row, ready now.
 
-        states: complex128, shape (rows, 2**n), unit rows; counts: int64, shape (rows,).
+        states: complex128, shape (rows, 2**n), unit rows; counts: int64, shape (rows,). With `mixed` the
+        copies are density matrices from here on, which meet noise exactly and not copy by copy; n <= 8.
         """
         ...
 

@@ -92,6 +92,17 @@ class Kraus:
         error = np.abs(damp_and_dephase(gamma, p_z).superoperator() - matrix).max()
         return (gamma, p_z) if error <= ALIKE else None
 
+    def branch_weights(self) -> Floats:
+        """How likely trajectories take each branch on a maximally mixed qubit, shape (branches,).
+
+        For a mixture of Paulis these are its weights, whatever the state. The branches are those of
+        `trajectories.apply_channel`, which takes damping with dephasing as such.
+        """
+        if self.pauli_weights is not None:
+            return self.pauli_weights
+        operators = damp_and_dephase(*self.damping).operators if self.damping is not None else self.operators
+        return np.asarray((np.abs(operators) ** 2).sum(axis=(1, 2)) / 2)
+
     def choi(self) -> Complexes:
         """Σ_ij |i><j| ⊗ Λ(|i><j|), shape (4, 4), trace 2; the channel's input comes first."""
         vectors = self.operators.transpose(0, 2, 1).reshape(-1, 4)

@@ -90,6 +90,13 @@ MEANING: dict[str, tuple[int, int, Any]] = {
     "COPIES.none": (1, 5, lambda: carry(copies(np.empty((0, 8)), [], [], []), 42)),
     "COPIES.backwards": (1, 6, lambda: carry(copies([[1]], [0, 0, 0], [10, 6, 2], [True] * 3), 7)),
     "COPIES.digest": (1, 7, lambda: carry(copies([[0.6, 0.8]], [0], [400], [False]), 300)),
+    "COPIES.mixed": (
+        1,
+        17,
+        lambda: carry(
+            copies([[[0.5, complex(0, -0.25)], [0.25j, 0.5]]], [0] * 3, [1000, 1010, 1020], [False, True, False]), 0
+        ),
+    ),
     "PACKED": (1, 8, lambda: carry(Packed(3, 5, 2.5, 3, u8(0x0F, 0xE2)), 2000)),
     "PACKED.sparse": (
         1,
