@@ -11,6 +11,7 @@ States move, they are never copied: whatever sends, transforms or measures a bat
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -90,6 +91,16 @@ class Copies:
         self._parts = None
         return parts
 
+    def part(self, chosen: NDArray[np.bool_]) -> tuple[Copies, Copies]:
+        """Part this batch into the chosen copies and the others, each in emission order; consumes it.
+
+        chosen: bool, shape (count,).
+        """
+        states, row, ready_ps, lost = self.take()
+        assert chosen.shape == row.shape and chosen.dtype == np.bool_
+        first, second = (Copies(states, row[pick], ready_ps[pick], lost[pick]) for pick in (chosen, ~chosen))
+        return first, second
+
     def _held(self) -> Parts:
         if self._parts is None:
             raise LocalProtocolError(
@@ -97,3 +108,23 @@ class Copies:
                 "before: a quantum state moves, it cannot be used twice"
             )
         return self._parts
+
+
+def join(batches: Sequence[Copies], order: NDArray[np.int64]) -> Copies:
+    """One batch of several, in an order of its maker's choice; consumes them.
+
+    order: int64, shape (copies of all batches,): which of them, counted through all batches, each copy of
+        the new batch is. Each must come once.
+
+    Raises:
+        LocalProtocolError: a copy comes twice or never: states cannot be cloned.
+    """
+    taken = [batch.take() for batch in batches]
+    row = np.concatenate([parts.row for parts in taken])
+    if order.shape != row.shape or not np.array_equal(np.sort(order), np.arange(len(row))):
+        raise LocalProtocolError(f"an order that is no order of {len(row)} copies: each is there once")
+    rows = [len(parts.states) for parts in taken]
+    row += np.repeat(np.cumsum(rows) - rows, [len(parts.row) for parts in taken])
+    ready_ps = np.concatenate([parts.ready_ps for parts in taken])[order]
+    lost = np.concatenate([parts.lost for parts in taken])[order]
+    return Copies(np.concatenate([parts.states for parts in taken]), row[order], ready_ps, lost)
