@@ -37,7 +37,7 @@ def product_states(bases: Integers, bits: Integers) -> Complexes:
     states = np.ones((len(bases), 1), dtype=np.complex128)
     for qubit in range(bases.shape[1]):
         vectors = EIGENVECTORS[bases[:, qubit], bits[:, qubit]]
-        states = (states[:, :, None] * vectors[:, None, :]).reshape(len(bases), -1)
+        states = (states[:, :, None] * vectors[:, None, :]).reshape(len(bases), 2 * states.shape[1])
     return states
 
 
