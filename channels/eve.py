@@ -29,6 +29,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ketwire.channels.copies import States
+from ketwire.errors import ScenarioError
 
 if TYPE_CHECKING:
     from ketwire.channels.fiber import Fiber
@@ -37,6 +38,7 @@ Basis = Literal["z", "x", "y", "random", "random-xyz"]
 _CHOICES: dict[str, tuple[int, ...]] = {
     "z": (0,), "x": (1,), "y": (2,), "random": (0, 1), "random-xyz": (0, 1, 2),
 }  # fmt: skip
+MOST_AMPLITUDES = 1 << 26  # of what she resends for one message, a gibibyte: more does not fit a frame
 MOST_STRINGS = 4096  # of bases and outcomes that are told apart; further ones are counted together
 Integers = NDArray[np.int64]
 Batch = tuple[States, Integers]
@@ -181,6 +183,9 @@ class Eavesdropper:
 
         Returns:
             The batch as she sends it on; the very same arrays where she measured nothing of it.
+
+        Raises:
+            ScenarioError: no message holds as many different states as she makes.
         """
         from ketwire.quantum import pauli_bases  # noqa: PLC0415
 
@@ -239,6 +244,12 @@ def _replaced(states: States, row: Integers, mine: Integers, bases: Integers, bi
     others[mine] = False
     used = np.zeros(len(states), dtype=np.bool_)
     used[row[others]] = True
+    rows, size = int(used.sum()) + len(first), states.shape[1]
+    if rows * size > MOST_AMPLITUDES:
+        raise ScenarioError(
+            f"an eavesdropper makes {rows} different states of {size} amplitudes of one message, expected at most "
+            f"{MOST_AMPLITUDES // size}; lower protocol.max_batch_octets, or her share"
+        )
     fresh = (np.cumsum(used) - 1)[row]
     fresh[mine] = int(used.sum()) + place
     return np.concatenate([states[used], product_states(bases[first], bits[first])]), fresh

@@ -230,7 +230,7 @@ class DecoyParty:
         told = {
             **vars(findings),
             "disturbed": findings.disturbed(decoys["failure"], decoys["delta"]),
-            "starved": findings.starved(decoys["survival"], decoys["delta"]),
+            "starved": findings.starved(self._values["survival"], decoys["delta"]),
         }
         if node.name == self._receiver:
             zeros, ones = self._counts[0].tolist()

@@ -60,12 +60,13 @@ class Decoys:
         quantum, *rivals = Inference().sessions(spec, network)
         path = quantum.slices[spec.start].values["path"]
         line = _line(spec, network, path)
-        check = {
-            **spec.decoys.model_dump(),
-            "failure": 1.0 - (1.0 - error_rate(line, spec.decoys.bases)) ** spec.qubits,
+        failure = 1.0 - (1.0 - error_rate(line, spec.decoys.bases)) ** spec.qubits
+        # What the parties know of the fiber is its own loss and noise: nobody tells them of her.
+        told = {
             "survival": replace(line, eve=None).survival(spec.qubits),
+            "decoys": {**spec.decoys.model_dump(), "failure": failure},
         }
-        slices = {name: Slice({**own.values, "decoys": check}) for name, own in quantum.slices.items()}
+        slices = {name: Slice({**own.values, **told}) for name, own in quantum.slices.items()}
         return [Session("decoys", "quantum", "ketwire.protocols.decoys:DecoyParty", slices), *rivals]
 
     def check(self, spec: DecoysSpec, network: Network, session: Session, public: Mapping[str, int]) -> None:
@@ -183,7 +184,7 @@ def _verdict(
     """What the decoys say, what they cannot say, and what the classical rival would give away."""
     lines = [_of_decoys(told, qubits)]
     if told["excess_loss"]:
-        lines.append("more copies were lost than the fiber loses: somebody, or something, takes photons.")
+        lines.append("but more copies were lost than the fiber loses: somebody, or something, takes photons.")
     best = min(rivals, key=lambda rival: rival.totals.payload_bits, default=None)
     if best is not None:
         totals = quantum.totals
@@ -205,7 +206,7 @@ def _of_decoys(told: Mapping[str, Any], qubits: int) -> str:
     if told["eve_detected"]:
         return f"Eve is detected: {found} (a false alarm has a probability of at most {told['delta']:g})."
     return (
-        f"no eavesdropper is detected: {found}. At confidence {1 - told['delta']:g} "
-        f"a copy is so disturbed with a probability of at most {told['decoy_failure_rate_high']:.2%}. Who takes only "
-        "what the fiber loses is never seen."
+        f"no decoy shows an eavesdropper: {found}. At confidence {1 - told['delta']:g} a decoy fails with a "
+        f"probability of at most {told['decoy_failure_rate_high']:.2%}. Who takes only what the fiber loses is "
+        "never seen."
     )

@@ -99,7 +99,7 @@ def _spoils_of_copies(got: Mapping[str, Any], copies: int) -> str:
     photons = f"{got['photons']:,} photons of {got['copies']:,} of {copies:,} copies"
     if got["attack"] == "intercept-resend":
         return f"measured {photons} and sent on what she saw"
-    return f"holds {photons}, {got['whole_copies']:,} of them whole"
+    return f"holds {photons}, {got['whole_copies']:,} of these whole"
 
 
 def time_text(time_ps: int) -> str:

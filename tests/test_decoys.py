@@ -325,7 +325,7 @@ def test_the_packaged_run_says_what_eve_got() -> None:
     assert result["rivals"]["dense-state-8-bit"]["error"] < 0.01
     hidden = load("eavesdropper", ["links.0.eve={attack: beam-splitter, in_place_of_loss: true}"])
     text = table.table_text(launch(hidden, lambda run, *_: run_inline(run), Options(quiet=True)))
-    assert "no eavesdropper is detected" in text and "holds" in text and "never seen" in text
+    assert "no decoy shows an eavesdropper" in text and "holds" in text and "never seen" in text
 
 
 def test_a_run_without_her_says_nothing_of_her() -> None:

@@ -20,7 +20,7 @@ from ketwire.channels.fiber import Fiber
 from ketwire.channels.line import Coded, Line, Memory, Noise, Teleport, line_of, told
 from ketwire.channels.link import Delivery, Direction
 from ketwire.channels.messages import Answers
-from ketwire.errors import LocalProtocolError
+from ketwire.errors import LocalProtocolError, ScenarioError
 from ketwire.nodes.inline import run_inline
 from ketwire.nodes.process import run_processes
 from ketwire.nodes.session import Link
@@ -212,6 +212,12 @@ def test_more_strings_than_are_told_apart_are_counted_together(monkeypatch: pyte
     told_of = got(direction)
     assert len(told_of["strings"]) == 10 and told_of["strings_beyond"] > 1000
     assert sum(told_of["strings"].values()) + told_of["strings_beyond"] == 3000
+
+
+def test_more_states_than_a_message_holds_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(eve_module, "MOST_AMPLITUDES", 16 * 100)
+    with pytest.raises(ScenarioError, match=r"makes \d+ different states of 16 amplitudes .* at most 100"):
+        listened(Line(eve=InterceptResend(1.0)), haar_state(4, np.random.default_rng(7)), 3000)
 
 
 # ---------------------------------------------------------------- beam splitter
