@@ -27,6 +27,7 @@ from ketwire.scenarios.decoys import error_rate
 from ketwire.scenarios.kinds import Judge
 from ketwire.scenarios.launch import Options, launch
 from ketwire.scenarios.load import Loaded, load, validate
+from ketwire.scenarios.yamltext import parse
 from tests.kit import Threads
 
 BASE: dict[str, Any] = {
@@ -326,6 +327,13 @@ def test_the_packaged_run_says_what_eve_got() -> None:
     hidden = load("eavesdropper", ["links.0.eve={attack: beam-splitter, in_place_of_loss: true}"])
     text = table.table_text(launch(hidden, lambda run, *_: run_inline(run), Options(quiet=True)))
     assert "no decoy shows an eavesdropper" in text and "holds" in text and "never seen" in text
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_a_resolved_scenario_with_her_runs_the_same(name: str) -> None:
+    again = validate(parse(RUNS[name].resolved(), "again.yaml"), "again.yaml", "other", ".")
+    first, second = RUNS[name].run(), again.run()
+    assert (first.links, first.sessions) == (second.links, second.sessions)
 
 
 def test_a_run_without_her_says_nothing_of_her() -> None:
