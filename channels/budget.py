@@ -51,7 +51,10 @@ class Crossing:
     @property
     def coupling(self) -> float:
         """What no shorter fiber would mend: the rest of the survival."""
-        return self.fiber.coupling**self.qubits if self.is_direct else self.survival
+        if not self.is_direct:
+            return self.survival
+        eve = self.line.eve
+        return (self.fiber.coupling * (1.0 if eve is None else eve.passed)) ** self.qubits
 
 
 def path_survival(crossings: Sequence[Crossing]) -> float:
@@ -63,6 +66,8 @@ def refusal(
     crossings: Sequence[Crossing], copies: int, budget_attempts: int = DEFAULT_BUDGET_ATTEMPTS
 ) -> str | None:
     """Why a run of `copies` measured copies over `crossings` is hopeless, or None where it is not."""
+    if any(crossing.line.eve is not None and crossing.line.eve.passed == 0.0 for crossing in crossings):
+        return "no copy can arrive: an eavesdropper takes every photon of a crossing; lower her share"
     if any(crossing.coupling == 0.0 for crossing in crossings):
         return "no copy can arrive: a crossing loses all; lower p_init, raise the detector_efficiency, or teleport"
     survival = path_survival(crossings)
@@ -129,7 +134,7 @@ def _other_transport(crossings: Sequence[Crossing], copies: int, budget_attempts
     names = {"[[4,2,2]]", "[[5,1,3]]", "[[7,1,3]]", *(best_qpc(each.fiber.survival).name for each in crossings)}
     survivals = {}
     for name in sorted(names):
-        coded = [replace(each, physics=replace(each.line, transport=Coded(code=name))) for each in crossings]
+        coded = [replace(each, physics=replace(each.line, transport=Coded(code=name), eve=None)) for each in crossings]
         try:
             survivals[name] = path_survival(coded)
         except ValueError:  # noise that the code does not correct

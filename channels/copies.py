@@ -14,6 +14,7 @@ States move, they are never copied: whatever sends, transforms or measures a bat
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -178,3 +179,35 @@ class Copies:
         held = self.held
         self._held = None
         return held
+
+    def part(self, chosen: NDArray[np.bool_]) -> tuple[Copies, Copies]:
+        """Part this batch into the chosen copies and the others, each in emission order; consumes it.
+
+        chosen: bool, shape (count,).
+        """
+        states, row, ready_ps, lost = self.take()
+        assert chosen.shape == row.shape and chosen.dtype == np.bool_
+        fresh = self.fresh
+        first, second = (Copies(states, row[pick], ready_ps[pick], lost[pick], fresh) for pick in (chosen, ~chosen))
+        return first, second
+
+
+def join(batches: Sequence[Copies], order: NDArray[np.int64]) -> Copies:
+    """One batch of several, in an order of its maker's choice; consumes them.
+
+    order: int64, shape (copies of all batches,): which of them, counted through all batches, each copy of
+        the new batch is. Each must come once.
+
+    Raises:
+        LocalProtocolError: a copy comes twice or never: states cannot be cloned.
+    """
+    fresh = all(batch.fresh for batch in batches)
+    taken = [batch.take() for batch in batches]
+    row = np.concatenate([parts.row for parts in taken])
+    if order.shape != row.shape or not np.array_equal(np.sort(order), np.arange(len(row))):
+        raise LocalProtocolError(f"an order that is no order of {len(row)} copies: each is there once")
+    rows = [len(parts.states) for parts in taken]
+    row += np.repeat(np.cumsum(rows) - rows, [len(parts.row) for parts in taken])
+    ready_ps = np.concatenate([parts.ready_ps for parts in taken])[order]
+    lost = np.concatenate([parts.lost for parts in taken])[order]
+    return Copies(np.concatenate([parts.states for parts in taken]), row[order], ready_ps, lost, fresh)

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from ketwire.channels.eve import Attack, attack_of
 from ketwire.channels.fiber import Fiber
 
 if TYPE_CHECKING:
@@ -118,7 +119,7 @@ class Direct:
         line.channel()
 
     def survival(self, line: Line, qubits: int) -> float:
-        return float(line.fiber.survival**qubits)
+        return float(line.photon_survival**qubits)
 
     def time_ps(self, line: Line, qubits: int) -> float:
         return float(qubits * line.fiber.bin_ps)
@@ -256,6 +257,8 @@ class Coded:
 class Line:
     """One direction of a link, in full: the fiber, its noise, the memories at its ends, the transport.
 
+    eve: who listens in this direction (`channels.eve`); nobody where it is None
+
     Raises:
         ValueError: parts that do not fit together.
     """
@@ -265,8 +268,14 @@ class Line:
     sender: Memory = field(default_factory=Memory)
     receiver: Memory = field(default_factory=Memory)
     transport: Direct | Teleport | Coded = field(default_factory=Direct)
+    eve: Attack | None = None
 
     def __post_init__(self) -> None:
+        if self.eve is not None and not isinstance(self.transport, Direct):
+            why = "a code's loss and errors are drawn without her"
+            if isinstance(self.transport, Teleport):
+                why = "nothing of a register is in flight, and a pair carries no data"
+            raise ValueError(f"eve: given for transport {self.transport.kind}, expected none here: {why}")
         self.transport.check(self)
 
     def survival(self, qubits: int) -> float:
@@ -293,12 +302,16 @@ class Line:
         return tuple(float(weight) for weight in channel.pauli_weights)
 
     @property
+    def photon_survival(self) -> float:
+        """Probability that one emitted photon arrives and is heralded, an eavesdropper's share taken out."""
+        return self.fiber.survival * (1.0 if self.eve is None else self.eve.passed)
+
+    @property
     def touches_states(self) -> bool:
         """Whether a crossing can change amplitudes: everything but losing and delaying them."""
         perfect = self.sender.is_perfect and self.receiver.is_perfect
-        return bool(self.noise) or not perfect or not isinstance(self.transport, Direct)
-
-
+        disturbed = self.eve is not None and self.eve.touches_states
+        return bool(self.noise) or disturbed or not perfect or not isinstance(self.transport, Direct)
 
 
 def as_line(physics: Line | Fiber) -> Line:
@@ -326,6 +339,7 @@ def line_of(values: dict[str, Any]) -> Line:
         Memory(**values["sender"]),
         Memory(**values["receiver"]),
         kinds[transport["kind"]](**transport),
+        None if values["eve"] is None else attack_of(values["eve"]),
     )
 
 

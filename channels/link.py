@@ -9,12 +9,13 @@ herald bit for each that was sent tells the sender L/v after the last arrival.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ketwire.channels.copies import Copies, InStep
+from ketwire.channels.eve import Eavesdropper
 from ketwire.channels.fiber import Fiber
 from ketwire.channels.line import Line, as_line
 from ketwire.channels.machines import DirectMachine
@@ -70,8 +71,10 @@ class Direction:
         self.fiber = line.fiber
         self.transcript = Transcript(name)
         self._machine = line.transport.machine(line)
+        # Transports that put a register's own photons in flight have one; the others refuse her.
+        self.eve: Eavesdropper | None = getattr(self._machine, "eve", None)
         self._lossy = line.survival(1) < 1.0
-        self._plain = not self._lossy and not line.touches_states
+        self._plain = not self._lossy and not line.touches_states and self.eve is None
         self._key = key
         self._number = 0
         self._classical_free_ps = 0
@@ -88,6 +91,11 @@ class Direction:
             delivery = self._carry_classical(message, sent_ps)
         self._number += 1
         return delivery
+
+    @property
+    def spoils(self) -> dict[str, Any] | None:
+        """What an eavesdropper has got here so far (`channels.eve`); None where there is none."""
+        return None if self.eve is None else self.eve.told()
 
     def _draw(self, purpose: str) -> np.random.Generator:
         return stream(self._key, purpose, self._number)
@@ -176,6 +184,8 @@ class Direction:
             message.payload_bits, message.control_bits,
         )  # fmt: skip
         self.transcript.classical(record, message)
+        if self.eve is not None:
+            self.eve.overhear(bits)
         return Delivery(message, arrival_ps, NOTHING_LOST, sent_ps, record)
 
 

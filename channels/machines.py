@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ketwire.channels.copies import InStep, States
+from ketwire.channels.eve import Eavesdropper, InterceptResend
 from ketwire.channels.line import Coded, Line, Memory, Teleport
 from ketwire.channels.timing import serve, serve_in_step
 
@@ -72,6 +73,7 @@ class DirectMachine:
         self.line = line
         self.flight = line.channel()
         self.free_ps = 0
+        self.eve = None if line.eve is None else Eavesdropper(line.eve, line.fiber)
 
     @property
     def busy_until_ps(self) -> int:
@@ -94,22 +96,32 @@ class DirectMachine:
         done_ps = serve(ready_ps, service_ps, self.free_ps)
         if copies:
             self.free_ps = int(done_ps[-1])
+        survival = self.line.photon_survival
         arrived = (
             np.full(copies, qubits)
-            if fiber.survival >= 1.0
-            else draw("loss").binomial(qubits, fiber.survival, size=copies)
+            if survival >= 1.0
+            else draw("loss").binomial(qubits, survival, size=copies)
         )
         lost = arrived < qubits
-        if self.line.touches_states:
-            whole = np.flatnonzero(~lost)
-            waits_ps = (np.zeros_like(done_ps) if fresh else done_ps - service_ps - ready_ps)[whole, None]
-            held = hold(self.line.sender, states, row[whole], waits_ps, draw("memory"))
-            states, kept = disturb(*held, self.flight, draw("noise"))
+
+        def leave(which: Times, purpose: str) -> tuple[States, Times]:
+            waits_ps = (np.zeros_like(done_ps) if fresh else done_ps - service_ps - ready_ps)[which, None]
+            return hold(self.line.sender, states, row[which], waits_ps, draw(purpose))
+
+        whole = np.flatnonzero(~lost) if self.line.touches_states else None
+        passed = states
+        if whole is not None:
+            batch = leave(whole, "memory")
+            if self.eve is not None and isinstance(self.eve.attack, InterceptResend):
+                batch = self.eve.resend(batch, arrived, whole, lambda gone: leave(gone, "eve memory"), draw)
+            passed, kept = disturb(*batch, self.flight, draw("noise"))
             row = np.zeros_like(row)
             row[whole] = kept
-        heralds = copies if fiber.survival < 1.0 else 0
+        if self.eve is not None and not isinstance(self.eve.attack, InterceptResend):
+            self.eve.tap(arrived, qubits, draw)
+        heralds = copies if survival < 1.0 else 0
         arrival_ps = done_ps + fiber.delay_ps
-        return Passage(states, row, arrival_ps, lost, copies * qubits, int(arrived.sum()), 0, heralds)
+        return Passage(passed, row, arrival_ps, lost, copies * qubits, int(arrived.sum()), 0, heralds)
 
 
 class TeleportMachine:

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from ketwire.channels.budget import Crossing
 from ketwire.channels.copies import MAX_MIXED_QUBITS
+from ketwire.channels.eve import InterceptResend
 from ketwire.channels.line import Coded, Teleport
 
 Representation = Literal["trajectories", "density"]
@@ -41,7 +42,7 @@ def chosen(crossings: Sequence[Crossing], qubits: int, copies: int) -> Represent
         qubits: of the register.
         copies: that travel together, in one batch.
     """
-    if qubits > MAX_MIXED_QUBITS or differing(crossings) is not None:
+    if qubits > MAX_MIXED_QUBITS or differing(crossings) is not None or _intercepted(crossings) is not None:
         return "trajectories"
     return "density" if expected_rows(crossings, copies, 1 << qubits) > 1 << qubits else "trajectories"
 
@@ -50,6 +51,9 @@ def refusal(crossings: Sequence[Crossing], qubits: int, copies: int) -> str | No
     """Why density matrices cannot carry `copies` measured copies, or None where they can."""
     if qubits > MAX_MIXED_QUBITS:
         return f"a register of {qubits} qubits, expected at most {MAX_MIXED_QUBITS}; or trajectories"
+    intercepted = _intercepted(crossings)
+    if intercepted is not None:
+        return f"an eavesdropper on {intercepted} who measures copy by copy, expected none; or trajectories"
     link, octets = differing(crossings), copies * (16 << 2 * qubits)
     if link is not None and octets > UNSHARED_OCTETS:
         most = UNSHARED_OCTETS // (16 << 2 * qubits)
@@ -59,6 +63,11 @@ def refusal(crossings: Sequence[Crossing], qubits: int, copies: int) -> str | No
             "or trajectories"
         )
     return None
+
+
+def _intercepted(crossings: Sequence[Crossing]) -> str | None:
+    """The first link on which somebody measures some of the copies, None where there is none."""
+    return next((each.link for each in crossings if isinstance(each.line.eve, InterceptResend)), None)
 
 
 def differing(crossings: Sequence[Crossing]) -> str | None:

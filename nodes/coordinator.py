@@ -177,6 +177,7 @@ class Coordinator:
             {name: facts.clock_ps for name, facts in done.items()},
             {name: Totals(**totals) for summary in summaries for name, totals in summary["totals"].items()},
             tuple(sorted(Chain(*chain) for chain in chains)),
+            eve={name: got for summary in summaries for name, got in summary["eve"].items()},
         )
 
     def _until(self, reached: Callable[[], bool]) -> None:

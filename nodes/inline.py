@@ -184,6 +184,7 @@ class InlineSession:
             {lane.direction.name: lane.totals for lane in self.lanes.values()},
             tuple(sorted(chains)),
             merge_records(self.records or ()),
+            {lane.direction.name: got for lane in self.lanes.values() if (got := lane.direction.spoils) is not None},
         )
 
 

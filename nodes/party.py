@@ -19,7 +19,7 @@ from ketwire.channels.streams import stream
 from ketwire.channels.transcript import Transcript
 from ketwire.errors import LocalProtocolError, RemoteProtocolError
 from ketwire.protocols.node import Observable, Receive, Send
-from ketwire.quantum import mixtures, representations
+from ketwire.quantum import mixtures, pauli_bases, representations
 from ketwire.quantum.circuits import Circuit
 from ketwire.quantum.sampling import sample
 
@@ -121,6 +121,20 @@ class PartyNode:
             self.advance(int(ready_ps[chosen].max()))
         self.transcript.outcomes(self.now_ps, counts)
         return counts
+
+    def store(self, copies: Copies) -> Copies:
+        states, row, ready_ps, lost = copies.take()
+        self.advance(int(ready_ps.max(initial=0)))
+        return Copies(states, row, ready_ps, lost)
+
+    def measure_bases(self, copies: Copies, bases: NDArray[np.int64]) -> NDArray[np.int64]:
+        states, row, ready_ps, lost = copies.take()
+        if lost.any():
+            raise LocalProtocolError(f"{int(lost.sum())} lost copies were to be measured: expected living ones")
+        bits = pauli_bases.measure(states, row, bases, self.random("outcome"))
+        self.advance(int(ready_ps.max(initial=0)))
+        self.transcript.outcomes(self.now_ps, bits)
+        return bits
 
     def send(self, peer: str, message: Message) -> Send:
         return Send(peer, message)

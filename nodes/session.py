@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 from ketwire.channels.fiber import Fiber
 from ketwire.channels.line import Line
@@ -104,7 +104,8 @@ class SessionResult:
     """What came of a session.
 
     outcomes and clocks_ps are per party, directions maps "alice->bob" to what that direction cost,
-    records is the ledger merged by virtual time, direction and number (empty unless asked for).
+    records is the ledger merged by virtual time, direction and number (empty unless asked for),
+    eve maps the directions that somebody listens in to what she got (`channels.eve`); no party sees it.
     """
 
     name: str
@@ -114,6 +115,7 @@ class SessionResult:
     directions: dict[str, Totals]
     chains: tuple[Chain, ...]
     records: tuple[Record, ...] = field(default=(), repr=False)
+    eve: dict[str, dict[str, Any]] = field(default_factory=dict, repr=False)
 
     @property
     def virtual_time_ps(self) -> int:

@@ -125,6 +125,21 @@ class Node(Protocol):
         """
         ...
 
+    def store(self, copies: Copies) -> Copies:
+        """Keep copies until each is there or known to be lost; consumes `copies`.
+
+        The clock moves to the last one's ready time. What is kept does not decay.
+        """
+        ...
+
+    def measure_bases(self, copies: Copies, bases: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Measure every qubit of each copy in a Pauli basis of its own; consumes `copies`, none of them lost.
+
+        bases: int64, shape (copies, n), 0, 1, 2 for Z, X, Y. Returns the outcomes as bits, 0 for the
+        eigenvalue +1, int64, shape (copies, n). The clock moves to the last copy's ready time.
+        """
+        ...
+
     def send(self, peer: str, message: Message) -> Awaitable[Receipt]: ...
 
     def receive(self, peer: str, kind: type[M]) -> Awaitable[M]:

@@ -119,6 +119,7 @@ class Kind(Protocol):
 # As in pyproject.toml, so that they are found without reading what every installed package declares;
 # tests/test_startup.py compares.
 _BUILT_IN = {
+    "decoys": "ketwire.scenarios.decoys:Decoys",
     "inference": "ketwire.scenarios.inference:Inference",
     "subspace": "ketwire.scenarios.subspace:Subspace",
 }

@@ -25,6 +25,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
+from ketwire.channels.eve import Attack, BeamSplitter, InterceptResend
 from ketwire.channels.fiber import Fiber
 from ketwire.channels.line import Coded, Direct, Line, Memory, Noise, Teleport
 from ketwire.channels.presets import PRESETS, fiber
@@ -109,6 +110,57 @@ class Distillation(Strict):
     arrangement: Literal["nested", "pumping"] = "nested"
 
 
+class _Listening(Strict):
+    """Where an eavesdropper sits. Both directions: two of her, who share nothing."""
+
+    direction: Literal["forward", "backward", "both"] = Field(
+        "forward", description="in which she listens; forward: from the first node of between to the second"
+    )
+
+    @model_validator(mode="after")
+    def _possible(self) -> Self:
+        try:
+            self.attacking()
+        except ValueError as error:
+            name, _, message = str(error).partition(": ")
+            raise wrong(name, getattr(self, name), message.partition("expected ")[2]) from None
+        return self
+
+    def attacking(self) -> Attack:
+        """What she does, whichever the direction.
+
+        Raises:
+            ValueError: what nobody can do; the message starts with the key.
+        """
+        raise NotImplementedError
+
+
+class InterceptResendSpec(_Listening):
+    """Measure every qubit of a random share of the copies, and resend what was seen."""
+
+    attack: Literal["intercept-resend"]
+    share: float = Field(description="probability that a copy is measured, 0 to 1")
+    basis: Literal["z", "x", "y", "random", "random-xyz"] = Field(
+        "random", description="of each qubit; random draws Z or X, random-xyz any of three"
+    )
+
+    def attacking(self) -> Attack:
+        return InterceptResend(self.share, self.basis)
+
+
+class BeamSplitterSpec(_Listening):
+    """Take photons out: a share of them, or those that the glass would have lost."""
+
+    attack: Literal["beam-splitter"]
+    share: float | None = Field(None, description="of the photons in the fiber, on top of its own loss, 0 to 1")
+    in_place_of_loss: bool = Field(False, description="take what the glass would have lost, instead of a share")
+
+    def attacking(self) -> Attack:
+        return BeamSplitter(self.share, self.in_place_of_loss)
+
+
+EveSpec = Annotated[InterceptResendSpec | BeamSplitterSpec, Field(discriminator="attack")]
+
 _TELEPORT_KEYS = frozenset(
     {"scheme", "alpha", "rate_hz", "fidelity", "dark_count", "visibility", "memory_slots", "distill"}
 )
@@ -137,6 +189,7 @@ class Link(Strict):
     distill: Distillation | None = Field(None, description="teleport: purify pairs before they are used")
     code: str | None = Field(None, description="coded: [[4,2,2]], [[5,1,3]], [[7,1,3]] or qpc(n,m)")
     gate_s: float | None = Field(None, ge=0, description="coded: one layer of the encoder's gates, s")
+    eve: EveSpec | None = Field(None, description="direct: an eavesdropper in the fiber; null for none")
     length_km: float | None = Field(None, description="km, 0 to 1e6")
     loss_db_per_km: float | None = Field(None, description="attenuation, dB/km")
     p_init: float | None = Field(None, description="probability to lose a qubit on coupling in")
@@ -158,8 +211,11 @@ class Link(Strict):
             raise wrong(name, getattr(self, name), f"nothing here with transport {self.transport}")
         try:
             self.line(Memory(), Memory())
+            self.line(Memory(), Memory(), "backward")
         except ValueError as error:
             name, _, message = str(error).partition(": ")
+            if self.eve is not None and name == "eve":
+                raise wrong("eve", self.eve.attack, message.partition("expected ")[2]) from None
             name = {"gate_ps": "gate_s"}.get(name, name)
             raise wrong(name, getattr(self, name, None), message.partition("expected ")[2] or message) from None
         return self
@@ -170,13 +226,18 @@ class Link(Strict):
         keys = sorted((_TELEPORT_KEYS | _CODED_KEYS) - own)
         return [name for name in keys if getattr(self, name) is not None]
 
-    def line(self, sender: Memory, receiver: Memory) -> Line:
-        """One direction, between these memories.
+    def line(
+        self, sender: Memory, receiver: Memory, direction: Literal["forward", "backward"] = "forward"
+    ) -> Line:
+        """One direction, between these memories; forward is from the first node to the second.
 
         Raises:
             ValueError: values that contradict physics or each other; the message starts with the key.
         """
-        return Line(self.physics(), tuple(each.noise() for each in self.noise), sender, receiver, self._transport())
+        noise, transport = tuple(each.noise() for each in self.noise), self._transport()
+        listening = self.eve is not None and self.eve.direction in (direction, "both")
+        eve = self.eve.attacking() if self.eve is not None and listening else None
+        return Line(self.physics(), noise, sender, receiver, transport, eve)
 
     def _transport(self) -> Direct | Teleport | Coded:
         if self.transport == "direct":

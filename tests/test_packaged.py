@@ -17,6 +17,7 @@ from tests.kit import Threads, recording
 NAMES = [
     "breast-cancer",
     "digits",
+    "eavesdropper",
     "metro-10km-coded",
     "metro-25km-teleport",
     "ring-of-three",
