@@ -126,6 +126,19 @@ def test_a_whole_path_is_that_of_one_density_matrix(noise: Noise) -> None:
     assert abs(chance - (image[0, 0] + image[1, 1]).real / np.trace(image).real) < EXACT
 
 
+@pytest.mark.parametrize("mixed", [False, True])
+def test_dead_copies_are_in_a_state_too(mixed: bool) -> None:
+    """A contraction may leave nothing of a row; it travels on with its dead copies, and receivers check it."""
+    node = PartyNode("a", KEY, {})
+    states = np.array([[1, 0, 0, 0], [0, 1, 1, 0], [1, 1, 1, 1]], dtype=complex)
+    states /= np.linalg.norm(states, axis=1, keepdims=True)
+    for weak in (0.0, 1e-9, 1e-160, 1e-200):
+        copies = node.prepare(states, np.array([30, 30, 30]), mixed=mixed)
+        parts = node.contract(np.diag([weak, 1.0, 1.0, 0.5]), copies).take()
+        assert parts.lost[:30].all() and not parts.lost[30:60].any() and 0 < parts.lost[60:].sum() < 30
+        check_states(parts.states)
+
+
 def test_a_node_makes_no_mixture_of_nine_qubits() -> None:
     with pytest.raises(LocalProtocolError, match="512 amplitudes"):
         PartyNode("a", KEY, {}).prepare(np.eye(1, 512, dtype=complex), np.array([1]), mixed=True)
