@@ -176,18 +176,19 @@ def assert_agree(one: dict[str, Any], other: dict[str, Any]) -> None:
     assert abs(one["estimate"] - other["estimate"]) <= 4 * spread
 
 
-@pytest.mark.parametrize("name", ["depolarizing", "amplitude-damping", "kraus", "memories", "teleport", "[[4,2,2]]"])
+@pytest.mark.parametrize("name", CARRIERS)
 def test_estimates_agree_and_rivals_do_not_care(name: str) -> None:
-    line = CARRIERS[name]
-    found = {}
+    line, found = CARRIERS[name], {}
+    shared = differing([Crossing("a-b", line, 2)]) is None
     for representation in ("trajectories", "density"):
-        spec = spec_of(2, representation=representation, copies=1000 if name == "teleport" else 4000)
+        spec = spec_of(2, representation=representation, copies=4000 if shared else 500)
         results = run_inline(run_of(line, spec))
         found[representation] = told(line, spec, results), results
     (drawn, by_drawing), (exact, by_averaging) = found["trajectories"], found["density"]
     assert drawn["representation"] == "trajectories" and exact["representation"] == "density"
     assert_agree(drawn, exact)
-    assert drawn["attempted_copies"] == exact["attempted_copies"] or name == "memories"
+    # Where no matrix is shared, batches are smaller and draw from other streams.
+    assert drawn["attempted_copies"] == exact["attempted_copies"] or not shared
     assert by_drawing[0].transcript_sha256 != by_averaging[0].transcript_sha256
     assert by_drawing[1].transcript_sha256 == by_averaging[1].transcript_sha256
 
