@@ -289,8 +289,25 @@ def test_expected_rows_in_closed_form() -> None:
     both = np.multiply.outer(joint, joint.reshape(4, 4).sum(axis=1)).ravel()
     found = expected_rows(crossings(coded, 3, 1), 200)
     assert found == pytest.approx((1 - (1 - both) ** 200).sum(), rel=1e-7)
-    assert expected_rows(crossings(Line(GLASS), 8, 3), 10_000) == 1.0
+    # Where nothing ever befalls a copy, and where the one thing always does.
+    flips = [Line(GLASS, (Noise("bit-flip", p),)) for p in (0.0, 1.0)]
+    for line in (Line(GLASS), LINES["parity"], *flips):
+        assert expected_rows(crossings(line, 8, 3), 10_000) == pytest.approx(1.0, rel=1e-7)
     assert expected_rows([], 5) == 1.0
+
+
+def test_many_unlike_branches_take_no_longer() -> None:
+    """64 operators a qubit: without merging there would be 10^9 unlike likelihoods. Rows are K copies at most."""
+    shares = np.linspace(1.0, 2.0, 63) * 1e-3
+    shares = np.array([1 - shares.sum(), *shares])
+    # Rotations about z by unlike angles: no mixture of Paulis, no damping.
+    operators = tuple(
+        (((share**0.5, 0.0), (0.0, 0.0)), ((0.0, 0.0), (share**0.5 * np.cos(k), share**0.5 * np.sin(k))))
+        for k, share in enumerate(shares.tolist())
+    )
+    line = Line(Fiber(), (Noise("kraus", operators=operators),))
+    found = expected_rows(crossings(line, 8, 10), 300)
+    assert 250 < found < 300
 
 
 def test_auto_takes_density_where_trajectories_would_be_more() -> None:
