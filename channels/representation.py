@@ -31,7 +31,8 @@ Floats = NDArray[np.float64]
 
 UNSHARED_OCTETS = 1 << 30  # of density matrices that no two copies share, in a whole run
 _NEGLIGIBLE = 40.0  # nats below 1/K from which a history is that of one copy at most: then K histories are rows
-_ALIKE = 1e-9  # nats
+_ALIKE = 1e-9  # nats within which two likelihoods are one
+_MANY, _BIN = 1 << 16, 5e-3  # where there are more of them to sort, they are taken together in bins of so many nats
 
 
 def chosen(crossings: Sequence[Crossing], qubits: int, copies: int) -> Representation:
@@ -42,7 +43,8 @@ def chosen(crossings: Sequence[Crossing], qubits: int, copies: int) -> Represent
         qubits: of the register.
         copies: that travel together, in one batch.
     """
-    if qubits > MAX_MIXED_QUBITS or differing(crossings) is not None or _intercepted(crossings) is not None:
+    # There are no more trajectories than copies.
+    if qubits > MAX_MIXED_QUBITS or copies <= 1 << qubits or differing(crossings) or _intercepted(crossings):
         return "trajectories"
     return "density" if expected_rows(crossings, copies, 1 << qubits) > 1 << qubits else "trajectories"
 
@@ -98,17 +100,29 @@ def expected_rows(crossings: Sequence[Crossing], copies: int, enough: float = ma
     for weights in _places(crossings):
         likely = weights[weights > 0.0]
         logs, mass = _convolved(logs, mass, likely, lowest)
-        rows = float(mass @ (-np.expm1(copies * np.log(-np.expm1(np.minimum(logs, -1e-300)))) / np.exp(logs)))
+        rows = float(mass @ (-np.expm1(copies * _log_other(logs)) / np.exp(logs)))
         if rows > enough:
             break
     return rows
 
 
+def _log_other(logs: Floats) -> Floats:
+    """ln(1 - π) from ln π, without cancellation at either end; finite where π is 1."""
+    near = np.log(-np.expm1(np.minimum(logs, -1e-300)))
+    return np.asarray(np.where(logs > -0.5, near, np.log1p(-np.exp(np.minimum(logs, -0.5)))))
+
+
 def _convolved(logs: Floats, mass: Floats, weights: Floats, lowest: float) -> tuple[Floats, Floats]:
     """The distribution of ln π after one more place; `mass` is that of all histories of one ln π."""
     sums = np.maximum(logs[:, None] + np.log(weights), lowest).ravel()
+    masses = (mass[:, None] * weights).ravel()
+    if len(sums) > _MANY:
+        # Many unlike branches would make more and more unlike sums: into bins with them.
+        merged: Floats = np.bincount(np.rint((sums - lowest) / _BIN).astype(np.int64), masses).astype(np.float64)
+        filled = np.flatnonzero(merged)
+        return np.asarray(lowest + filled * _BIN, dtype=np.float64), merged[filled]
     alike, which = np.unique(np.round(sums / _ALIKE), return_inverse=True)
-    merged: Floats = np.bincount(which.ravel(), (mass[:, None] * weights).ravel()).astype(np.float64)
+    merged = np.bincount(which.ravel(), masses).astype(np.float64)
     return alike * _ALIKE, merged
 
 

@@ -97,7 +97,11 @@ class PartyNode:
         states, row, ready_ps, lost = copies.take()
         shrunk, success = representations.contract(states, matrix)
         draws = self.random("flag").random(len(row))
-        return Copies(shrunk, row, ready_ps, lost | (draws >= success[row]), copies.fresh)
+        dead = lost | (draws >= success[row])
+        # What no living copy is in still travels, and must be a state: zeros, or rounding blown up, are none.
+        unused = np.bincount(row[~dead], minlength=len(states)) == 0
+        shrunk[unused] = states[unused]
+        return Copies(shrunk, row, ready_ps, dead, copies.fresh)
 
     def measure(
         self,

@@ -69,7 +69,8 @@ def contract(rho: Complexes, M: Array | Contraction) -> tuple[Complexes, Floats]
         raise ValueError(f"contract: found states of shape {rho.shape}, expected (rows, {len(matrix)}, {len(matrix)})")
     images = matrix @ rho @ matrix.conj().T
     success = np.einsum("rii->r", images).real
-    scale = np.divide(1.0, success, out=np.zeros_like(success), where=success > 0)
+    # What is smaller has no reciprocal.
+    scale = np.divide(1.0, success, out=np.zeros_like(success), where=success > np.finfo(np.float64).tiny)
     return images * scale[:, None, None], np.clip(success, 0.0, 1.0)
 
 
