@@ -98,6 +98,12 @@ class Copies:
         self._parts = None
         return parts
 
+    def restore(self, parts: Parts) -> None:
+        """Give back what was taken, worked on by the node that holds it; as many copies of as many qubits."""
+        assert self._parts is None
+        assert len(parts.row) == self._count and parts.states.shape[1] == 1 << self._qubits
+        self._parts = parts
+
     def _held(self) -> Parts:
         if self._parts is None:
             raise LocalProtocolError(

@@ -92,7 +92,7 @@ class Node(Protocol):
         ...
 
     def prepare(self, states: States, counts: NDArray[np.int64]) -> Copies:
-        """Make counts[i] copies of row i of `states`, row after row, ready now.
+        """Make counts[i] copies of row i of `states`, row after row, ready at the earliest now.
 
         states: complex128, shape (rows, 2**n), unit rows; counts: int64, shape (rows,).
         """

@@ -38,7 +38,7 @@ class Loaded:
         from ketwire.nodes.session import Link  # noqa: PLC0415
         from ketwire.scenarios.kinds import Network  # noqa: PLC0415
 
-        memories = {name: node.memory() for name, node in self.scenario.nodes.items()}
+        memories = {name: node.physics().memory for name, node in self.scenario.nodes.items()}
         links = tuple(
             Link((a, b), link.line(memories[a], memories[b]), link.line(memories[b], memories[a]))
             for link in self.scenario.links
@@ -67,7 +67,8 @@ class Loaded:
         def check(session: session.Session, public: Any) -> None:
             self.kind.check(spec, network, session, public)
 
-        return session.Run(network.seed, network.parties, network.links, sessions, check)
+        hardware = {name: node.physics() for name, node in self.scenario.nodes.items()}
+        return session.Run(network.seed, network.parties, network.links, sessions, check, hardware)
 
     def resolved(self) -> str:
         """The scenario as YAML with all defaults and presets filled in; it loads to the same scenario."""
