@@ -26,4 +26,5 @@ def confusion(outcomes: int, p: float) -> Floats:
     differ = numbers[:, None] ^ numbers
     wrong = sum((differ >> bit & 1 for bit in range(bits)), np.zeros((outcomes, outcomes)))
     told = p ** wrong * (1.0 - p) ** (bits - wrong)
-    return np.asarray(told + (1.0 - told.sum(axis=1, keepdims=True)) / outcomes)
+    # No probability falls below zero by rounding: samplers refuse that.
+    return np.asarray(told + np.maximum(1.0 - told.sum(axis=1, keepdims=True), 0.0) / outcomes)
