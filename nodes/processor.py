@@ -106,8 +106,8 @@ class Processor:
         lasts_ps = hardware.prepare_ps + hardware.readout_ps
         lasts_ps += gate_ps("dense", circuit.qubits + 1, hardware.gate1_ps, hardware.gate2_ps)
         fired: list[Mask] = []
-        work = partial(self._contracted, contraction=circuit, fired=fired)
-        copies = self._put_down(copies, now_ps, Task(lasts_ps, work, held=True))
+        work = partial(self._flagged, contraction=circuit, lasts_ps=lasts_ps, fired=fired)
+        copies = self._put_down(copies, now_ps, Task(lasts_ps, work, held=False))
         served = self._serve()
         states, row, ready_ps, lost = copies.take()
         lost = lost.copy()
@@ -212,13 +212,27 @@ class Processor:
         gates = noisy(circuit, self.hardware.p_gate1, self.hardware.p_gate2)
         return gates.apply(states, row, parameters, self._random("gates"), _run)
 
-    def _contracted(self, states: States, row: Integers, contraction: Contraction, fired: list[Mask]) -> Batch:
-        """Puts into `fired` which copies' flags read 1."""
+    def _flagged(
+        self, states: States, row: Integers, contraction: Contraction, lasts_ps: int, fired: list[Mask]
+    ) -> Batch:
+        """Puts into `fired` which copies' flags read 1. Survivors alone go on, and decay for `lasts_ps`."""
+        states, row, dead = self._contracted(states, row, contraction)
+        fired.append(dead)
+        survivors = np.flatnonzero(~dead)
+        if len(survivors) == 0:  # any state stands for the dead
+            return np.eye(1, states.shape[1], dtype=np.complex128), np.zeros_like(row)
+        used, kept = np.unique(row[survivors], return_inverse=True)
+        states, kept = self._hold(states[used], kept, np.full_like(kept, lasts_ps))
+        return states, _whole(kept, survivors, len(row))
+
+    def _contracted(
+        self, states: States, row: Integers, contraction: Contraction
+    ) -> tuple[States, Integers, Mask]:
+        """States, rows, and which flags read 1; a row that nothing survives in may be zeros."""
         hardware = self.hardware
         if not (hardware.p_prepare or hardware.p_gate1 or hardware.p_gate2 or hardware.p_readout):
             shrunk, success = contract(states, contraction)
-            fired.append(self._random("flag").random(len(row)) >= success[row])
-            return shrunk, row
+            return shrunk, row, self._random("flag").random(len(row)) >= success[row]
         size = states.shape[1]
         wide = np.zeros((len(states), 2 * size), dtype=np.complex128)
         wide[:, :size] = states  # the flag is the most significant qubit
@@ -229,9 +243,8 @@ class Processor:
         norms = np.linalg.norm(halves, axis=1)
         zero = norms[::2] ** 2 / (norms[::2] ** 2 + norms[1::2] ** 2)
         flag = rng.random(len(row)) >= zero[row]
-        fired.append(flag ^ (rng.random(len(row)) < hardware.p_readout))
         used, place = np.unique(2 * row + flag, return_inverse=True)
-        return halves[used] / norms[used, None], place
+        return halves[used] / norms[used, None], place, flag ^ (rng.random(len(row)) < hardware.p_readout)
 
 
 @lru_cache(maxsize=8)

@@ -120,7 +120,7 @@ class Node(Protocol):
         """Measure the living copies (those in `keep`, if given) and count outcomes; consumes `copies`.
 
         groups: int64, shape (copies,): the item each copy belongs to, below `count`. Returns int64,
-        shape (count, outcomes). The clock moves to the last measured copy's ready time.
+        shape (count, outcomes). The clock moves to when the last of them is ready and read.
         """
         ...
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import math
+import subprocess
+import sys
 from dataclasses import fields, replace
 from typing import Any
 
@@ -366,6 +368,33 @@ def test_a_contraction_errs_in_its_flag_too(n: int, errors: dict[str, float]) ->
     living = int((~parts[3]).sum())
     assert abs(living - COPIES * chance) <= 4 * math.sqrt(COPIES * chance * (1 - chance))
     assert_agrees(parts, rho)
+
+
+@pytest.mark.parametrize("hardware", [EVERYTHING, Hardware(Memory(t1_ps=1e6))])
+def test_what_a_contraction_leaves_nothing_of_is_dead_and_harms_nobody(hardware: Hardware) -> None:
+    """Basis state 1 is in the kernel. On hardware that errs some copies of it survive, as unit vectors."""
+    hardware = replace(hardware, gate2_ps=1_000)
+    for only in (False, True):
+        alice = node(hardware)
+        copies = alice.prepare(np.eye(2, dtype=complex), np.array([0 if only else 500, 500]))
+        states, _, _, lost = settled(alice, alice.contract(np.diag([1.0, 0.0]), copies))
+        assert np.allclose(np.linalg.norm(states, axis=1), 1)
+        assert lost[-500:].sum() > 350 and (only or lost[:500].sum() < 150)
+        assert hardware.p_gate2 > 0 or lost[-500:].all()
+
+
+def test_perfect_hardware_loads_no_processor() -> None:
+    code = """if True:
+        import sys
+        from ketwire.channels.hardware import Hardware
+        from ketwire.nodes.party import PartyNode
+        PartyNode("alice", bytes(32), {}, hardware=Hardware())
+        assert not {"ketwire.nodes.processor", "ketwire.quantum.noisy"} & set(sys.modules)
+        PartyNode("alice", bytes(32), {}, hardware=Hardware(p_gate1=0.1))
+        assert "ketwire.nodes.processor" in sys.modules
+        assert not {"numba", "scipy", "sklearn", "pydantic"} & set(sys.modules)
+    """
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
 
 
 def test_registers_decay_while_they_wait_and_while_they_are_worked_on() -> None:
