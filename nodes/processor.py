@@ -40,6 +40,8 @@ Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 Batch = tuple[States, Integers]
 
+MOST_CONTRACTIONS = 16  # kept with their dilations, which take a singular value decomposition each
+
 
 class Task(NamedTuple):
     """One thing to do with every copy of a visit.
@@ -80,17 +82,16 @@ class Processor:
         self.free_ps = 0
         self._random = random
         self._visit: Visit | None = None
-        self._contraction: Contraction | None = None
-        self._matrix: NDArray[np.complex128] | None = None
+        self._contractions: dict[int, tuple[NDArray[np.complex128], Contraction]] = {}
 
     def prepare(self, states: States, copies: Copies, now_ps: int) -> Copies:
         """Make fresh copies of the rows of `states`. A state that is no basis state is loaded by gates."""
         hardware, qubits = self.hardware, copies.qubits
-        loads = bool((np.count_nonzero(states, axis=1) > 1).any())
-        load_ps = gate_ps("prepare", qubits, hardware.gate1_ps, hardware.gate2_ps) if loads else 0
-        error = gate_error("prepare", qubits, hardware.p_gate1, hardware.p_gate2) if loads else 0.0
-        work = partial(self._prepared, error=error)
-        return self._put_down(copies, now_ps, Task(hardware.prepare_ps + load_ps, work, held=False))
+        copies = self._put_down(copies, now_ps, Task(hardware.prepare_ps, self._prepared, held=False))
+        if (np.count_nonzero(states, axis=1) <= 1).all():
+            return copies
+        lasts_ps = gate_ps("prepare", qubits, hardware.gate1_ps, hardware.gate2_ps)
+        return self._put_down(copies, now_ps, Task(lasts_ps, self._loaded, held=True))
 
     def apply(self, circuit: Circuit, copies: Copies, parameters: Floats, now_ps: int) -> Copies:
         lasts_ps = duration_ps(circuit, self.hardware.gate1_ps, self.hardware.gate2_ps)
@@ -99,20 +100,27 @@ class Processor:
 
     def contract(self, matrix: NDArray[np.complex128], copies: Copies, now_ps: int) -> Copies:
         """Prepare a flag, apply the dilation, read the flag: what reads 1 is dead from then on."""
-        if self._matrix is not matrix:
-            self._matrix, self._contraction = matrix, Contraction(matrix)
-        assert self._contraction is not None
-        hardware, circuit = self.hardware, self._contraction
+        hardware, contraction = self.hardware, self._contraction(matrix)
         lasts_ps = hardware.prepare_ps + hardware.readout_ps
-        lasts_ps += gate_ps("dense", circuit.qubits + 1, hardware.gate1_ps, hardware.gate2_ps)
+        lasts_ps += gate_ps("dense", contraction.qubits + 1, hardware.gate1_ps, hardware.gate2_ps)
         fired: list[Mask] = []
-        work = partial(self._flagged, contraction=circuit, lasts_ps=lasts_ps, fired=fired)
+        work = partial(self._flagged, contraction=contraction, lasts_ps=lasts_ps, fired=fired)
         copies = self._put_down(copies, now_ps, Task(lasts_ps, work, held=False))
         served = self._serve()
         states, row, ready_ps, lost = copies.take()
         lost = lost.copy()
         lost[served] = fired[0]
         return Copies(states, row, ready_ps, lost, copies.fresh)
+
+    def _contraction(self, matrix: NDArray[np.complex128]) -> Contraction:
+        """The contraction of this matrix; found once for one that nobody can change."""
+        known = self._contractions.get(id(matrix))
+        if known is not None:
+            return known[1]
+        contraction = Contraction(matrix)
+        if not matrix.flags.writeable and len(self._contractions) < MOST_CONTRACTIONS:
+            self._contractions[id(matrix)] = matrix, contraction  # the matrix too: its id must stay its own
+        return contraction
 
     def read(self, copies: Copies, keep: Mask | None, now_ps: int) -> Copies:
         """Have the living copies (those in `keep`, if given) measured: they are ready when they are read.
@@ -196,15 +204,18 @@ class Processor:
 
     # The tasks' work: new (states, row) from old.
 
-    def _prepared(self, states: States, row: Integers, error: float) -> Batch:
+    def _prepared(self, states: States, row: Integers) -> Batch:
+        if self.hardware.p_prepare == 0:
+            return states, row
+        weights = depolarize(self.hardware.p_prepare).pauli_weights
+        assert weights is not None
+        return apply_paulis(states, row, weights, self._random("preparation"))
+
+    def _loaded(self, states: States, row: Integers) -> Batch:
+        """The errors of the gates that load a vector. It is there already: theirs and the preparation's commute."""
         qubits = states.shape[1].bit_length() - 1
-        if error > 0:
-            states, row = depolarize_together(states, row, error, tuple(range(qubits)), self._random("loading"))
-        if self.hardware.p_prepare > 0:
-            weights = depolarize(self.hardware.p_prepare).pauli_weights
-            assert weights is not None
-            states, row = apply_paulis(states, row, weights, self._random("preparation"))
-        return states, row
+        error = gate_error("prepare", qubits, self.hardware.p_gate1, self.hardware.p_gate2)
+        return depolarize_together(states, row, error, tuple(range(qubits)), self._random("loading"))
 
     def _applied(self, states: States, row: Integers, circuit: Circuit, parameters: Floats) -> Batch:
         if self.hardware.p_gate1 == 0 and self.hardware.p_gate2 == 0:
@@ -247,7 +258,7 @@ class Processor:
         return halves[used] / norms[used, None], place, flag ^ (rng.random(len(row)) < hardware.p_readout)
 
 
-@lru_cache(maxsize=8)
+@lru_cache(maxsize=MOST_CONTRACTIONS)
 def _dilation(contraction: Contraction) -> Circuit:
     return contraction.circuit()
 

@@ -306,6 +306,16 @@ def test_preparation_errors_in_closed_form(n: int) -> None:
     assert_agrees(settled(alice, alice.prepare(state, np.array([COPIES]))), rho)
 
 
+def test_a_vector_decays_while_it_is_loaded() -> None:
+    memory = Memory(t1_ps=3e5, t2_ps=2e5)
+    alice = node(Hardware(memory, prepare_ps=10**6, gate2_ps=20_000))
+    state = layers.haar_state(3, np.random.default_rng(6))
+    rho = DensityMatrix.from_states(state)
+    for qubit in range(3):
+        rho = rho.apply_kraus(decay(4 * 20_000, *memory.constants).operators, [qubit])
+    assert_agrees(settled(alice, alice.prepare(state, np.array([COPIES]))), rho)
+
+
 def test_readout_errors_in_closed_form() -> None:
     p, groups = 0.2, np.zeros(COPIES, np.int64)
     state = np.array([0.6, 0.8], dtype=complex)
