@@ -14,7 +14,7 @@ States move, they are never copied: whatever sends, transforms or measures a bat
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -80,10 +80,11 @@ class Copies:
     Its states are pure, or all of them mixed: then the errors that copies met are averaged in a density
     matrix and not drawn copy by copy.
 
-    fresh: they have not crossed a link since they were prepared.
+    fresh: they have not crossed a link since they were prepared
+    owed: what their holder still has to do with them before anybody takes them
     """
 
-    __slots__ = ("_count", "_held", "_mixed", "_qubits", "fresh")
+    __slots__ = ("_count", "_held", "_mixed", "_qubits", "fresh", "owed")
 
     def __init__(
         self,
@@ -104,6 +105,7 @@ class Copies:
         self._qubits = qubits
         self._mixed = bool(columns)
         self.fresh = fresh
+        self.owed: Callable[[], object] | None = None
 
     @classmethod
     def in_step(
@@ -116,6 +118,7 @@ class Copies:
         copies._qubits = states.shape[1].bit_length() - 1
         copies._mixed = states.ndim == 3
         copies.fresh = fresh
+        copies.owed = None
         return copies
 
     @classmethod
@@ -176,6 +179,9 @@ class Copies:
 
     def take_as_held(self) -> Parts | InStep:
         """The same in the form in which it is held, for whoever can do without arrays."""
+        if self.owed is not None:
+            owed, self.owed = self.owed, None
+            owed()
         held = self.held
         self._held = None
         return held
@@ -190,6 +196,12 @@ class Copies:
         fresh = self.fresh
         first, second = (Copies(states, row[pick], ready_ps[pick], lost[pick], fresh) for pick in (chosen, ~chosen))
         return first, second
+
+    def restore(self, parts: Parts) -> None:
+        """Give back what was taken, worked on by the node that holds it; as many copies of as many qubits."""
+        assert self._held is None
+        assert len(parts.row) == self._count and parts.states.shape[1] == 1 << self._qubits
+        self._held = parts
 
 
 def join(batches: Sequence[Copies], order: NDArray[np.int64]) -> Copies:

@@ -15,7 +15,8 @@ knows; they are weighted as on a maximally mixed qubit, Tr(K†K) / 2.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import Literal
 
 import numpy as np
@@ -24,43 +25,50 @@ from numpy.typing import NDArray
 from ketwire.channels.budget import Crossing
 from ketwire.channels.copies import MAX_MIXED_QUBITS
 from ketwire.channels.eve import InterceptResend
+from ketwire.channels.hardware import Hardware
 from ketwire.channels.line import Coded, Teleport
 
 Representation = Literal["trajectories", "density"]
 Floats = NDArray[np.float64]
 
+NO_NODES: Mapping[str, Hardware] = MappingProxyType({})
 UNSHARED_OCTETS = 1 << 30  # of density matrices that no two copies share, in a whole run
 _NEGLIGIBLE = 40.0  # nats below 1/K from which a history is that of one copy at most: then K histories are rows
 _ALIKE = 1e-9  # nats within which two likelihoods are one
 _MANY, _BIN = 1 << 16, 5e-3  # where there are more of them to sort, they are taken together in bins of so many nats
 
 
-def chosen(crossings: Sequence[Crossing], qubits: int, copies: int) -> Representation:
+def chosen(
+    crossings: Sequence[Crossing], qubits: int, copies: int, nodes: Mapping[str, Hardware] = NO_NODES
+) -> Representation:
     """What `auto` stands for: density where it needs fewer columns than trajectories are expected to have rows.
 
     Args:
         crossings: of the path, in order.
         qubits: of the register.
         copies: that travel together, in one batch.
+        nodes: hardware of the parties on the path, by name.
     """
     # There are no more trajectories than copies.
-    if qubits > MAX_MIXED_QUBITS or copies <= 1 << qubits or differing(crossings) or _intercepted(crossings):
+    if qubits > MAX_MIXED_QUBITS or copies <= 1 << qubits or differing(crossings, nodes) or _intercepted(crossings):
         return "trajectories"
     return "density" if expected_rows(crossings, copies, 1 << qubits) > 1 << qubits else "trajectories"
 
 
-def refusal(crossings: Sequence[Crossing], qubits: int, copies: int) -> str | None:
+def refusal(
+    crossings: Sequence[Crossing], qubits: int, copies: int, nodes: Mapping[str, Hardware] = NO_NODES
+) -> str | None:
     """Why density matrices cannot carry `copies` measured copies, or None where they can."""
     if qubits > MAX_MIXED_QUBITS:
         return f"a register of {qubits} qubits, expected at most {MAX_MIXED_QUBITS}; or trajectories"
     intercepted = _intercepted(crossings)
     if intercepted is not None:
         return f"an eavesdropper on {intercepted} who measures copy by copy, expected none; or trajectories"
-    link, octets = differing(crossings), copies * (16 << 2 * qubits)
-    if link is not None and octets > UNSHARED_OCTETS:
+    where, octets = differing(crossings, nodes), copies * (16 << 2 * qubits)
+    if where is not None and octets > UNSHARED_OCTETS:
         most = UNSHARED_OCTETS // (16 << 2 * qubits)
         return (
-            f"copies that wait in the memories of {link}, each for a time of its own, and share no matrix: {copies} "
+            f"copies that wait in the memories of {where}, each for a time of its own, and share no matrix: {copies} "
             f"of {qubits} qubits take {octets:.1e} octets, expected at most {UNSHARED_OCTETS:.1e} ({most} copies); "
             "or trajectories"
         )
@@ -72,12 +80,15 @@ def _intercepted(crossings: Sequence[Crossing]) -> str | None:
     return next((each.link for each in crossings if isinstance(each.line.eve, InterceptResend)), None)
 
 
-def differing(crossings: Sequence[Crossing]) -> str | None:
-    """The first link whose channel differs from copy to copy, None where all copies meet the same channels.
+def differing(crossings: Sequence[Crossing], nodes: Mapping[str, Hardware] = NO_NODES) -> str | None:
+    """The first node or link whose channel differs from copy to copy, None where all copies meet the same ones.
 
     That is where a memory decays and copies wait in it for times of their own: for pairs, or for an
     emitter that takes time, or for one that takes none after random times on a link before.
     """
+    for name, hardware in nodes.items():  # copies wait for their turn, each as long as it takes
+        if hardware.takes_time and not hardware.memory.is_perfect:
+            return name
     random_times = any(isinstance(crossing.line.transport, Teleport) for crossing in crossings)
     for crossing in crossings:
         line = crossing.line

@@ -113,7 +113,13 @@ class InlineSession:
                 direction = Direction(direction_name(sender, receiver), fiber, key)
                 self.lanes[sender, receiver] = Lane(direction, link.credit_octets)
         self.nodes = {
-            party: PartyNode(party, party_key(run.seed, session.name, party), public, _watch(progress, session, party))
+            party: PartyNode(
+                party,
+                party_key(run.seed, session.name, party),
+                public,
+                _watch(progress, session, party),
+                run.hardware_of(party),
+            )
             for party in run.parties
         }
         self.tasks = {party: Task(program.run(self.nodes[party])) for party, program in programs.items()}

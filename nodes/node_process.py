@@ -32,6 +32,7 @@ from ketwire.channels.frames import (
     Start,
     Welcome,
 )
+from ketwire.channels.hardware import hardware_of
 from ketwire.channels.messages import Message
 from ketwire.channels.refusals import EarlyFrame, StaleFrame
 from ketwire.errors import LocalProtocolError, RemoteProtocolError
@@ -162,7 +163,8 @@ class NodeProcess:
         def tell(done: int, total: int, label: str) -> None:
             self.control.progress(start.session, done, total, label)
 
-        node = PartyNode(self.name, bytes.fromhex(session["key"]), start.addresses["public"], tell)
+        hardware = hardware_of(job["hardware"])
+        node = PartyNode(self.name, bytes.fromhex(session["key"]), start.addresses["public"], tell, hardware)
         task = Task(program.run(node))
         while (effect := task.effect) is not None:
             peer = self.peers.get(effect.peer)

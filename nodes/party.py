@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ketwire.channels.copies import MAX_MIXED_QUBITS, Copies, States
+from ketwire.channels.hardware import Hardware
 from ketwire.channels.messages import Message
 from ketwire.channels.streams import stream
 from ketwire.channels.transcript import Transcript
@@ -23,7 +24,11 @@ from ketwire.quantum import mixtures, pauli_bases, representations
 from ketwire.quantum.circuits import Circuit
 from ketwire.quantum.sampling import sample
 
+if TYPE_CHECKING:
+    from ketwire.nodes.processor import Processor
+
 M = TypeVar("M", bound=Message)
+PERFECT = Hardware()
 
 
 class HeraldReceipt:
@@ -57,6 +62,7 @@ class PartyNode:
         key: bytes,
         public: Mapping[str, int],
         progress: Callable[[int, int, str], None] | None = None,
+        hardware: Hardware = PERFECT,
     ) -> None:
         self.name = name
         self.now_ps = 0
@@ -65,6 +71,13 @@ class PartyNode:
         self._key = key
         self._drawn: Counter[str] = Counter()
         self._progress = progress
+        self._processor = None if hardware.is_perfect else self._build(hardware)
+
+    def _build(self, hardware: Hardware) -> Processor:
+        # Noise is mathematics that perfect hardware has no use for.
+        from ketwire.nodes.processor import Processor  # noqa: PLC0415
+
+        return Processor(self.name, hardware, self.random)
 
     def advance(self, time_ps: int) -> None:
         """Move the clock to `time_ps`, unless it is later already."""
@@ -83,17 +96,22 @@ class PartyNode:
         if mixed and states.shape[1] > 1 << MAX_MIXED_QUBITS:
             raise LocalProtocolError(f"{states.shape[1]} amplitudes, mixed states have at most 2^{MAX_MIXED_QUBITS}")
         prepared = mixtures.mixed(states) if mixed else np.array(states, order="C")
-        if len(states) == 1 and counts[0] > 0:
+        if self._processor is None and len(states) == 1 and counts[0] > 0:
             return Copies.in_step(prepared, int(counts[0]), self.now_ps, fresh=True)
         rows = np.repeat(np.arange(len(states), dtype=np.int64), counts)
         ready_ps = np.full(len(rows), self.now_ps, dtype=np.int64)
-        return Copies(prepared, rows, ready_ps, np.zeros(len(rows), dtype=np.bool_), fresh=True)
+        copies = Copies(prepared, rows, ready_ps, np.zeros(len(rows), dtype=np.bool_), fresh=True)
+        return copies if self._processor is None else self._processor.prepare(states, copies, self.now_ps)
 
     def apply(self, circuit: Circuit, copies: Copies, parameters: NDArray[np.float64]) -> Copies:
+        if self._processor is not None:
+            return self._processor.apply(circuit, copies, parameters, self.now_ps)
         fresh, held = copies.fresh, copies.take_as_held()
         return Copies.of(held._replace(states=representations.apply_circuit(circuit, held.states, parameters)), fresh)
 
     def contract(self, matrix: NDArray[np.complex128], copies: Copies) -> Copies:
+        if self._processor is not None:
+            return self._processor.contract(matrix, copies, self.now_ps)
         states, row, ready_ps, lost = copies.take()
         shrunk, success = representations.contract(states, matrix)
         draws = self.random("flag").random(len(row))
@@ -111,6 +129,8 @@ class PartyNode:
         count: int,
         keep: NDArray[np.bool_] | None = None,
     ) -> NDArray[np.int64]:
+        if self._processor is not None:
+            copies = self._processor.read(copies, keep, self.now_ps)
         states, row, ready_ps, lost = copies.take()
         mask = ~lost if keep is None else keep & ~lost
         chosen = slice(None) if mask.all() else mask
@@ -120,6 +140,8 @@ class PartyNode:
         counts = np.zeros((count, observable.outcomes), dtype=np.int64)
         if len(cells):
             probabilities = representations.probabilities(observable, states[rows])
+            if self._processor is not None:
+                probabilities = self._processor.reported(probabilities)
             drawn = sample(probabilities[place], copies_in, self.random("outcome"))
             np.add.at(counts, cells // len(states), drawn)
             self.advance(int(ready_ps[chosen].max()))
@@ -132,15 +154,21 @@ class PartyNode:
         return Copies(states, row, ready_ps, lost)
 
     def measure_bases(self, copies: Copies, bases: NDArray[np.int64]) -> NDArray[np.int64]:
+        if self._processor is not None:
+            copies = self._processor.read(copies, None, self.now_ps)
         states, row, ready_ps, lost = copies.take()
         if lost.any():
             raise LocalProtocolError(f"{int(lost.sum())} lost copies were to be measured: expected living ones")
         bits = pauli_bases.measure(states, row, bases, self.random("outcome"))
+        if self._processor is not None:
+            bits = self._processor.reported_bits(bits)
         self.advance(int(ready_ps.max(initial=0)))
         self.transcript.outcomes(self.now_ps, bits)
         return bits
 
     def send(self, peer: str, message: Message) -> Send:
+        if self._processor is not None and isinstance(message, Copies):
+            self._processor.leave(message, self.now_ps)
         return Send(peer, message)
 
     def receive(self, peer: str, kind: type[M]) -> Receive[M]:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, Self
 
 from ketwire.channels.fiber import Fiber
+from ketwire.channels.hardware import Hardware
 from ketwire.channels.line import Line
 from ketwire.channels.link import Record
 from ketwire.channels.streams import derive_key
@@ -65,7 +66,8 @@ class Run:
     """A network and the sessions to run over it, one after another.
 
     `check` is called once per session before it starts, with the shapes that all parties agree on;
-    it raises ScenarioError where the run cannot work (too many attempts, say).
+    it raises ScenarioError where the run cannot work (too many attempts, say). Parties without
+    `hardware` of their own have the perfect one.
     """
 
     seed: int
@@ -73,6 +75,10 @@ class Run:
     links: tuple[Link, ...]
     sessions: tuple[Session, ...]
     check: Callable[[Session, Mapping[str, int]], None] = lambda session, public: None
+    hardware: Mapping[str, Hardware] = field(default_factory=dict)
+
+    def hardware_of(self, party: str) -> Hardware:
+        return self.hardware.get(party, Hardware())
 
 
 @dataclass(frozen=True)

@@ -92,7 +92,7 @@ class Node(Protocol):
         ...
 
     def prepare(self, states: States, counts: NDArray[np.int64], *, mixed: bool = False) -> Copies:
-        """Make counts[i] copies of row i of `states`, row after row, ready now.
+        """Make counts[i] copies of row i of `states`, row after row, ready at the earliest now.
 
         states: complex128, shape (rows, 2**n), unit rows; counts: int64, shape (rows,). With `mixed` the
         copies are density matrices from here on, which meet noise exactly and not copy by copy; n <= 8.
@@ -121,7 +121,7 @@ class Node(Protocol):
         """Measure the living copies (those in `keep`, if given) and count outcomes; consumes `copies`.
 
         groups: int64, shape (copies,): the item each copy belongs to, below `count`. Returns int64,
-        shape (count, outcomes). The clock moves to the last measured copy's ready time.
+        shape (count, outcomes). The clock moves to when the last of them is ready and read.
         """
         ...
 

@@ -174,6 +174,21 @@ def apply_joint_paulis(rho: Complexes, row: Integers, weights: Floats, qubits: S
     return apply_matrix(matrix, places, rho.reshape(len(rho), -1)).reshape(rho.shape), row
 
 
+def depolarize_jointly(rho: Complexes, p: float, qubits: Sequence[int]) -> Complexes:
+    """Replace `qubits` of every row by the maximally mixed state with probability p; a new array."""
+    rows, size, _ = rho.shape
+    n, k = size.bit_length() - 1, len(qubits)
+    axes = [1 + qubit for qubit in qubits] + [1 + n + qubit for qubit in qubits]
+    apart = np.moveaxis(rho.reshape((rows,) + (2,) * 2 * n), axes, range(1, 2 * k + 1))
+    joint = apart.reshape(rows, 1 << k, 1 << k, -1)
+    averaged = np.asarray((1.0 - p) * joint, dtype=np.complex128)
+    rest = np.einsum("raab->rb", joint) * (p / (1 << k))
+    diagonal = np.arange(1 << k)
+    averaged[:, diagonal, diagonal] += rest[:, None]
+    back = np.moveaxis(averaged.reshape(apart.shape), range(1, 2 * k + 1), axes)
+    return np.ascontiguousarray(back).reshape(rho.shape)
+
+
 # Rows.
 
 

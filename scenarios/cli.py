@@ -157,9 +157,10 @@ def schema() -> None:
 
 @app.command()
 def presets() -> None:
-    """List the presets of links, with the source of their numbers."""
+    """List the presets of links and of nodes' hardware, with the source of their numbers."""
     from dataclasses import asdict  # noqa: PLC0415
 
+    from ketwire.channels.hardware import HARDWARE  # noqa: PLC0415
     from ketwire.channels.presets import PRESETS  # noqa: PLC0415
 
     for name, preset in PRESETS.items():
@@ -167,6 +168,12 @@ def presets() -> None:
         for field, value in asdict(preset.fiber).items():
             typer.echo(f"  {field}: {'null' if value is None else format(value, 'g')}")
         typer.echo(f"  source: {preset.source}")
+    for name, kit in HARDWARE.items():
+        typer.echo(f"hardware {name}")
+        fields = asdict(kit.hardware)
+        for field, value in {**fields.pop("memory"), **fields}.items():
+            typer.echo(f"  {field}: {'null' if value is None else format(value, 'g')}")
+        typer.echo(f"  source: {kit.source}")
 
 
 @app.command()

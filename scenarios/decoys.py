@@ -16,6 +16,7 @@ import numpy as np
 from pydantic import Field
 
 from ketwire.channels.budget import Crossing, refusal
+from ketwire.channels.hardware import ERRORS, TIMES, Hardware
 from ketwire.channels.line import Direct, Line
 from ketwire.errors import RemoteProtocolError, ScenarioError
 from ketwire.nodes.session import Session, SessionResult
@@ -146,6 +147,14 @@ def _line(spec: DecoysSpec, network: Network, path: Sequence[str]) -> Line:
             f"links.{index}.transport: {line.transport.kind!r} given, expected 'direct': only there are the "
             "copies themselves in flight"
         )
+    for party in (sender, receiver):
+        hardware = network.hardware.get(party, Hardware())
+        wrong = [name for name in (*TIMES, *ERRORS) if getattr(hardware, name)]
+        if wrong:
+            raise ScenarioError(
+                f"nodes.{party}.{wrong[0].replace('_ps', '_s')}: given, expected perfect hardware: decoys are judged "
+                "by the noise in flight alone"
+            )
     for party, memory in ((sender, line.sender), (receiver, line.receiver)):
         if not memory.is_perfect:
             key, given = ("t1_s", memory.t1_ps) if memory.t1_ps is not None else ("t2_s", memory.t2_ps)

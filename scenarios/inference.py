@@ -11,6 +11,7 @@ from pydantic import Field, model_validator
 
 from ketwire.channels.budget import DEFAULT_BUDGET_ATTEMPTS, Crossing, path_survival, refusal
 from ketwire.channels.copies import MAX_COPIES, MAX_QUBITS
+from ketwire.channels.hardware import Hardware
 from ketwire.channels.representation import Representation, chosen, differing
 from ketwire.channels.representation import refusal as density_refusal
 from ketwire.errors import ScenarioError
@@ -144,7 +145,8 @@ class Inference:
         path, visits = _route(spec, network)
         _check_memory(spec, path)
         crossings = _crossings(spec, network, path)
-        representation = _representation(spec, crossings)
+        hardware = {party: network.hardware[party] for party in path if party in network.hardware}
+        representation = _representation(spec, crossings, hardware)
         common = {
             "path": path,
             "qubits": spec.qubits,
@@ -154,7 +156,7 @@ class Inference:
             "max_batch_octets": spec.max_batch_octets,
             "budget_attempts": int(spec.budget_attempts),
             "representation": representation,
-            "shared_rows": representation == "trajectories" or differing(crossings) is None,
+            "shared_rows": representation == "trajectories" or differing(crossings, hardware) is None,
         }
         slices = {party: _slice(spec, network, party, path, visits, common) for party in network.parties}
         sessions = [Session("inference", "quantum", "ketwire.protocols.inference:InferenceParty", slices)]
@@ -248,14 +250,16 @@ def _crossings(spec: InferenceSpec, network: Network, path: Sequence[str]) -> li
     return crossings
 
 
-def _representation(spec: InferenceSpec, crossings: Sequence[Crossing]) -> Representation:
+def _representation(
+    spec: InferenceSpec, crossings: Sequence[Crossing], hardware: Mapping[str, Hardware]
+) -> Representation:
     """The representation that all parties are told; raises ScenarioError for density that does not fit."""
     if spec.representation == "auto":
         # Rows are shared within a batch alone.
         together = min(spec.measured_copies, MAX_COPIES, spec.max_batch_octets // OCTETS_PER_COPY)
-        return chosen(crossings, spec.qubits, together)
+        return chosen(crossings, spec.qubits, together, hardware)
     if spec.representation == "density":
-        reason = density_refusal(crossings, spec.qubits, spec.measured_copies)
+        reason = density_refusal(crossings, spec.qubits, spec.measured_copies, hardware)
         if reason is not None:
             raise ScenarioError(f"protocol.representation: density given for {reason}")
     return spec.representation

@@ -118,7 +118,7 @@ BAD = [
     (changed("nodes", {"alice": {}}), 'nodes: {"alice": {}} given, expected at least 2 entries'),
     (changed("nodes.Eve", {}), 'nodes.Eve: "Eve" given, expected text of the form ^[a-z]'),
     (changed("nodes.coordinator", {}), 'nodes.coordinator: "coordinator" given, expected another name'),
-    (changed("nodes.alice.gates", 1), "nodes.alice.gates: unknown key, 1 given, expected one of t1_s, t2_s"),
+    (changed("nodes.alice.gates", 1), "nodes.alice.gates: unknown key, 1 given, expected one of hardware, t1_s"),
     (changed("seed", -1), "seed: -1 given, expected at least 0"),
     (changed("seed", "7"), 'seed: "7" given, expected a valid integer'),
     (changed("seed", True), "seed: true given, expected a valid integer"),
