@@ -156,17 +156,13 @@ def schema() -> None:
 
 
 @app.command()
-def presets() -> None:
-    """List the presets of links, with the source of their numbers."""
-    from dataclasses import asdict  # noqa: PLC0415
+def presets(
+    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="One of them, to paste.")] = None,
+) -> None:
+    """List the presets, or print one as a piece of a scenario, with the sources of its numbers."""
+    from ketwire.scenarios.presettext import fragment, listed  # noqa: PLC0415
 
-    from ketwire.channels.presets import PRESETS  # noqa: PLC0415
-
-    for name, preset in PRESETS.items():
-        typer.echo(name)
-        for field, value in asdict(preset.fiber).items():
-            typer.echo(f"  {field}: {'null' if value is None else format(value, 'g')}")
-        typer.echo(f"  source: {preset.source}")
+    typer.echo(listed() if name is None else fragment(name), nl=False)
 
 
 @app.command()

@@ -238,12 +238,6 @@ def test_list_tells_names_and_descriptions(
     assert ketwire("list").out == "echo  an echo\n"
 
 
-def test_presets_tell_their_source(ketwire: Any) -> None:
-    said = ketwire("presets")
-    assert said.code == 0 and "telecom-fiber\n" in said.out and "loss_db_per_km: 0.2" in said.out
-    assert said.out.count("  source: ") == said.out.count("  length_km: ") >= 2
-
-
 def test_version(ketwire: Any) -> None:
     from ketwire import __version__
 
