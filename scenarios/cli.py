@@ -166,6 +166,31 @@ def presets(
 
 
 @app.command()
+def link(
+    preset: Annotated[str, typer.Argument(metavar="PRESET", help="As ketwire presets lists them.")],
+    *,
+    length_km: Annotated[float | None, typer.Option("--length", metavar="KM", help="Instead of the preset's.")] = None,
+    qubits: Annotated[int, typer.Option("--qubits", metavar="N", help="Of the register.")] = 8,
+    copies: Annotated[int, typer.Option("--copies", metavar="K", help="Registers that shall arrive.")] = 1000,
+    crossings: Annotated[int, typer.Option("--crossings", metavar="C", help="Of each, there and back.")] = 1,
+    t1_s: Annotated[float | None, typer.Option("--t1-s", metavar="S", help="T1 of the memories; inf: none.")] = None,
+    t2_s: Annotated[float | None, typer.Option("--t2-s", metavar="S", help="T2 of the memories; inf: none.")] = None,
+    alpha: Annotated[float, typer.Option("--alpha", metavar="A", help="Bright-state population, single clicks.")] = 0.1,
+    slots: Annotated[int, typer.Option("--slots", metavar="M", help="Memory slots that make pairs.")] = 1,
+    as_json: Json = False,
+) -> None:
+    """Work out what one register costs on a link, by each transport, and which is best. Nothing is run."""
+    from ketwire.scenarios.linkcost import Question, answer  # noqa: PLC0415
+    from ketwire.scenarios.linktext import answer_text  # noqa: PLC0415
+
+    found = answer(Question(preset, length_km, qubits, copies, crossings, t1_s, t2_s, alpha, slots))
+    if as_json:
+        _print_json(found.told())
+    else:
+        typer.echo(answer_text(found))
+
+
+@app.command()
 def doctor() -> None:
     """Look whether this installation can run scenarios."""
     from ketwire.scenarios.doctor import findings  # noqa: PLC0415

@@ -139,7 +139,7 @@ class Link(Strict):
     memory_slots: int | None = Field(None, description="teleport: pairs made side by side, 1 or more")
     distill: Distillation | None = Field(None, description="teleport: purify pairs before they are used")
     code: str | None = Field(None, description="coded: [[4,2,2]], [[5,1,3]], [[7,1,3]] or qpc(n,m)")
-    gate_s: float | None = Field(None, ge=0, description="coded: one layer of the encoder's gates, s")
+    gate_s: float | None = Field(None, ge=0, le=1e6, description="coded: one layer of the encoder's gates, s")
     length_km: float | None = Field(None, description="km, 0 to 1e6")
     loss_db_per_km: float | None = Field(None, description="attenuation, dB/km")
     p_init: float | None = Field(None, description="probability to lose a qubit on coupling in")
