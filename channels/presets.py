@@ -233,7 +233,6 @@ PRESETS: dict[str, Preset] = {
             "t1_s": Figure(3600.0, f"an hour; {_AVIS}, A.5"),
             "t2_s": Figure(0.5, f"{_AVIS}, A.5"),
         },
-        left_out="a length: say length_km",
     ),
     "trapped-ion": Preset(
         "trapped ions on telecom fiber, the parameters of a study of repeater hardware",
@@ -247,7 +246,6 @@ PRESETS: dict[str, Preset] = {
             "loss_db_per_km": Figure(0.2, f"{_ITU}, which the ions' photons are converted to"),
         },
         {"t2_s": Figure(0.085, f"85 ms, as an exponential decay; {_AVIS}, A.6")},
-        left_out="a length: say length_km",
     ),
 }
 

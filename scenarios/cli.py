@@ -134,12 +134,14 @@ def show(scenario: Name, sets: Set = None, seed: Seed = None) -> None:
 
 @app.command()
 def validate(scenario: Name, sets: Set = None, seed: Seed = None) -> None:
-    """Check a scenario without running it or reading its data."""
+    """Check a scenario, its budgets included, without running it or reading its data."""
     loaded = _load(scenario, sets, seed)
     asked = loaded.run()
+    unseen = loaded.check_foreseen(asked)
     told = f"{loaded.kind_name} over {len(asked.parties)} nodes and {len(asked.links)} link(s)"
     sessions = ", ".join(session.name for session in asked.sessions)
-    typer.echo(f"{loaded.origin}: valid: {told}; sessions {sessions}")
+    rest = f"; budgets not looked at, which depend on data: {', '.join(unseen)}" if unseen else ""
+    typer.echo(f"{loaded.origin}: valid: {told}; sessions {sessions}{rest}")
 
 
 @app.command()

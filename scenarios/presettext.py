@@ -63,6 +63,8 @@ def _comments(preset: Preset) -> Iterator[str]:
     yield f"Source: {preset.source}"
     if preset.left_out:
         yield f"Not in its sources, and ideal here: {preset.left_out}"
+    if "length_km" not in preset.figures:
+        yield "It has no length of its own: say length_km."
     if preset.memory:
         yield "Memories belong to the nodes: naming the fiber does not set them."
 

@@ -6,6 +6,7 @@ import json
 import math
 import re
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -268,6 +269,12 @@ def test_bad_questions_are_one_line(argv: tuple[str, ...], message: str, capsys:
     assert cli.execute(["link", *argv]) == 2
     said = capsys.readouterr()
     assert said.out == "" and said.err.count("\n") == 1 and message in said.err
+
+
+def test_the_documentation_shows_what_is_printed() -> None:
+    page = (Path(__file__).parents[1] / "docs" / "links.md").read_text()
+    printed = answer_text(answer(Question("telecom-fiber", 10.0, qubits=4, crossings=3)))
+    assert "\n".join(f"    {line}" for line in printed.splitlines()) in page
 
 
 def test_questions_are_checked_when_they_are_made() -> None:

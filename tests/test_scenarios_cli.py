@@ -227,7 +227,8 @@ def test_show_keeps_comments_unless_something_changes(ketwire: Any, scenario: st
 def test_validate_tells_what_would_run(ketwire: Any, scenario: str) -> None:
     said = ketwire("validate", scenario)
     assert said.code == 0 and said.out == (
-        f"{scenario}: valid: scenario_kinds:Echo over 2 nodes and 1 link(s); sessions echo, shout\n"
+        f"{scenario}: valid: scenario_kinds:Echo over 2 nodes and 1 link(s); sessions echo, shout"
+        "; budgets not looked at, which depend on data: echo\n"
     )
 
 
