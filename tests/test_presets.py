@@ -16,12 +16,15 @@ from ketwire.channels.messages import Arrivals
 from ketwire.channels.presets import PRESETS, SCHEME_KEYS, Figure
 from ketwire.channels.timing import PS_PER_S
 from ketwire.errors import ScenarioError
+from ketwire.nodes.inline import run_inline
+from ketwire.nodes.process import run_processes
 from ketwire.quantum.layers import haar_state
 from ketwire.scenarios import cli
 from ketwire.scenarios.load import validate
 from ketwire.scenarios.presettext import fragment
 from ketwire.scenarios.schema import Link
 from ketwire.scenarios.yamltext import parse
+from tests.kit import Threads
 
 NAMES = list(PRESETS)
 PERFECT = Memory()
@@ -207,6 +210,16 @@ def test_every_parameter_changes_a_result(name: str, key: str) -> None:
         told = {key: nudged(preset.figures[key].value, key)}
         after = found(memory, **told, **({"alpha": 0.2} if "single-click" in told.values() else {}))
     assert after != before
+
+
+@pytest.mark.parametrize("name", ["trapped-ion", "oxford-2025", "innsbruck-230m"])
+def test_a_preset_gives_one_transcript_everywhere(name: str) -> None:
+    run = validate(scenario(name), "x", "x", "/").run()
+    inline = run_inline(run)[0]
+    assert Threads(run).conduct()[0].transcript_sha256 == inline.transcript_sha256
+    if name == "trapped-ion":
+        assert run_processes(run)[0].transcript_sha256 == inline.transcript_sha256
+    assert inline.totals.ebits == 5 and inline.totals.qubits_delivered == 5
 
 
 # ---------------------------------------------------------------- what is printed
