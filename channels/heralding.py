@@ -243,12 +243,29 @@ class Given:
 
 def single_click(fiber: Fiber, alpha: float, dark_count: float = 0.0, visibility: float = 1.0) -> SingleClick:
     """`SingleClick` with a station in the middle of `fiber`."""
+    check_fiber(fiber, windows=1)
     return SingleClick(half_survival(fiber), fiber.delay_ps, fiber.bin_ps, dark_count, visibility, alpha=alpha)
 
 
 def double_click(fiber: Fiber, dark_count: float = 0.0, visibility: float = 1.0) -> DoubleClick:
     """`DoubleClick` with a station in the middle of `fiber`; an attempt takes two emissions."""
+    check_fiber(fiber, windows=2)
     return DoubleClick(half_survival(fiber), fiber.delay_ps, 2 * fiber.bin_ps, dark_count, visibility)
+
+
+def check_fiber(fiber: Fiber, windows: int = 0) -> None:
+    """Raises:
+    ValueError: light, or as many emissions as an attempt has windows, take beyond the end of the clock; the
+        message starts with the fiber's field.
+    """
+    if fiber.delay_ps >= CLOCK_END_PS:
+        raise ValueError(
+            f"length_km: {fiber.length_km!r} given, expected a fiber that light crosses in less than 2^62 ps (53 days)"
+        )
+    if windows * fiber.bin_ps >= CLOCK_END_PS:
+        raise ValueError(
+            f"emission_rate_hz: {fiber.emission_rate_hz!r} given, expected an attempt of less than 2^62 ps (53 days)"
+        )
 
 
 def half_survival(fiber: Fiber) -> float:

@@ -175,9 +175,10 @@ class Teleport:
 
     def pairs(self, line: Line) -> Scheme:
         """How pairs are made over this line."""
-        from ketwire.channels.heralding import Given, double_click, single_click  # noqa: PLC0415
+        from ketwire.channels.heralding import Given, check_fiber, double_click, single_click  # noqa: PLC0415
 
         if self.scheme == "given":
+            check_fiber(line.fiber)
             assert self.rate_hz is not None and self.fidelity is not None
             return Given(self.rate_hz, self.fidelity, delay_ps=line.fiber.delay_ps)
         if self.scheme == "single-click":

@@ -167,7 +167,7 @@ class Link(Strict):
         except ValueError as error:
             name, _, message = str(error).partition(": ")
             name = {"gate_ps": "gate_s"}.get(name, name)
-            raise wrong(name, getattr(self, name, None), message.partition("expected ")[2] or message) from None
+            raise wrong(name, self._in_force(name), message.partition("expected ")[2] or message) from None
         return self
 
     def _foreign(self) -> list[str]:
@@ -190,6 +190,12 @@ class Link(Strict):
         if name in self.model_fields_set and (told is not None or name not in ("transport", "scheme")):
             return told
         return PRESETS[self.fiber].transport(self.transport, self.scheme).get(name, told)
+
+    def _in_force(self, name: str) -> Any:
+        """A setting as `_setting`, of the fiber too, for a message that is to show what was wrong."""
+        if name in self.model_fields_set or name not in Fiber.__dataclass_fields__:
+            return self._setting(name) if name in type(self).model_fields else None
+        return getattr(PRESETS[self.fiber].fiber, name)
 
     def _transport(self) -> Direct | Teleport | Coded:
         if self._setting("transport") == "direct":

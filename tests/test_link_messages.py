@@ -78,6 +78,14 @@ def said(nodes: dict[str, Any] | None = None, **link: Any) -> str | None:
             'links.0.code: "qpc(16,16)" given, expected a smaller code for photons with this noise',
         ),
         ({"transport": "coded", "gate_s": 1e300}, "links.0.gate_s: 1e+300 given, expected at most 1000000.0"),
+        (
+            {"fiber": "color-center", "length_km": 1, "emission_rate_hz": 1e-8},
+            "links.0.emission_rate_hz: 1e-08 given, expected an attempt of less than 2^62 ps (53 days)",
+        ),
+        (
+            {"fiber": "oxford-2025", "speed_km_per_s": 1e-10},
+            "links.0.length_km: 0.002 given, expected a fiber that light crosses in less than 2^62 ps (53 days)",
+        ),
         ({"emission_rate_hz": 1e-300}, "links.0.emission_rate_hz: 1e-300 given, expected a number above 0, 1e-12 at"),
     ],
 )
