@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from textwrap import wrap
 
 from ketwire.channels.timing import PS_PER_S
-from ketwire.scenarios.linkcost import Answer, Cost
+from ketwire.scenarios.linkcost import ALIKE, Answer, Cost
 from ketwire.scenarios.table import time_text
 
 HEAD = ("", "arrives", "registers", "photons", "ebits", "time", "fidelity", "")
@@ -104,7 +104,7 @@ def _why_fastest(answer: Answer, best: Cost) -> str:
 
 def _why_truest(answer: Answer, best: Cost) -> str:
     others = [cost for cost in answer.viable if cost is not best]
-    below = [cost for cost in others if cost.fidelity < best.fidelity - 1e-9]
+    below = [cost for cost in others if cost.fidelity < best.fidelity - ALIKE]
     following = max(below, key=lambda cost: cost.fidelity, default=None)
     if following is None:
         return "because " + ("all others do no better and are slower" if others else "all others would be refused")
