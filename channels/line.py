@@ -52,7 +52,7 @@ class Noise:
     def __post_init__(self) -> None:
         if self.kind == "kraus":
             if self.operators is None or self.probability is not None or self.rate_hz is not None:
-                raise ValueError("operators: expected Kraus operators, and neither probability nor rate_hz")
+                raise ValueError("operators: given, expected Kraus operators, and neither probability nor rate_hz")
         elif self.operators is not None:
             raise ValueError(f"operators: given for {self.kind}, expected them for kraus alone")
         elif (self.probability is None) == (self.rate_hz is None):
@@ -66,7 +66,10 @@ class Noise:
         if self.operators is not None:
             parts = np.array(self.operators, dtype=np.float64)
             if parts.ndim != 4 or parts.shape[1:] != (2, 2, 2):
-                raise ValueError(f"operators: shape {list(parts.shape)} given, expected [k, 2, 2, 2]")
+                raise ValueError(
+                    f"operators: shape {list(parts.shape)} given, expected a list of 2 x 2 operators, each entry as "
+                    "[real, imaginary]"
+                )
             return kraus.general(parts[..., 0] + 1j * parts[..., 1])
         p = self.probability if self.rate_hz is None else kraus.probability_from_rate(self.rate_hz, flight_ps)
         assert p is not None
@@ -93,7 +96,7 @@ class Memory:
         for name in ("t1_ps", "t2_ps"):
             value = getattr(self, name)
             if value is not None and not 0 < value < float("inf"):
-                raise ValueError(f"{name}: {value!r} given, expected a number above 0, or none")
+                raise ValueError(f"{name}: {value!r} given, expected a finite number above 0, or none")
         t1, t2 = self.constants
         if t2 > 2 * t1:
             raise ValueError(f"t2_ps: {t2:g} given with t1_ps = {t1:g}, expected at most 2 T1 (decay dephases)")
@@ -123,6 +126,14 @@ class Direct:
 
     def time_ps(self, line: Line, qubits: int) -> float:
         return float(qubits * line.fiber.bin_ps)
+
+    def photons(self, line: Line, qubits: int) -> int | None:
+        """Photons of one register, where that is a fixed number."""
+        return qubits
+
+    def latency_ps(self, line: Line) -> int:
+        """What a register takes on top of `time_ps` and its flight, however many follow it."""
+        return 0
 
     def machine(self, line: Line) -> Machine:
         from ketwire.channels.machines import DirectMachine  # noqa: PLC0415
@@ -165,9 +176,10 @@ class Teleport:
 
     def pairs(self, line: Line) -> Scheme:
         """How pairs are made over this line."""
-        from ketwire.channels.heralding import Given, double_click, single_click  # noqa: PLC0415
+        from ketwire.channels.heralding import Given, check_fiber, double_click, single_click  # noqa: PLC0415
 
         if self.scheme == "given":
+            check_fiber(line.fiber)
             assert self.rate_hz is not None and self.fidelity is not None
             return Given(self.rate_hz, self.fidelity, delay_ps=line.fiber.delay_ps)
         if self.scheme == "single-click":
@@ -192,6 +204,13 @@ class Teleport:
         if self.distillation is not None:
             one = plan(scheme, self.distillation).time_ps
         return qubits * one / self.memory_slots
+
+    def photons(self, line: Line, qubits: int) -> int | None:
+        """None: by chance, or unknown where pairs are `given`."""
+        return None
+
+    def latency_ps(self, line: Line) -> int:
+        return 0
 
     def pair_bell(self, line: Line) -> NDArray[np.float64]:
         """Bell diagonal of a pair that is used when it is heralded, with memories that do not decay."""
@@ -235,7 +254,9 @@ class Coded:
         return code(self.code)
 
     def check(self, line: Line) -> None:
-        assert line.flight
+        """Also whether its logical channel can be worked out, which is kept for whoever asks next."""
+        if line.flight != IDENTITY:
+            self.found().logical_channel(line.fiber.survival, line.flight)
 
     def survival(self, line: Line, qubits: int) -> float:
         channel = self.found().logical_channel(line.fiber.survival, line.flight)
@@ -246,6 +267,13 @@ class Coded:
 
     def time_ps(self, line: Line, qubits: int) -> float:
         return float(self.blocks(qubits) * self.found().physical_per_block * line.fiber.bin_ps)
+
+    def photons(self, line: Line, qubits: int) -> int | None:
+        return self.blocks(qubits) * self.found().physical_per_block
+
+    def latency_ps(self, line: Line) -> int:
+        """The encoder's."""
+        return self.found().encode_layers * self.gate_ps
 
     def machine(self, line: Line) -> Machine:
         from ketwire.channels.machines import CodedMachine  # noqa: PLC0415

@@ -52,8 +52,8 @@ class Kraus:
             raise ValueError("operators: NaN or infinity given, expected finite entries")
         error = np.abs(np.einsum("kji,kjl->il", operators.conj(), operators) - np.eye(2)).max()
         if not error <= TOLERANCE:
-            raise ValueError(f"operators: the sum of K†K misses the identity by {error:.3g}, "
-                             f"expected at most {TOLERANCE:g}")
+            raise ValueError(f"operators: given, expected a channel, whose K†K sum to the identity to {TOLERANCE:g} "
+                             f"(these miss it by {error:.3g})")
         operators.flags.writeable = False
         object.__setattr__(self, "operators", operators)
         object.__setattr__(self, "pauli_weights", self._checked_weights())

@@ -80,6 +80,10 @@ class Decoys:
         if reason is not None:
             raise ScenarioError(f"protocol.copies: {reason}")
 
+    def foreseen(self, spec: DecoysSpec, session: Session) -> Mapping[str, int]:
+        """Nothing that `check` looks at is left to data."""
+        return {"qubits": spec.qubits}
+
     def summarise(self, spec: DecoysSpec, results: Sequence[SessionResult], judge: Judge) -> dict[str, Any]:
         quantum, *rivals = results
         told, findings = _told(quantum)

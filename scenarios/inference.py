@@ -174,6 +174,10 @@ class Inference:
             if reason is not None:
                 raise ScenarioError(f"protocol.copies: {reason}")
 
+    def foreseen(self, spec: InferenceSpec, session: Session) -> Mapping[str, int]:
+        """Nothing that `check` looks at is left to data."""
+        return {"qubits": spec.qubits}
+
     def summarise(self, spec: InferenceSpec, results: Sequence[SessionResult], judge: Judge) -> dict[str, Any]:
         quantum, *rivals = results
         counts = next(outcome.values for outcome in quantum.outcomes.values() if outcome.values)

@@ -72,6 +72,9 @@ class Judge:
 class Kind(Protocol):
     """A kind of protocol. One instance, made without arguments, serves a run.
 
+    A kind may also have `foreseen(spec, session)`: the public shapes of a session where the spec alone
+    tells them, else None. With it `ketwire validate` can `check` budgets, which otherwise wait for data.
+
     Errors in the user's input are ScenarioErrors that begin with the scenario's key, such as
     "protocol.copies: 0 given, expected ..."; whoever loads the scenario puts the file's name before.
     """

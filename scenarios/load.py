@@ -69,6 +69,26 @@ class Loaded:
 
         return session.Run(network.seed, network.parties, network.links, sessions, check, network.hardware)
 
+    def check_foreseen(self, run: Run) -> list[str]:
+        """Look at the budgets of sessions whose public shapes the scenario alone tells.
+
+        Returns:
+            The quantum sessions whose shapes are those of data, which nothing here reads.
+
+        Raises:
+            ScenarioError: a session would be refused as soon as it is to start.
+        """
+        foresee = getattr(self.kind, "foreseen", None)
+        unseen = []
+        for session in run.sessions:
+            public = None if foresee is None else foresee(self.scenario.protocol, session)
+            if public is not None:
+                with from_file(self.origin):
+                    run.check(session, public)
+            elif session.role == "quantum":
+                unseen.append(session.name)
+        return unseen
+
     def resolved(self) -> str:
         """The scenario as YAML with all defaults and presets filled in; it loads to the same scenario."""
         told = self.scenario.model_dump(mode="json")

@@ -29,7 +29,7 @@ from ketwire.channels.eve import Attack, BeamSplitter, InterceptResend
 from ketwire.channels.fiber import Fiber
 from ketwire.channels.hardware import ERRORS, HARDWARE, Hardware
 from ketwire.channels.line import Coded, Direct, Line, Memory, Noise, Teleport
-from ketwire.channels.presets import PRESETS, fiber
+from ketwire.channels.presets import IN_A_RATE, PRESETS, fiber
 from ketwire.channels.timing import PS_PER_S
 
 NodeName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,30}$")]
@@ -215,12 +215,15 @@ _CODED_KEYS = frozenset({"code", "gate_s"})
 class Link(Strict):
     """A fiber between two nodes: a preset, and whatever physics is to differ from it.
 
-    The physics is that of both directions. Fields that are not given are the preset's.
+    The physics is that of both directions. Fields that are not given are the preset's. Another transport
+    or scheme than the preset's drops what the preset says of its own, and refuses it from the user.
     """
 
     between: tuple[NodeName, NodeName] = Field(description="the two nodes that this link joins")
     fiber: str = Field(description="a preset (ketwire presets)")
-    transport: Literal["direct", "teleport", "coded"] = Field("direct", description="how registers cross")
+    transport: Literal["direct", "teleport", "coded"] | None = Field(
+        None, description="how registers cross; null: as the preset's do, which is direct for a plain fiber"
+    )
     noise: list[NoiseSpec] = Field([], max_length=16, description="of qubits in flight, in order")
     scheme: Literal["single-click", "double-click", "given"] | None = Field(
         None, description="teleport: how pairs are made; double-click unless said otherwise"
@@ -233,7 +236,7 @@ class Link(Strict):
     memory_slots: int | None = Field(None, description="teleport: pairs made side by side, 1 or more")
     distill: Distillation | None = Field(None, description="teleport: purify pairs before they are used")
     code: str | None = Field(None, description="coded: [[4,2,2]], [[5,1,3]], [[7,1,3]] or qpc(n,m)")
-    gate_s: float | None = Field(None, ge=0, description="coded: one layer of the encoder's gates, s")
+    gate_s: float | None = Field(None, ge=0, le=1e6, description="coded: one layer of the encoder's gates, s")
     eve: EveSpec | None = Field(None, description="direct: an eavesdropper in the fiber; null for none")
     length_km: float | None = Field(None, description="km, 0 to 1e6")
     loss_db_per_km: float | None = Field(None, description="attenuation, dB/km")
@@ -249,11 +252,14 @@ class Link(Strict):
             raise wrong("between", list(self.between), "two different nodes")
         if self.fiber not in PRESETS:
             raise wrong("fiber", self.fiber, f"a preset: {', '.join(PRESETS)}")
-        for name, value in self._overrides().items():
-            if value is None and getattr(PRESETS["ideal"].fiber, name) is not None:
+        for name in self.model_fields_set & Fiber.__dataclass_fields__.keys():
+            if getattr(self, name) is None and getattr(PRESETS["ideal"].fiber, name) is not None:
                 raise wrong(name, None, "a number")
         for name in self._foreign():
-            raise wrong(name, getattr(self, name), f"nothing here with transport {self.transport}")
+            raise wrong(name, getattr(self, name), f"nothing here with transport {self._setting('transport')}")
+        for name, nothing in IN_A_RATE.items():
+            if self._is_measured() and getattr(self, name) not in (None, nothing):
+                raise wrong(name, getattr(self, name), "nothing here: the measured rate_hz has it in it")
         try:
             self.line(Memory(), Memory())
             self.line(Memory(), Memory(), "backward")
@@ -262,12 +268,12 @@ class Link(Strict):
             if self.eve is not None and name == "eve":
                 raise wrong("eve", self.eve.attack, message.partition("expected ")[2]) from None
             name = {"gate_ps": "gate_s"}.get(name, name)
-            raise wrong(name, getattr(self, name, None), message.partition("expected ")[2] or message) from None
+            raise wrong(name, self._in_force(name), message.partition("expected ")[2] or message) from None
         return self
 
     def _foreign(self) -> list[str]:
         """Keys that say something and mean nothing for this transport."""
-        own = {"teleport": _TELEPORT_KEYS, "coded": _CODED_KEYS, "direct": frozenset[str]()}[self.transport]
+        own = {"teleport": _TELEPORT_KEYS, "coded": _CODED_KEYS, "direct": frozenset[str]()}[self._setting("transport")]
         keys = sorted((_TELEPORT_KEYS | _CODED_KEYS) - own)
         return [name for name in keys if getattr(self, name) is not None]
 
@@ -284,13 +290,26 @@ class Link(Strict):
         eve = self.eve.attacking() if self.eve is not None and listening else None
         return Line(self.physics(), noise, sender, receiver, transport, eve)
 
+    def _setting(self, name: str) -> Any:
+        """What this link says, else what its preset says for the transport and scheme that are in force."""
+        told = getattr(self, name)
+        if name in self.model_fields_set and (told is not None or name not in ("transport", "scheme")):
+            return told
+        return PRESETS[self.fiber].transport(self.transport, self.scheme).get(name, told)
+
+    def _in_force(self, name: str) -> Any:
+        """A setting as `_setting`, of the fiber too, for a message that is to show what was wrong."""
+        if name in self.model_fields_set or name not in Fiber.__dataclass_fields__:
+            return self._setting(name) if name in type(self).model_fields else None
+        return getattr(PRESETS[self.fiber].fiber, name)
+
     def _transport(self) -> Direct | Teleport | Coded:
-        if self.transport == "direct":
+        if self._setting("transport") == "direct":
             return Direct()
-        if self.transport == "coded":
+        if self._setting("transport") == "coded":
             coded = {"code": self.code, "gate_ps": None if self.gate_s is None else round(self.gate_s * PS_PER_S)}
             return Coded(**{name: value for name, value in coded.items() if value is not None})  # type: ignore[arg-type]
-        given = {name: getattr(self, name) for name in _TELEPORT_KEYS - {"distill"}}
+        given = {name: self._setting(name) for name in _TELEPORT_KEYS - {"distill"}}
         chosen: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
         if self.distill is not None:
             from ketwire.channels.distill import Schedule  # noqa: PLC0415
@@ -298,18 +317,30 @@ class Link(Strict):
             chosen["distillation"] = Schedule(**self.distill.model_dump())
         return Teleport(**chosen)
 
+    def _is_measured(self) -> bool:
+        return (self._setting("transport"), self._setting("scheme")) == ("teleport", "given")
+
     def physics(self) -> Fiber:
-        """The fiber of one direction."""
-        return fiber(self.fiber, **self._overrides())
+        """The fiber of one direction, without losses where a measured rate of pairs has them in it."""
+        return fiber(self.fiber, **self._overrides(), **(IN_A_RATE if self._is_measured() else {}))
 
     def _overrides(self) -> dict[str, Any]:
         physical = Fiber.__dataclass_fields__
-        return {name: getattr(self, name) for name in self.model_fields_set if name in physical}
+        named = self.model_fields_set - (IN_A_RATE.keys() if self._is_measured() else set())
+        return {name: getattr(self, name) for name in named if name in physical}
 
     @model_serializer(mode="wrap")
     def _resolved(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
         """With all of the physics, so that a resolved scenario outlives a change of the presets."""
-        return {**handler(self), **asdict(self.physics())}
+        transport = self._transport()
+        told = asdict(transport) if isinstance(transport, Teleport) else {}
+        if isinstance(transport, Teleport) and transport.scheme == "given":
+            # A measured fidelity has these in it, and the scheme refuses them.
+            told |= {"dark_count": None, "visibility": None}
+        if isinstance(transport, Coded):
+            told = {"code": transport.code, "gate_s": transport.gate_ps / PS_PER_S}
+        of_transport = {name: told.get(name) for name in (_TELEPORT_KEYS | _CODED_KEYS) - {"distill"}}
+        return {**handler(self), "transport": transport.kind, **of_transport, **asdict(self.physics())}
 
 
 def _known_nodes(nodes: Any) -> Any:

@@ -293,8 +293,9 @@ def test_a_change_changes_one_value_and_no_other(tree: dict[str, Any], data: st.
 
 
 LENGTHS = st.floats(0, 1e6) | st.integers(0, 10**6)
-LINKS = st.fixed_dictionaries(
-    {"fiber": st.sampled_from(sorted(PRESETS))},
+PLAIN = sorted(name for name, preset in PRESETS.items() if "transport" not in preset.figures)
+QUIET_LINKS = st.fixed_dictionaries(
+    {"fiber": st.sampled_from(PLAIN)},
     optional={
         "length_km": LENGTHS,
         "p_init": st.floats(0, 1),
@@ -303,6 +304,24 @@ LINKS = st.fixed_dictionaries(
         "transport": st.just("direct"),
     },
 )
+# Presets that bring a transport: kept, or replaced by another with what it needs.
+LAB_LINKS = st.builds(
+    lambda name, length_km, others: {"fiber": name, "length_km": length_km, **others},
+    st.sampled_from(sorted(set(PRESETS) - set(PLAIN))),
+    st.floats(0.01, 100),
+    st.sampled_from(
+        [
+            {},
+            {"memory_slots": 3, "distill": {"rounds": 2}},
+            {"transport": "direct"},
+            {"transport": "coded", "code": "qpc(2,2)", "gate_s": 1e-6},
+            {"scheme": "given", "rate_hz": 12.5, "fidelity": 0.75},
+            {"scheme": "single-click", "alpha": 0.1},
+            {"scheme": "double-click", "visibility": 0.5, "transport": None},
+        ]
+    ),
+)
+LINKS = QUIET_LINKS | LAB_LINKS
 SCENARIOS = st.fixed_dictionaries(
     {
         "seed": st.integers(0, 2**63 - 1),
