@@ -113,6 +113,8 @@ _TELEPORT_KEYS = frozenset(
     {"scheme", "alpha", "rate_hz", "fidelity", "dark_count", "visibility", "memory_slots", "distill"}
 )
 _CODED_KEYS = frozenset({"code", "gate_s"})
+_CHAIN_KEYS = frozenset({"generation", "distill_spans", "distill_protocol"})
+_CLASSICAL_KEYS = frozenset({"length_km", "speed_km_per_s", "bandwidth_bps"})
 
 
 class Link(Strict):
@@ -135,6 +137,16 @@ class Link(Strict):
     visibility: float | None = Field(None, ge=0, le=1, description="clicks: Hong-Ou-Mandel visibility")
     memory_slots: int | None = Field(None, description="teleport: pairs made side by side, 1 or more")
     distill: Distillation | None = Field(None, description="teleport: purify pairs before they are used")
+    via: tuple[NodeName, ...] | None = Field(
+        None, description="teleport: repeaters, first to last, that make this link's pairs over links of their own"
+    )
+    generation: Literal["parallel", "sequential"] | None = Field(
+        None, description="via: do all hops make pairs at once; parallel unless said otherwise"
+    )
+    distill_spans: tuple[int, ...] | None = Field(
+        None, description="via: after how many hops pairs are distilled two by two"
+    )
+    distill_protocol: Literal["bbpssw", "dejmps"] | None = Field(None, description="via: dejmps unless said otherwise")
     code: str | None = Field(None, description="coded: [[4,2,2]], [[5,1,3]], [[7,1,3]] or qpc(n,m)")
     gate_s: float | None = Field(None, ge=0, description="coded: one layer of the encoder's gates, s")
     length_km: float | None = Field(None, description="km, 0 to 1e6")
@@ -156,13 +168,34 @@ class Link(Strict):
                 raise wrong(name, None, "a number")
         for name in self._foreign():
             raise wrong(name, getattr(self, name), f"nothing here with transport {self.transport}")
+        self._check_via()
         try:
+            if self.via is not None:
+                self.physics()
+                return self
             self.line(Memory(), Memory())
         except ValueError as error:
             name, _, message = str(error).partition(": ")
             name = {"gate_ps": "gate_s"}.get(name, name)
             raise wrong(name, getattr(self, name, None), message.partition("expected ")[2] or message) from None
         return self
+
+    def _check_via(self) -> None:
+        """A link with repeaters has no source of its own, and no other physics than that of its classical bits."""
+        if self.via is None:
+            beside, expected = _CHAIN_KEYS, "nothing here without via"
+        else:
+            if self.transport != "teleport":
+                raise wrong("transport", self.transport, "teleport, with via")
+            physical = frozenset(Fiber.__dataclass_fields__) - _CLASSICAL_KEYS
+            beside, expected = _TELEPORT_KEYS | physical, "nothing here with via: the hops make the pairs"
+            if self.noise:
+                raise wrong("noise", [each.kind for each in self.noise], "nothing here with via")
+        for name in sorted(beside):
+            if getattr(self, name) is not None:
+                raise wrong(name, getattr(self, name), expected)
+        if self.distill_protocol is not None and not self.distill_spans:
+            raise wrong("distill_protocol", self.distill_protocol, "distill_spans beside it")
 
     def _foreign(self) -> list[str]:
         """Keys that say something and mean nothing for this transport."""
@@ -203,7 +236,12 @@ class Link(Strict):
     @model_serializer(mode="wrap")
     def _resolved(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
         """With all of the physics, so that a resolved scenario outlives a change of the presets."""
-        return {**handler(self), **asdict(self.physics())}
+        physics, told = asdict(self.physics()), handler(self)
+        if self.via is None:
+            return {**told, **physics}
+        # What a chain leaves to its hops has no value here, nor its length where theirs are summed.
+        kept = _CLASSICAL_KEYS - ({"length_km"} if self.length_km is None else frozenset())
+        return {name: physics.get(name, value) for name, value in told.items() if name in kept or name not in physics}
 
 
 def _known_nodes(nodes: Any) -> Any:
@@ -237,6 +275,10 @@ class Scenario(Strict):
             if ends in joined:
                 raise wrong(f"links.{index}.between", list(link.between), "one link between two nodes")
             joined.add(ends)
+        from ketwire.scenarios.chains import complaint  # noqa: PLC0415
+
+        if (told := complaint(self)) is not None:
+            raise wrong(f"links.{told[0]}", *told[1:])
         return self
 
 
