@@ -60,7 +60,7 @@ class Chain:
 
     def __post_init__(self) -> None:
         if not 1 <= len(self.via) < MAX_HOPS:
-            raise ValueError(f"via: {len(self.via)} repeaters given, expected 1 to {MAX_HOPS - 1} ({MAX_HOPS} hops)")
+            raise ValueError(f"via: {len(self.via)} repeaters given, expected 1 to {MAX_HOPS - 1}")
         if len(self.hops) != len(self.via) + 1 or any(hop.transport.kind != "teleport" for hop in self.hops):
             raise ValueError("via: expected hops that teleport, one more than repeaters")
         if any(b <= a for a, b in pairwise((1, *self.distill_spans, len(self.hops) + 1))):
@@ -69,8 +69,8 @@ class Chain:
         narrow = min(range(len(self.hops)), key=lambda hop: self._slots(hop) // self.folds(hop))
         if self.lanes < 1:
             raise ValueError(
-                f"distill_spans: hop {narrow + 1} of {len(self.hops)} has {self._slots(narrow)} memory slots, "
-                f"expected {self.folds(narrow)} or more: each pair takes as many there"
+                f"distill_spans: {list(self.distill_spans)} given, expected fewer: a pair takes {self.folds(narrow)} "
+                f"memory slots on hop {narrow + 1} of {len(self.hops)}, which has {self._slots(narrow)}"
             )
 
     def _slots(self, hop: int) -> int:

@@ -102,8 +102,10 @@ class Tally(NamedTuple):
     counts: NDArray[np.int64] | None
 
 
-async def run_stream(node: Node, plan: StreamPlan, stage: Stage) -> Tally:
+async def run_stream(node: Node, plan: StreamPlan, stage: Stage | None) -> Tally:
     """Carry `plan.want` measured copies of every item through this node's part of the path.
+
+    A repeater, which no copy visits, has no stage.
 
     Raises:
         ScenarioError: so few copies come through (a contraction's flag fires, say) that the budget ends.
@@ -141,7 +143,7 @@ async def run_stream(node: Node, plan: StreamPlan, stage: Stage) -> Tally:
 async def _carry(
     node: Node,
     plan: StreamPlan,
-    stage: Stage,
+    stage: Stage | None,
     batch: Batch,
     arrived: NDArray[np.int64],
     supplies: Sequence[Supply | None],
@@ -152,6 +154,7 @@ async def _carry(
     for visit, party in enumerate(plan.path):
         here = party == node.name
         if here:
+            assert stage is not None
             copies = await _at(node, plan, stage, batch, visit)
         supply = supplies[visit] if visit < last else None
         if supply is not None:
@@ -161,6 +164,7 @@ async def _carry(
         if visit < last:
             await node.send(plan.path[visit + 1], copies)
             continue
+        assert stage is not None
         groups = np.repeat(batch.items, batch.counts)
         keep, came = first_arrivals(copies.alive, groups, np.maximum(plan.want - arrived, 0))
         return came, stage.measure(node, copies, groups, keep)

@@ -33,8 +33,8 @@ def _complaints(scenario: Scenario) -> Iterator[Complaint]:
                 yield f"{index}.via.{place}", name, f"a node: {', '.join(scenario.nodes)}"
             if name in (*link.between, *link.via[:place]):
                 yield f"{index}.via", list(link.via), "repeaters between the two ends, each once"
-        if len(link.via) >= MAX_HOPS:
-            yield f"{index}.via", list(link.via), f"at most {MAX_HOPS - 1} repeaters ({MAX_HOPS} hops)"
+        if not 1 <= len(link.via) < MAX_HOPS:
+            yield f"{index}.via", list(link.via), f"1 to {MAX_HOPS - 1} repeaters, so at most {MAX_HOPS} hops"
         for a, b in _steps(link):
             hop = _between(scenario.links, a, b)
             if hop is None or hop.transport != "teleport" or hop.via is not None:
@@ -45,7 +45,8 @@ def _complaints(scenario: Scenario) -> Iterator[Complaint]:
             if other != index:
                 yield f"{index}.via", list(link.via), f"hops of its own; {a} to {b} serves links.{other}"
         try:
-            line(scenario, link, memories, *link.between)
+            for ends in (link.between, link.between[::-1]):
+                line(scenario, link, memories, *ends)
         except ValueError as error:
             name, _, message = str(error).partition(": ")
             yield f"{index}.{name}", getattr(link, name, None), message.partition("expected ")[2] or message
