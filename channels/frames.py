@@ -118,7 +118,8 @@ class Carry(NamedTuple):
 class Receipt(NamedTuple):
     """Fiber to node: what became of your message `of_sequence`, known to you at `herald_ps`.
 
-    lost: bool, shape (copies,), which copies died; shape (0,) for any other message
+    lost: bool, shape (copies,), which copies died; of pairs taken into stock, which are dead; shape
+        (0,) for any other message
     done_ps: int64, shape (count,), for pairs, when the sender's memories were free of each; else None
     """
 

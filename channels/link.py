@@ -139,8 +139,10 @@ class Direction:
     def _carry_pairs(self, pairs: Pairs, sent_ps: int) -> Delivery:
         """Extend pairs by this link, or take them into its stock and tell the far end of them."""
         if isinstance(self.line.transport, Chain):
-            released = self._machine.store(pairs)  # type: ignore[attr-defined]
-            return self._timed(released, sent_ps, len(pairs))
+            held = self._machine.store(pairs)  # type: ignore[attr-defined]
+            stands = self._timed(Released(held.ready_ps + self.fiber.delay_ps), sent_ps, len(pairs))
+            # The sender, who held them, knows which are dead as soon as the last of them was there.
+            return stands._replace(lost=held.lost, herald_ps=int(held.ready_ps.max(initial=sent_ps)))
         if not isinstance(self.line.transport, Teleport):
             raise RemoteProtocolError(f"{self.name}: pairs were sent, expected a link with transport teleport")
         from ketwire.channels.extension import extend  # noqa: PLC0415

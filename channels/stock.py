@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ketwire.channels.copies import States
-from ketwire.channels.entangled import Held, Pairs, Released
+from ketwire.channels.entangled import Held, Pairs
 from ketwire.channels.line import Line
 from ketwire.channels.machines import Draw, Passage, TeleportMachine, Times
 from ketwire.errors import RemoteProtocolError
@@ -30,8 +30,8 @@ class StockMachine(TeleportMachine):
     def busy_until_ps(self) -> int:
         return max((int(held.ready_ps.max(initial=0)) for held in self._stock), default=0)
 
-    def store(self, pairs: Pairs) -> Released:
-        """Take pairs over; consumes them. Answers when the far end knows that each stands, or is dead.
+    def store(self, pairs: Pairs) -> Held:
+        """Take pairs over, and answer with what they are; consumes them.
 
         Raises:
             RemoteProtocolError: they stand nowhere, or were made for other memories than this link's.
@@ -40,7 +40,7 @@ class StockMachine(TeleportMachine):
         if held is None or held.far_ps != self.line.receiver.constants:
             raise RemoteProtocolError("expected pairs that stand between the two ends of this link")
         self._stock.append(held)
-        return Released(held.ready_ps + self.line.fiber.delay_ps)
+        return held
 
     def carry(self, states: States, row: Times, ready_ps: Times, draw: Draw) -> Passage:
         passage = super().carry(states, row, ready_ps, draw)

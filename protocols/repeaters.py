@@ -21,7 +21,8 @@ neighbour before they can begin.
 
 Where pairs are distilled on the way some are lost, and all parties of the chain work out the same
 further waves from the collector's count, which travels back along the chain. What parties exchange here
-is public: pairs know nothing of the registers that will use them.
+is public: pairs know nothing of the registers that will use them. Whoever counts has waited until the
+last pair was known, so in such a chain the registers of a batch leave when all of its pairs are there.
 """
 
 from __future__ import annotations
@@ -168,10 +169,10 @@ class Supply:
         """The collector's part: into storage, and into the stock of the link to the origin."""
         origin, behind = self.plan.nodes[0], self.plan.nodes[-2]
         pairs = await self._incoming(node, behind, size)
-        living = int(np.count_nonzero(pairs.alive))
         await node.send(behind, Released(np.repeat(pairs.ready_ps, self._fold_behind)))
-        await node.send(origin, pairs)
-        return living
+        receipt = await node.send(origin, pairs)
+        # To count the living is to wait until the last of them is known.
+        return size if self.plan.is_certain else size - int(np.count_nonzero(receipt.lost))
 
     async def _incoming(self, node: Node, behind: str, lanes: int) -> Pairs:
         pairs = await node.receive(behind, Pairs)

@@ -19,6 +19,7 @@ NAMES = [
     "digits",
     "metro-10km-coded",
     "metro-25km-teleport",
+    "repeater-chain-100km",
     "ring-of-three",
     "subspace",
     "two-layer-inference",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -24,6 +24,7 @@ from ketwire.channels.pairs import bell_diagonal, decayed_bell, elements_of_bell
 from ketwire.errors import LocalProtocolError, RemoteProtocolError, ScenarioError
 from ketwire.nodes.inline import run_inline
 from ketwire.nodes.session import SessionResult
+from ketwire.protocols import repeaters
 from ketwire.protocols.repeaters import ChainPlan
 from ketwire.protocols.stream import report_hops
 from ketwire.scenarios.load import Loaded, validate
@@ -205,6 +206,7 @@ def test_qubits_meet_the_pauli_channel_of_the_pairs_as_they_are_then(monkeypatch
     direction = Direction("alice->bob", line, b"k" * 32)
     told_of = direction.carry(Pairs(pairs, None), 0)
     assert isinstance(told_of.message, Released) and told_of.record.control_bits == 2
+    assert told_of.herald_ps == 10**9 and told_of.lost.tolist() == [False, False]
     assert told_of.message.free_ps.tolist() == (pairs.ready_ps + line.fiber.delay_ps).tolist()
     from ketwire.quantum import trajectories
 
@@ -304,35 +306,38 @@ FEEDBACK: dict[str, tuple[Data, Data]] = {
 
 @pytest.mark.parametrize("name", FEEDBACK)
 def test_memories_feed_back_to_the_picosecond(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
-    """A whole run of 40 registers of 3 qubits over unlike hops, given the times that its pairs took."""
+    """A whole run of 40 registers of 3 qubits there, back and there again, given the times that pairs took."""
     of_hops, end = FEEDBACK[name]
     lengths = [3.0, 5.0, 2.0, 7.0]
     data = scenario(4, of_hops=[{"length_km": km, "memory_slots": 7, **of_hops} for km in lengths], **end)
-    data["protocol"]["qubits"] = 3
-    data["protocol"]["layers"][0]["angles"] = {"random": "angles"}
+    turn = {**data["protocol"]["layers"][0], "angles": {"random": "angles"}}
+    turns = [{**turn, "at": at} for at in ("bob", "alice", "bob")]
+    data["protocol"] |= {"qubits": 3, "layers": turns}
     made = spied(monkeypatch, extension, "_generate")
     stored = spied(monkeypatch, stock.StockMachine, "store")
-    original = stock.StockMachine.store
-    finished: list[np.ndarray] = []
-
-    def look(machine: Any, pairs: Pairs) -> Any:
-        finished.append(pairs.ready_ps.copy())
-        return original(machine, pairs)
-
-    monkeypatch.setattr(stock.StockMachine, "store", look)
     inline(data)
-    assert len(stored) == len(finished) == math.ceil(120 / 7) and len(finished[-1]) == 120 % 7
-    # Registers go from alice to bob, so pairs grow from bob: over the last link first.
-    order = lengths[::-1]
-    making: dict[float, list[np.ndarray]] = {km: [] for km in order}
-    for (machine, begin_ps, *_), fresh in made:
-        making[machine.line.fiber.length_km].append(fresh.herald_ps - begin_ps)
-    delays = [round(km / 2e5 * 1e12) for km in order]
-    end_delay = round(end.get("length_km", sum(lengths)) / 2e5 * 1e12)
-    lanes = [Lane(delays, end_delay, "generation" in end) for _ in range(7)]
-    for wave, ready_ps in enumerate(finished):
-        for lane, found_ps in enumerate(ready_ps):
-            assert lanes[lane].wave([int(making[km][wave][lane]) for km in order]) == found_ps
+    finished = by_machine((machine, held.ready_ps) for (machine, _), held in stored)
+    making = by_machine((machine, fresh.herald_ps - begin_ps) for (machine, begin_ps, *_), fresh in made)
+    # A hop's machine that was first at work is that of the first crossing; pairs grow from who receives.
+    waves = math.ceil(120 / 7)
+    assert [len(times) for _, times in finished] == [2 * waves, waves]
+    for way, (_, ready) in enumerate(finished):
+        order = lengths[::-1] if way == 0 else lengths
+        hops = [[times for machine, times in making if machine.line.fiber.length_km == km][way] for km in order]
+        end_delay_ps = round(end.get("length_km", sum(lengths)) * 5e6)
+        lanes = [Lane([round(km * 5e6) for km in order], end_delay_ps, "generation" in end) for _ in range(7)]
+        for wave, ready_ps in enumerate(ready):
+            assert len(ready_ps) == (120 % 7 if wave % waves == waves - 1 else 7)
+            for lane, found_ps in enumerate(ready_ps):
+                assert lanes[lane].wave([int(times[wave][lane]) for times in hops]) == found_ps
+
+
+def by_machine(seen: Iterable[tuple[Any, np.ndarray]]) -> list[tuple[Any, list[np.ndarray]]]:
+    """What was seen of each machine, machines in the order of their first work."""
+    machines: dict[int, tuple[Any, list[np.ndarray]]] = {}
+    for machine, times in seen:
+        machines.setdefault(id(machine), (machine, []))[1].append(times)
+    return list(machines.values())
 
 
 def test_distilled_lanes_wait_for_each_other_and_for_the_news(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -390,6 +395,28 @@ def test_the_dead_are_not_made_anew_in_turn_and_thrown_away_at_once() -> None:
         assert delivery.record.ebits == ebits
         assert delivery.record.control_bits == 2 * 2 + (4 if in_turn else 0)
         np.testing.assert_allclose(fidelity(delivery.message.held.elements)[~lost], 0.9, atol=1e-12)
+
+
+def test_what_is_dead_is_not_distilled_to_life() -> None:
+    """Perfect pairs never fail a round, so only lanes of which one had died before are dead after it."""
+    lost = np.array([True, False, False, False, True, True, False, True])
+    pairs = Pairs(standing(8)._replace(lost=lost), None)
+    sent = pairs.onward(np.zeros(8, dtype=np.int64), in_turn=False, distill="bbpssw")
+    delivery = Direction("a", given_line(km=1.0), b"a" * 32).carry(sent, 0)
+    assert isinstance(delivery.message, Pairs)
+    assert delivery.message.alive.tolist() == [False, True, False, False]
+    assert delivery.record.control_bits == 2 * 4 + 2 * 1
+
+
+def test_swapping_in_order_is_as_soon_as_swapping_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Were each swap made as soon as its two hops have pairs, the last outcome would be there no earlier."""
+    made = spied(monkeypatch, extension, "_generate")
+    lines = [given_line(km=km, slots=200) for km in (3.0, 9.0, 1.0, 6.0)]
+    held, _ = grown(lines, 200)
+    heralds = [fresh.herald_ps for _, fresh in made]
+    delays = [line.fiber.delay_ps for line in lines]
+    outcomes = [np.maximum(heralds[hop - 1], heralds[hop]) + sum(delays[hop:]) for hop in range(1, 4)]
+    assert held.ready_ps.tolist() == np.max(outcomes, axis=0).tolist()
 
 
 # What they cost
@@ -464,7 +491,7 @@ LATE: dict[str, tuple[Data, Data]] = {
 
 def there_and_back(hops: int, of_hops: Data, end: Data) -> Data:
     """Three crossings, and a contraction, whose flag makes top-ups: repeaters must hear of them."""
-    data = scenario(hops, of_hops=[{"memory_slots": 12, **of_hops}] * hops, **end)
+    data = scenario(hops, of_hops=[{"memory_slots": 40, **of_hops}] * hops, **end)
     for name in data["nodes"]:
         data["nodes"][name] = {"t1_s": 2.0, "t2_s": 1.0}
     turn = {"layer": "rotations", "angles": {"random": "angles"}}
@@ -512,12 +539,47 @@ def test_repeaters_hear_what_arrived_from_the_origin_on() -> None:
     assert report_hops(["a", "b"], (forth,)) == told_to
 
 
-def test_a_chain_that_distils_in_vain_ends() -> None:
-    """Pairs that decay to nothing before they meet: rounds succeed half the time, and that is enough."""
-    data = scenario(2, of_hops=[{"scheme": "given", "rate_hz": 1e4, "fidelity": 0.25}] * 2, distill_spans=[2])
+VAIN = {"scheme": "given", "rate_hz": 1e4, "fidelity": 0.25}
+
+
+def test_a_chain_that_distils_in_vain_gives_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(repeaters, "MAX_ROUNDS", 1)
+    with pytest.raises(ScenarioError, match=r"distill_spans: of the pairs between bob and alice only .* in 1 rounds"):
+        inline(scenario(2, of_hops=[VAIN] * 2, distill_spans=[2]))
+
+
+def test_nobody_counts_pairs_before_they_are_known() -> None:
+    """Further waves begin once the count of the first has come back, and registers leave after the last."""
+    result = inline(scenario(2, of_hops=[VAIN] * 2, distill_spans=[2]))
+    counts = [record for record in result.records if record.kind == "arrivals" and record.direction == "alice->r1"]
+    stands = [record for record in result.records if record.kind == "pairs" and record.direction == "r1->alice"]
+    registers = [record for record in result.records if record.kind == "copies"]
+    assert len(counts) > 1
+    assert counts[-1].sent_ps == max(record.arrival_ps for record in stands)
+    first = [record.arrival_ps for record in stands if record.arrival_ps <= counts[0].sent_ps]
+    later = [record for record in stands if record.sent_ps > 0]
+    assert len(first) + len(later) == len(stands) and later[0].sent_ps == counts[0].arrival_ps
+    assert registers[0].sent_ps == counts[-1].sent_ps
+
+
+def test_further_waves_make_what_is_missing_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pairs of no worth pass every second round, so a chain makes two for one that is missing."""
+    stored = spied(monkeypatch, stock.StockMachine, "store")
+    data = scenario(2, of_hops=[VAIN] * 2, distill_spans=[2])
     result = inline(data)
-    zeros = result.outcomes["bob"].values["zeros"]
-    assert 4 < zeros < 36 and result.totals.ebits > 3 * 40
+    sizes = [len(held.lost) for _, held in stored]
+    living = [int((~held.lost).sum()) for _, held in stored]
+    expected: list[int] = []
+    have = 0
+    while have < 40:
+        left = 2 * (40 - have)
+        while left > 0:
+            expected.append(min(left, 2))
+            left -= 2
+        have = sum(living[: len(expected)])
+    assert sizes == expected and len(sizes) > 40
+    assert result.totals.ebits == 4 * sum(sizes)
+    assert 4 < result.outcomes["bob"].values["zeros"] < 36
 
 
 @pytest.mark.parametrize("name", ["distill_spans", "plain"])
@@ -661,8 +723,8 @@ def test_what_a_batch_leaves_over_is_dropped() -> None:
 
 def test_a_program_cannot_use_a_memory_before_it_is_free() -> None:
     """Whatever a program says, its fiber knows when its own swaps emptied its memories."""
-    direction = Direction("a", given_line(km=1.0, slots=2), b"a" * 32)
-    start = np.zeros(2, dtype=np.int64)
+    direction = Direction("a", given_line(km=1.0, slots=500), b"a" * 32)
+    start = np.zeros(500, dtype=np.int64)
     first = direction.carry(Pairs.none_yet(start), 0).message
     assert isinstance(first, Pairs)
     second = direction.carry(Pairs.none_yet(start), 0).message
