@@ -377,6 +377,13 @@ def test_distillation_on_the_way_fails_and_improves_as_planned() -> None:
     assert chain.planned().success == pytest.approx(success)
     assert chain.planned().bell[0] == pytest.approx((joined**2 + e**2) / success)
     assert (chain.lanes, chain.folds(0), chain.folds(1)) == (lanes // 2, 2, 2)
+    # Of the next level both pairs must have passed the first one.
+    longer = replace(chain, via=("r", "s"), hops=(*lines, given_line(1.0)), distill_spans=(2, 3))
+    better = (joined**2 + e**2) / success
+    worse = (1 - better) / 3
+    again = better**2 + 2 * better * worse + 5 * worse**2
+    assert longer.planned().success == pytest.approx(success**2 * again)
+    assert [longer.folds(hop) for hop in range(3)] == [4, 4, 2] and longer.lanes == 4
 
 
 def test_the_dead_are_not_made_anew_in_turn_and_thrown_away_at_once() -> None:
@@ -588,8 +595,16 @@ def test_a_chain_travels_as_json(name: str) -> None:
 
     data = scenario(4, **({"distill_spans": [2, 4], "generation": "sequential"} if name != "plain" else {}))
     data["links"][1]["distill"] = {"rounds": 2}
-    line = loaded(data).network().links[-1].backward
-    assert isinstance(line.transport, Chain) and line.transport.via == ("r3", "r2", "r1")
+    for hop in range(4):
+        data["links"][hop]["length_km"] = hop + 1.0
+    link = loaded(data).network().links[-1]
+    # Pairs grow from whoever receives: of what bob sends to alice, from alice on.
+    ways = ((link.backward, ("r3", "r2", "r1"), [1, 2, 3, 4]), (link.forward, ("r1", "r2", "r3"), [4, 3, 2, 1]))
+    for way, names, km in ways:
+        assert isinstance(way.transport, Chain) and way.transport.via == names
+        assert [hop.fiber.length_km for hop in way.transport.hops] == km
+        assert way.fiber.length_km == 10.0
+    line = link.backward
     assert line_of(json.loads(json.dumps(told(line)))) == line
 
 
@@ -730,6 +745,15 @@ def test_a_program_cannot_use_a_memory_before_it_is_free() -> None:
     second = direction.carry(Pairs.none_yet(start), 0).message
     assert isinstance(second, Pairs)
     assert (second.ready_ps > first.ready_ps + direction.fiber.delay_ps).all()
+
+
+def test_nothing_begins_before_it_was_asked_for() -> None:
+    """A repeater whose clock is late (it has heard of further waves) begins no earlier, whatever is free."""
+    line, start, late_ps = given_line(km=1.0, slots=500), np.zeros(500, dtype=np.int64), 10**10
+    first = Direction("a", line, b"a" * 32).carry(Pairs.none_yet(start), 0).message
+    later = Direction("a", line, b"a" * 32).carry(Pairs.none_yet(start), late_ps).message
+    assert isinstance(first, Pairs) and isinstance(later, Pairs)
+    assert later.ready_ps.tolist() == (first.ready_ps + late_ps).tolist()
 
 
 def test_released_pairs_and_receipts_weigh_alike_everywhere() -> None:
