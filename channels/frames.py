@@ -40,8 +40,8 @@ class Command(IntEnum):
     READ = 0x08
     CREDIT = 0x09
     REFUSED = 0x0A
-    PAIRS = 0x0B
-    RELEASED = 0x0C
+    PAIRS = 0x0C
+    RELEASED = 0x0D
     JOIN = 0x41
     JOB = 0x42
     READY = 0x43

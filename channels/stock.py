@@ -11,10 +11,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from ketwire.channels.copies import States
 from ketwire.channels.entangled import Held, Pairs
 from ketwire.channels.line import Line
-from ketwire.channels.machines import Draw, Passage, TeleportMachine, Times
+from ketwire.channels.machines import TeleportMachine, Times
 from ketwire.errors import RemoteProtocolError
 
 
@@ -42,16 +41,12 @@ class StockMachine(TeleportMachine):
         self._stock.append(held)
         return held
 
-    def carry(self, states: States, row: Times, ready_ps: Times, draw: Draw) -> Passage:
-        passage = super().carry(states, row, ready_ps, draw)
-        self._stock.clear()
-        return passage
-
     def _pairs(
         self, ready_ps: Times, rng: np.random.Generator
     ) -> tuple[Times, Times, NDArray[np.float64], int, int]:
-        """See `TeleportMachine`; the pairs were counted where they were made."""
+        """See `TeleportMachine`; the pairs were counted where they were made. What is left over is dropped."""
         needed, stock = len(ready_ps), self._stock
+        self._stock = []
         alive = np.concatenate([~held.lost for held in stock]) if stock else np.zeros(0, dtype=np.bool_)
         chosen = np.flatnonzero(alive)[:needed]
         if len(chosen) < needed:

@@ -492,13 +492,13 @@ def test_the_budget_knows_how_long_a_chain_takes() -> None:
 LATE: dict[str, tuple[Data, Data]] = {
     "parallel": ({}, {}),
     "sequential": ({}, {"generation": "sequential"}),
-    "distilled on the way": ({"visibility": 0.8}, {"distill_spans": [2, 3], "distill_protocol": "dejmps"}),
+    "distilled on the way": ({"visibility": 0.9}, {"distill_spans": [2, 3], "distill_protocol": "dejmps"}),
 }
 
 
 def there_and_back(hops: int, of_hops: Data, end: Data) -> Data:
     """Three crossings, and a contraction, whose flag makes top-ups: repeaters must hear of them."""
-    data = scenario(hops, of_hops=[{"memory_slots": 40, **of_hops}] * hops, **end)
+    data = scenario(hops, of_hops=[{"memory_slots": 80, **of_hops}] * hops, **end)
     for name in data["nodes"]:
         data["nodes"][name] = {"t1_s": 2.0, "t2_s": 1.0}
     turn = {"layer": "rotations", "angles": {"random": "angles"}}
