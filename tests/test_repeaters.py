@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import itertools
 import math
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -616,6 +618,18 @@ def test_a_resolved_chain_loads_to_the_same_run() -> None:
         again = loaded(parse(ready.resolved(), "resolved"))
         assert again.run().links == ready.run().links
         assert again.resolved() == ready.resolved()
+
+
+def test_the_chain_that_the_documentation_shows_runs() -> None:
+    from ketwire.scenarios.yamltext import parse
+
+    page = (Path(__file__).parents[1] / "docs" / "links.md").read_text(encoding="utf-8")
+    shown = next(block for block in re.findall(r"```yaml\n(.*?)```", page, re.DOTALL) if "via:" in block)
+    data = {"seed": 1, "protocol": scenario(3)["protocol"], **parse(shown, "links.md")}
+    result = inline(data)
+    # Two lanes of the first two hops for each lane of the third, and some rounds fail.
+    ebits = [result.directions[name].ebits for name in ("bob->r2", "r2->r1", "r1->alice")]
+    assert ebits[0] == ebits[1] == 2 * ebits[2] >= 2 * 40
 
 
 # What is refused
