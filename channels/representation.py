@@ -23,6 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ketwire.channels.budget import Crossing
+from ketwire.channels.chain import Chain
 from ketwire.channels.copies import MAX_MIXED_QUBITS
 from ketwire.channels.eve import InterceptResend
 from ketwire.channels.hardware import Hardware
@@ -89,11 +90,12 @@ def differing(crossings: Sequence[Crossing], nodes: Mapping[str, Hardware] = NO_
     for name, hardware in nodes.items():  # copies wait for their turn, each as long as it takes
         if hardware.takes_time and not hardware.memory.is_perfect:
             return name
-    random_times = any(isinstance(crossing.line.transport, Teleport) for crossing in crossings)
+    random_times = any(isinstance(crossing.line.transport, Teleport | Chain) for crossing in crossings)
     for crossing in crossings:
         line = crossing.line
-        if isinstance(line.transport, Teleport):
+        if isinstance(line.transport, Teleport | Chain):
             decays = not (line.sender.is_perfect and line.receiver.is_perfect)
+            decays |= isinstance(line.transport, Chain) and not line.transport.remembers
         else:
             decays = not line.sender.is_perfect and (line.fiber.bin_ps > 0 or random_times)
         if decays:
@@ -143,7 +145,7 @@ def _places(crossings: Sequence[Crossing]) -> Iterator[Floats]:
 
     for crossing in crossings:
         line, qubits = crossing.line, crossing.qubits
-        if isinstance(line.transport, Teleport):
+        if isinstance(line.transport, Teleport | Chain):
             yield from [pauli_of_teleportation(line.transport.pair_bell(line))] * qubits
         elif isinstance(line.transport, Coded):
             code = line.transport.found()

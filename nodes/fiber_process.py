@@ -212,7 +212,7 @@ class FiberProcess:
             self._deliver(receiver, onward)
         else:
             receiver.waiting.append(onward)
-        self._say(sender, Receipt(number, delivery.herald_ps, delivery.lost))
+        self._say(sender, Receipt(number, delivery.herald_ps, delivery.lost, delivery.done_ps))
 
     def _deliver(self, side: Side, carried: Carry) -> None:
         weight = octets(carried.message)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ketwire.channels.copies import Copies
+from ketwire.channels.entangled import Pairs
 from ketwire.channels.link import Delivery, Direction, Record
 from ketwire.channels.messages import Message
 from ketwire.errors import Deadlock, LocalProtocolError
@@ -165,7 +166,7 @@ class InlineSession:
         lane.push(delivery, weight)
         if self.records is not None:
             self.records.append(delivery.record)
-        return HeraldReceipt(node, delivery.lost, delivery.herald_ps)
+        return HeraldReceipt(node, delivery.lost, delivery.herald_ps, delivery.done_ps)
 
     def _receive(self, party: str, lane: Lane, effect: Receive[Any]) -> Any:
         delivery = lane.pop()
@@ -196,7 +197,7 @@ class InlineSession:
 
 def _as_sent(message: Message) -> Message:
     """A classical message with arrays of its own: what its sender does to them later is not sent."""
-    if isinstance(message, Copies):
+    if isinstance(message, Copies | Pairs):
         return message
     return copy.deepcopy(message)
 
