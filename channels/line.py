@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from ketwire.channels.engines import EngineName, engine
 from ketwire.channels.fiber import Fiber
 
 if TYPE_CHECKING:
@@ -256,6 +257,8 @@ class Coded:
 class Line:
     """One direction of a link, in full: the fiber, its noise, the memories at its ends, the transport.
 
+    engine: who does its physics (`channels.engines`)
+
     Raises:
         ValueError: parts that do not fit together.
     """
@@ -265,9 +268,10 @@ class Line:
     sender: Memory = field(default_factory=Memory)
     receiver: Memory = field(default_factory=Memory)
     transport: Direct | Teleport | Coded = field(default_factory=Direct)
+    engine: EngineName = "builtin"
 
     def __post_init__(self) -> None:
-        self.transport.check(self)
+        engine(self.engine).check(self)
 
     def survival(self, qubits: int) -> float:
         """Probability that a register of `qubits` arrives."""
@@ -326,6 +330,7 @@ def line_of(values: dict[str, Any]) -> Line:
         Memory(**values["sender"]),
         Memory(**values["receiver"]),
         kinds[transport["kind"]](**transport),
+        values["engine"],
     )
 
 

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ketwire.channels.copies import Copies
+from ketwire.channels.engines import engine
 from ketwire.channels.fiber import Fiber
 from ketwire.channels.line import Line, as_line
 from ketwire.channels.messages import Answers, Classical, Message
@@ -68,7 +69,7 @@ class Direction:
         self.line = line
         self.fiber = line.fiber
         self.transcript = Transcript(name)
-        self._machine = line.transport.machine(line)
+        self._machine = engine(line.engine).machine(line)
         self._lossy = line.survival(1) < 1.0
         self._key = key
         self._number = 0

@@ -40,7 +40,10 @@ class Loaded:
 
         memories = {name: node.memory() for name, node in self.scenario.nodes.items()}
         links = tuple(
-            Link((a, b), link.line(memories[a], memories[b]), link.line(memories[b], memories[a]))
+            Link(
+                (a, b), link.line(memories[a], memories[b]), link.line(memories[b], memories[a]),
+                python=link.interpreter(self.base),
+            )
             for link in self.scenario.links
             for a, b in (link.between,)
         )

@@ -7,6 +7,7 @@ unknown keys and infinite numbers, and refuse physics that no fiber can have.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import asdict
 from functools import reduce
@@ -25,6 +26,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
+from ketwire.channels.engines import EngineName
 from ketwire.channels.fiber import Fiber
 from ketwire.channels.line import Coded, Direct, Line, Memory, Noise, Teleport
 from ketwire.channels.presets import PRESETS, fiber
@@ -144,6 +146,11 @@ class Link(Strict):
     speed_km_per_s: float | None = Field(None, description="speed of light in the fiber, km/s")
     emission_rate_hz: float | None = Field(None, description="qubits a second; null: emission takes no time")
     bandwidth_bps: float | None = Field(None, description="classical bits a second; null: bits take no time")
+    engine: EngineName = Field("builtin", description="who does the physics (docs/engines.md)")
+    python: str | None = Field(
+        None, min_length=1, max_length=4096, pattern=r"^[^\x00]+$",
+        description="interpreter of the fiber's process: a path, from the scenario's folder, or a name on PATH",
+    )
 
     @model_validator(mode="after")
     def _physical(self) -> Self:
@@ -176,7 +183,14 @@ class Link(Strict):
         Raises:
             ValueError: values that contradict physics or each other; the message starts with the key.
         """
-        return Line(self.physics(), tuple(each.noise() for each in self.noise), sender, receiver, self._transport())
+        noise = tuple(each.noise() for each in self.noise)
+        return Line(self.physics(), noise, sender, receiver, self._transport(), self.engine)
+
+    def interpreter(self, base: str) -> str | None:
+        """`python`, a path in it taken from the folder `base`; links stay as they are, or a venv would be lost."""
+        if self.python is None or "/" not in self.python:
+            return self.python
+        return os.path.abspath(os.path.join(base, os.path.expanduser(self.python)))
 
     def _transport(self) -> Direct | Teleport | Coded:
         if self.transport == "direct":
