@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ketwire.channels.chain import Chain
+from ketwire.channels.engines import EngineName, engine
 from ketwire.channels.eve import Attack, attack_of
 from ketwire.channels.fiber import Fiber
 
@@ -288,6 +289,7 @@ class Line:
     """One direction of a link, in full: the fiber, its noise, the memories at its ends, the transport.
 
     eve: who listens in this direction (`channels.eve`); nobody where it is None
+    engine: who does its physics (`channels.engines`)
 
     Raises:
         ValueError: parts that do not fit together.
@@ -299,6 +301,7 @@ class Line:
     receiver: Memory = field(default_factory=Memory)
     transport: Direct | Teleport | Coded | Chain = field(default_factory=Direct)
     eve: Attack | None = None
+    engine: EngineName = "builtin"
 
     def __post_init__(self) -> None:
         if self.eve is not None and not isinstance(self.transport, Direct):
@@ -306,7 +309,7 @@ class Line:
             if isinstance(self.transport, Teleport | Chain):
                 why = "nothing of a register is in flight, and a pair carries no data"
             raise ValueError(f"eve: given for transport {self.transport.kind}, expected none here: {why}")
-        self.transport.check(self)
+        engine(self.engine).check(self)
 
     def survival(self, qubits: int) -> float:
         """Probability that a register of `qubits` arrives."""
@@ -375,6 +378,7 @@ def line_of(values: dict[str, Any]) -> Line:
         Memory(**values["receiver"]),
         kinds[transport["kind"]](**transport),
         None if values["eve"] is None else attack_of(values["eve"]),
+        values["engine"],
     )
 
 

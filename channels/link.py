@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from ketwire.channels.chain import Chain
 from ketwire.channels.copies import Copies, InStep
+from ketwire.channels.engines import engine
 from ketwire.channels.entangled import Pairs, Released
 from ketwire.channels.eve import Eavesdropper
 from ketwire.channels.fiber import Fiber
@@ -78,11 +79,11 @@ class Direction:
         self.line = line
         self.fiber = line.fiber
         self.transcript = Transcript(name)
-        self._machine = line.transport.machine(line)
+        self._machine = engine(line.engine).machine(line)
         # Transports that put a register's own photons in flight have one; the others refuse her.
         self.eve: Eavesdropper | None = getattr(self._machine, "eve", None)
         self._lossy = line.survival(1) < 1.0
-        self._plain = not self._lossy and not line.touches_states and self.eve is None
+        self._plain = not self._lossy and not line.touches_states and self.eve is None and line.engine == "builtin"
         self._key = key
         self._number = 0
         self._classical_free_ps = 0

@@ -51,7 +51,8 @@ def chosen(
         nodes: hardware of the parties on the path, by name.
     """
     # There are no more trajectories than copies.
-    if qubits > MAX_MIXED_QUBITS or copies <= 1 << qubits or differing(crossings, nodes) or _intercepted(crossings):
+    torn = differing(crossings, nodes) or _intercepted(crossings) or _foreign(crossings)
+    if qubits > MAX_MIXED_QUBITS or copies <= 1 << qubits or torn:
         return "trajectories"
     return "density" if expected_rows(crossings, copies, 1 << qubits) > 1 << qubits else "trajectories"
 
@@ -65,6 +66,9 @@ def refusal(
     intercepted = _intercepted(crossings)
     if intercepted is not None:
         return f"an eavesdropper on {intercepted} who measures copy by copy, expected none; or trajectories"
+    foreign = _foreign(crossings)
+    if foreign is not None:
+        return f"{foreign}, whose engine carries pure states alone, expected the built-in one; or trajectories"
     where, octets = differing(crossings, nodes), copies * (16 << 2 * qubits)
     if where is not None and octets > UNSHARED_OCTETS:
         most = UNSHARED_OCTETS // (16 << 2 * qubits)
@@ -74,6 +78,11 @@ def refusal(
             "or trajectories"
         )
     return None
+
+
+def _foreign(crossings: Sequence[Crossing]) -> str | None:
+    """The first link whose physics another engine does, None where there is none."""
+    return next((each.link for each in crossings if each.line.engine != "builtin"), None)
 
 
 def _intercepted(crossings: Sequence[Crossing]) -> str | None:

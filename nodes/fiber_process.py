@@ -16,6 +16,7 @@ import zmq
 
 from ketwire.channels.arrays import verify_states
 from ketwire.channels.connection import Connection, Role
+from ketwire.channels.engines import require
 from ketwire.channels.frames import (
     Carry,
     Credit,
@@ -92,6 +93,8 @@ class FiberProcess:
 
     def _prepare(self, job: Job) -> None:
         self.job = job.job
+        for line in self.job["lines"].values():
+            require(line["engine"])
         for name, public in self.job["ends"].items():
             self.sides[name] = Side(name, self.credentials.run, self.credentials.digest)
             if self.doorman is not None:

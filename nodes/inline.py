@@ -13,6 +13,7 @@ from ketwire.channels.link import Delivery, Direction, Record
 from ketwire.channels.messages import Message
 from ketwire.errors import Deadlock, LocalProtocolError
 from ketwire.nodes.data import make_loader
+from ketwire.nodes.interpreters import check_fibers
 from ketwire.nodes.party import HeraldReceipt, PartyNode
 from ketwire.nodes.session import (
     Progress,
@@ -42,12 +43,13 @@ def run_inline(
         base: the folder that relative data paths start from.
 
     Raises:
-        ScenarioError: bad data. Deadlock: all programs wait for each other.
+        ScenarioError: bad data, or an engine that is not there. Deadlock: all programs wait for each other.
         RemoteProtocolError, LocalProtocolError: a program broke the protocol.
     """
     # BLAS sums in another order with another number of threads; the process runtime uses one.
     from threadpoolctl import threadpool_limits  # noqa: PLC0415
 
+    check_fibers(run, inline=True)
     with threadpool_limits(limits=1):
         loaded = [_load(run, session, base) for session in run.sessions]
         ready = [(session, programs, _agree(run, session, programs)) for session, programs in loaded]

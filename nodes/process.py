@@ -12,6 +12,7 @@ from ketwire.channels.link import Record
 from ketwire.nodes.children import Children
 from ketwire.nodes.control import OVER
 from ketwire.nodes.coordinator import Coordinator
+from ketwire.nodes.interpreters import check_fibers
 from ketwire.nodes.security import KeyPair, new_keys
 from ketwire.nodes.session import Progress, Run, SessionResult, merge_records
 from ketwire.nodes.sockets import bind
@@ -40,6 +41,7 @@ def run_processes(
     Raises:
         ScenarioError, PartyFailed, Deadlock, RemoteProtocolError, LocalProtocolError.
     """
+    interpreters = check_fibers(run, inline=False)
     context = zmq.Context()
     names = (*run.parties, *(link.name for link in run.links))
     keys: dict[str, KeyPair] = {} if plaintext else {name: new_keys() for name in names}
@@ -63,7 +65,7 @@ def run_processes(
             pair = keys.get(name)
             orders = {**common, "name": name, "role": "node" if name in run.parties else "fiber"}
             orders["keys"] = None if pair is None else {"public": pair.public, "secret": pair.secret}
-            children.start(name, orders, _log(out, name))
+            children.start(name, orders, _log(out, name), interpreters.get(name))
         results = coordinator.conduct()
         coordinator.stop(OVER)
     except BaseException as error:

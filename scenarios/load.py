@@ -42,7 +42,10 @@ class Loaded:
         hardware = {name: node.physics() for name, node in self.scenario.nodes.items()}
         memories = {name: physics.memory for name, physics in hardware.items()}
         links = tuple(
-            Link((a, b), line(self.scenario, link, memories, a, b), line(self.scenario, link, memories, b, a))
+            Link(
+                (a, b), line(self.scenario, link, memories, a, b), line(self.scenario, link, memories, b, a),
+                python=link.interpreter(self.base),
+            )
             for link in self.scenario.links
             for a, b in (link.between,)
         )

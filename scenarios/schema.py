@@ -7,6 +7,7 @@ unknown keys and infinite numbers, and refuse physics that no fiber can have.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from functools import reduce
@@ -25,6 +26,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
+from ketwire.channels.engines import EngineName
 from ketwire.channels.eve import Attack, BeamSplitter, InterceptResend
 from ketwire.channels.fiber import Fiber
 from ketwire.channels.hardware import ERRORS, HARDWARE, Hardware
@@ -257,6 +259,11 @@ class Link(Strict):
     speed_km_per_s: float | None = Field(None, description="speed of light in the fiber, km/s")
     emission_rate_hz: float | None = Field(None, description="qubits a second; null: emission takes no time")
     bandwidth_bps: float | None = Field(None, description="classical bits a second; null: bits take no time")
+    engine: EngineName = Field("builtin", description="who does the physics (docs/engines.md)")
+    python: str | None = Field(
+        None, min_length=1, max_length=4096, pattern=r"^[^\x00]+$",
+        description="interpreter of the fiber's process: a path, from the scenario's folder, or a name on PATH",
+    )
 
     @model_validator(mode="after")
     def _physical(self) -> Self:
@@ -323,7 +330,7 @@ class Link(Strict):
         noise, transport = tuple(each.noise() for each in self.noise), self._transport()
         listening = self.eve is not None and self.eve.direction in (direction, "both")
         eve = self.eve.attacking() if self.eve is not None and listening else None
-        return Line(self.physics(), noise, sender, receiver, transport, eve)
+        return Line(self.physics(), noise, sender, receiver, transport, eve, self.engine)
 
     @property
     def carried_by(self) -> str:
@@ -342,6 +349,12 @@ class Link(Strict):
         if name in self.model_fields_set or name not in Fiber.__dataclass_fields__:
             return self._setting(name) if name in type(self).model_fields else None
         return getattr(PRESETS[self.fiber].fiber, name)
+
+    def interpreter(self, base: str) -> str | None:
+        """`python`, a path in it taken from the folder `base`; links stay as they are, or a venv would be lost."""
+        if self.python is None or "/" not in self.python:
+            return self.python
+        return os.path.abspath(os.path.join(base, os.path.expanduser(self.python)))
 
     def _transport(self) -> Direct | Teleport | Coded:
         if self.carried_by == "direct":
