@@ -83,7 +83,7 @@ class Block:
         """The largest magnitude of `values` for each slot: ½ for one rotation of scale 1."""
         return np.asarray(np.abs(self.values).max(axis=0))
 
-    def read(self, counts: Integers) -> Floats:
+    def read(self, counts: Integers | Floats) -> Floats:
         """Mean of the values over the outcomes counted: (rows, outcomes) to (rows, len(slots)).
 
         Where a parameter also feeds other blocks, its derivative is the sum over blocks. ValueError where
@@ -117,11 +117,16 @@ def sweep(segment: Segment, states: Complexes) -> Iterator[tuple[Block, Complexe
     """
     circuit, rows = segment.circuit, len(checked_phi(segment, states))
     halves = np.array(states, dtype=np.complex128).reshape(rows, 2, -1)
-    halves[:, 1] = apply(circuit.inverse(), halves[:, 1], segment.values)
+    halves[:, 1] = apply(_inverse(circuit), halves[:, 1], segment.values)
     moving = halves.reshape(2 * rows, -1)
     for block, advance in zip(blocks_of(circuit), _advances(circuit), strict=True):
         moving = apply(advance, moving, segment.values)
         yield block, moving.reshape(rows, -1)
+
+
+@lru_cache(maxsize=64)
+def _inverse(circuit: Circuit) -> Circuit:
+    return circuit.inverse()
 
 
 @lru_cache(maxsize=64)

@@ -50,7 +50,7 @@ class JointPaulis:
         qubits = [qubit for qubit, _ in self.paulis]
         batch = checked_states(states, qubits)
         n = batch.shape[1].bit_length() - 1
-        turned = apply(self.basis(n), batch)
+        turned = self.turn(batch)
         weights = (turned.real**2 + turned.imag**2).reshape((len(batch),) + (2,) * n)
         rest = tuple(1 + qubit for qubit in range(n) if qubit not in qubits)
         kept = sorted(qubits)
@@ -60,6 +60,10 @@ class JointPaulis:
     def basis(self, qubits: int) -> Circuit:
         """Gates on a register of `qubits` that take each letter to Z."""
         return _basis(qubits, self.paulis)
+
+    def turn(self, states: Complexes) -> Complexes:
+        """The states in the measured basis: each letter is Z there."""
+        return apply(self.basis(states.shape[1].bit_length() - 1), states)
 
     def expectation(self, states: Complexes) -> Floats:
         """Mean of the product of all the letters, shape (rows,)."""
