@@ -28,7 +28,6 @@ from ketwire.quantum.sublayers import Sublayer, generators, split
 
 P0 = Projector(0)
 _WINDOW = 4  # qubits, at most, whose overlaps come from one matrix product
-_MANY = 32  # products of a window from which one larger product pays for a transposition
 
 
 def exact_gradients(
@@ -99,7 +98,7 @@ class _Plan:
         pair[rows:] = reflected(pair[:rows], projector)
         for back, reading in self.stages:
             pair = apply(back, pair, values, engine)
-            result[:, reading.slots] += reading.read(pair[:rows], pair[rows:])
+            result[:, reading.at] += reading.read(pair[:rows], pair[rows:])
         return result
 
 
@@ -117,11 +116,17 @@ def reflected(states: Complexes, projector: Projector) -> Complexes:
     return result
 
 
+def _places(slots: tuple[int, ...]) -> slice | Integers:
+    """An index of these columns; a slice where they are neighbours, which is quicker."""
+    neighbours = slots == tuple(range(slots[0], slots[0] + len(slots)))
+    return slice(slots[0], slots[-1] + 1) if neighbours else np.array(slots)
+
+
 class _Table:
     """Reads any sub-layer: both states in its Pauli basis, a product, a sum over what it leaves alone."""
 
     def __init__(self, qubits: int, sublayer: Sublayer) -> None:
-        self.slots = np.array(sublayer.slots)
+        self.at = _places(sublayer.slots)
         self._values = generators(sublayer)
         self._touched = [qubit for qubit, _ in sublayer.letters]
         self._qubits = qubits
@@ -136,52 +141,57 @@ class _Table:
         return np.asarray(-product.sum(axis=rest).reshape(rows, -1) @ self._values)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, slots=True)
 class _Window:
-    """Qubits first..first + width - 1; `matrix` takes their part of |μ><ν| to derivatives."""
+    """Qubits first..first + width - 1, and where their part of |μ><ν| stands among all overlaps."""
 
     first: int
     width: int
-    matrix: Floats  # (2 · 4**width, slots): of the real and imaginary parts in turn
+    part: slice
 
-    def overlaps(self, mu: Complexes, dual: Complexes) -> Complexes:
-        """Σ μ_{a i b} ν*_{a j b} over a and b, shape (rows, 4**width)."""
+    def overlaps(self, mu: Complexes, dual: Complexes, out: Complexes) -> None:
+        """Σ μ_{a i b} ν*_{a j b} over a and b, written to (rows, 4**width)."""
         rows, size = mu.shape
-        shape = (rows, 1 << self.first, 1 << self.width, size >> (self.first + self.width))
-        left, right = mu.reshape(shape), dual.reshape(shape)
+        side = 1 << self.width
+        shape = (rows, 1 << self.first, side, size >> (self.first + self.width))
+        target = out.reshape(rows, side, side)  # a view: its last axis is whole
         if shape[3] == 1:
-            part = left[..., 0].transpose(0, 2, 1) @ right[..., 0]
-        elif shape[1] == 1:
-            part = left[:, 0] @ right[:, 0].transpose(0, 2, 1)
-        elif shape[0] * shape[1] > _MANY:
-            flat = (rows, shape[2], -1)
-            part = left.swapaxes(1, 2).reshape(flat) @ right.swapaxes(1, 2).reshape(flat).transpose(0, 2, 1)
+            left, right = mu.reshape(shape[:3]).transpose(0, 2, 1), dual.reshape(shape[:3])
         else:
-            part = (left @ right.transpose(0, 1, 3, 2)).sum(axis=1)
-        return part.reshape(rows, -1)
+            left, right = mu.reshape(shape), dual.reshape(shape)
+            if self.first:
+                left, right = left.swapaxes(1, 2), right.swapaxes(1, 2)
+            left, right = left.reshape(rows, side, -1), right.reshape(rows, side, -1).transpose(0, 2, 1)
+        np.matmul(left, right, out=target)
 
 
 class _Overlaps:
-    """Reads rotations on one qubit each: -Im <ν| D |μ> = ½ scale Im <ν| P |μ>, window by window."""
+    """Reads rotations on one qubit each: -Im <ν| D |μ> = ½ scale Im <ν| P |μ>, linear in the overlaps."""
 
     def __init__(self, qubits: int, sublayer: Sublayer) -> None:
-        self.slots: Integers = np.array(sublayer.slots)
-        column = {int(slot): index for index, slot in enumerate(self.slots)}
-        self._windows = []
+        self.at = _places(sublayer.slots)
+        column = {slot: index for index, slot in enumerate(sublayer.slots)}
+        self._windows: list[_Window] = []
+        matrices = []
+        end = 0
         for first, width in _windows(qubits):
             within = [gate for gate in sublayer.gates if first <= gate.qubits[0] < first + width]
             if within:
                 matrix = np.zeros((4**width, 2, len(column)))
                 for gate in within:
                     _add_pauli(matrix[:, :, column[gate.slots[0]]], gate, first, width)
-                self._windows.append(_Window(first, width, matrix.reshape(2 * 4**width, -1)))
+                matrices.append(matrix.reshape(2 * 4**width, -1))
+                self._windows.append(_Window(first, width, slice(end, end + 4**width)))
+                end += 4**width
+        self._matrix = np.concatenate(matrices)  # of real and imaginary parts in turn
 
     def read(self, mu: Complexes, nu: Complexes) -> Floats:
         """(rows, slots)."""
         dual = nu.conj()
-        return np.asarray(sum(
-            window.overlaps(mu, dual).view(np.float64) @ window.matrix for window in self._windows
-        ))
+        overlaps = np.empty((len(mu), len(self._matrix) // 2), dtype=np.complex128)
+        for window in self._windows:
+            window.overlaps(mu, dual, overlaps[:, window.part])
+        return np.asarray(overlaps.view(np.float64) @ self._matrix)
 
 
 def _windows(qubits: int) -> list[tuple[int, int]]:
