@@ -28,7 +28,7 @@ from ketwire.quantum.engine import apply
 from ketwire.quantum.gates import Gate
 from ketwire.quantum.joint import JointPaulis
 from ketwire.quantum.observables import Projector
-from ketwire.quantum.segments import Segment
+from ketwire.quantum.segments import Segment, apply_long
 from ketwire.quantum.sublayers import Sublayer, generators, split
 
 MOST_JOINT = 12  # qubits of the register that one block reads: 2^13 outcomes
@@ -39,13 +39,14 @@ P0 = Projector(0)
 class Block:
     """Derivatives by all parameters of one sub-layer, read together from one copy of |Φ>.
 
-    circuit: U, on n qubits. sublayers: those of U up to and with this one. after: the gates of U that
-    follow. The block does not depend on the parameters' values, and its circuits read U's parameters.
+    circuit: U, on n qubits. sublayers and tail: all of U, this block being sublayers[index]. It does not
+    depend on the parameters' values, and its circuits read U's parameters.
     """
 
     circuit: Circuit
     sublayers: tuple[Sublayer, ...]
-    after: tuple[Gate, ...]
+    tail: tuple[Gate, ...]
+    index: int
 
     @property
     def qubits(self) -> int:
@@ -55,27 +56,30 @@ class Block:
     @property
     def slots(self) -> tuple[int, ...]:
         """Parameters of U whose derivatives this block has a part in."""
-        return self.sublayers[-1].slots
+        return self.sublayers[self.index].slots
 
     @cached_property
     def frame(self) -> Circuit:
         """On n + 1 qubits, fed by U's parameters: what the owner applies to |Φ> before it measures."""
         n, count = self.circuit.qubits, self.circuit.parameter_count
-        through = [gate for sublayer in self.sublayers for gate in (*sublayer.before, *sublayer.gates)]
+        through, after = (
+            [gate for sublayer in part for gate in (*sublayer.before, *sublayer.gates)]
+            for part in (self.sublayers[: self.index + 1], self.sublayers[self.index + 1 :])
+        )
         forward = controlled(Circuit(n, tuple(through), count), on=0)
-        backward = controlled(Circuit(n, self.after, count).inverse(), on=1)
+        backward = controlled(Circuit(n, (*after, *self.tail), count).inverse(), on=1)
         return forward.then(backward, share_parameters=True)
 
     @cached_property
     def observable(self) -> JointPaulis:
         """Y on the ancilla and this block's Pauli letter on each qubit that it touches, together."""
-        shifted = ((qubit + 1, letter) for qubit, letter in self.sublayers[-1].letters)
+        shifted = ((qubit + 1, letter) for qubit, letter in self.sublayers[self.index].letters)
         return JointPaulis(((CONTROL, "Y"), *shifted))
 
     @cached_property
     def values(self) -> Floats:
         """What an outcome says of each derivative, shape (outcomes, len(slots)); means are unbiased."""
-        table = generators(self.sublayers[-1])
+        table = generators(self.sublayers[self.index])
         return np.concatenate([table, -table])
 
     @property
@@ -102,11 +106,7 @@ class Block:
 def blocks_of(circuit: Circuit) -> tuple[Block, ...]:
     """The blocks of a unitary, in the order of its gates."""
     sublayers, tail = split(circuit, MOST_JOINT)
-    blocks = []
-    for index in range(len(sublayers)):
-        later = [gate for sublayer in sublayers[index + 1 :] for gate in (*sublayer.before, *sublayer.gates)]
-        blocks.append(Block(circuit, sublayers[: index + 1], (*later, *tail)))
-    return tuple(blocks)
+    return tuple(Block(circuit, sublayers, tail, index) for index in range(len(sublayers)))
 
 
 def sweep(segment: Segment, states: Complexes) -> Iterator[tuple[Block, Complexes]]:
@@ -117,7 +117,7 @@ def sweep(segment: Segment, states: Complexes) -> Iterator[tuple[Block, Complexe
     """
     circuit, rows = segment.circuit, len(checked_phi(segment, states))
     halves = np.array(states, dtype=np.complex128).reshape(rows, 2, -1)
-    halves[:, 1] = apply(_inverse(circuit), halves[:, 1], segment.values)
+    halves[:, 1] = apply_long(_inverse(circuit), halves[:, 1], segment.values)
     moving = halves.reshape(2 * rows, -1)
     for block, advance in zip(blocks_of(circuit), _advances(circuit), strict=True):
         moving = apply(advance, moving, segment.values)
@@ -181,10 +181,10 @@ def phi(states: Complexes, segment: Segment, after: Sequence[Segment], projector
 
     after: the segments of V in the order in which they act.
     """
-    moving = apply(controlled(segment.circuit), open_feature(states), segment.values)
+    moving = apply_long(controlled(segment.circuit), open_feature(states), segment.values)
     for later in after:
-        moving = apply(beside(later.circuit), moving, later.values)
+        moving = apply_long(beside(later.circuit), moving, later.values)
     moving = apply(turn(segment.qubits, projector), moving)
     for later in reversed(after):
-        moving = apply(beside(later.circuit.inverse()), moving, later.values)
+        moving = apply_long(beside(later.circuit.inverse()), moving, later.values)
     return moving

@@ -23,7 +23,7 @@ from ketwire.quantum.engine import EngineName, apply
 from ketwire.quantum.gates import PAULI, Gate
 from ketwire.quantum.joint import JointPaulis
 from ketwire.quantum.observables import Projector
-from ketwire.quantum.segments import Segment
+from ketwire.quantum.segments import Segment, apply_long
 from ketwire.quantum.sublayers import Sublayer, generators, split
 
 P0 = Projector(0)
@@ -94,7 +94,7 @@ class _Plan:
         if not rows or not self.stages:
             return result
         pair = np.empty((2 * rows, states.shape[1]), dtype=np.complex128)
-        apply(self.circuit, states, values, engine, out=pair[:rows])
+        pair[:rows] = apply_long(self.circuit, states, values, engine)
         pair[rows:] = reflected(pair[:rows], projector)
         for back, reading in self.stages:
             pair = apply(back, pair, values, engine)

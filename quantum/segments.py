@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -38,4 +39,27 @@ class Segment:
 
     def apply(self, states: Complexes, engine: EngineName = "numpy") -> Complexes:
         """U ψ for each row of (rows, 2**n); a new array."""
-        return apply(self.circuit, states, self.values, engine)
+        return apply_long(self.circuit, states, self.values, engine)
+
+
+MOST_GATES = 256
+
+
+@lru_cache(maxsize=64)
+def pieces(circuit: Circuit) -> tuple[Circuit, ...]:
+    """The circuit in runs of at most MOST_GATES gates, all fed by the whole vector of parameters.
+
+    The time to find an engine's plan grows with the square of a circuit's length.
+    """
+    if len(circuit.gates) <= MOST_GATES:
+        return (circuit,)
+    starts = range(0, len(circuit.gates), MOST_GATES)
+    runs = (circuit.gates[start : start + MOST_GATES] for start in starts)
+    return tuple(Circuit(circuit.qubits, run, circuit.parameter_count) for run in runs)
+
+
+def apply_long(circuit: Circuit, states: Complexes, parameters: Floats, engine: EngineName = "numpy") -> Complexes:
+    """`apply`, piece by piece: for circuits of thousands of gates."""
+    for piece in pieces(circuit):
+        states = apply(piece, states, parameters, engine)
+    return states

@@ -86,7 +86,7 @@ class ShadowTomography:
     For at most 7 qubits and the ancilla.
     """
 
-    noise: float = 0.5
+    noise: float = 2.0
     name: ClassVar[str] = "shadow-tomography"
 
     def __post_init__(self) -> None:

@@ -49,20 +49,25 @@ def split(circuit: Circuit, most_qubits: int | None = None) -> tuple[tuple[Subla
     qubits, if given.
     """
     found, rest = [], list(circuit.gates)
-    while any(gate.slots for gate in rest):
-        sublayer, rest = _peel(rest, most_qubits or circuit.qubits)
+    left = sum(bool(gate.slots) for gate in rest)
+    while left:
+        sublayer, rest = _peel(circuit.qubits, rest, most_qubits or circuit.qubits)
         found.append(sublayer)
+        left -= len(sublayer.gates)
     return tuple(found), tuple(rest)
 
 
-def _peel(gates: list[Gate], most_qubits: int) -> tuple[Sublayer, list[Gate]]:
+def _peel(qubits: int, gates: list[Gate], most_qubits: int) -> tuple[Sublayer, list[Gate]]:
     """The first sub-layer of these gates, and what it leaves."""
     before: list[Gate] = []
     inside: list[Gate] = []
     later: list[Gate] = []
     basis: dict[int, str] = {}
     blocked: set[int] = set()  # qubits on which something is put off
-    for gate in gates:
+    for index, gate in enumerate(gates):
+        if len(blocked) == qubits:
+            later += gates[index:]
+            break
         letters = letters_of(gate) if gate.slots else {}
         free = blocked.isdisjoint(gate.qubits)
         if free and not gate.slots and _commutes(gate, basis):
