@@ -13,9 +13,10 @@ from ketwire.quantum.controlled import beside, controlled
 from ketwire.quantum.engine import apply
 from ketwire.quantum.features import blocks_of, contributions, open_feature, phi, sweep, turn
 from ketwire.quantum.gates import PAULI, Gate
+from ketwire.quantum.gradients import exact_gradients
 from ketwire.quantum.joint import JointPaulis
 from ketwire.quantum.observables import PauliString, Projector
-from ketwire.quantum.segments import Segment
+from ketwire.quantum.segments import MOST_GATES, Segment, pieces
 from ketwire.quantum.sublayers import generators, split
 from tests.test_quantum_circuits import EVERY, PARAMETERS, gap, random_circuit, random_gate
 
@@ -198,6 +199,17 @@ def test_joint_outcomes_are_those_of_the_product_basis() -> None:
         assert gap(joint.probabilities(states)[:, outcome], expected) < 1e-12
     assert joint.values.tolist() == [1, -1, -1, 1]
     assert gap(joint.expectation(states), PauliString("XIY").expectation(states)) < 1e-12
+
+
+def test_circuits_of_many_gates_run_in_pieces() -> None:
+    rng = np.random.default_rng(13)
+    circuit = layers.hardware_efficient(3, 60, "xy")
+    assert len(circuit.gates) > 2 * MOST_GATES and len(pieces(circuit)) == 3
+    segment, states = Segment(circuit, rng.normal(size=circuit.parameter_count)), layers.haar_state(3, rng, 2)
+    assert gap(segment.apply(states), apply(circuit, states, segment.values)) < 1e-12
+    made = phi(states, segment, [])
+    assert gap(made, features_of(states, [segment], 0, Projector(0))) < 1e-12
+    assert gap(contributions(segment, made), exact_gradients([segment], states)[0]) < 1e-12
 
 
 def test_counts_are_read_as_means() -> None:
