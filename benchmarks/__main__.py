@@ -2,7 +2,8 @@
 
     python -m benchmarks [NAME ...] [--rounds 11]
 
-A name is that of a module (wire, physics, startup, engine, gradients, processes, peers) or of one measurement in it. One
+A name is that of a module (wire, physics, startup, engine, gradients, processes, peers) or of one of its
+measurements. One
 table at the end; exit code 1 if a bound is missed.
 """
 

@@ -7,7 +7,7 @@ effects. Nothing here touches a socket or a wall clock.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
@@ -18,14 +18,15 @@ from ketwire.channels.hardware import Hardware
 from ketwire.channels.messages import Message, Timed
 from ketwire.channels.streams import stream
 from ketwire.channels.transcript import Transcript
-from ketwire.errors import LocalProtocolError, RemoteProtocolError
-from ketwire.protocols.node import Observable, Receive, Send
+from ketwire.errors import LocalProtocolError, RemoteProtocolError, ScenarioError
+from ketwire.protocols.node import Observable, Procedure, Receive, Send, Stock
 from ketwire.quantum import mixtures, pauli_bases, representations
 from ketwire.quantum.circuits import Circuit
 from ketwire.quantum.sampling import sample
 
 if TYPE_CHECKING:
     from ketwire.nodes.processor import Processor
+    from ketwire.quantum.estimation import Estimate
 
 M = TypeVar("M", bound=Message)
 PERFECT = Hardware()
@@ -64,6 +65,28 @@ def _tally(cells: NDArray[np.int64], end: int) -> tuple[NDArray[np.int64], NDArr
     occurs = np.bincount(cells, minlength=end)
     distinct = np.flatnonzero(occurs)
     return distinct, occurs[distinct]
+
+
+class Collected:
+    """Copies kept for a measurement of many: distinct states, how many of each, of which sample."""
+
+    def __init__(self, states: States, counts: NDArray[np.int64], samples: NDArray[np.int64]) -> None:
+        self._parts: tuple[States, NDArray[np.int64], NDArray[np.int64]] | None = (states, counts, samples)
+        self._count = int(counts.sum())
+
+    def __len__(self) -> int:
+        return self._count
+
+    def take(self) -> tuple[States, NDArray[np.int64], NDArray[np.int64]]:
+        """Hand over (states, counts, samples).
+
+        Raises:
+            LocalProtocolError: they were measured before.
+        """
+        parts, self._parts = self._parts, None
+        if parts is None:
+            raise LocalProtocolError(f"these {self._count} copies were measured before: they cannot be used twice")
+        return parts
 
 
 class PartyNode:
@@ -160,6 +183,44 @@ class PartyNode:
             self.advance(int(ready_ps[chosen].max()))
         self.transcript.outcomes(self.now_ps, counts)
         return counts
+
+    def attach(self, copies: Copies) -> Copies:
+        from ketwire.quantum.features import open_feature  # noqa: PLC0415
+
+        if copies.mixed:
+            raise LocalProtocolError("a qubit was to be attached to mixed states: expected pure ones")
+        fresh, held = copies.fresh, copies.take_as_held()
+        return Copies.of(held._replace(states=open_feature(held.states)), fresh)
+
+    def collect(
+        self, copies: Copies, groups: NDArray[np.int64], keep: NDArray[np.bool_] | None = None
+    ) -> Collected:
+        if copies.mixed:
+            raise LocalProtocolError("mixed states were to be collected: expected pure ones")
+        if self._processor is not None:
+            copies = self._processor.read(copies, keep, self.now_ps)
+        states, row, ready_ps, lost = copies.take()
+        chosen = np.flatnonzero(~lost if keep is None else keep & ~lost)
+        self.advance(int(ready_ps[chosen].max(initial=0)))
+        cells, copies_in = np.unique(groups[chosen] * len(states) + row[chosen], return_counts=True)
+        return Collected(states[cells % len(states)], copies_in.astype(np.int64), cells // len(states))
+
+    def examine(
+        self, stocks: Sequence[Stock], samples: int, procedure: Procedure, *, peek: bool = False
+    ) -> Estimate:
+        from ketwire.quantum.estimation import Held  # noqa: PLC0415
+
+        taken = [stock.take() for stock in stocks if isinstance(stock, Collected)]
+        held = Held(*(np.concatenate(parts) for parts in zip(*taken, strict=True)))
+        if len(held.totals) != samples:
+            raise LocalProtocolError(f"copies of {len(held.totals)} samples, expected {samples}")
+        try:
+            estimate = procedure(held, self.random("reference" if peek else "examination"))
+        except ValueError as error:
+            raise ScenarioError(f"protocol.copies: {error}") from None
+        # Amplitudes and what is computed from them stay out: their last bits move.
+        self.transcript.outcomes(self.now_ps, held.totals[:, None])
+        return estimate
 
     def store(self, copies: Copies) -> Copies:
         states, row, ready_ps, lost = copies.take()

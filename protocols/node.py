@@ -12,7 +12,7 @@ node's own time and theirs, and so does looking at a herald.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Generator, Mapping
+from collections.abc import Awaitable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Protocol, TypeVar
 
@@ -24,6 +24,7 @@ from ketwire.channels.messages import Message
 
 if TYPE_CHECKING:  # fibers know no circuits
     from ketwire.quantum.circuits import Circuit
+    from ketwire.quantum.estimation import Estimate, Held
 
 M = TypeVar("M", bound=Message)
 Json = Any
@@ -84,6 +85,20 @@ class Receive(Generic[M]):
 Effect = Send | Receive[Any]
 
 
+class Stock(Protocol):
+    """Copies that a node keeps for a measurement of many of them together. Used once."""
+
+    def __len__(self) -> int:
+        """How many copies."""
+        ...
+
+
+class Procedure(Protocol):
+    """A measurement of many copies: `ketwire.quantum.estimators` has some, with their segment and promise."""
+
+    def __call__(self, held: Held, rng: np.random.Generator) -> Estimate: ...
+
+
 class Node(Protocol):
     """The machine under a program: registers, links by peer, a virtual clock, its own randomness."""
 
@@ -131,6 +146,30 @@ class Node(Protocol):
 
         groups: int64, shape (copies,): the item each copy belongs to, below `count`. Returns int64,
         shape (count, outcomes). The clock moves to when the last of them is ready and read.
+        """
+        ...
+
+    def attach(self, copies: Copies) -> Copies:
+        """Put a fresh qubit in |+> before qubit 0 of every copy; consumes `copies`."""
+        ...
+
+    def collect(
+        self, copies: Copies, groups: NDArray[np.int64], keep: NDArray[np.bool_] | None = None
+    ) -> Stock:
+        """Keep the living copies (those in `keep`, if given), to measure many of them together; consumes `copies`.
+
+        groups: int64, shape (copies,): the sample that each copy belongs to. The clock moves to the last
+        kept copy's ready time.
+        """
+        ...
+
+    def examine(self, stocks: Sequence[Stock], samples: int, procedure: Procedure, *, peek: bool = False) -> Estimate:
+        """Measure all copies of these stocks, of samples 0 to `samples` - 1, by one procedure; consumes them.
+
+        peek: the procedure reads amplitudes, which no laboratory can; for references alone.
+
+        Raises:
+            ScenarioError: the procedure needs more copies than there are.
         """
         ...
 

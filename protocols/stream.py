@@ -55,6 +55,9 @@ class StreamPlan:
     shared:   all copies of an item are expected to share a state, or but a few; if not, batches are
               cut for a state a copy
     chains: the chain of repeaters of each crossing, None where it has none; empty for none at all
+    sizes:    qubits on each crossing, where registers grow on their way; empty for `qubits` on all
+    window:   copies that may be under way at once: the next are emitted when the last party has said that
+              those before came or died; None for no such limit
     """
 
     path: tuple[str, ...]
@@ -69,6 +72,17 @@ class StreamPlan:
     mixed: bool = False
     shared: bool = True
     chains: tuple[ChainPlan | None, ...] = ()
+    sizes: tuple[int, ...] = ()
+    window: int | None = None
+
+    def arriving(self, visit: int) -> int:
+        """Qubits of the register that comes to a visit, or that is prepared there."""
+        return self.sizes[visit - 1] if self.sizes and visit else self.qubits
+
+    @property
+    def widest(self) -> int:
+        """Qubits of the register where it is largest."""
+        return max((self.qubits, *self.sizes))
 
     def has_part(self, party: str) -> bool:
         """Whether this party is on the path, or a repeater of one of its chains."""
@@ -140,6 +154,8 @@ async def run_stream(node: Node, plan: StreamPlan, stage: Stage | None) -> Tally
                 came += measured[0]
                 counts = measured[1] if counts is None else counts + measured[1]
             attempted[batch.items] += batch.counts
+            if plan.window is not None and node.name in plan.path:
+                await _acknowledge(node, plan, 0 if measured is None else int(measured[0].sum()))
             node.progress(int(attempted.sum()), total, "copies emitted")
         arrived = await _share(node, plan, arrived + came, attempted)
     raise LocalProtocolError(f"{MAX_ROUNDS} rounds of top-ups did not bring {plan.want} copies of every item")
@@ -163,7 +179,7 @@ async def _carry(
             copies = await _at(node, plan, stage, batch, visit)
         supply = supplies[visit] if visit < last else None
         if supply is not None:
-            await supply.provide(node, emitted * plan.qubits)
+            await supply.provide(node, emitted * plan.arriving(visit + 1))
         if not here:
             continue
         if visit < last:
@@ -182,9 +198,10 @@ async def _at(node: Node, plan: StreamPlan, stage: Stage, batch: Batch, visit: i
         copies = stage.prepare(node, batch)
     else:
         copies = await node.receive(plan.path[visit - 1], Copies)
-    if len(copies) != batch.counts.sum() or copies.qubits != plan.qubits or copies.mixed != plan.mixed:
+    qubits = plan.arriving(visit)
+    if len(copies) != batch.counts.sum() or copies.qubits != qubits or copies.mixed != plan.mixed:
         kind = "mixed" if plan.mixed else "pure"
-        told = f"{copies} came where {batch.counts.sum()} of {plan.qubits} qubits in {kind} states were planned"
+        told = f"{copies} came where {batch.counts.sum()} of {qubits} qubits in {kind} states were planned"
         raise (RemoteProtocolError if visit else LocalProtocolError)(told)
     return stage.transform(node, visit, copies)
 
@@ -196,6 +213,18 @@ def supplies_of(plan: StreamPlan, party: str) -> list[Supply | None]:
         None if chain is None else parts.setdefault(chain, Supply(chain, party))
         for chain in (plan.chains or (None,) * (len(plan.path) - 1))
     ]
+
+
+async def _acknowledge(node: Node, plan: StreamPlan, came: int) -> None:
+    """Tell every party of the path that a window's copies are no longer under way: backwards along it."""
+    for listener, teller in report_hops(plan.path):
+        if listener == node.name:
+            heard = (await node.receive(teller, Arrivals)).counts
+            if heard.shape != (1,):
+                raise RemoteProtocolError(f"{teller} reported {len(heard)} numbers of one planned")
+            came = int(heard[0])
+        elif teller == node.name:
+            await node.send(listener, Arrivals(np.array([came])))
 
 
 async def _share(
@@ -292,19 +321,20 @@ def batches(attempts: NDArray[np.int64], plan: StreamPlan) -> Iterator[Batch]:
 
     A second state's worth of octets is room for copies: large states would cross one by one without.
     """
-    state_octets = 16 << plan.qubits * (2 if plan.mixed else 1)
+    state_octets = 16 << plan.widest * (2 if plan.mixed else 1)
     copy_octets = OCTETS_PER_COPY + (0 if plan.shared else state_octets)
     most_octets = max(plan.max_batch_octets, state_octets + max(state_octets, copy_octets))
     items: list[int] = []
     counts: list[int] = []
-    room, places = most_octets, MAX_COPIES
+    most_copies = MAX_COPIES if plan.window is None else min(plan.window, MAX_COPIES)
+    room, places = most_octets, most_copies
     for item in np.flatnonzero(attempts):
         left = int(attempts[item])
         while left:
             fit = min((room - state_octets) // copy_octets, places)
             if fit <= 0:
                 yield Batch(np.array(items), np.array(counts))
-                items, counts, room, places = [], [], most_octets, MAX_COPIES
+                items, counts, room, places = [], [], most_octets, most_copies
                 continue
             take = min(left, fit)
             items.append(int(item))
