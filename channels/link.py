@@ -9,7 +9,8 @@ herald bit for each that was sent tells the sender L/v after the last arrival.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +22,7 @@ from ketwire.channels.machines import DirectMachine
 from ketwire.channels.messages import Answers, Classical, Message
 from ketwire.channels.streams import stream
 from ketwire.channels.timing import CLOCK_END_PS, PS_PER_S
-from ketwire.channels.transcript import Transcript
+from ketwire.channels.transcript import Chain, Transcript
 from ketwire.errors import RemoteProtocolError, ScenarioError
 
 
@@ -88,6 +89,22 @@ class Direction:
             delivery = self._carry_classical(message, sent_ps)
         self._number += 1
         return delivery
+
+    def snapshot(self) -> dict[str, Any]:
+        """All that this direction remembers of what it carried, as JSON values: for a checkpoint."""
+        return {
+            "number": self._number,
+            "classical_free_ps": self._classical_free_ps,
+            "machine": self._machine.snapshot(),
+            "chain": list(self.transcript.end()),
+        }
+
+    def restore(self, saved: Mapping[str, Any]) -> None:
+        """Be as `snapshot` found it: what is carried next is the same to the last bit."""
+        self._number = saved["number"]
+        self._classical_free_ps = saved["classical_free_ps"]
+        self._machine.restore(saved["machine"])
+        self.transcript.restore(Chain(*saved["chain"]))
 
     def _draw(self, purpose: str) -> np.random.Generator:
         return stream(self._key, purpose, self._number)

@@ -1,6 +1,6 @@
 """The machine under a program, without its input and output: registers, clock, randomness.
 
-Both runtimes drive programs on the same `PartyNode`; they differ only in how they answer its two
+Both runtimes drive programs on the same `PartyNode`; they differ only in how they answer its three
 effects. Nothing here touches a socket or a wall clock.
 """
 
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,14 +16,15 @@ from numpy.typing import NDArray
 from ketwire.channels.copies import Copies, States
 from ketwire.channels.messages import Message
 from ketwire.channels.streams import stream
-from ketwire.channels.transcript import Transcript
-from ketwire.errors import RemoteProtocolError
-from ketwire.protocols.node import Observable, Receive, Send
+from ketwire.channels.transcript import Chain, Transcript
+from ketwire.errors import LocalProtocolError, RemoteProtocolError
+from ketwire.protocols.node import Checkpoint, Observable, Receive, Send, State
 from ketwire.quantum.circuits import Circuit, contract
 from ketwire.quantum.engine import apply, choose_engine, predict_work
 from ketwire.quantum.sampling import sample
 
 M = TypeVar("M", bound=Message)
+MAX_STEP = (1 << 62) - 1
 
 
 class HeraldReceipt:
@@ -65,6 +66,8 @@ class PartyNode:
         self._key = key
         self._drawn: Counter[str] = Counter()
         self._progress = progress
+        self.restored: Checkpoint | None = None
+        self._step = -1
 
     def advance(self, time_ps: int) -> None:
         """Move the clock to `time_ps`, unless it is later already."""
@@ -126,6 +129,23 @@ class PartyNode:
     def receive(self, peer: str, kind: type[M]) -> Receive[M]:
         return Receive(peer, kind)
 
+    def checkpoint(self, step: int, state: State) -> Checkpoint:
+        if type(step) is not int or not self._step < step <= MAX_STEP:
+            raise LocalProtocolError(f"{self.name}: checkpoint {step!r} after {self._step}; expected steps that grow")
+        self._step = step
+        return Checkpoint(step, state)
+
+    def snapshot(self) -> dict[str, Any]:
+        """All that this machine remembers, as JSON values: for a checkpoint."""
+        return {"now_ps": self.now_ps, "drawn": dict(self._drawn), "chain": list(self.transcript.end())}
+
+    def restore(self, saved: Mapping[str, Any], checkpoint: Checkpoint) -> None:
+        """Be as `snapshot` found it, and tell the program where to go on."""
+        self.now_ps = saved["now_ps"]
+        self._drawn = Counter(saved["drawn"])
+        self.transcript.restore(Chain(*saved["chain"]))
+        self.restored, self._step = checkpoint, checkpoint.step
+
     def accept(self, effect: Receive[M], message: Message, arrival_ps: int) -> M:
         """The answer to a receive: checks the kind; a classical message moves the clock."""
         if not isinstance(message, effect.kind):
@@ -135,3 +155,19 @@ class PartyNode:
         if not isinstance(message, Copies):
             self.advance(arrival_ps)
         return message
+
+
+def check_drained(name: str, peer: str, unread: int, step: int, mark: int | None) -> None:
+    """Raises what a runtime raises where `name` and `peer` do not meet at checkpoint `step` with nothing under way."""
+    if mark != step:
+        raise RemoteProtocolError(f"{peer} is at checkpoint {mark} where {name} is at {step}")
+    if unread:
+        raise LocalProtocolError(
+            f"{name} has not received {unread} message(s) of {peer} at checkpoint {step}; "
+            "expected a program that has received all that was sent before"
+        )
+
+
+def not_restartable(name: str) -> LocalProtocolError:
+    """A program awaits a checkpoint where nobody said that it would."""
+    return LocalProtocolError(f"{name} awaits a checkpoint in a session that is not restartable")

@@ -9,6 +9,7 @@ from typing import Any
 import zmq
 
 from ketwire.channels.fiber import Fiber
+from ketwire.channels.line import Line
 from ketwire.channels.presets import fiber
 from ketwire.nodes.control import Credentials
 from ketwire.nodes.coordinator import Coordinator
@@ -40,6 +41,33 @@ def scripted(
         tuple(scripts),
         tuple(Link.over(ends, physics, credit_octets) for ends in links),
         tuple(Session(f"s{index}", "quantum", program, slices) for index in range(sessions)),
+    )
+
+
+def stepping(
+    ring: Sequence[str] = ("alice", "bob"),
+    steps: int = 4,
+    checkpoints: bool = True,
+    die: Mapping[str, Mapping[str, Any]] | None = None,
+    physics: Fiber | Line = TELECOM,
+    seed: int = 7,
+    sessions: int = 1,
+    restartable: bool = True,
+    **values: Any,
+) -> Run:
+    """A run of `StepParty` (tests/programs.py): parties in a ring, checkpoints after every step."""
+    common = {"ring": list(ring), "steps": steps, "checkpoints": checkpoints, "copies": 40, **values}
+    slices = {party: Slice({**common, "die": (die or {}).get(party)}) for party in ring}
+    links = [(a, b) for k, a in enumerate(ring) for b in [ring[(k + 1) % len(ring)]]][: 1 if len(ring) == 2 else None]
+    line = physics if isinstance(physics, Line) else Line(physics)
+    return Run(
+        seed,
+        tuple(ring),
+        tuple(Link(ends, line, line) for ends in links),
+        tuple(
+            Session(f"s{index}", "quantum", "tests.programs:StepParty", slices, restartable)
+            for index in range(sessions)
+        ),
     )
 
 
