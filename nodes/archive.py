@@ -132,8 +132,11 @@ def sha256(octets: bytes) -> str:
     return hashlib.sha256(octets).hexdigest()
 
 
-def write(path: Path, octets: bytes) -> None:
+def write(path: Path, octets: bytes, durable: bool = True) -> None:
     """Put `octets` at `path`, all or none, readable by their owner alone.
+
+    Args:
+        durable: wait until they would outlast the machine's fall, not just a process's.
 
     Raises:
         OSError: they cannot be written; whatever stood at `path` still does.
@@ -144,17 +147,18 @@ def write(path: Path, octets: bytes) -> None:
         with os.fdopen(descriptor, "wb") as file:
             file.write(octets)
             file.flush()
-            os.fsync(file.fileno())
+            if durable:
+                os.fsync(file.fileno())
         os.rename(beside, path)
     except OSError:
         with suppress(OSError):
             beside.unlink()
         raise
-    sync_folder(path.parent)
+    if durable:
+        _sync_folder(path.parent)
 
 
-def sync_folder(folder: Path) -> None:
-    """Make sure that the names in `folder` last."""
+def _sync_folder(folder: Path) -> None:
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)

@@ -31,12 +31,14 @@ class Keeper:
         folder: where they lie; it exists.
         owner: the node or fiber that they belong to.
         run: the name of the run, drawn at its start; files of other runs are refused.
+        durable: files must outlast the machine's fall, and not the processes' alone.
     """
 
-    def __init__(self, folder: Path, owner: str, run: str) -> None:
+    def __init__(self, folder: Path, owner: str, run: str, durable: bool) -> None:
         self.folder = folder
         self.owner = owner
         self.run = run
+        self.durable = durable
         self._committed: deque[tuple[int, int]] = deque(maxlen=KEPT)
 
     def path(self, session: int, step: int) -> Path:
@@ -59,7 +61,7 @@ class Keeper:
             raise LocalProtocolError(f"{self.owner}: checkpoint {step}: {error}") from None
         path = self.path(session, step)
         try:
-            write(path, octets)
+            write(path, octets, self.durable)
         except OSError as error:
             raise not_written(self.owner, path, error) from None
         return sha256(octets)
@@ -101,7 +103,7 @@ def keeper_of(folder: Path | None, owner: str, job: Mapping[str, Any] | None) ->
         return None
     if folder is None:
         raise RemoteProtocolError(f"a job with checkpoints for {owner}, who has no folder for them")
-    return Keeper(folder, owner, job["run"])
+    return Keeper(folder, owner, job["run"], job["durable"])
 
 
 def held(keeper: Keeper | None, job: Mapping[str, Any] | None) -> Iterator[Saved]:

@@ -340,7 +340,7 @@ class Coordinator:
         if self.journal is None:
             return None
         commits = [[each.session, each.step, each.parts[name]] for each in self._commits]
-        return {"run": self.journal.run, "commits": commits}
+        return {"run": self.journal.run, "durable": self.journal.durable, "commits": commits}
 
     def _node_job(self, party: str) -> Job:
         sessions, arrays = [], {}

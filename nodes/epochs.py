@@ -41,7 +41,8 @@ def journal_of(run: Run, out: Path | None) -> Iterator[Journal | None]:
         return
     folder = Path(tempfile.mkdtemp(prefix="ketwire-")) if out is None else out / FOLDER
     try:
-        journal = Journal(folder, run)
+        # What goes with this process anyway need not outlast the machine, and waits for no disk.
+        journal = Journal(folder, run, durable=out is not None)
         try:
             yield journal
         finally:

@@ -49,12 +49,16 @@ class Commit(NamedTuple):
 class Journal:
     """The coordinator's own files of a run, in a folder that is made where there is none.
 
+    Args:
+        durable: files must outlast the machine's fall, and not the processes' alone.
+
     Raises:
         ScenarioError: the folder holds another run, is in use, is damaged, or cannot be written.
     """
 
-    def __init__(self, folder: Path, run: Run) -> None:
+    def __init__(self, folder: Path, run: Run, durable: bool = True) -> None:
         self.folder = folder
+        self.durable = durable
         self.faults: list[str] = []  # of commits that could not be read
         try:
             folder.mkdir(mode=0o700, exist_ok=True)
@@ -188,7 +192,7 @@ class Journal:
 
     def _write(self, path: Path, octets: bytes) -> None:
         try:
-            write(path, octets)
+            write(path, octets, self.durable)
         except OSError as error:
             raise not_written(COORDINATOR, path, error) from None
 

@@ -40,7 +40,7 @@ class Vault:
         self.journal = journal
         self._begun = len(journal.finished)
         owners = (*run.parties, *(link.name for link in run.links))
-        self._keepers = {owner: Keeper(journal.folder, owner, journal.run) for owner in owners}
+        self._keepers = {owner: Keeper(journal.folder, owner, journal.run, True) for owner in owners}
         self._folder = ledger
         self._ledgers = {link.name: Ledger(ledger, link.name) for link in run.links} if ledger is not None else {}
         self._links = {(a, b): link.name for link in run.links for a, b, _ in link.directions()}
