@@ -47,12 +47,7 @@ def pack(values: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> bytes
             is all too large. The message begins with what is wrong.
     """
     text = _text({"format": FORMAT, "version": VERSION, "values": values, "arrays": list(arrays)})
-    if len(arrays) > MAX_ARRAYS:
-        raise ValueError(f"arrays: {len(arrays)} given, expected at most {MAX_ARRAYS}")
-    for name, array in arrays.items():
-        if not isinstance(array, np.ndarray) or array.dtype.kind not in _NUMBERS:
-            given = array.dtype if isinstance(array, np.ndarray) else type(array).__name__
-            raise ValueError(f"arrays: {name} of {given} given, expected an array of numbers")
+    check_arrays(arrays)
     octets = len(text) + sum(array.nbytes for array in arrays.values())
     if octets > MAX_OCTETS // 2 or len(text) > MAX_JSON_OCTETS:
         raise ValueError(f"arrays: {octets} octets given, expected at most {MAX_OCTETS // 2}")
@@ -60,6 +55,18 @@ def pack(values: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> bytes
     members = {str(number): array for number, array in enumerate(arrays.values())}
     np.savez(file, head=np.frombuffer(text, np.uint8), **members)  # type: ignore[arg-type]
     return file.getvalue()
+
+
+def check_arrays(arrays: Mapping[str, NDArray[Any]]) -> None:
+    """Raises:
+    ValueError: one holds no numbers, or there are too many.
+    """
+    if len(arrays) > MAX_ARRAYS:
+        raise ValueError(f"arrays: {len(arrays)} given, expected at most {MAX_ARRAYS}")
+    for name, array in arrays.items():
+        if not isinstance(array, np.ndarray) or array.dtype.kind not in _NUMBERS:
+            given = array.dtype if isinstance(array, np.ndarray) else type(array).__name__
+            raise ValueError(f"arrays: {name} of {given} given, expected an array of numbers")
 
 
 def check_values(values: Mapping[str, Any]) -> None:

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from ketwire.channels.frames import Saved
 from ketwire.errors import LocalProtocolError, PartyFailed, RemoteProtocolError
-from ketwire.nodes.archive import Broken, Content, check_values, load, pack, sha256, write
+from ketwire.nodes.archive import Broken, Content, load, pack, sha256, write
 
 KEPT = 2
 
@@ -50,12 +50,11 @@ class Keeper:
         """Write what the owner is at `step`; answers with the file's SHA-256.
 
         Raises:
-            LocalProtocolError: the program's state cannot be saved.
+            LocalProtocolError: the program's state is too large.
             PartyFailed: the file cannot be written.
         """
         head = {"run": self.run, "owner": self.owner, "session": session, "step": step}
         try:
-            check_values(values)
             octets = pack({**head, "saved": values}, arrays)
         except ValueError as error:
             raise LocalProtocolError(f"{self.owner}: checkpoint {step}: {error}") from None

@@ -169,6 +169,7 @@ class NodeProcess:
                 peer = Peer(link["peer"], socket, self.credentials.run, self.credentials.digest)
                 self.peers[link["peer"]] = self.by_socket[socket] = peer
                 self.poller.register(socket, zmq.POLLIN)
+                peer.connection.session = start.session  # a run that goes on does not begin with its first
                 peer.greet(self.name)
             peer.begin(start.session)
         self._pump_until(lambda: all(peer.credit_octets for peer in self.peers.values()))

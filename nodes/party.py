@@ -18,6 +18,7 @@ from ketwire.channels.messages import Message
 from ketwire.channels.streams import stream
 from ketwire.channels.transcript import Chain, Transcript
 from ketwire.errors import LocalProtocolError, RemoteProtocolError
+from ketwire.nodes.archive import check_arrays, check_values
 from ketwire.protocols.node import Checkpoint, Observable, Receive, Send, State
 from ketwire.quantum.circuits import Circuit, contract
 from ketwire.quantum.engine import apply, choose_engine, predict_work
@@ -132,6 +133,11 @@ class PartyNode:
     def checkpoint(self, step: int, state: State) -> Checkpoint:
         if type(step) is not int or not self._step < step <= MAX_STEP:
             raise LocalProtocolError(f"{self.name}: checkpoint {step!r} after {self._step}; expected steps that grow")
+        try:
+            check_values(state.values)
+            check_arrays(state.arrays)
+        except ValueError as error:
+            raise LocalProtocolError(f"{self.name}: checkpoint {step}: {error}") from None
         self._step = step
         return Checkpoint(step, state)
 

@@ -18,7 +18,7 @@ KINDS = {"copies": Copies, "packed": Packed, "answers": Answers, "arrivals": Arr
 
 
 class ScriptParty:
-    """Does what its slice lists, in order: send, receive, or look at the last receipt.
+    """Does what its slice lists, in order: send, receive, look at the last receipt, await a checkpoint.
 
     Every message is random, from the node's own stream; received copies are measured at once or
     sent on by the next send of copies.
@@ -38,6 +38,8 @@ class ScriptParty:
             elif step["op"] == "look":
                 assert receipt is not None
                 seen.append(int(receipt.lost.sum()))
+            elif step["op"] == "checkpoint":
+                await node.checkpoint(step["step"], State(step["values"], step["arrays"]))
             else:
                 message = await node.receive(step["peer"], KINDS[step["what"]])
                 if isinstance(message, Copies) and step["keep"]:
@@ -71,8 +73,9 @@ class StepParty:
     """Steps that end in a checkpoint: a ring of parties exchanges copies and numbers, and learns from outcomes.
 
     In each step every party sends copies to its successor, measures those of its predecessor, tells it
-    what it saw, and moves its own parameters by what it was told. Whoever is given `die` kills its own
-    process at that step, `before` or `after` the checkpoint, as often as the file `dead` lets it.
+    what it saw, and moves its own parameters by what it was told. Whoever is given `die` kills a process
+    at that step, `before` or `after` the checkpoint, as often as the file `dead` lets it: its own, or the
+    one that was forked as number `whom`.
     """
 
     def __init__(self, slice: Slice, load: Loader) -> None:
@@ -116,7 +119,10 @@ class StepParty:
             dead.write(b"x")
             if dead.tell() > die["times"]:
                 return
-        os.kill(os.getpid(), signal.SIGKILL)
+        nursery = os.getppid()
+        with open(f"/proc/{nursery}/task/{nursery}/children") as children:
+            pids = sorted(map(int, children.read().split()))
+        os.kill(pids[die["whom"]] if "whom" in die else os.getpid(), signal.SIGKILL)
 
 
 class SuicidalParty(ScriptParty):
