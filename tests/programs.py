@@ -74,8 +74,8 @@ class StepParty:
 
     In each step every party sends copies to its successor, measures those of its predecessor, tells it
     what it saw, and moves its own parameters by what it was told. Whoever is given `die` kills a process
-    at that step, `before` or `after` the checkpoint, as often as the file `dead` lets it: its own, or the
-    one that was forked as number `whom`.
+    at that step, `before` or `after` the checkpoint, as often as the file `dead` lets it: its own, the
+    one that was forked as number `whom`, or the coordinator's, which is -1.
     """
 
     def __init__(self, slice: Slice, load: Loader) -> None:
@@ -122,7 +122,9 @@ class StepParty:
         nursery = os.getppid()
         with open(f"/proc/{nursery}/task/{nursery}/children") as children:
             pids = sorted(map(int, children.read().split()))
-        os.kill(pids[die["whom"]] if "whom" in die else os.getpid(), signal.SIGKILL)
+        with open(f"/proc/{nursery}/stat") as stat:
+            pids.append(int(stat.read().rpartition(")")[2].split()[1]))
+        os.kill(pids[die["whom"]] if "whom" in die else os.getpid(), die.get("signal", signal.SIGKILL))
 
 
 class SuicidalParty(ScriptParty):

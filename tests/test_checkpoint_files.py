@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import shutil
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -265,13 +265,25 @@ def test_a_ledger_goes_on_after_what_a_checkpoint_knows(tmp_path: Path) -> None:
         assert path.read_text() == "".join(lines[:left])
 
 
+def test_a_ledger_that_cannot_be_written_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    ledger = Ledger(tmp_path, "a-b")
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(PartyFailed, match=r"^ledger: .*/ledger-a-b\.jsonl: No space left on device$") as caught:
+        ledger.mark()
+    assert caught.value.party == "a-b" and not caught.value.died
+    ledger.close()
+
+
 # ---------------------------------------------------------------- the command line
 
 SCENARIO = """\
 seed: 7
 nodes: {alice: {}, bob: {}}
 links: [{between: [alice, bob], fiber: telecom-fiber, length_km: 2}]
-protocol: {kind: "tests.scenario_kinds:Steps", steps: 30}
+protocol: {kind: "tests.scenario_kinds:Steps", steps: 8}
 """
 
 
@@ -304,27 +316,24 @@ def assert_same(one: Path, other: Path, name: str = "steps") -> None:
     assert {path.name for path in other.iterdir()} - {"logs"} == {path.name for path in one.iterdir()} - {"logs"}
 
 
-def wait_for(path: Path, patience_s: float = 60.0) -> None:
-    until = time.monotonic() + patience_s
-    while not path.exists():
-        assert time.monotonic() < until, path
-        time.sleep(0.005)
-
-
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
 def test_a_run_whose_coordinator_ended_goes_on(
     how: signal.Signals, scenario: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    assert cli.execute(["run", scenario, "--inline", "--out", "whole", "--json"]) == 0
-    process = subprocess.Popen(command("run", scenario, "--out", "out"), env=environment(), stderr=subprocess.PIPE)
-    wait_for(tmp_path / "out" / "checkpoints" / "commit.0.4.json")
-    process.send_signal(how)
-    _, said = process.communicate(timeout=10)
-    assert process.returncode == (-9 if how is signal.SIGKILL else 130)
+    dead = tmp_path / "dead"
+    die = {"step": 4, "when": "after", "dead": str(dead), "times": 1, "whom": -1, "signal": int(how)}
+    change = f"protocol.die={json.dumps({'alice': die})}"
+    dead.write_bytes(b"x")  # nobody dies
+    assert cli.execute(["run", scenario, "--inline", "--out", "whole", "--json", "--set", change]) == 0
+    dead.unlink()
+    first = subprocess.run(
+        command("run", scenario, "--out", "out", "--set", change), env=environment(), capture_output=True, timeout=60
+    )
+    assert first.returncode == (-9 if how is signal.SIGKILL else 130)
     if how is signal.SIGTERM:
-        assert b"go on with: ketwire run --resume out" in said
+        assert b"go on with: ketwire run --resume out" in first.stderr
     assert not (tmp_path / "out" / "result.json").exists()
-    time.sleep(0.2)  # the children of the killed leave on their own
+    assert (tmp_path / "out" / "checkpoints" / "commit.0.4.json").exists()
     done = subprocess.run(command("run", "--resume", "out", "--json"), env=environment(), capture_output=True)
     assert done.returncode == 0, done.stderr
     assert done.stderr == b"" and {**json.loads(done.stdout), "wall_s": 0} == result_of(tmp_path / "out")

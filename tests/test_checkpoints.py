@@ -270,8 +270,8 @@ def killer(rng: random.Random, deaths: int, log: list[str]) -> Iterator[None]:
     over = threading.Event()
 
     def work() -> None:
-        for _ in range(deaths):
-            if over.wait(rng.uniform(0.2, 1.5)):
+        while len(log) < deaths:
+            if over.wait(rng.uniform(0.05, 0.8)):
                 return
             nurseries = [pid for pid in children_of(os.getpid()) if alive(pid)]
             victims = [child for pid in nurseries for child in children_of(pid)]
@@ -296,7 +296,7 @@ def test_whoever_is_killed_at_any_moment_the_run_ends_the_same(attempt: int, tmp
     """Long states, so that many a death falls into the writing of a checkpoint."""
     seed = random.SystemRandom().randrange(1 << 32)
     print(f"seed {seed}")
-    run = stepping(("alice", "bob", "carol"), steps=12, size=200_000, sessions=1 + attempt % 2)
+    run = stepping(("alice", "bob", "carol"), steps=25, size=200_000, sessions=1 + attempt % 2)
     plain = facts(run_inline(run, ledger=True), records=True)
     log: list[str] = []
     with killer(random.Random(seed), 3, log):
