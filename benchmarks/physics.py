@@ -1,4 +1,4 @@
-"""What batches save: sharing of states by copies, and losses drawn for a whole batch at once.
+"""What batches save: sharing of states by copies, losses drawn for a whole batch at once, averaged noise.
 
     python -m benchmarks physics [--rounds 11]
 
@@ -6,6 +6,9 @@ sharing: an inline run of two parties: prepare, apply a layer, carry over a quie
 measure; ten thousand copies of eight qubits against one.
 photons: processor time to carry a million one-qubit copies over a lossy fiber (a bound in seconds, so
 it depends on the machine).
+density: an inline run of ten thousand copies over three noisy crossings, by density matrices against
+trajectories: with noise for as many trajectories as a density matrix has columns, where `auto` changes from
+one to the other, for two and four times as many, and with much noise.
 """
 
 from __future__ import annotations
@@ -18,9 +21,13 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.report import Figure, Measure, rounds_of
+from ketwire.channels.budget import Crossing
 from ketwire.channels.copies import Copies
+from ketwire.channels.fiber import Fiber
+from ketwire.channels.line import Line, Noise
 from ketwire.channels.link import Direction
 from ketwire.channels.presets import fiber
+from ketwire.channels.representation import expected_rows
 from ketwire.nodes.inline import run_inline
 from ketwire.scenarios.load import load
 
@@ -88,4 +95,61 @@ def measure_photons(rounds: int) -> list[Figure]:
     return [Figure("photons: a million through a lossy fiber", best, 1.0, "s", f"CPU; slowest round {worst:.2g} s")]
 
 
-MEASURES: dict[str, Measure] = {"sharing": measure_sharing, "photons": measure_photons}
+NOISY = """\
+seed: 7
+nodes: {{alice: {{}}, bob: {{}}}}
+links:
+  - {{between: [alice, bob], fiber: ideal, length_km: 10, noise: [{{kind: depolarizing, probability: {p!r}}}]}}
+protocol:
+  kind: inference
+  qubits: {qubits}
+  start: bob
+  layers: [{layers}]
+  copies: {copies}
+  representation: {representation}
+  dense_state: null
+"""
+MUCH_NOISE = 0.13
+
+
+def noisy_path(qubits: int, p: float, representation: str, folder: str) -> Callable[[], object]:
+    """A whole inline run over three crossings, each with depolarizing noise p on every qubit."""
+    scenario = Path(folder) / f"noisy-{qubits}-{p}-{representation}.yaml"
+    layers = ", ".join(f"{{at: {at}, layer: rotations, angles: {{random: angles}}}}" for at in ("bob", "alice") * 2)
+    text = NOISY.format(qubits=qubits, p=p, layers=layers, copies=MANY, representation=representation)
+    scenario.write_text(text, encoding="utf-8")
+    run = load(str(scenario), []).run()
+    return lambda: run_inline(run)
+
+
+def noise_for(rows: int, qubits: int) -> float:
+    """The depolarizing noise at which so many trajectories are expected."""
+    low, high = 0.0, 1.0
+    for _ in range(20):
+        middle = (low + high) / 2
+        crossing = Crossing("alice-bob", Line(Fiber(), (Noise("depolarizing", middle),)), qubits)
+        fewer = expected_rows([crossing] * 3, MANY) < rows
+        low, high = (middle, high) if fewer else (low, middle)
+    return round(high, 6)
+
+
+def measure_density(rounds: int) -> list[Figure]:
+    figures = []
+    for qubits in (4, 8):
+        rows = {noise_for(factor << qubits, qubits): f"{factor << qubits} rows" for factor in (1, 2, 4)}
+        for p, where in {**rows, MUCH_NOISE: f"p = {MUCH_NOISE}"}.items():
+            with tempfile.TemporaryDirectory() as folder:
+                paths = {name: noisy_path(qubits, p, name, folder) for name in ("density", "trajectories")}
+                taken = rounds_of(paths, rounds)
+            bound = 1.0 if p == MUCH_NOISE and qubits == 8 else None
+            told, spread = taken.told(*paths, "ms"), taken.spread(*paths)
+            what = f"density over trajectories, n = {qubits}, {where}"
+            figures.append(Figure(what, taken.ratio(*paths), bound, "x", told, spread))
+    return figures
+
+
+MEASURES: dict[str, Measure] = {
+    "sharing": measure_sharing,
+    "photons": measure_photons,
+    "density": measure_density,
+}

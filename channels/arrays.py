@@ -172,18 +172,22 @@ def verify_states(carry: Carry) -> Carry:
         return carry
     parts = carry.message.take()
     verify(_octets(parts.states), carry.states_digest)
-    return Carry(Copies(*parts), carry.time_ps)
+    return Carry(Copies(*parts, carry.message.fresh), carry.time_ps)
 
 
 def check_states(states: NDArray[np.complex128]) -> None:
     """Check what a receiving node is about to compute with; relays leave it to the last receiver.
 
-    states: complex128, shape (rows, 2**qubits)
+    states: complex128, shape (rows, 2**qubits), or (rows, 2**qubits, 2**qubits) for density matrices
 
     Raises:
-        BadStates: an amplitude is not finite, or a row's norm differs from 1 by more than 1e-6.
+        BadStates: an amplitude is not finite, or a row's norm differs from 1 by more than 1e-6. Of density
+            matrices: an entry is not finite, or trace, Hermiticity or positivity is off by as much.
     """
     if not states.size:
+        return
+    if states.ndim == 3:
+        _check_mixed(states)
         return
     if len(states) == 1:
         # Small single rows are most of the traffic; a dot product is a tenth of what follows.
@@ -198,8 +202,30 @@ def check_states(states: NDArray[np.complex128]) -> None:
         raise BadStates(f"{len(bad)} states are off; state {bad[0]} has norm {norms[bad[0]]:.9g}, expected 1")
 
 
+def _check_mixed(states: NDArray[np.complex128]) -> None:
+    with np.errstate(all="ignore"):
+        traces = np.einsum("rii->r", states)
+        skewed = np.abs(states - states.conj().swapaxes(1, 2)).max(axis=(1, 2))
+        # What is not finite compares as false.
+        good = (np.abs(traces - 1.0) <= NORM_TOLERANCE) & (skewed <= NORM_TOLERANCE)
+    if not good.all():
+        bad = np.flatnonzero(~good)
+        raise BadStates(
+            f"{len(bad)} density matrices are off; matrix {bad[0]} has trace {traces[bad[0]].real:.9g}, expected 1, "
+            f"and differs from its adjoint by {skewed[bad[0]]:.3g}"
+        )
+    try:
+        # Far cheaper than eigenvalues: a matrix has such a factor iff all of its eigenvalues are above 0.
+        np.linalg.cholesky(states + NORM_TOLERANCE * np.eye(states.shape[1]))
+    except np.linalg.LinAlgError:
+        least = np.linalg.eigvalsh(states)[:, 0]
+        raise BadStates(
+            f"density matrix {least.argmin()} has the eigenvalue {least.min():.3g}, expected none below 0"
+        ) from None
+
+
 def checked(copies: Copies) -> Copies:
     """The same copies, consumed and made anew, once `check_states` has passed their states."""
     parts = copies.take()
     check_states(parts.states)
-    return Copies(*parts)
+    return Copies(*parts, copies.fresh)

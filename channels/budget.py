@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from ketwire.channels.fiber import Fiber
-from ketwire.channels.line import Coded, Direct, Line, as_line
+from ketwire.channels.line import Coded, Direct, Line, Teleport, as_line
 from ketwire.channels.timing import CLOCK_END_PS, PS_PER_S
 
 DEFAULT_BUDGET_ATTEMPTS = 10_000_000
@@ -51,7 +51,10 @@ class Crossing:
     @property
     def coupling(self) -> float:
         """What no shorter fiber would mend: the rest of the survival."""
-        return self.fiber.coupling**self.qubits if self.is_direct else self.survival
+        if not self.is_direct:
+            return self.survival
+        eve = self.line.eve
+        return (self.fiber.coupling * (1.0 if eve is None else eve.passed)) ** self.qubits
 
 
 def path_survival(crossings: Sequence[Crossing]) -> float:
@@ -63,8 +66,13 @@ def refusal(
     crossings: Sequence[Crossing], copies: int, budget_attempts: int = DEFAULT_BUDGET_ATTEMPTS
 ) -> str | None:
     """Why a run of `copies` measured copies over `crossings` is hopeless, or None where it is not."""
+    if any(crossing.line.eve is not None and crossing.line.eve.passed == 0.0 for crossing in crossings):
+        return "no copy can arrive: an eavesdropper takes every photon of a crossing; lower her share"
+    if any(crossing.fiber.coupling == 0.0 and crossing.survival == 0.0 for crossing in crossings):
+        return "no copy can arrive: a crossing loses all; lower p_init, or raise the detector_efficiency"
     if any(crossing.coupling == 0.0 for crossing in crossings):
-        return "no copy can arrive: a crossing loses all; lower p_init, raise the detector_efficiency, or teleport"
+        others = _other_transport(crossings, copies, budget_attempts)
+        return f"no copy can arrive: a crossing is survived with a probability below 1e-308; use fewer qubits{others}"
     survival = path_survival(crossings)
     # In decades, since a long path's survival is below the smallest float.
     decades = math.log10(copies) - _log10_survival(crossings)
@@ -75,9 +83,7 @@ def refusal(
             f"budget_attempts = {budget_attempts:.1e}; {_advice(crossings, copies, budget_attempts)}"
             f"{_other_transport(crossings, copies, budget_attempts)}"
         )
-    # The longest it can last: no crossing works on one copy while another works on the next.
-    busy_ps = copies / survival * sum(crossing.line.time_ps(crossing.qubits) for crossing in crossings)
-    busy_ps += sum(crossing.fiber.delay_ps for crossing in crossings)
+    busy_ps = _busy_ps(crossings, copies / survival)
     if busy_ps > CLOCK_END_PS:
         seconds = f"{busy_ps / PS_PER_S:.1e} s"
         return f"the run could last {seconds} of virtual time, beyond the clock's 2^62 ps (53 days)"
@@ -123,18 +129,61 @@ def _rounded_down(value: float) -> str:
 
 
 def _other_transport(crossings: Sequence[Crossing], copies: int, budget_attempts: int) -> str:
-    """Which transport over the same fibers would bring the run within its budget."""
+    """Which transport over the same fibers would bring the run within its budget and its clock."""
+    found = _coded_instead(crossings, copies, budget_attempts) + _teleported_instead(crossings, copies)
+    return "".join(f"; or {each}{_where(crossings)}" for each in found)
+
+
+def _coded_instead(crossings: Sequence[Crossing], copies: int, budget_attempts: int) -> list[str]:
     from ketwire.channels.erasure_codes import best_qpc  # noqa: PLC0415
 
-    names = {"[[4,2,2]]", "[[5,1,3]]", "[[7,1,3]]", *(best_qpc(each.fiber.survival).name for each in crossings)}
-    survivals = {}
+    survivals = {each.fiber.survival for each in crossings}
+    names = {"[[4,2,2]]", "[[5,1,3]]", "[[7,1,3]]", *(best_qpc(survival).name for survival in survivals)}
+    best, most = "", 0.0
     for name in sorted(names):
-        coded = [replace(each, physics=replace(each.line, transport=Coded(code=name))) for each in crossings]
-        try:
-            survivals[name] = path_survival(coded)
-        except ValueError:  # noise that the code does not correct
-            continue
-    best = max(survivals, key=lambda name: survivals[name], default=None)
-    if best is not None and survivals[best] * budget_attempts >= copies:
-        return f"; or transport: coded with code: {best} (about {copies / survivals[best]:.1e} attempts)"
-    return "; or transport: teleport, which loses no copy"
+        coded = _instead(crossings, Coded(code=name))
+        survival = 0.0 if coded is None else path_survival(coded)
+        if coded is not None and survival > most and _busy_ps(coded, copies / survival) <= CLOCK_END_PS:
+            best, most = name, survival
+    if most * budget_attempts < copies:
+        return []
+    return [f"transport: coded with code: {best} (about {copies / most:.1e} attempts)"]
+
+
+def _teleported_instead(crossings: Sequence[Crossing], copies: int) -> list[str]:
+    teleported = _instead(crossings, Teleport())
+    if teleported is None:
+        return []
+    busy_ps = _busy_ps(teleported, copies)
+    if busy_ps > CLOCK_END_PS or any(each.survival < 1.0 for each in teleported):
+        return []
+    rest = " (and neither code nor gate_s)" if any(isinstance(each.line.transport, Coded) for each in crossings) else ""
+    return [f"transport: teleport{rest}, which loses no copy (at most {busy_ps / PS_PER_S:.2g} s of virtual time)"]
+
+
+def _instead(crossings: Sequence[Crossing], transport: Coded | Teleport) -> list[Crossing] | None:
+    """The same path with another transport where copies are lost; None where a link cannot have it."""
+    try:
+        # A path often crosses one link many times: each is replaced once.
+        others = {
+            each: each if each.survival >= 1.0 else _carried_by(each, transport)
+            for each in dict.fromkeys(crossings)
+        }
+    except ValueError:  # noise that the transport cannot have, or a fiber that pairs are not made over
+        return None
+    return [others[each] for each in crossings]
+
+
+def _carried_by(crossing: Crossing, transport: Coded | Teleport) -> Crossing:
+    return replace(crossing, physics=replace(crossing.line, transport=transport, eve=None))
+
+
+def _where(crossings: Sequence[Crossing]) -> str:
+    links = list(dict.fromkeys(each.link for each in crossings if each.survival < 1.0))
+    return f", on each of {', '.join(links)}" if len(links) > 1 else ""
+
+
+def _busy_ps(crossings: Sequence[Crossing], attempts: float) -> float:
+    """The longest it can last: no crossing works on one copy while another works on the next."""
+    busy_ps = attempts * sum(crossing.line.time_ps(crossing.qubits) for crossing in crossings)
+    return busy_ps + sum(crossing.fiber.delay_ps for crossing in crossings)

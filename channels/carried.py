@@ -34,7 +34,7 @@ RECEIPT = Struct("<QqIB")
 _ndarray = np.ndarray
 _arange: Any = np.arange  # by position, which its stubs do not know: keywords take longer
 
-_READY, _LOST = 1, 2  # form bits of COPIES and RECEIPT
+_READY, _LOST, _FRESH, _MIXED = 1, 2, 4, 8  # form bits of COPIES; _LOST of RECEIPT too
 _POSITIONS = 1  # form bit of PACKED
 
 # What a fault is called: ours is a bug, theirs a malformed or an oversized frame.
@@ -82,7 +82,7 @@ def _expect_arrays(arrays: list[NDArray[Any]], count: int) -> None:
 # where each call into numpy costs some microseconds: hence few of them, and none twice.
 
 
-def write_quiet(batch: Parts | InStep, time_ps: int, limits: Limits) -> tuple[bytes, bytes] | None:
+def write_quiet(batch: Parts | InStep, fresh: bool, time_ps: int, limits: Limits) -> tuple[bytes, bytes] | None:
     """Header and states frame of small quiet copies."""
     if isinstance(batch, Parts):
         told = _in_step(batch)
@@ -90,6 +90,8 @@ def write_quiet(batch: Parts | InStep, time_ps: int, limits: Limits) -> tuple[by
             return None
         batch = told
     states, count, first_ps, step_ps = batch
+    if states.ndim != 2:
+        return None
     rows, extent = states.shape
     size = 16 * extent
     if (
@@ -105,7 +107,8 @@ def write_quiet(batch: Parts | InStep, time_ps: int, limits: Limits) -> tuple[by
     ):
         return None
     qubits = extent.bit_length() - 1
-    return _QUIET.pack(count, 1, qubits, 0, 0, time_ps, first_ps, step_ps, 7, 2, 1, extent), states.tobytes()
+    form = _FRESH if fresh else 0
+    return _QUIET.pack(count, 1, qubits, form, 0, time_ps, first_ps, step_ps, 7, 2, 1, extent), states.tobytes()
 
 
 def _in_step(parts: Parts) -> InStep | None:
@@ -132,7 +135,7 @@ def read_quiet(header: bytes, frame: Octets, limits: Limits) -> Carry | None:
     )
     if (
         rows != 1
-        or form
+        or form & ~_FRESH
         or zero
         or qubits > limits.max_qubits
         or extent != 1 << qubits
@@ -148,7 +151,7 @@ def read_quiet(header: bytes, frame: Octets, limits: Limits) -> Carry | None:
     ):
         return None
     states: NDArray[np.complex128] = _ndarray((1, extent), COMPLEX128, frame)
-    return Carry(Copies.in_step(states, count, first_ps, step_ps), time_ps, None)
+    return Carry(Copies.in_step(states, count, first_ps, step_ps, form > 0), time_ps, None)
 
 
 # --- COPIES ----------------------------------------------------------------------------------------
@@ -161,18 +164,21 @@ def write_copies(carry: Carry, limits: Limits) -> Body:
     states, row, ready_ps, lost = copies.take()
     count, rows, qubits = len(row), len(states), copies.qubits
     _check_sizes(count, rows, qubits, limits, _OURS)
+    if copies.mixed:
+        _check_mixed(qubits, limits, _OURS)
     check_time(carry.time_ps)
     if states.dtype != COMPLEX128 or ready_ps.dtype != INT64:
         raise LocalProtocolError(f"states of {states.dtype} or times of {ready_ps.dtype} do not travel")
     arrays: list[NDArray[Any]] = [states]
-    form = first_ps = step_ps = 0
+    form = (_FRESH if copies.fresh else 0) | (_MIXED if copies.mixed else 0)
+    first_ps = step_ps = 0
     if rows > 1:
         _check_rows(row, rows, _OURS)
         arrays.append(row.astype(UINT32))
     progression = _progression(ready_ps)
     if progression is None:
         _check_times(ready_ps, _OURS)
-        form = _READY
+        form |= _READY
         arrays.append(ready_ps)
     else:
         first_ps, step_ps = progression
@@ -188,12 +194,14 @@ def read_copies(
 ) -> Carry:
     """The states are a read-only view of their frame; the other arrays are fresh."""
     count, rows, qubits, form, zero, time_ps, first_ps, step_ps = COPIES.unpack_from(body)
-    if form & ~(_READY | _LOST) or zero:
+    if form & ~(_READY | _LOST | _FRESH | _MIXED) or zero:
         raise MalformedHeader("COPIES with unknown form bits, or padding that is not zero")
     _check_sizes(count, rows, qubits, limits, _THEIRS)
+    if form & _MIXED:
+        _check_mixed(qubits, limits, _THEIRS)
     check_time(time_ps, _THEIRS)
-    _expect_arrays(arrays, 1 + (rows > 1) + (form & 1) + (form >> 1))
-    states = _expect(arrays[0], COMPLEX128, (rows, 1 << qubits))
+    _expect_arrays(arrays, 1 + (rows > 1) + bool(form & _READY) + bool(form & _LOST))
+    states = _expect(arrays[0], COMPLEX128, (rows, *[1 << qubits] * (2 if form & _MIXED else 1)))
     left = iter(arrays[1:])
     if rows > 1:
         indices = _expect(next(left), UINT32, (count,))
@@ -210,7 +218,7 @@ def read_copies(
         _check_progression(count, first_ps, step_ps, _THEIRS)
         ready_ps = _ramp(count, first_ps, step_ps)
     lost = _unpack_lost(next(left), count) if form & _LOST else np.zeros(count, BOOL)
-    return Carry(Copies(states, row, ready_ps, lost), time_ps, digests[0])
+    return Carry(Copies(states, row, ready_ps, lost, bool(form & _FRESH)), time_ps, digests[0])
 
 
 def _check_sizes(count: int, rows: int, qubits: int, limits: Limits, faults: _Faults) -> None:
@@ -221,6 +229,11 @@ def _check_sizes(count: int, rows: int, qubits: int, limits: Limits, faults: _Fa
         )
     if count and not rows:
         raise faults[0](f"{count} copies of no state")
+
+
+def _check_mixed(qubits: int, limits: Limits, faults: _Faults) -> None:
+    if qubits > limits.max_mixed_qubits:
+        raise faults[1](f"mixed states of {qubits} qubits, at most {limits.max_mixed_qubits} are taken")
 
 
 def _check_rows(row: NDArray[Any], rows: int, faults: _Faults) -> None:

@@ -129,7 +129,7 @@ def encode_quiet(carry: Carry, run: bytes, session: int, sequence: int, limits: 
     """The frames of small quiet copies, without digest; None for all else, and then nothing is consumed."""
     copies = carry.message
     assert isinstance(copies, Copies)
-    quiet = write_quiet(copies.held, carry.time_ps, limits)
+    quiet = write_quiet(copies.held, copies.fresh, carry.time_ps, limits)
     if quiet is None:
         return None
     copies.take_as_held()

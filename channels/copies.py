@@ -5,12 +5,16 @@ time at which it is ready, and whether it was lost. Copies that met the same err
 ten thousand copies over a quiet link are one row. Which row a copy has is its syndrome: programs
 never see it.
 
+Fresh copies are those that their maker has not sent yet. It prepares each just in time: `ready_ps` is
+then the earliest time at which it could be whole, and waiting for its turn costs it nothing.
+
 States move, they are never copied: whatever sends, transforms or measures a batch takes it with
 `take`, and a batch that was taken raises when it is used again (no-cloning, held at run time).
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -21,13 +25,15 @@ from ketwire.errors import LocalProtocolError
 States = NDArray[np.complex128]
 
 MAX_QUBITS = 26  # one row of 26 qubits is a gibibyte; more does not fit a message
+MAX_MIXED_QUBITS = 8  # a density matrix of eight qubits is a mebibyte
 MAX_COPIES = 1 << 22  # of one message
 
 
 class Parts(NamedTuple):
     """What `Copies.take` hands over.
 
-    states:   complex128, shape (rows, 2**qubits), each row a unit vector
+    states:   complex128, shape (rows, 2**qubits), each row a unit vector; or, of mixed copies, shape
+              (rows, 2**qubits, 2**qubits), each row a density matrix
     row:      int64, shape (count,), which state each copy is in
     ready_ps: int64, shape (count,), when each copy is whole at its holder
     lost:     bool, shape (count,), copies that died on the way; their ready time is that of the
@@ -45,7 +51,7 @@ class InStep(NamedTuple):
 
     Most batches of a quiet network are such, and whoever only passes one on needs no arrays of it.
 
-    states: complex128, shape (1, 2**qubits); the times are first_ps, first_ps + step_ps, ...
+    states: complex128, shape (1, 2**qubits), or of one mixed state; the times are first_ps, first_ps + step_ps, ...
     """
 
     states: States
@@ -70,9 +76,15 @@ class Copies:
     """A batch of copies of one register, in emission order. Used once.
 
     It holds arrays, or numbers where they say the same (`InStep`); who takes arrays cannot tell.
+
+    Its states are pure, or all of them mixed: then the errors that copies met are averaged in a density
+    matrix and not drawn copy by copy.
+
+    fresh: they have not crossed a link since they were prepared
+    owed: what their holder still has to do with them before anybody takes them
     """
 
-    __slots__ = ("_count", "_held", "_qubits")
+    __slots__ = ("_count", "_held", "_mixed", "_qubits", "fresh", "owed")
 
     def __init__(
         self,
@@ -80,41 +92,57 @@ class Copies:
         row: NDArray[np.int64],
         ready_ps: NDArray[np.int64],
         lost: NDArray[np.bool_],
+        fresh: bool = False,
     ) -> None:
         # Every message makes a batch or two: own invariants are checked with as few calls as will do.
-        _, size = states.shape
+        _, size, *columns = states.shape
         qubits: int = size.bit_length() - 1
         count = len(row)
         assert size == 1 << qubits and len(ready_ps) == len(lost) == count
+        assert not columns or (columns == [size] and qubits <= MAX_MIXED_QUBITS)
         self._held: Parts | InStep | None = Parts(states, row, ready_ps, lost)
         self._count = count
         self._qubits = qubits
+        self._mixed = bool(columns)
+        self.fresh = fresh
+        self.owed: Callable[[], object] | None = None
 
     @classmethod
-    def in_step(cls, states: States, count: int, first_ps: int, step_ps: int = 0) -> Copies:
+    def in_step(
+        cls, states: States, count: int, first_ps: int, step_ps: int = 0, fresh: bool = False
+    ) -> Copies:
         """`count` copies of one state, none lost, ready at first_ps, first_ps + step_ps, ..."""
         copies = cls.__new__(cls)
         copies._held = InStep(states, count, first_ps, step_ps)
         copies._count = count
         copies._qubits = states.shape[1].bit_length() - 1
+        copies._mixed = states.ndim == 3
+        copies.fresh = fresh
+        copies.owed = None
         return copies
 
     @classmethod
-    def of(cls, held: Parts | InStep) -> Copies:
+    def of(cls, held: Parts | InStep, fresh: bool = False) -> Copies:
         """What `take_as_held` handed over, or something like it, as a batch again."""
-        return cls.in_step(*held) if isinstance(held, InStep) else cls(*held)
+        return cls.in_step(*held, fresh) if isinstance(held, InStep) else cls(*held, fresh)
 
     def __len__(self) -> int:
         return self._count
 
     def __repr__(self) -> str:
         state = "consumed" if self._held is None else f"{len(self._held.states)} rows"
+        state += " of mixed states" if self._mixed and self._held is not None else ""
         return f"<{self._count} copies of {self._qubits} qubits, {state}>"
 
     @property
     def qubits(self) -> int:
         """Qubits in one copy."""
         return self._qubits
+
+    @property
+    def mixed(self) -> bool:
+        """Whether the states are density matrices."""
+        return self._mixed
 
     @property
     def alive(self) -> NDArray[np.bool_]:
@@ -146,11 +174,52 @@ class Copies:
         """The same copies, all ready `delay_ps` later; consumes this batch."""
         held = self.take_as_held()
         if isinstance(held, InStep):
-            return self.in_step(held.states, held.copies, held.first_ps + delay_ps, held.step_ps)
-        return Copies(held.states, held.row, held.ready_ps + delay_ps, held.lost)
+            return self.in_step(held.states, held.copies, held.first_ps + delay_ps, held.step_ps, self.fresh)
+        return Copies(held.states, held.row, held.ready_ps + delay_ps, held.lost, self.fresh)
 
     def take_as_held(self) -> Parts | InStep:
         """The same in the form in which it is held, for whoever can do without arrays."""
+        if self.owed is not None:
+            owed, self.owed = self.owed, None
+            owed()
         held = self.held
         self._held = None
         return held
+
+    def part(self, chosen: NDArray[np.bool_]) -> tuple[Copies, Copies]:
+        """Part this batch into the chosen copies and the others, each in emission order; consumes it.
+
+        chosen: bool, shape (count,).
+        """
+        states, row, ready_ps, lost = self.take()
+        assert chosen.shape == row.shape and chosen.dtype == np.bool_
+        fresh = self.fresh
+        first, second = (Copies(states, row[pick], ready_ps[pick], lost[pick], fresh) for pick in (chosen, ~chosen))
+        return first, second
+
+    def restore(self, parts: Parts) -> None:
+        """Give back what was taken, worked on by the node that holds it; as many copies of as many qubits."""
+        assert self._held is None
+        assert len(parts.row) == self._count and parts.states.shape[1] == 1 << self._qubits
+        self._held = parts
+
+
+def join(batches: Sequence[Copies], order: NDArray[np.int64]) -> Copies:
+    """One batch of several, in an order of its maker's choice; consumes them.
+
+    order: int64, shape (copies of all batches,): which of them, counted through all batches, each copy of
+        the new batch is. Each must come once.
+
+    Raises:
+        LocalProtocolError: a copy comes twice or never: states cannot be cloned.
+    """
+    fresh = all(batch.fresh for batch in batches)
+    taken = [batch.take() for batch in batches]
+    row = np.concatenate([parts.row for parts in taken])
+    if order.shape != row.shape or not np.array_equal(np.sort(order), np.arange(len(row))):
+        raise LocalProtocolError(f"an order that is no order of {len(row)} copies: each is there once")
+    rows = [len(parts.states) for parts in taken]
+    row += np.repeat(np.cumsum(rows) - rows, [len(parts.row) for parts in taken])
+    ready_ps = np.concatenate([parts.ready_ps for parts in taken])[order]
+    lost = np.concatenate([parts.lost for parts in taken])[order]
+    return Copies(np.concatenate([parts.states for parts in taken]), row[order], ready_ps, lost, fresh)

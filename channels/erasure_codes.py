@@ -224,8 +224,8 @@ def _parity_weights(rows: int, columns: int, survival: float, pauli_weights: Seq
         outcomes = math.comb(rows + kinds, kinds)
         if outcomes > MOST_OUTCOMES:
             raise ValueError(
-                f"qpc({rows},{columns}): Pauli noise on its photons has {outcomes:.1e} unlike outcomes, "
-                f"expected at most {MOST_OUTCOMES:.0e}: take a smaller code"
+                f"code: qpc({rows},{columns}) given, expected a smaller code for photons with this noise: it has "
+                f"{outcomes:.1e} unlike outcomes, and at most {MOST_OUTCOMES:.0e} are worked out"
             )
     left = np.zeros(4)
     if not len(intact):
@@ -397,7 +397,7 @@ def _code(name: str) -> Code:
         raise ValueError(f"code: {name!r} given, expected one of {', '.join(sorted(_SMALL))} or qpc(n,m)")
     rows, columns = int(size[1]), int(size[2])
     if rows * columns > MOST_PHOTONS:
-        raise ValueError(f"code: {name} has {rows * columns} photons, expected at most {MOST_PHOTONS}")
+        raise ValueError(f"code: {name} given, expected at most {MOST_PHOTONS} photons, it has {rows * columns}")
     return Code(
         name, parity_stabilizers(rows, columns), _parity_encoder(rows, columns), (0,), parity=(rows, columns)
     )

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from ketwire.channels.timing import PS_PER_S
 
 LIGHT_KM_PER_S = 299_792.458
+SLOWEST = 1e-12  # of any speed or rate, so that every time is a finite number of picoseconds
 
 
 @dataclass(frozen=True)
@@ -46,8 +47,8 @@ class Fiber:
             )
         for name in ("speed_km_per_s", "emission_rate_hz", "bandwidth_bps"):
             value = getattr(self, name)
-            if value is not None and not (math.isfinite(value) and value > 0):
-                raise ValueError(f"{name}: {value!r} given, expected a number above 0")
+            if value is not None and not (math.isfinite(value) and value >= SLOWEST):
+                raise ValueError(f"{name}: {value!r} given, expected a number above 0, {SLOWEST:g} at least")
 
     @property
     def coupling(self) -> float:

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ketwire.channels.copies import MAX_QUBITS, Copies
+from ketwire.channels.copies import MAX_MIXED_QUBITS, MAX_QUBITS, Copies
 from ketwire.channels.messages import Answers, Arrivals, Message, Packed
 
 Json = dict[str, Any]
@@ -68,6 +68,7 @@ class Limits:
     max_arrays: int = 32
     max_dimensions: int = 4
     max_qubits: int = MAX_QUBITS
+    max_mixed_qubits: int = MAX_MIXED_QUBITS
     max_rows: int = 1 << 22
     max_copies: int = 1 << 22
     max_entries: int = 1 << 26
@@ -82,7 +83,7 @@ class Limits:
         assert self.max_arrays <= 0xFF and self.max_dimensions <= 0xFF
         assert self.max_name_octets <= 0xFF and self.max_text_octets <= 0xFFFF
         assert max(self.max_rows, self.max_copies, self.max_entries) <= 0xFFFFFFFF
-        assert self.max_qubits <= MAX_QUBITS
+        assert self.max_qubits <= MAX_QUBITS and self.max_mixed_qubits <= MAX_MIXED_QUBITS
 
 
 DEFAULT_LIMITS = Limits()

@@ -219,9 +219,11 @@ class Given:
         _check_time("delay_ps", self.delay_ps)
         if not 1000 <= self.success_probability / self.rate_hz * PS_PER_S < CLOCK_END_PS:
             # Below a nanosecond the rounding to whole picoseconds would change the rate by 1e-3.
+            fastest_hz = self.success_probability / 1000 * PS_PER_S
             raise ValueError(
-                f"success_probability: {self.success_probability!r} given, expected one with which an "
-                f"attempt (success_probability / {self.rate_hz:g} Hz) lasts from 1 ns to 2^62 ps"
+                f"rate_hz: {self.rate_hz!r} given, expected pairs a second from "
+                f"{self.success_probability / CLOCK_END_PS * PS_PER_S:.2g} to {fastest_hz:.2g} (at a success "
+                f"probability of {self.success_probability:g}, an attempt lasts from 1 ns to 2^62 ps)"
             )
 
     @property
@@ -241,18 +243,50 @@ class Given:
 
 def single_click(fiber: Fiber, alpha: float, dark_count: float = 0.0, visibility: float = 1.0) -> SingleClick:
     """`SingleClick` with a station in the middle of `fiber`."""
+    check_fiber(fiber, windows=1)
     return SingleClick(half_survival(fiber), fiber.delay_ps, fiber.bin_ps, dark_count, visibility, alpha=alpha)
 
 
 def double_click(fiber: Fiber, dark_count: float = 0.0, visibility: float = 1.0) -> DoubleClick:
     """`DoubleClick` with a station in the middle of `fiber`; an attempt takes two emissions."""
+    check_fiber(fiber, windows=2)
     return DoubleClick(half_survival(fiber), fiber.delay_ps, 2 * fiber.bin_ps, dark_count, visibility)
 
 
+def check_fiber(fiber: Fiber, windows: int = 0) -> None:
+    """Raises:
+    ValueError: light, or as many emissions as an attempt has windows, take beyond the end of the clock; the
+        message starts with the fiber's field.
+    """
+    if fiber.delay_ps >= CLOCK_END_PS:
+        raise ValueError(
+            f"length_km: {fiber.length_km!r} given, expected a fiber that light crosses in less than 2^62 ps (53 days)"
+        )
+    if windows * fiber.bin_ps >= CLOCK_END_PS:
+        raise ValueError(
+            f"emission_rate_hz: {fiber.emission_rate_hz!r} given, expected an attempt of less than 2^62 ps (53 days)"
+        )
+
+
 def half_survival(fiber: Fiber) -> float:
-    """Probability that a photon is collected, crosses half of the fiber, and is detected there."""
+    """Probability that a photon is collected, crosses half of the fiber, and is detected there.
+
+    Raises:
+        ValueError: none ever is; the message starts with the field of the fiber that is to blame.
+    """
     half: float = 10.0 ** (-fiber.loss_db_per_km * fiber.length_km / 20.0)
-    return half * fiber.coupling
+    if half * fiber.coupling > 0.0:
+        return half * fiber.coupling
+    if fiber.p_init == 1.0:
+        raise ValueError(f"p_init: {fiber.p_init!r} given, expected less than 1, or no pair is ever heralded")
+    if fiber.detector_efficiency == 0.0:
+        raise ValueError(
+            f"detector_efficiency: {fiber.detector_efficiency!r} given, expected above 0, or no pair is ever heralded"
+        )
+    raise ValueError(
+        f"length_km: {fiber.length_km!r} given, expected a fiber that a photon can cross half of, at "
+        f"{fiber.loss_db_per_km:g} dB/km"
+    )
 
 
 def dark_count_probability(rate_hz: float, window_ps: float) -> float:

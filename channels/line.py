@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from ketwire.channels.eve import Attack, attack_of
 from ketwire.channels.fiber import Fiber
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ class Noise:
     def __post_init__(self) -> None:
         if self.kind == "kraus":
             if self.operators is None or self.probability is not None or self.rate_hz is not None:
-                raise ValueError("operators: expected Kraus operators, and neither probability nor rate_hz")
+                raise ValueError("operators: given, expected Kraus operators, and neither probability nor rate_hz")
         elif self.operators is not None:
             raise ValueError(f"operators: given for {self.kind}, expected them for kraus alone")
         elif (self.probability is None) == (self.rate_hz is None):
@@ -65,7 +66,10 @@ class Noise:
         if self.operators is not None:
             parts = np.array(self.operators, dtype=np.float64)
             if parts.ndim != 4 or parts.shape[1:] != (2, 2, 2):
-                raise ValueError(f"operators: shape {list(parts.shape)} given, expected [k, 2, 2, 2]")
+                raise ValueError(
+                    f"operators: shape {list(parts.shape)} given, expected a list of 2 x 2 operators, each entry as "
+                    "[real, imaginary]"
+                )
             return kraus.general(parts[..., 0] + 1j * parts[..., 1])
         p = self.probability if self.rate_hz is None else kraus.probability_from_rate(self.rate_hz, flight_ps)
         assert p is not None
@@ -92,7 +96,7 @@ class Memory:
         for name in ("t1_ps", "t2_ps"):
             value = getattr(self, name)
             if value is not None and not 0 < value < float("inf"):
-                raise ValueError(f"{name}: {value!r} given, expected a number above 0, or none")
+                raise ValueError(f"{name}: {value!r} given, expected a finite number above 0, or none")
         t1, t2 = self.constants
         if t2 > 2 * t1:
             raise ValueError(f"t2_ps: {t2:g} given with t1_ps = {t1:g}, expected at most 2 T1 (decay dephases)")
@@ -118,10 +122,18 @@ class Direct:
         line.channel()
 
     def survival(self, line: Line, qubits: int) -> float:
-        return float(line.fiber.survival**qubits)
+        return float(line.photon_survival**qubits)
 
     def time_ps(self, line: Line, qubits: int) -> float:
         return float(qubits * line.fiber.bin_ps)
+
+    def photons(self, line: Line, qubits: int) -> int | None:
+        """Photons of one register, where that is a fixed number."""
+        return qubits
+
+    def latency_ps(self, line: Line) -> int:
+        """What a register takes on top of `time_ps` and its flight, however many follow it."""
+        return 0
 
     def machine(self, line: Line) -> Machine:
         from ketwire.channels.machines import DirectMachine  # noqa: PLC0415
@@ -164,9 +176,10 @@ class Teleport:
 
     def pairs(self, line: Line) -> Scheme:
         """How pairs are made over this line."""
-        from ketwire.channels.heralding import Given, double_click, single_click  # noqa: PLC0415
+        from ketwire.channels.heralding import Given, check_fiber, double_click, single_click  # noqa: PLC0415
 
         if self.scheme == "given":
+            check_fiber(line.fiber)
             assert self.rate_hz is not None and self.fidelity is not None
             return Given(self.rate_hz, self.fidelity, delay_ps=line.fiber.delay_ps)
         if self.scheme == "single-click":
@@ -191,6 +204,13 @@ class Teleport:
         if self.distillation is not None:
             one = plan(scheme, self.distillation).time_ps
         return qubits * one / self.memory_slots
+
+    def photons(self, line: Line, qubits: int) -> int | None:
+        """None: by chance, or unknown where pairs are `given`."""
+        return None
+
+    def latency_ps(self, line: Line) -> int:
+        return 0
 
     def pair_bell(self, line: Line) -> NDArray[np.float64]:
         """Bell diagonal of a pair that is used when it is heralded, with memories that do not decay."""
@@ -234,7 +254,9 @@ class Coded:
         return code(self.code)
 
     def check(self, line: Line) -> None:
-        assert line.flight
+        """Also whether its logical channel can be worked out, which is kept for whoever asks next."""
+        if line.flight != IDENTITY:
+            self.found().logical_channel(line.fiber.survival, line.flight)
 
     def survival(self, line: Line, qubits: int) -> float:
         channel = self.found().logical_channel(line.fiber.survival, line.flight)
@@ -246,6 +268,13 @@ class Coded:
     def time_ps(self, line: Line, qubits: int) -> float:
         return float(self.blocks(qubits) * self.found().physical_per_block * line.fiber.bin_ps)
 
+    def photons(self, line: Line, qubits: int) -> int | None:
+        return self.blocks(qubits) * self.found().physical_per_block
+
+    def latency_ps(self, line: Line) -> int:
+        """The encoder's."""
+        return self.found().encode_layers * self.gate_ps
+
     def machine(self, line: Line) -> Machine:
         from ketwire.channels.machines import CodedMachine  # noqa: PLC0415
 
@@ -256,6 +285,8 @@ class Coded:
 class Line:
     """One direction of a link, in full: the fiber, its noise, the memories at its ends, the transport.
 
+    eve: who listens in this direction (`channels.eve`); nobody where it is None
+
     Raises:
         ValueError: parts that do not fit together.
     """
@@ -265,8 +296,14 @@ class Line:
     sender: Memory = field(default_factory=Memory)
     receiver: Memory = field(default_factory=Memory)
     transport: Direct | Teleport | Coded = field(default_factory=Direct)
+    eve: Attack | None = None
 
     def __post_init__(self) -> None:
+        if self.eve is not None and not isinstance(self.transport, Direct):
+            why = "a code's loss and errors are drawn without her"
+            if isinstance(self.transport, Teleport):
+                why = "nothing of a register is in flight, and a pair carries no data"
+            raise ValueError(f"eve: given for transport {self.transport.kind}, expected none here: {why}")
         self.transport.check(self)
 
     def survival(self, qubits: int) -> float:
@@ -293,12 +330,16 @@ class Line:
         return tuple(float(weight) for weight in channel.pauli_weights)
 
     @property
+    def photon_survival(self) -> float:
+        """Probability that one emitted photon arrives and is heralded, an eavesdropper's share taken out."""
+        return self.fiber.survival * (1.0 if self.eve is None else self.eve.passed)
+
+    @property
     def touches_states(self) -> bool:
         """Whether a crossing can change amplitudes: everything but losing and delaying them."""
         perfect = self.sender.is_perfect and self.receiver.is_perfect
-        return bool(self.noise) or not perfect or not isinstance(self.transport, Direct)
-
-
+        disturbed = self.eve is not None and self.eve.touches_states
+        return bool(self.noise) or disturbed or not perfect or not isinstance(self.transport, Direct)
 
 
 def as_line(physics: Line | Fiber) -> Line:
@@ -326,6 +367,7 @@ def line_of(values: dict[str, Any]) -> Line:
         Memory(**values["sender"]),
         Memory(**values["receiver"]),
         kinds[transport["kind"]](**transport),
+        None if values["eve"] is None else attack_of(values["eve"]),
     )
 
 

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ketwire.channels.copies import Copies, InStep
+from ketwire.channels.eve import Eavesdropper
 from ketwire.channels.fiber import Fiber
 from ketwire.channels.line import Line, as_line
 from ketwire.channels.machines import DirectMachine
@@ -71,8 +72,10 @@ class Direction:
         self.fiber = line.fiber
         self.transcript = Transcript(name)
         self._machine = line.transport.machine(line)
+        # Transports that put a register's own photons in flight have one; the others refuse her.
+        self.eve: Eavesdropper | None = getattr(self._machine, "eve", None)
         self._lossy = line.survival(1) < 1.0
-        self._plain = not self._lossy and not line.touches_states
+        self._plain = not self._lossy and not line.touches_states and self.eve is None
         self._key = key
         self._number = 0
         self._classical_free_ps = 0
@@ -106,14 +109,19 @@ class Direction:
         self._machine.restore(saved["machine"])
         self.transcript.restore(Chain(*saved["chain"]))
 
+    @property
+    def spoils(self) -> dict[str, Any] | None:
+        """What an eavesdropper has got here so far (`channels.eve`); None where there is none."""
+        return None if self.eve is None else self.eve.told()
+
     def _draw(self, purpose: str) -> np.random.Generator:
         return stream(self._key, purpose, self._number)
 
     def _carry_copies(self, copies: Copies, sent_ps: int) -> Delivery:
-        qubits = copies.qubits
+        qubits, mixed, fresh = copies.qubits, copies.mixed, copies.fresh
         held = copies.take_as_held()
         if isinstance(held, InStep):
-            delivery = self._carry_in_step(held, qubits, sent_ps) if self._plain else None
+            delivery = self._carry_in_step(held, copies, sent_ps) if self._plain else None
             if delivery is not None:
                 return delivery
             held = held.parts()
@@ -125,7 +133,8 @@ class Direction:
         begin_ps = max(sent_ps, self._machine.busy_until_ps, int(ready_ps.max(initial=0)))
         # Before any array is computed: integers of 64 bits would wrap without a word.
         self._keep_clock(begin_ps + int(emitted * self.line.time_ps(qubits)) + 2 * self.fiber.delay_ps)
-        passage = self._machine.carry(states, row[alive], np.maximum(ready_ps[alive], sent_ps), self._draw)
+        begun_ps = np.maximum(ready_ps[alive], sent_ps)
+        passage = self._machine.carry(states, row[alive], begun_ps, fresh, self._draw)
         if whole:
             row, lost, arrival_ps = passage.row, passage.lost, passage.arrival_ps
         else:
@@ -143,14 +152,15 @@ class Direction:
             passage.qubits_delivered, passage.ebits, 0, passage.control_bits,
         )  # fmt: skip
         herald_ps = last_ps + self.fiber.delay_ps if self._lossy else sent_ps
-        self.transcript.copies(record, qubits, row if len(passage.states) > 1 else None, arrival_ps, lost)
+        rows = row if len(passage.states) > 1 else None
+        self.transcript.copies(record, qubits, rows, arrival_ps, lost, mixed)
         delivered = Copies(passage.states, row, arrival_ps, lost)
         return Delivery(delivered, last_ps, lost, herald_ps, record, untouched=passage.states is states)
 
-    def _carry_in_step(self, batch: InStep, qubits: int, sent_ps: int) -> Delivery | None:
+    def _carry_in_step(self, batch: InStep, copies: Copies, sent_ps: int) -> Delivery | None:
         """Over a line that loses and touches nothing, a batch told by its numbers needs no arrays on its way."""
         assert isinstance(self._machine, DirectMachine)
-        first_ps = batch.first_ps
+        first_ps, qubits = batch.first_ps, copies.qubits
         if first_ps < sent_ps:
             if batch.step_ps and batch.copies > 1:
                 return None  # some leave when they are handed over, others when they are ready
@@ -169,7 +179,7 @@ class Direction:
             self.name, self._number, "copies", max(sent_ps, first_ps), arrival_ps, batch.copies, crossed, crossed,
             0, 0, 0,
         )  # fmt: skip
-        self.transcript.copies(record, qubits, None, arrived.ready_ps, arrived.lost)
+        self.transcript.copies(record, qubits, None, arrived.ready_ps, arrived.lost, copies.mixed)
         return Delivery(Copies.of(passed), arrival_ps, arrived.lost, sent_ps, record)
 
     def _keep_clock(self, latest_ps: int) -> None:
@@ -191,6 +201,8 @@ class Direction:
             message.payload_bits, message.control_bits,
         )  # fmt: skip
         self.transcript.classical(record, message)
+        if self.eve is not None:
+            self.eve.overhear(bits)
         return Delivery(message, arrival_ps, NOTHING_LOST, sent_ps, record)
 
 

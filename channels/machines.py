@@ -1,7 +1,11 @@
 """What carries registers: the transports of `channels.line` at work.
 
 A machine has the state that one direction has, when its emitter or its memory slots are free, and gets
-living copies alone. All randomness comes from streams that the direction names.
+living copies alone. All randomness comes from streams that the direction names. Losses and waiting
+times are drawn; so are errors on pure states, while mixed states meet their exact average.
+
+Fresh copies are prepared just in time: their maker lets them begin when the first of their qubits can
+leave, so until then nothing decays.
 """
 
 from __future__ import annotations
@@ -13,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ketwire.channels.copies import InStep, States
+from ketwire.channels.eve import Eavesdropper, InterceptResend
 from ketwire.channels.line import Coded, Line, Memory, Teleport
 from ketwire.channels.timing import serve, serve_in_step
 
@@ -53,7 +58,9 @@ class Machine(Protocol):
         """When it is free again, for the last of what it carried so far."""
         ...
 
-    def carry(self, states: States, row: Times, ready_ps: Times, draw: Draw) -> Passage: ...
+    def carry(self, states: States, row: Times, ready_ps: Times, fresh: bool, draw: Draw) -> Passage:
+        """Carry living copies, of which copy k can leave from ready_ps[k] on; `fresh`: and begins to decay then."""
+        ...
 
     def snapshot(self) -> dict[str, Any]:
         """All that it remembers, as JSON values."""
@@ -74,16 +81,19 @@ class DirectMachine:
         self.line = line
         self.flight = line.channel()
         self.free_ps = 0
+        self.eve = None if line.eve is None else Eavesdropper(line.eve, line.fiber)
 
     @property
     def busy_until_ps(self) -> int:
         return self.free_ps
 
     def snapshot(self) -> dict[str, Any]:
-        return {"free_ps": self.free_ps}
+        return {"free_ps": self.free_ps, "eve": None if self.eve is None else self.eve.snapshot()}
 
     def restore(self, saved: Mapping[str, Any]) -> None:
         self.free_ps = int(saved["free_ps"])
+        if self.eve is not None:
+            self.eve.restore(saved["eve"])
 
     def carry_in_step(self, batch: InStep) -> InStep | None:
         """The same for a batch told by numbers, over a line that loses and touches nothing; None if it cannot be."""
@@ -95,29 +105,39 @@ class DirectMachine:
         self.free_ps = done[0] + done[1] * (copies - 1)
         return InStep(states, copies, done[0] + self.line.fiber.delay_ps, done[1])
 
-    def carry(self, states: States, row: Times, ready_ps: Times, draw: Draw) -> Passage:
+    def carry(self, states: States, row: Times, ready_ps: Times, fresh: bool, draw: Draw) -> Passage:
         fiber, copies = self.line.fiber, len(row)
         qubits = states.shape[1].bit_length() - 1
         service_ps = qubits * fiber.bin_ps
         done_ps = serve(ready_ps, service_ps, self.free_ps)
         if copies:
             self.free_ps = int(done_ps[-1])
+        survival = self.line.photon_survival
         arrived = (
             np.full(copies, qubits)
-            if fiber.survival >= 1.0
-            else draw("loss").binomial(qubits, fiber.survival, size=copies)
+            if survival >= 1.0
+            else draw("loss").binomial(qubits, survival, size=copies)
         )
         lost = arrived < qubits
-        if self.line.touches_states:
-            whole = np.flatnonzero(~lost)
-            waits_ps = (done_ps - service_ps - ready_ps)[whole, None]
-            held = hold(self.line.sender, states, row[whole], waits_ps, draw("memory"))
-            states, kept = disturb(*held, self.flight, draw("noise"))
+
+        def leave(which: Times, purpose: str) -> tuple[States, Times]:
+            waits_ps = (np.zeros_like(done_ps) if fresh else done_ps - service_ps - ready_ps)[which, None]
+            return hold(self.line.sender, states, row[which], waits_ps, draw(purpose))
+
+        whole = np.flatnonzero(~lost) if self.line.touches_states else None
+        passed = states
+        if whole is not None:
+            batch = leave(whole, "memory")
+            if self.eve is not None and isinstance(self.eve.attack, InterceptResend):
+                batch = self.eve.resend(batch, arrived, whole, lambda gone: leave(gone, "eve memory"), draw)
+            passed, kept = disturb(*batch, self.flight, draw("noise"))
             row = np.zeros_like(row)
             row[whole] = kept
-        heralds = copies if fiber.survival < 1.0 else 0
+        if self.eve is not None and not isinstance(self.eve.attack, InterceptResend):
+            self.eve.tap(arrived, qubits, draw)
+        heralds = copies if survival < 1.0 else 0
         arrival_ps = done_ps + fiber.delay_ps
-        return Passage(states, row, arrival_ps, lost, copies * qubits, int(arrived.sum()), 0, heralds)
+        return Passage(passed, row, arrival_ps, lost, copies * qubits, int(arrived.sum()), 0, heralds)
 
 
 class TeleportMachine:
@@ -142,10 +162,10 @@ class TeleportMachine:
             raise ValueError(f"free_ps: {len(free_ps)} slots given, expected {len(self.free_ps)}")
         self.free_ps, self.number = free_ps, int(saved["number"])
 
-    def carry(self, states: States, row: Times, ready_ps: Times, draw: Draw) -> Passage:
+    def carry(self, states: States, row: Times, ready_ps: Times, fresh: bool, draw: Draw) -> Passage:
         from ketwire.channels.heralding import Given  # noqa: PLC0415
         from ketwire.channels.pairs import decayed_bell, pauli_of_teleportation  # noqa: PLC0415
-        from ketwire.quantum.trajectories import apply_paulis  # noqa: PLC0415
+        from ketwire.quantum.representations import apply_paulis  # noqa: PLC0415
 
         copies, qubits = len(row), states.shape[1].bit_length() - 1
         (t1_a, t2_a), (t1_b, t2_b) = self.line.sender.constants, self.line.receiver.constants
@@ -156,7 +176,9 @@ class TeleportMachine:
         # The outcome of each Bell measurement travels to the receiver, which holds the qubit meanwhile.
         arrival_ps = released.max(axis=1, initial=0) + self.line.fiber.delay_ps
         if copies:
-            states, row = hold(self.line.sender, states, row, released - ready_ps[:, None], draw("memory"))
+            # A fresh register exists from when the first of its pairs is there; the others let it wait.
+            begun_ps = released.min(axis=1) if fresh else ready_ps
+            states, row = hold(self.line.sender, states, row, released - begun_ps[:, None], draw("memory"))
             states, row = apply_paulis(states, row, weights, draw("noise"))
             states, row = hold(self.line.receiver, states, row, arrival_ps[:, None] - released, draw("waiting"))
         photons = 0 if isinstance(self.scheme, Given) else 2 * attempts
@@ -210,9 +232,7 @@ class CodedMachine:
     def restore(self, saved: Mapping[str, Any]) -> None:
         self.free_ps = int(saved["free_ps"])
 
-    def carry(self, states: States, row: Times, ready_ps: Times, draw: Draw) -> Passage:
-        from ketwire.quantum.trajectories import apply_paulis  # noqa: PLC0415
-
+    def carry(self, states: States, row: Times, ready_ps: Times, fresh: bool, draw: Draw) -> Passage:
         copies, qubits = len(row), states.shape[1].bit_length() - 1
         blocks, fiber = self.transport.blocks(qubits), self.line.fiber
         photons = blocks * self.code.physical_per_block
@@ -224,16 +244,34 @@ class CodedMachine:
         sample = self.code.sample(copies * blocks, fiber.survival, self.line.flight, draw("blocks"))
         lost = np.asarray(sample.failed.reshape(copies, blocks).any(axis=1))
         whole = np.flatnonzero(~lost)
-        waits_ps = (done_ps - service_ps - ready_ps)[whole, None]
-        states, kept = hold(self.line.sender, states, row[whole], waits_ps, draw("memory"))
-        logical = sample.logical.reshape(copies, -1)[whole, :qubits]
-        if logical.any():
-            # The errors are drawn; certain weights put them on the states.
-            states, kept = apply_paulis(states, kept, np.eye(4)[logical], draw("noise"))
+        # Just in time or not, a register is there while it is encoded.
+        waits_ps = np.full_like(done_ps, encoding_ps) if fresh else done_ps - service_ps - ready_ps
+        states, kept = hold(self.line.sender, states, row[whole], waits_ps[whole, None], draw("memory"))
+        states, kept = self._decode(states, kept, sample.logical.reshape(copies, -1)[whole, :qubits], draw)
         row = np.zeros_like(row)
         row[whole] = kept
         arrival_ps = done_ps + fiber.delay_ps
         return Passage(states, row, arrival_ps, lost, copies * photons, len(whole) * qubits, 0, copies)
+
+    def _decode(self, states: States, row: Times, logical: Times, draw: Draw) -> tuple[States, Times]:
+        """What decoding leaves on registers that arrived: the errors drawn, or on mixed states their average.
+
+        logical: int64, shape (copies, n), which Pauli each qubit met.
+        """
+        from ketwire.quantum.mixtures import apply_joint_paulis  # noqa: PLC0415
+        from ketwire.quantum.representations import apply_paulis, is_mixed  # noqa: PLC0415
+
+        if not is_mixed(states):
+            # Certain weights put the errors on the states.
+            return apply_paulis(states, row, np.eye(4)[logical], draw("noise")) if logical.any() else (states, row)
+        channel, qubits = self.code.logical_channel(self.line.fiber.survival, self.line.flight), logical.shape[1]
+        width = channel.qubits_per_block
+        for start in range(0, qubits, width):
+            # A last block may hold fewer qubits: what befell its others is of no account.
+            here = range(start, min(start + width, qubits))
+            weights = channel.weights.reshape(4 ** len(here), -1).sum(axis=1)
+            states, row = apply_joint_paulis(states, row, weights, here)
+        return states, row
 
 
 def disturb(
@@ -242,7 +280,7 @@ def disturb(
     """A channel on every qubit of every copy; the very same arrays where nothing happened."""
     if channel is None or len(row) == 0:
         return states, row
-    from ketwire.quantum.trajectories import apply_channel, apply_paulis  # noqa: PLC0415
+    from ketwire.quantum.representations import apply_channel, apply_paulis  # noqa: PLC0415
 
     if channel.pauli_weights is not None:
         return apply_paulis(states, row, channel.pauli_weights, rng)
@@ -261,7 +299,7 @@ def hold(
     if memory.is_perfect or len(row) == 0 or not waits_ps.any():
         return states, row
     from ketwire.quantum.kraus import decay_parameters  # noqa: PLC0415
-    from ketwire.quantum.trajectories import apply_decay, apply_paulis  # noqa: PLC0415
+    from ketwire.quantum.representations import apply_decay, apply_paulis  # noqa: PLC0415
 
     qubits = states.shape[1].bit_length() - 1
     gamma, p_z = decay_parameters(np.broadcast_to(waits_ps, (len(row), qubits)), *memory.constants)
@@ -269,6 +307,4 @@ def hold(
         weights = np.zeros((len(row), qubits, 4))
         weights[..., 0], weights[..., 3] = 1.0 - p_z, p_z
         return apply_paulis(states, row, weights, rng)
-    for qubit in range(qubits):
-        states, row = apply_decay(states, row, gamma[:, qubit], p_z[:, qubit], [qubit], rng)
-    return states, row
+    return apply_decay(states, row, gamma, p_z, rng)

@@ -1,35 +1,251 @@
-"""Named links, each with the source of its numbers. A scenario may override any field."""
+"""Named links, each number with its source. A scenario may override any of them.
+
+A preset says what a link is made of in the words of a scenario: the keys of `links[]` that it sets
+(`figures`), the memory that its ends had (`memory`, the keys of `nodes`), and what its sources do not
+say (`left_out`). What is left out has the ideal value (nothing lost, no noise, no time), and nothing
+here is a guess: a number that was worked out rather than read says so beside it.
+
+A source marked "secondary" was not read itself: the number comes from a text that quotes it.
+"""
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 
 from ketwire.channels.fiber import Fiber
+
+SECONDARY = "read in a secondary source"
+
+# What each way to make pairs has a meaning for, beside what all of them have.
+SCHEME_KEYS: Mapping[str, frozenset[str]] = {
+    "single-click": frozenset({"alpha", "dark_count", "visibility"}),
+    "double-click": frozenset({"dark_count", "visibility"}),
+    "given": frozenset({"rate_hz", "fidelity"}),
+}
+
+# What a measured rate of pairs has in it, and the value at which it says nothing.
+IN_A_RATE: Mapping[str, float | None] = {
+    "loss_db_per_km": 0.0,
+    "p_init": 0.0,
+    "detector_efficiency": 1.0,
+    "emission_rate_hz": None,
+}
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One setting of a preset, and where it comes from."""
+
+    value: float | int | str
+    source: str
 
 
 @dataclass(frozen=True)
 class Preset:
-    """A link that can be named: its physics and where the numbers come from."""
+    """A link that can be named.
 
-    fiber: Fiber
+    summary: what it is, in one line
+    source:  the publications, in one line
+    figures: what it sets, by key of `links[]`
+    memory:  t1_s and t2_s of what stood at its ends, by key of `nodes`; a scenario says them there
+    left_out: what the sources do not say and therefore is ideal here
+    """
+
+    summary: str
     source: str
+    figures: Mapping[str, Figure] = field(default_factory=dict)
+    memory: Mapping[str, Figure] = field(default_factory=dict)
+    left_out: str = ""
+
+    @property
+    def fiber(self) -> Fiber:
+        """Its glass; ideal where the preset says nothing."""
+        physical = Fiber.__dataclass_fields__
+        return Fiber(**{key: each.value for key, each in self.figures.items() if key in physical})  # type: ignore[arg-type]
+
+    @property
+    def knows_losses(self) -> bool:
+        """Whether a photon's way over it is known; else a transport of photons cannot be judged."""
+        return not self.figures or any(key in self.figures for key in ("loss_db_per_km", "p_init"))
+
+    @property
+    def in_force(self) -> dict[str, Figure]:
+        """The figures that mean something with its own transport; the others do with `direct` or `coded`."""
+        given = self.figures.get("scheme") is not None and self.figures["scheme"].value == "given"
+        return {key: each for key, each in self.figures.items() if not (given and key in IN_A_RATE)}
+
+    def transport(self, transport: str | None, scheme: str | None) -> dict[str, float | int | str]:
+        """What it says about how registers cross, by key of `links[]`.
+
+        Args:
+            transport, scheme: what a scenario asks for instead of the preset's own; None where it does
+                not. What means nothing for these is left out.
+        """
+        physical = Fiber.__dataclass_fields__
+        own = {key: each.value for key, each in self.figures.items() if key not in physical}
+        kind = own.get("transport", "direct")
+        if transport not in (None, kind):
+            return {"transport": str(transport)}
+        if kind == "teleport" and scheme not in (None, own["scheme"]):
+            foreign = frozenset().union(*SCHEME_KEYS.values()) - SCHEME_KEYS[str(scheme)]
+            own = {key: value for key, value in own.items() if key not in foreign} | {"scheme": str(scheme)}
+        return {"transport": kind, **own}
+
+
+# Beside a number: who says so. The preset names the publication in full.
+_SEQUENCE = "SeQUeNCe's default"
+_ITU = "standard single-mode fiber at 1550 nm"
+_MAIN = "Main 2025"
+_STEPHENSON = "Stephenson 2020"
+_OREILLY = "O'Reilly 2024"
+_HUMPHREYS = "Humphreys 2018"
+_STOLK = "Stolk 2024"
+_KNAUT = "Knaut 2024"
+_KRUTYANSKIY = "Krutyanskiy 2022"
+_AVIS = "Avis 2022"
+
+
+def _measured(rate_hz: Figure, fidelity: Figure, length_km: Figure | None = None) -> dict[str, Figure]:
+    """A laboratory that is known by the pairs that it makes."""
+    given = Figure("given", "known by the pairs that it makes")
+    lengths = {} if length_km is None else {"length_km": length_km}
+    return {
+        **lengths,
+        "transport": Figure("teleport", "heralded entanglement of memories"),
+        "scheme": given,
+        "rate_hz": rate_hz,
+        "fidelity": fidelity,
+    }
 
 
 PRESETS: dict[str, Preset] = {
     "ideal": Preset(
-        Fiber(),
-        "no loss, no emission time; light still travels at 2e5 km/s",
+        "no loss, no noise, no emission time; light still travels at 2e5 km/s",
+        "by definition",
     ),
     "telecom-fiber": Preset(
-        Fiber(
-            loss_db_per_km=0.2,
-            detector_efficiency=0.9,
-            speed_km_per_s=200_000.0,
-            emission_rate_hz=25e6,
-            bandwidth_bps=1e9,
+        "a fiber of today's networks with a good detector at its end",
+        "standard single-mode fiber at 1550 nm; SeQUeNCe's defaults; IEEE 802.3z",
+        {
+            "loss_db_per_km": Figure(0.2, _ITU),
+            "detector_efficiency": Figure(0.9, _SEQUENCE),
+            "speed_km_per_s": Figure(200_000.0, "light in glass of index 1.5; SeQUeNCe's and NetSquid's default"),
+            "emission_rate_hz": Figure(25e6, _SEQUENCE),
+            "bandwidth_bps": Figure(1e9, "line rate of gigabit Ethernet, IEEE 802.3z"),
+        },
+    ),
+    "oxford-2025": Preset(
+        "two trapped-ion modules 2 m apart (they teleported a CZ gate with 86%)",
+        "Main et al., Nature 638, 383 (2025), arXiv 2407.00835",
+        _measured(
+            Figure(9.7, f"pairs a second; {_MAIN}; {SECONDARY}"),
+            Figure(0.9689, f"of a heralded pair; {_MAIN}; {SECONDARY}"),
+            Figure(0.002, f"2 m; {_MAIN}"),
         ),
-        "standard single-mode fiber at 1550 nm; detector efficiency 0.9 and 25 MHz are SeQUeNCe's defaults; "
-        "1 Gb/s is the line rate of gigabit Ethernet (IEEE 802.3z)",
+        left_out="losses of its fiber, memory times",
+    ),
+    "oxford-2020": Preset(
+        "two strontium ions 4 m apart",
+        "Stephenson et al., PRL 124, 110501 (2020)",
+        _measured(
+            Figure(182.0, f"pairs a second; {_STEPHENSON}; {SECONDARY}"),
+            Figure(0.94, f"of a heralded pair; {_STEPHENSON}; {SECONDARY}"),
+            Figure(0.004, f"4 m; {_STEPHENSON}; {SECONDARY}"),
+        ),
+        left_out="losses of its fiber, memory times",
+    ),
+    "duke-2024": Preset(
+        "two barium ions entangled without pause for cooling; a lower bound of the fidelity",
+        "O'Reilly et al., arXiv 2404.16167 (2024)",
+        _measured(
+            Figure(250.0, f"pairs a second; {_OREILLY}; {SECONDARY}"),
+            Figure(0.94, f"a lower bound, F > 0.94; {_OREILLY}; {SECONDARY}"),
+        ),
+        left_out="length and losses of its fiber, memory times",
+    ),
+    "delft-2018-lab": Preset(
+        "two NV centres 2 m apart, pairs faster than decoherence; fidelity not given",
+        "Humphreys et al., Nature 558, 268 (2018), arXiv 1712.07567",
+        _measured(
+            Figure(39.0, f"pairs a second, the fastest setting; {_HUMPHREYS}"),
+            Figure(1.0, "ideal for want of a figure; pairs of single clicks are worse, F is about 1 - alpha at best"),
+            Figure(0.002, f"2 m; {_HUMPHREYS}"),
+        ),
+        # An entangled state lost its coherence at 5 Hz. Both halves lose theirs, e^(-t/T2 - t/T2) = e^(-5 t).
+        {"t2_s": Figure(0.4, f"worked out: pairs decohere at 5 Hz, half of it at each end; {_HUMPHREYS}")},
+        left_out="fidelity of a pair, losses of its fiber, relaxation",
+    ),
+    "delft-metro-2024": Preset(
+        "two NV centres in two cities, a station between them, 25 km of deployed fiber",
+        "Stolk et al., Science Advances (2024), doi 10.1126/sciadv.adp6442",
+        _measured(
+            Figure(0.022, f"pairs a second; {_STOLK}; {SECONDARY}"),
+            Figure(0.534, f"of a heralded pair; {_STOLK}; {SECONDARY}"),
+            Figure(25.0, f"of fiber; {_STOLK}"),
+        ),
+        left_out="losses of its fiber apart from what the rate says, memory times",
+    ),
+    "harvard-2024": Preset(
+        "two silicon-vacancy nodes over a 35 km loop under Boston, pairs of nuclear spins",
+        "Knaut et al., Nature 629, 573 (2024), doi 10.1038/s41586-024-07252-z",
+        {
+            **_measured(
+                # No rate over the loop was at hand. At 20 m it was at most 1 Hz (electrons, F = 0.86; secondary
+                # source), and a photon's way through the loop loses 17 dB more: 1 Hz x 10^-1.7 = 0.02 Hz.
+                Figure(0.02, f"worked out: at most 1 Hz at 20 m less 17 dB; {_KNAUT}; {SECONDARY}"),
+                Figure(0.69, f"of a pair of nuclear spins; {_KNAUT}; {SECONDARY}"),
+                Figure(35.0, f"of deployed fiber; {_KNAUT}"),
+            ),
+            # 17 dB over 35 km, to the last digit that a float has.
+            "loss_db_per_km": Figure(17 / 35, f"17 dB over 35 km; {_KNAUT}"),
+        },
+        left_out="losses other than the fiber's (direct and coded look better than they were), memory times",
+    ),
+    "innsbruck-230m": Preset(
+        "two ions in two buildings, 520 m of fiber, two-photon heralds",
+        "Krutyanskiy et al., zenodo.org/record/7031041 (2022)",
+        {
+            "length_km": Figure(0.52, f"520 m of fiber; {_KRUTYANSKIY}"),
+            "transport": Figure("teleport", f"heralded entanglement of memories; {_KRUTYANSKIY}"),
+            "scheme": Figure("double-click", f"two photons herald; {_KRUTYANSKIY}"),
+            # An attempt succeeds with 4e-5 = eta_half^2 / 2, so a photon of either node is detected with
+            # eta_half = sqrt(8e-5) = 0.008944: everything on its way, the fiber's loss included.
+            "p_init": Figure(1 - 8e-5**0.5, f"worked out: success 4e-5 = (1 - p_init)^2 / 2; {_KRUTYANSKIY}"),
+            # F = (1 + visibility) / 2 for two clicks without dark counts.
+            "visibility": Figure(2 * 0.882 - 1, f"worked out: all of 1 - F = 0.118 put on the photons; {_KRUTYANSKIY}"),
+        },
+        left_out="time of an attempt (light's way alone, so the rate is an upper bound: at most 15 Hz), memory times",
+    ),
+    "color-center": Preset(
+        "colour centres in diamond, the parameters of a study of repeater hardware",
+        "Avis et al., arXiv 2207.10579 (2022), appendix A.5",
+        {
+            "transport": Figure("teleport", f"heralded entanglement of memories; {_AVIS}"),
+            "scheme": Figure("double-click", "the choice that needs no further number; single-click needs your alpha"),
+            "p_init": Figure(0.99949, f"photons lost before the fiber; {_AVIS}, A.5"),
+            "dark_count": Figure(1.5e-7, f"a detector and window; {_AVIS}, A.5"),
+            "visibility": Figure(0.9, f"{_AVIS}, A.5"),
+            "loss_db_per_km": Figure(0.25, f"{_AVIS}, A.5"),
+            "speed_km_per_s": Figure(214_000.0, f"{_AVIS}, A.5"),
+        },
+        {
+            "t1_s": Figure(3600.0, f"an hour; {_AVIS}, A.5"),
+            "t2_s": Figure(0.5, f"{_AVIS}, A.5"),
+        },
+    ),
+    "trapped-ion": Preset(
+        "trapped ions on telecom fiber, the parameters of a study of repeater hardware",
+        "Avis et al., arXiv 2207.10579 (2022), appendix A.6",
+        {
+            "transport": Figure("teleport", f"heralded entanglement of memories; {_AVIS}"),
+            "scheme": Figure("double-click", "the choice that needs no further number; single-click needs your alpha"),
+            "p_init": Figure(0.889, f"photons lost before the fiber; {_AVIS}, A.6"),
+            "dark_count": Figure(1.4e-5, f"a detector and window; {_AVIS}, A.6"),
+            "visibility": Figure(0.89, f"{_AVIS}, A.6"),
+            "loss_db_per_km": Figure(0.2, f"{_ITU}, which the ions' photons are converted to"),
+        },
+        {"t2_s": Figure(0.085, f"85 ms, as an exponential decay; {_AVIS}, A.6")},
     ),
 }
 

@@ -45,10 +45,12 @@ class Transcript:
         row: NDArray[np.int64] | None,
         arrival_ps: NDArray[np.int64],
         lost: NDArray[np.bool_],
+        mixed: bool = False,
     ) -> None:
-        """Note a delivered batch: header, rows where states differ, times, loss mask."""
+        """Note a delivered batch: header, rows where states differ, times, loss mask, whether states are mixed."""
         rows = b"" if row is None else _octets(row, "<i8")
-        self._add(_header(record, qubits), rows, _octets(arrival_ps, "<i8"), np.packbits(lost).tobytes())
+        facts = [_header(record, qubits), rows, _octets(arrival_ps, "<i8"), np.packbits(lost).tobytes()]
+        self._add(*facts, *([b"mixed"] if mixed else []))
 
     def classical(self, record: Record, message: Classical) -> None:
         """Note a delivered classical message, payload included."""

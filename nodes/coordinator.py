@@ -32,6 +32,7 @@ from ketwire.channels.frames import (
     Summary,
 )
 from ketwire.channels.frames import Progress as ProgressFrame
+from ketwire.channels.hardware import told as told_hardware
 from ketwire.channels.line import told
 from ketwire.channels.transcript import Chain
 from ketwire.errors import (
@@ -227,6 +228,7 @@ class Coordinator:
             {name: facts.clock_ps for name, facts in done.items()},
             {name: Totals(**totals) for summary in summaries for name, totals in summary["totals"].items()},
             tuple(sorted(Chain(*chain) for chain in chains)),
+            eve={name: got for summary in summaries for name, got in summary["eve"].items()},
         )
 
     def _until(self, reached: Callable[[], bool]) -> None:
@@ -357,7 +359,8 @@ class Coordinator:
             if me == party
         ]
         key = data_key(self.run.seed, party).hex()
-        return Job({"sessions": sessions, "links": links, "data_key": key}, arrays)
+        hardware = told_hardware(self.run.hardware_of(party))
+        return Job({"sessions": sessions, "links": links, "data_key": key, "hardware": hardware}, arrays)
 
     def _fiber_job(self, name: str) -> Job:
         link = next(link for link in self.run.links if link.name == name)

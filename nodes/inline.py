@@ -149,7 +149,13 @@ class InlineSession:
                 direction = Direction(direction_name(sender, receiver), fiber, key)
                 self.lanes[sender, receiver] = Lane(direction, link.credit_octets)
         self.nodes = {
-            party: PartyNode(party, party_key(run.seed, session.name, party), public, _watch(progress, session, party))
+            party: PartyNode(
+                party,
+                party_key(run.seed, session.name, party),
+                public,
+                _watch(progress, session, party),
+                run.hardware_of(party),
+            )
             for party in run.parties
         }
         if vault is not None:
@@ -249,6 +255,7 @@ class InlineSession:
             {lane.direction.name: lane.totals for lane in self.lanes.values()},
             tuple(sorted(chains)),
             merge_records(self.records or ()),
+            {lane.direction.name: got for lane in self.lanes.values() if (got := lane.direction.spoils) is not None},
         )
 
 

@@ -213,7 +213,8 @@ def fingerprint_of(run: Run) -> str:
         [each.name, each.role, each.program, each.restartable, {who: _slice(own) for who, own in each.slices.items()}]
         for each in run.sessions
     ]
-    text = json.dumps([__version__, run.seed, run.parties, links, sessions], sort_keys=True)
+    hardware = [asdict(run.hardware_of(party)) for party in run.parties]
+    text = json.dumps([__version__, run.seed, run.parties, links, sessions, hardware], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
 
 
@@ -234,6 +235,7 @@ def _values(result: SessionResult) -> tuple[dict[str, Any], dict[str, Any]]:
         "clocks_ps": result.clocks_ps,
         "directions": {name: asdict(totals) for name, totals in result.directions.items()},
         "chains": [list(chain) for chain in result.chains],
+        "eve": result.eve,
     }
     arrays = {
         f"{party}/{name}": array
@@ -256,4 +258,5 @@ def _result(values: dict[str, Any], arrays: dict[str, Any]) -> SessionResult:
         values["clocks_ps"],
         {name: Totals(**totals) for name, totals in values["directions"].items()},
         tuple(Chain(*chain) for chain in values["chains"]),
+        eve=values["eve"],
     )

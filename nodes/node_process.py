@@ -36,6 +36,7 @@ from ketwire.channels.frames import (
     Start,
     Welcome,
 )
+from ketwire.channels.hardware import hardware_of
 from ketwire.channels.messages import Message
 from ketwire.channels.refusals import EarlyFrame, StaleFrame
 from ketwire.errors import LocalProtocolError, RemoteProtocolError
@@ -180,7 +181,8 @@ class NodeProcess:
         def tell(done: int, total: int, label: str) -> None:
             self.control.progress(start.session, done, total, label)
 
-        node = PartyNode(self.name, bytes.fromhex(session["key"]), start.addresses["public"], tell)
+        hardware = hardware_of(job["hardware"])
+        node = PartyNode(self.name, bytes.fromhex(session["key"]), start.addresses["public"], tell, hardware)
         self._restore(start, node)
         task = Task(program.run(node))
         while (effect := task.effect) is not None:

@@ -8,24 +8,29 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ketwire.channels.copies import Copies, States
+from ketwire.channels.copies import MAX_MIXED_QUBITS, Copies, States
+from ketwire.channels.hardware import Hardware
 from ketwire.channels.messages import Message
 from ketwire.channels.streams import stream
 from ketwire.channels.transcript import Chain, Transcript
 from ketwire.errors import LocalProtocolError, RemoteProtocolError
 from ketwire.nodes.archive import check_arrays, check_values
 from ketwire.protocols.node import Checkpoint, Observable, Receive, Send, State
-from ketwire.quantum.circuits import Circuit, contract
-from ketwire.quantum.engine import apply, choose_engine, predict_work
+from ketwire.quantum import mixtures, pauli_bases, representations
+from ketwire.quantum.circuits import Circuit
 from ketwire.quantum.sampling import sample
+
+if TYPE_CHECKING:
+    from ketwire.nodes.processor import Processor
 
 M = TypeVar("M", bound=Message)
 MAX_STEP = (1 << 62) - 1
+PERFECT = Hardware()
 
 
 class HeraldReceipt:
@@ -59,6 +64,7 @@ class PartyNode:
         key: bytes,
         public: Mapping[str, int],
         progress: Callable[[int, int, str], None] | None = None,
+        hardware: Hardware = PERFECT,
     ) -> None:
         self.name = name
         self.now_ps = 0
@@ -69,6 +75,13 @@ class PartyNode:
         self._progress = progress
         self.restored: Checkpoint | None = None
         self._step = -1
+        self._processor = None if hardware.is_perfect else self._build(hardware)
+
+    def _build(self, hardware: Hardware) -> Processor:
+        # Noise is mathematics that perfect hardware has no use for.
+        from ketwire.nodes.processor import Processor  # noqa: PLC0415
+
+        return Processor(self.name, hardware, self.random)
 
     def advance(self, time_ps: int) -> None:
         """Move the clock to `time_ps`, unless it is later already."""
@@ -83,23 +96,34 @@ class PartyNode:
         if self._progress is not None:
             self._progress(done, total, label)
 
-    def prepare(self, states: States, counts: NDArray[np.int64]) -> Copies:
-        if len(states) == 1 and counts[0] > 0:
-            return Copies.in_step(np.array(states, order="C"), int(counts[0]), self.now_ps)
+    def prepare(self, states: States, counts: NDArray[np.int64], *, mixed: bool = False) -> Copies:
+        if mixed and states.shape[1] > 1 << MAX_MIXED_QUBITS:
+            raise LocalProtocolError(f"{states.shape[1]} amplitudes, mixed states have at most 2^{MAX_MIXED_QUBITS}")
+        prepared = mixtures.mixed(states) if mixed else np.array(states, order="C")
+        if self._processor is None and len(states) == 1 and counts[0] > 0:
+            return Copies.in_step(prepared, int(counts[0]), self.now_ps, fresh=True)
         rows = np.repeat(np.arange(len(states), dtype=np.int64), counts)
         ready_ps = np.full(len(rows), self.now_ps, dtype=np.int64)
-        return Copies(np.array(states, order="C"), rows, ready_ps, np.zeros(len(rows), dtype=np.bool_))
+        copies = Copies(prepared, rows, ready_ps, np.zeros(len(rows), dtype=np.bool_), fresh=True)
+        return copies if self._processor is None else self._processor.prepare(states, copies, self.now_ps)
 
     def apply(self, circuit: Circuit, copies: Copies, parameters: NDArray[np.float64]) -> Copies:
-        held = copies.take_as_held()
-        engine = choose_engine(predict_work(circuit, len(held.states)))
-        return Copies.of(held._replace(states=apply(circuit, held.states, parameters, engine=engine)))
+        if self._processor is not None:
+            return self._processor.apply(circuit, copies, parameters, self.now_ps)
+        fresh, held = copies.fresh, copies.take_as_held()
+        return Copies.of(held._replace(states=representations.apply_circuit(circuit, held.states, parameters)), fresh)
 
     def contract(self, matrix: NDArray[np.complex128], copies: Copies) -> Copies:
+        if self._processor is not None:
+            return self._processor.contract(matrix, copies, self.now_ps)
         states, row, ready_ps, lost = copies.take()
-        shrunk, success = contract(states, matrix)
+        shrunk, success = representations.contract(states, matrix)
         draws = self.random("flag").random(len(row))
-        return Copies(shrunk, row, ready_ps, lost | (draws >= success[row]))
+        dead = lost | (draws >= success[row])
+        # What no living copy is in still travels, and must be a state: zeros, or rounding blown up, are none.
+        unused = np.bincount(row[~dead], minlength=len(states)) == 0
+        shrunk[unused] = states[unused]
+        return Copies(shrunk, row, ready_ps, dead, copies.fresh)
 
     def measure(
         self,
@@ -109,6 +133,8 @@ class PartyNode:
         count: int,
         keep: NDArray[np.bool_] | None = None,
     ) -> NDArray[np.int64]:
+        if self._processor is not None:
+            copies = self._processor.read(copies, keep, self.now_ps)
         states, row, ready_ps, lost = copies.take()
         mask = ~lost if keep is None else keep & ~lost
         chosen = slice(None) if mask.all() else mask
@@ -117,14 +143,36 @@ class PartyNode:
         rows, place = np.unique(cells % len(states), return_inverse=True)
         counts = np.zeros((count, observable.outcomes), dtype=np.int64)
         if len(cells):
-            probabilities = observable.probabilities(states[rows])
+            probabilities = representations.probabilities(observable, states[rows])
+            if self._processor is not None:
+                probabilities = self._processor.reported(probabilities)
             drawn = sample(probabilities[place], copies_in, self.random("outcome"))
             np.add.at(counts, cells // len(states), drawn)
             self.advance(int(ready_ps[chosen].max()))
         self.transcript.outcomes(self.now_ps, counts)
         return counts
 
+    def store(self, copies: Copies) -> Copies:
+        states, row, ready_ps, lost = copies.take()
+        self.advance(int(ready_ps.max(initial=0)))
+        return Copies(states, row, ready_ps, lost)
+
+    def measure_bases(self, copies: Copies, bases: NDArray[np.int64]) -> NDArray[np.int64]:
+        if self._processor is not None:
+            copies = self._processor.read(copies, None, self.now_ps)
+        states, row, ready_ps, lost = copies.take()
+        if lost.any():
+            raise LocalProtocolError(f"{int(lost.sum())} lost copies were to be measured: expected living ones")
+        bits = pauli_bases.measure(states, row, bases, self.random("outcome"))
+        if self._processor is not None:
+            bits = self._processor.reported_bits(bits)
+        self.advance(int(ready_ps.max(initial=0)))
+        self.transcript.outcomes(self.now_ps, bits)
+        return bits
+
     def send(self, peer: str, message: Message) -> Send:
+        if self._processor is not None and isinstance(message, Copies):
+            self._processor.leave(message, self.now_ps)
         return Send(peer, message)
 
     def receive(self, peer: str, kind: type[M]) -> Receive[M]:
@@ -133,6 +181,8 @@ class PartyNode:
     def checkpoint(self, step: int, state: State) -> Checkpoint:
         if type(step) is not int or not self._step < step <= MAX_STEP:
             raise LocalProtocolError(f"{self.name}: checkpoint {step!r} after {self._step}; expected steps that grow")
+        if self._processor is not None and not self._processor.is_idle:
+            raise LocalProtocolError(f"{self.name}: checkpoint {step}: a register is held, expected none")
         try:
             check_values(state.values)
             check_arrays(state.arrays)
@@ -143,13 +193,17 @@ class PartyNode:
 
     def snapshot(self) -> dict[str, Any]:
         """All that this machine remembers, as JSON values: for a checkpoint."""
-        return {"now_ps": self.now_ps, "drawn": dict(self._drawn), "chain": list(self.transcript.end())}
+        free_ps = None if self._processor is None else self._processor.free_ps
+        chain = list(self.transcript.end())
+        return {"now_ps": self.now_ps, "drawn": dict(self._drawn), "chain": chain, "processor_free_ps": free_ps}
 
     def restore(self, saved: Mapping[str, Any], checkpoint: Checkpoint) -> None:
         """Be as `snapshot` found it, and tell the program where to go on."""
         self.now_ps = saved["now_ps"]
         self._drawn = Counter(saved["drawn"])
         self.transcript.restore(Chain(*saved["chain"]))
+        if self._processor is not None:
+            self._processor.free_ps = saved["processor_free_ps"]
         self.restored, self._step = checkpoint, checkpoint.step
 
     def accept(self, effect: Receive[M], message: Message, arrival_ps: int) -> M:

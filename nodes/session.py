@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 from ketwire.channels.fiber import Fiber
+from ketwire.channels.hardware import Hardware
 from ketwire.channels.line import Line
 from ketwire.channels.link import Record
 from ketwire.channels.streams import derive_key
@@ -69,7 +70,8 @@ class Run:
     """A network and the sessions to run over it, one after another.
 
     `check` is called once per session before it starts, with the shapes that all parties agree on;
-    it raises ScenarioError where the run cannot work (too many attempts, say).
+    it raises ScenarioError where the run cannot work (too many attempts, say). Parties without
+    `hardware` of their own have the perfect one.
     """
 
     seed: int
@@ -77,6 +79,10 @@ class Run:
     links: tuple[Link, ...]
     sessions: tuple[Session, ...]
     check: Callable[[Session, Mapping[str, int]], None] = lambda session, public: None
+    hardware: Mapping[str, Hardware] = field(default_factory=dict)
+
+    def hardware_of(self, party: str) -> Hardware:
+        return self.hardware.get(party, Hardware())
 
 
 @dataclass(frozen=True)
@@ -108,7 +114,8 @@ class SessionResult:
     """What came of a session.
 
     outcomes and clocks_ps are per party, directions maps "alice->bob" to what that direction cost,
-    records is the ledger merged by virtual time, direction and number (empty unless asked for).
+    records is the ledger merged by virtual time, direction and number (empty unless asked for),
+    eve maps the directions that somebody listens in to what she got (`channels.eve`); no party sees it.
     """
 
     name: str
@@ -118,6 +125,7 @@ class SessionResult:
     directions: dict[str, Totals]
     chains: tuple[Chain, ...]
     records: tuple[Record, ...] = field(default=(), repr=False)
+    eve: dict[str, dict[str, Any]] = field(default_factory=dict, repr=False)
 
     @property
     def virtual_time_ps(self) -> int:

@@ -62,7 +62,8 @@ def octets(message: Message) -> int:
     A batch is weighed by its qubits and copies and not by its rows, which are syndromes.
     """
     if isinstance(message, Copies):
-        return OCTETS_OF_HEADER + (16 << message.qubits) + OCTETS_PER_COPY * len(message)
+        state = 16 << message.qubits * (2 if message.mixed else 1)
+        return OCTETS_OF_HEADER + state + OCTETS_PER_COPY * len(message)
     if isinstance(message, Packed):
         positions = 0 if message.positions is None else message.positions.nbytes
         return OCTETS_OF_HEADER + message.codes.nbytes + positions

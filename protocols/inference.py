@@ -71,6 +71,7 @@ class InferenceParty:
     def __init__(self, slice: Slice, load: Loader) -> None:
         self._owned = Owned(slice, load)
         self._values = slice.values
+        self._mixed = slice.values["representation"] == "density"
         self.shapes = self._owned.shapes
 
     async def run(self, node: Node) -> Outcome:
@@ -84,6 +85,8 @@ class InferenceParty:
             qubits=self._owned.qubits,
             max_batch_octets=values["max_batch_octets"],
             budget_attempts=values.get("budget_attempts", BUDGET_ATTEMPTS),
+            mixed=self._mixed,
+            shared=values["shared_rows"],
         )
         if node.name not in plan.path:
             return Outcome()
@@ -91,11 +94,12 @@ class InferenceParty:
         if tally.counts is None:
             return Outcome()
         zeros, ones = (int(count) for count in tally.counts[0])
-        return Outcome({"zeros": zeros, "copies": zeros + ones, "attempted": int(tally.attempted[0])})
+        told = {"zeros": zeros, "copies": zeros + ones, "attempted": int(tally.attempted[0])}
+        return Outcome({**told, "representation": values["representation"]})
 
     def prepare(self, node: Node, batch: Batch) -> Copies:
         assert self._owned.input is not None
-        return node.prepare(self._owned.input, batch.counts)
+        return node.prepare(self._owned.input, batch.counts, mixed=self._mixed)
 
     def transform(self, node: Node, visit: int, copies: Copies) -> Copies:
         for step in self._owned.steps.get(visit, ()):

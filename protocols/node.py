@@ -115,10 +115,11 @@ class Node(Protocol):
         """The public shapes of all parties, as agreed before the start."""
         ...
 
-    def prepare(self, states: States, counts: NDArray[np.int64]) -> Copies:
-        """Make counts[i] copies of row i of `states`, row after row, ready now.
+    def prepare(self, states: States, counts: NDArray[np.int64], *, mixed: bool = False) -> Copies:
+        """Make counts[i] copies of row i of `states`, row after row, ready at the earliest now.
 
-        states: complex128, shape (rows, 2**n), unit rows; counts: int64, shape (rows,).
+        states: complex128, shape (rows, 2**n), unit rows; counts: int64, shape (rows,). With `mixed` the
+        copies are density matrices from here on, which meet noise exactly and not copy by copy; n <= 8.
         """
         ...
 
@@ -144,7 +145,22 @@ class Node(Protocol):
         """Measure the living copies (those in `keep`, if given) and count outcomes; consumes `copies`.
 
         groups: int64, shape (copies,): the item each copy belongs to, below `count`. Returns int64,
-        shape (count, outcomes). The clock moves to the last measured copy's ready time.
+        shape (count, outcomes). The clock moves to when the last of them is ready and read.
+        """
+        ...
+
+    def store(self, copies: Copies) -> Copies:
+        """Keep copies until each is there or known to be lost; consumes `copies`.
+
+        The clock moves to the last one's ready time. What is kept does not decay.
+        """
+        ...
+
+    def measure_bases(self, copies: Copies, bases: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Measure every qubit of each copy in a Pauli basis of its own; consumes `copies`, none of them lost.
+
+        bases: int64, shape (copies, n), 0, 1, 2 for Z, X, Y. Returns the outcomes as bits, 0 for the
+        eigenvalue +1, int64, shape (copies, n). The clock moves to the last copy's ready time.
         """
         ...
 

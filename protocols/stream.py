@@ -46,6 +46,9 @@ class StreamPlan:
               copies are emitted in vain
     budget_attempts: how many emitted copies a run may need. The first round is checked against it
               before the run; top-ups may go to twice of it, then the stream gives up
+    mixed:    the states are density matrices
+    shared:   all copies of an item are expected to share a state, or but a few; if not, batches are
+              cut for a state a copy
     """
 
     path: tuple[str, ...]
@@ -57,6 +60,8 @@ class StreamPlan:
     max_batch_octets: int = MAX_BATCH_OCTETS
     shortfall: float = SHORTFALL_PROBABILITY
     budget_attempts: int = BUDGET_ATTEMPTS
+    mixed: bool = False
+    shared: bool = True
 
 
 class Batch(NamedTuple):
@@ -138,8 +143,9 @@ async def _carry(
             copies = stage.prepare(node, batch)
         else:
             copies = await node.receive(plan.path[visit - 1], Copies)
-        if len(copies) != batch.counts.sum() or copies.qubits != plan.qubits:
-            told = f"{copies} came where {batch.counts.sum()} of {plan.qubits} qubits were planned"
+        if len(copies) != batch.counts.sum() or copies.qubits != plan.qubits or copies.mixed != plan.mixed:
+            kind = "mixed" if plan.mixed else "pure"
+            told = f"{copies} came where {batch.counts.sum()} of {plan.qubits} qubits in {kind} states were planned"
             raise (RemoteProtocolError if visit else LocalProtocolError)(told)
         copies = stage.transform(node, visit, copies)
         if visit < last:
@@ -237,15 +243,16 @@ def batches(attempts: NDArray[np.int64], plan: StreamPlan) -> Iterator[Batch]:
 
     A second state's worth of octets is room for copies: large states would cross one by one without.
     """
-    state_octets = 16 << plan.qubits
-    most_octets = max(plan.max_batch_octets, 2 * state_octets)
+    state_octets = 16 << plan.qubits * (2 if plan.mixed else 1)
+    copy_octets = OCTETS_PER_COPY + (0 if plan.shared else state_octets)
+    most_octets = max(plan.max_batch_octets, state_octets + max(state_octets, copy_octets))
     items: list[int] = []
     counts: list[int] = []
     room, places = most_octets, MAX_COPIES
     for item in np.flatnonzero(attempts):
         left = int(attempts[item])
         while left:
-            fit = min((room - state_octets) // OCTETS_PER_COPY, places)
+            fit = min((room - state_octets) // copy_octets, places)
             if fit <= 0:
                 yield Batch(np.array(items), np.array(counts))
                 items, counts, room, places = [], [], most_octets, MAX_COPIES
@@ -253,7 +260,7 @@ def batches(attempts: NDArray[np.int64], plan: StreamPlan) -> Iterator[Batch]:
             take = min(left, fit)
             items.append(int(item))
             counts.append(take)
-            room -= state_octets + take * OCTETS_PER_COPY
+            room -= state_octets + take * copy_octets
             places -= take
             left -= take
     if items:

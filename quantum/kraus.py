@@ -52,8 +52,8 @@ class Kraus:
             raise ValueError("operators: NaN or infinity given, expected finite entries")
         error = np.abs(np.einsum("kji,kjl->il", operators.conj(), operators) - np.eye(2)).max()
         if not error <= TOLERANCE:
-            raise ValueError(f"operators: the sum of K†K misses the identity by {error:.3g}, "
-                             f"expected at most {TOLERANCE:g}")
+            raise ValueError(f"operators: given, expected a channel, whose K†K sum to the identity to {TOLERANCE:g} "
+                             f"(these miss it by {error:.3g})")
         operators.flags.writeable = False
         object.__setattr__(self, "operators", operators)
         object.__setattr__(self, "pauli_weights", self._checked_weights())
@@ -91,6 +91,17 @@ class Kraus:
         p_z = float(np.clip(p_z, 0, 1))
         error = np.abs(damp_and_dephase(gamma, p_z).superoperator() - matrix).max()
         return (gamma, p_z) if error <= ALIKE else None
+
+    def branch_weights(self) -> Floats:
+        """How likely trajectories take each branch on a maximally mixed qubit, shape (branches,).
+
+        For a mixture of Paulis these are its weights, whatever the state. The branches are those of
+        `trajectories.apply_channel`, which takes damping with dephasing as such.
+        """
+        if self.pauli_weights is not None:
+            return self.pauli_weights
+        operators = damp_and_dephase(*self.damping).operators if self.damping is not None else self.operators
+        return np.asarray((np.abs(operators) ** 2).sum(axis=(1, 2)) / 2)
 
     def choi(self) -> Complexes:
         """Σ_ij |i><j| ⊗ Λ(|i><j|), shape (4, 4), trace 2; the channel's input comes first."""

@@ -42,6 +42,15 @@ def apply_paulis(states: Complexes, row: Integers, weights: ArrayLike, rng: np.r
         bit = np.int64(1) << (n - 1 - qubit)
         _mark(x, copy, np.where(kind < 3, bit, 0))
         _mark(z, copy, np.where(kind > 1, bit, 0))
+    return apply_masks(states, row, x, z)
+
+
+def apply_masks(states: Complexes, row: Integers, x: Integers, z: Integers) -> Batch:
+    """Errors that are drawn already: Z on the bits z[k] of the index, then X on the bits x[k], of copy k.
+
+    x, z: int64, shape (copies,), from 0 to 2**n - 1. Copies of one row with the same errors share a row.
+    """
+    n = states.shape[1].bit_length() - 1
     hit = np.flatnonzero(x | z)
     if len(hit) == 0:
         return _compact(states, row)
@@ -152,7 +161,7 @@ def density_channel(rho: Complexes, channel: Kraus | ArrayLike, qubits: Sequence
 # What happens to which copy.
 
 
-def _hits(places: int, chance: float, rng: np.random.Generator) -> Integers:
+def hits(places: int, chance: float, rng: np.random.Generator) -> Integers:
     """Which of `places` something happens at, each with the same chance: ascending, int64.
 
     Jumps from one to the next by geometric gaps, so the cost is that of the hits.
@@ -166,8 +175,8 @@ def _hits(places: int, chance: float, rng: np.random.Generator) -> Integers:
         gaps = np.minimum(rng.geometric(chance, size), places + 1)  # their sum must not overflow
         found.append(last + np.cumsum(gaps))
         last = int(found[-1][-1])
-    hits = np.concatenate(found)
-    return hits[: np.searchsorted(hits, places)]
+    places_hit = np.concatenate(found)
+    return places_hit[: np.searchsorted(places_hit, places)]
 
 
 def _chunks_of_copies(copies: int, width: int) -> Iterator[tuple[int, int]]:
@@ -186,7 +195,7 @@ def _pauli_errors(
     """
     highest = float(edges[..., 2].max(initial=0.0))
     for start, count in _chunks_of_copies(copies, n):
-        place = _hits(count * n, highest, rng)
+        place = hits(count * n, highest, rng)
         if len(place) == 0:
             continue
         uniform = highest * rng.random(len(place))
@@ -202,7 +211,7 @@ def _event_masks(chances: Floats, bits: Integers, copies: int, rng: np.random.Ge
     masks = np.zeros(copies, dtype=np.int64)
     highest = float(chances.max(initial=0.0))
     for start, count in _chunks_of_copies(copies, len(bits)):
-        place = _hits(count * len(bits), highest, rng)
+        place = hits(count * len(bits), highest, rng)
         copy = start + place // len(bits)
         if chances.ndim:
             real = highest * rng.random(len(place)) < chances[copy]
@@ -281,7 +290,7 @@ def _branch_off(
     quiet = np.bincount(row, minlength=rows) - np.bincount(row[hit], minlength=rows) > 0
     kept = int(quiet.sum())
     fresh = np.empty((kept + groups, size), dtype=np.complex128)
-    np.compress(quiet, states, axis=0, out=fresh[:kept])
+    np.take(states, np.flatnonzero(quiet), axis=0, out=fresh[:kept], mode="clip")  # a third of the time of compress
     moved = (np.cumsum(quiet) - 1)[row]
     moved[hit] = kept + place
     return (fresh, moved), fresh[kept:]

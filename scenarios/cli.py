@@ -148,12 +148,14 @@ def show(scenario: Name, sets: Set = None, seed: Seed = None) -> None:
 
 @app.command()
 def validate(scenario: Name, sets: Set = None, seed: Seed = None) -> None:
-    """Check a scenario without running it or reading its data."""
+    """Check a scenario, its budgets included, without running it or reading its data."""
     loaded = _load(scenario, sets, seed)
     asked = loaded.run()
+    unseen = loaded.check_foreseen(asked)
     told = f"{loaded.kind_name} over {len(asked.parties)} nodes and {len(asked.links)} link(s)"
     sessions = ", ".join(session.name for session in asked.sessions)
-    typer.echo(f"{loaded.origin}: valid: {told}; sessions {sessions}")
+    rest = f"; budgets not looked at, which depend on data: {', '.join(unseen)}" if unseen else ""
+    typer.echo(f"{loaded.origin}: valid: {told}; sessions {sessions}{rest}")
 
 
 @app.command()
@@ -170,17 +172,38 @@ def schema() -> None:
 
 
 @app.command()
-def presets() -> None:
-    """List the presets of links, with the source of their numbers."""
-    from dataclasses import asdict  # noqa: PLC0415
+def presets(
+    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="One of them, to paste.")] = None,
+) -> None:
+    """List the presets, or print one as a piece of a scenario, with the sources of its numbers."""
+    from ketwire.scenarios.presettext import fragment, listed  # noqa: PLC0415
 
-    from ketwire.channels.presets import PRESETS  # noqa: PLC0415
+    typer.echo(listed() if name is None else fragment(name), nl=False)
 
-    for name, preset in PRESETS.items():
-        typer.echo(name)
-        for field, value in asdict(preset.fiber).items():
-            typer.echo(f"  {field}: {'null' if value is None else format(value, 'g')}")
-        typer.echo(f"  source: {preset.source}")
+
+@app.command()
+def link(
+    preset: Annotated[str, typer.Argument(metavar="PRESET", help="As ketwire presets lists them.")],
+    *,
+    length_km: Annotated[float | None, typer.Option("--length", metavar="KM", help="Instead of the preset's.")] = None,
+    qubits: Annotated[int, typer.Option("--qubits", metavar="N", help="Of the register.")] = 8,
+    copies: Annotated[int, typer.Option("--copies", metavar="K", help="Registers that shall arrive.")] = 1000,
+    crossings: Annotated[int, typer.Option("--crossings", metavar="C", help="Of each, there and back.")] = 1,
+    t1_s: Annotated[float | None, typer.Option("--t1-s", metavar="S", help="T1 of the memories; inf: none.")] = None,
+    t2_s: Annotated[float | None, typer.Option("--t2-s", metavar="S", help="T2 of the memories; inf: none.")] = None,
+    alpha: Annotated[float, typer.Option("--alpha", metavar="A", help="Bright-state population, single clicks.")] = 0.1,
+    slots: Annotated[int, typer.Option("--slots", metavar="M", help="Memory slots that make pairs.")] = 1,
+    as_json: Json = False,
+) -> None:
+    """Work out what one register costs on a link, by each transport, and which is best. Nothing is run."""
+    from ketwire.scenarios.linkcost import Question, answer  # noqa: PLC0415
+    from ketwire.scenarios.linktext import answer_text  # noqa: PLC0415
+
+    found = answer(Question(preset, length_km, qubits, copies, crossings, t1_s, t2_s, alpha, slots))
+    if as_json:
+        _print_json(found.told())
+    else:
+        typer.echo(answer_text(found))
 
 
 @app.command()

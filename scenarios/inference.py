@@ -10,13 +10,16 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, model_validator
 
 from ketwire.channels.budget import DEFAULT_BUDGET_ATTEMPTS, Crossing, path_survival, refusal
-from ketwire.channels.copies import MAX_QUBITS
+from ketwire.channels.copies import MAX_COPIES, MAX_QUBITS
+from ketwire.channels.hardware import Hardware
+from ketwire.channels.representation import Representation, chosen, differing
+from ketwire.channels.representation import refusal as density_refusal
 from ketwire.errors import ScenarioError
 from ketwire.nodes.session import Session, SessionResult
 from ketwire.protocols.inference import DenseStateParty, copies_for
 from ketwire.protocols.node import Loader, Slice
 from ketwire.protocols.numbers import EXACT_BITS
-from ketwire.protocols.stream import MAX_BATCH_OCTETS
+from ketwire.protocols.stream import MAX_BATCH_OCTETS, OCTETS_PER_COPY
 from ketwire.scenarios.kinds import Judge, Network
 from ketwire.scenarios.schema import NodeName, Strict, wrong
 from ketwire.scenarios.sources import Source
@@ -113,6 +116,9 @@ class InferenceSpec(Strict):
     copies: int | None = Field(None, ge=1, le=10**9, description="measured copies, instead of epsilon and delta")
     budget_attempts: float = Field(DEFAULT_BUDGET_ATTEMPTS, ge=1, description="emitted copies that a run may need")
     max_batch_octets: int = Field(MAX_BATCH_OCTETS, ge=1024, le=1 << 30, description="of one message of copies")
+    representation: Literal["auto", Representation] = Field(
+        "auto", description="of noisy states: errors drawn copy by copy, or density matrices (8 qubits at most)"
+    )
     dense_state: DenseState | None = Field(DenseState(), description="the classical rival; null for none")  # type: ignore[call-arg]
 
     @model_validator(mode="after")
@@ -139,6 +145,8 @@ class Inference:
         path, visits = _route(spec, network)
         _check_memory(spec, path)
         crossings = _crossings(spec, network, path)
+        hardware = {party: network.hardware[party] for party in path if party in network.hardware}
+        representation = _representation(spec, crossings, hardware)
         common = {
             "path": path,
             "qubits": spec.qubits,
@@ -147,6 +155,8 @@ class Inference:
             "certain": path_survival(crossings) == 1.0 and not any(isinstance(x, Contraction) for x in spec.layers),
             "max_batch_octets": spec.max_batch_octets,
             "budget_attempts": int(spec.budget_attempts),
+            "representation": representation,
+            "shared_rows": representation == "trajectories" or differing(crossings, hardware) is None,
         }
         slices = {party: _slice(spec, network, party, path, visits, common) for party in network.parties}
         sessions = [Session("inference", "quantum", "ketwire.protocols.inference:InferenceParty", slices)]
@@ -164,6 +174,10 @@ class Inference:
             if reason is not None:
                 raise ScenarioError(f"protocol.copies: {reason}")
 
+    def foreseen(self, spec: InferenceSpec, session: Session) -> Mapping[str, int]:
+        """Nothing that `check` looks at is left to data."""
+        return {"qubits": spec.qubits}
+
     def summarise(self, spec: InferenceSpec, results: Sequence[SessionResult], judge: Judge) -> dict[str, Any]:
         quantum, *rivals = results
         counts = next(outcome.values for outcome in quantum.outcomes.values() if outcome.values)
@@ -175,6 +189,7 @@ class Inference:
             "estimate": counts["zeros"] / counts["copies"],
             "copies": counts["copies"],
             "attempted_copies": counts["attempted"],
+            "representation": counts["representation"],
             "epsilon": spec.epsilon,
             "delta": spec.delta,
             "rivals": {name: {"estimate": loss} for name, loss in losses.items()},
@@ -237,6 +252,21 @@ def _crossings(spec: InferenceSpec, network: Network, path: Sequence[str]) -> li
         line = next(line for a, b, line in link.directions() if (a, b) == (sender, receiver))
         crossings.append(Crossing(link.name, line, spec.qubits))
     return crossings
+
+
+def _representation(
+    spec: InferenceSpec, crossings: Sequence[Crossing], hardware: Mapping[str, Hardware]
+) -> Representation:
+    """The representation that all parties are told; raises ScenarioError for density that does not fit."""
+    if spec.representation == "auto":
+        # Rows are shared within a batch alone.
+        together = min(spec.measured_copies, MAX_COPIES, spec.max_batch_octets // OCTETS_PER_COPY)
+        return chosen(crossings, spec.qubits, together, hardware)
+    if spec.representation == "density":
+        reason = density_refusal(crossings, spec.qubits, spec.measured_copies, hardware)
+        if reason is not None:
+            raise ScenarioError(f"protocol.representation: density given for {reason}")
+    return spec.representation
 
 
 def _slice(

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from ketwire.errors import ScenarioError
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from pydantic import BaseModel
 
+    from ketwire.channels.hardware import Hardware
     from ketwire.nodes.session import Link, Session, SessionResult
     from ketwire.protocols.node import Json, Loader
 
@@ -28,13 +29,15 @@ GROUP = "ketwire.protocols"
 class Network:
     """What a protocol runs on: seed, parties, links, and the folder that data paths start from.
 
-    `base` is empty where each owner has its data in a folder of its own.
+    `base` is empty where each owner has its data in a folder of its own. Parties that `hardware` does
+    not name have the perfect one.
     """
 
     seed: int
     parties: tuple[str, ...]
     links: tuple[Link, ...]
     base: str
+    hardware: Mapping[str, Hardware] = field(default_factory=dict)
 
     def link(self, a: str, b: str) -> Link | None:
         """The link that joins a and b, in either order; None where there is none."""
@@ -68,6 +71,9 @@ class Judge:
 
 class Kind(Protocol):
     """A kind of protocol. One instance, made without arguments, serves a run.
+
+    A kind may also have `foreseen(spec, session)`: the public shapes of a session where the spec alone
+    tells them, else None. With it `ketwire validate` can `check` budgets, which otherwise wait for data.
 
     Errors in the user's input are ScenarioErrors that begin with the scenario's key, such as
     "protocol.copies: 0 given, expected ..."; whoever loads the scenario puts the file's name before.
@@ -119,6 +125,7 @@ class Kind(Protocol):
 # As in pyproject.toml, so that they are found without reading what every installed package declares;
 # tests/test_startup.py compares.
 _BUILT_IN = {
+    "decoys": "ketwire.scenarios.decoys:Decoys",
     "inference": "ketwire.scenarios.inference:Inference",
     "subspace": "ketwire.scenarios.subspace:Subspace",
 }

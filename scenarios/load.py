@@ -38,15 +38,15 @@ class Loaded:
         from ketwire.nodes.session import Link  # noqa: PLC0415
         from ketwire.scenarios.kinds import Network  # noqa: PLC0415
 
-        memories = {name: node.memory() for name, node in self.scenario.nodes.items()}
+        hardware = {name: node.physics() for name, node in self.scenario.nodes.items()}
+        memories = {name: physics.memory for name, physics in hardware.items()}
         links = tuple(
-            Link((a, b), link.line(memories[a], memories[b]), link.line(memories[b], memories[a]))
+            Link((a, b), link.line(memories[a], memories[b]), link.line(memories[b], memories[a], "backward"))
             for link in self.scenario.links
             for a, b in (link.between,)
         )
-        return Network(
-            self.scenario.seed, tuple(self.scenario.nodes), links, self.base if base is None else base
-        )
+        base = self.base if base is None else base
+        return Network(self.scenario.seed, tuple(self.scenario.nodes), links, base, hardware)
 
     def run(self, by_hand: bool = False) -> Run:
         """What a runtime is asked to run.
@@ -67,7 +67,27 @@ class Loaded:
         def check(session: session.Session, public: Any) -> None:
             self.kind.check(spec, network, session, public)
 
-        return session.Run(network.seed, network.parties, network.links, sessions, check)
+        return session.Run(network.seed, network.parties, network.links, sessions, check, network.hardware)
+
+    def check_foreseen(self, run: Run) -> list[str]:
+        """Look at the budgets of sessions whose public shapes the scenario alone tells.
+
+        Returns:
+            The quantum sessions whose shapes are those of data, which nothing here reads.
+
+        Raises:
+            ScenarioError: a session would be refused as soon as it is to start.
+        """
+        foresee = getattr(self.kind, "foreseen", None)
+        unseen = []
+        for session in run.sessions:
+            public = None if foresee is None else foresee(self.scenario.protocol, session)
+            if public is not None:
+                with from_file(self.origin):
+                    run.check(session, public)
+            elif session.role == "quantum":
+                unseen.append(session.name)
+        return unseen
 
     def resolved(self) -> str:
         """The scenario as YAML with all defaults and presets filled in; it loads to the same scenario."""

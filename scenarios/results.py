@@ -27,7 +27,7 @@ WIRE_KEYS = (
     "virtual_time_ps",
     "transcript_sha256",
 )
-_OURS = frozenset({*WIRE_KEYS, "scenario", "seed", "protocol", "wall_s", "sessions", "bits"})
+_OURS = frozenset({*WIRE_KEYS, "scenario", "seed", "protocol", "wall_s", "sessions", "bits", "eve"})
 
 
 def result_object(
@@ -60,6 +60,8 @@ def result_object(
     rivals = [result for result in results if result.role == "rival"]
     whole["rivals"] = {each.name: _rival(each, told.get(each.name, {}), whole["exact"]) for each in rivals}
     whole["sessions"] = [_session(result) for result in results]
+    if listened := {result.name: result.eve for result in results if result.eve}:
+        whole["eve"] = listened
     made: dict[str, Any] = plain(whole)
     return made
 

@@ -8,7 +8,7 @@ unknown keys and infinite numbers, and refuse physics that no fiber can have.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import reduce
 from operator import or_
 from typing import Annotated, Any, Literal, Self
@@ -25,9 +25,11 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
+from ketwire.channels.eve import Attack, BeamSplitter, InterceptResend
 from ketwire.channels.fiber import Fiber
+from ketwire.channels.hardware import ERRORS, HARDWARE, Hardware
 from ketwire.channels.line import Coded, Direct, Line, Memory, Noise, Teleport
-from ketwire.channels.presets import PRESETS, fiber
+from ketwire.channels.presets import IN_A_RATE, PRESETS, fiber
 from ketwire.channels.timing import PS_PER_S
 
 NodeName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,30}$")]
@@ -52,27 +54,71 @@ class Strict(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, defer_build=True)
 
 
-class Node(Strict):
-    """A party's settings: the memory in which its registers and its halves of pairs wait.
+_SECONDS = {"prepare_s": "prepare_ps", "gate1_s": "gate1_ps", "gate2_s": "gate2_ps", "readout_s": "readout_ps"}
+_LIFETIMES = {"t1_s": "t1_ps", "t2_s": "t2_ps"}
 
-    Processors take no time and make no errors.
+
+class Node(Strict):
+    """A party's hardware: a preset, and whatever is to differ from it.
+
+    Fields that are not given are the preset's.
     """
 
+    hardware: str = Field("ideal", description="a preset (ketwire presets)")
     t1_s: float | None = Field(None, gt=0, description="relaxation time T1 of the memory, s; null: none")
     t2_s: float | None = Field(None, gt=0, description="coherence time T2, s, at most 2 T1; null: 2 T1")
+    prepare_s: float | None = Field(None, ge=0, description="to prepare a register in |0...0>, s")
+    gate1_s: float | None = Field(None, ge=0, description="a gate on one qubit, s")
+    gate2_s: float | None = Field(None, ge=0, description="a gate on two qubits, s")
+    readout_s: float | None = Field(None, ge=0, description="to measure a register, s")
+    p_prepare: float | None = Field(None, ge=0, le=1, description="depolarizing of each qubit that is prepared")
+    p_gate1: float | None = Field(None, ge=0, le=1, description="depolarizing after a gate on one qubit")
+    p_gate2: float | None = Field(None, ge=0, le=1, description="depolarizing of both after a gate on two qubits")
+    p_readout: float | None = Field(None, ge=0, le=1, description="probability that a bit is read wrongly")
 
     @model_validator(mode="after")
     def _physical(self) -> Self:
+        if self.hardware not in HARDWARE:
+            raise wrong("hardware", self.hardware, f"a preset: {', '.join(HARDWARE)}")
+        for name in self.model_fields_set - {"hardware", *_LIFETIMES}:
+            if getattr(self, name) is None:
+                raise wrong(name, None, "a number")
         try:
-            self.memory()
+            self.physics()
         except ValueError as error:
-            name = "t1_s" if str(error).startswith("t1") else "t2_s"
-            raise wrong(name, getattr(self, name), str(error).partition("expected ")[2]) from None
+            name, _, message = str(error).partition(": ")
+            name = name.removesuffix("_ps") + "_s" if name.endswith("_ps") else name
+            raise wrong(name, self._numbers()[name], message.partition("expected ")[2]) from None
         return self
 
-    def memory(self) -> Memory:
-        """The memory, its constants in ps."""
-        return Memory(*(None if t is None else t * PS_PER_S for t in (self.t1_s, self.t2_s)))
+    def physics(self) -> Hardware:
+        """The hardware, its times in ps.
+
+        Raises:
+            ValueError: values that no hardware has, together with those of the preset.
+        """
+        chosen = {name: getattr(self, name) for name in self.model_fields_set - {"hardware"}}
+        preset = HARDWARE[self.hardware].hardware
+        lifetimes = {
+            ps: None if chosen[s] is None else chosen[s] * PS_PER_S for s, ps in _LIFETIMES.items() if s in chosen
+        }
+        times = {ps: round(chosen[s] * PS_PER_S) for s, ps in _SECONDS.items() if s in chosen}
+        errors = {name: chosen[name] for name in ERRORS if name in chosen}
+        return replace(preset, memory=replace(preset.memory, **lifetimes), **times, **errors)
+
+    def _numbers(self) -> dict[str, float | None]:
+        """Every number in the units of a scenario: as given, else the preset's."""
+        preset = HARDWARE[self.hardware].hardware
+        lifetimes = {s: getattr(preset.memory, ps) for s, ps in _LIFETIMES.items()}
+        numbers: dict[str, float | None] = {s: t and t / PS_PER_S for s, t in lifetimes.items()}
+        numbers |= {s: getattr(preset, ps) / PS_PER_S for s, ps in _SECONDS.items()}
+        numbers |= {name: getattr(preset, name) for name in ERRORS}
+        return {name: getattr(self, name) if name in self.model_fields_set else numbers[name] for name in numbers}
+
+    @model_serializer(mode="wrap")
+    def _resolved(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """With all numbers, so that a resolved scenario outlives a change of the presets."""
+        return {**handler(self), **self._numbers()}
 
 
 class NoiseSpec(Strict):
@@ -109,6 +155,57 @@ class Distillation(Strict):
     arrangement: Literal["nested", "pumping"] = "nested"
 
 
+class _Listening(Strict):
+    """Where an eavesdropper sits. Both directions: two of her, who share nothing."""
+
+    direction: Literal["forward", "backward", "both"] = Field(
+        "forward", description="in which she listens; forward: from the first node of between to the second"
+    )
+
+    @model_validator(mode="after")
+    def _possible(self) -> Self:
+        try:
+            self.attacking()
+        except ValueError as error:
+            name, _, message = str(error).partition(": ")
+            raise wrong(name, getattr(self, name), message.partition("expected ")[2]) from None
+        return self
+
+    def attacking(self) -> Attack:
+        """What she does, whichever the direction.
+
+        Raises:
+            ValueError: what nobody can do; the message starts with the key.
+        """
+        raise NotImplementedError
+
+
+class InterceptResendSpec(_Listening):
+    """Measure every qubit of a random share of the copies, and resend what was seen."""
+
+    attack: Literal["intercept-resend"]
+    share: float = Field(description="probability that a copy is measured, 0 to 1")
+    basis: Literal["z", "x", "y", "random", "random-xyz"] = Field(
+        "random", description="of each qubit; random draws Z or X, random-xyz any of three"
+    )
+
+    def attacking(self) -> Attack:
+        return InterceptResend(self.share, self.basis)
+
+
+class BeamSplitterSpec(_Listening):
+    """Take photons out: a share of them, or those that the glass would have lost."""
+
+    attack: Literal["beam-splitter"]
+    share: float | None = Field(None, description="of the photons in the fiber, on top of its own loss, 0 to 1")
+    in_place_of_loss: bool = Field(False, description="take what the glass would have lost, instead of a share")
+
+    def attacking(self) -> Attack:
+        return BeamSplitter(self.share, self.in_place_of_loss)
+
+
+EveSpec = Annotated[InterceptResendSpec | BeamSplitterSpec, Field(discriminator="attack")]
+
 _TELEPORT_KEYS = frozenset(
     {"scheme", "alpha", "rate_hz", "fidelity", "dark_count", "visibility", "memory_slots", "distill"}
 )
@@ -118,12 +215,15 @@ _CODED_KEYS = frozenset({"code", "gate_s"})
 class Link(Strict):
     """A fiber between two nodes: a preset, and whatever physics is to differ from it.
 
-    The physics is that of both directions. Fields that are not given are the preset's.
+    The physics is that of both directions. Fields that are not given are the preset's. Another transport
+    or scheme than the preset's drops what the preset says of its own, and refuses it from the user.
     """
 
     between: tuple[NodeName, NodeName] = Field(description="the two nodes that this link joins")
     fiber: str = Field(description="a preset (ketwire presets)")
-    transport: Literal["direct", "teleport", "coded"] = Field("direct", description="how registers cross")
+    transport: Literal["direct", "teleport", "coded"] | None = Field(
+        None, description="how registers cross; null: as the preset's do, which is direct for a plain fiber"
+    )
     noise: list[NoiseSpec] = Field([], max_length=16, description="of qubits in flight, in order")
     scheme: Literal["single-click", "double-click", "given"] | None = Field(
         None, description="teleport: how pairs are made; double-click unless said otherwise"
@@ -136,7 +236,8 @@ class Link(Strict):
     memory_slots: int | None = Field(None, description="teleport: pairs made side by side, 1 or more")
     distill: Distillation | None = Field(None, description="teleport: purify pairs before they are used")
     code: str | None = Field(None, description="coded: [[4,2,2]], [[5,1,3]], [[7,1,3]] or qpc(n,m)")
-    gate_s: float | None = Field(None, ge=0, description="coded: one layer of the encoder's gates, s")
+    gate_s: float | None = Field(None, ge=0, le=1e6, description="coded: one layer of the encoder's gates, s")
+    eve: EveSpec | None = Field(None, description="direct: an eavesdropper in the fiber; null for none")
     length_km: float | None = Field(None, description="km, 0 to 1e6")
     loss_db_per_km: float | None = Field(None, description="attenuation, dB/km")
     p_init: float | None = Field(None, description="probability to lose a qubit on coupling in")
@@ -151,40 +252,64 @@ class Link(Strict):
             raise wrong("between", list(self.between), "two different nodes")
         if self.fiber not in PRESETS:
             raise wrong("fiber", self.fiber, f"a preset: {', '.join(PRESETS)}")
-        for name, value in self._overrides().items():
-            if value is None and getattr(PRESETS["ideal"].fiber, name) is not None:
+        for name in self.model_fields_set & Fiber.__dataclass_fields__.keys():
+            if getattr(self, name) is None and getattr(PRESETS["ideal"].fiber, name) is not None:
                 raise wrong(name, None, "a number")
         for name in self._foreign():
-            raise wrong(name, getattr(self, name), f"nothing here with transport {self.transport}")
+            raise wrong(name, getattr(self, name), f"nothing here with transport {self._setting('transport')}")
+        for name, nothing in IN_A_RATE.items():
+            if self._is_measured() and getattr(self, name) not in (None, nothing):
+                raise wrong(name, getattr(self, name), "nothing here: the measured rate_hz has it in it")
         try:
             self.line(Memory(), Memory())
+            self.line(Memory(), Memory(), "backward")
         except ValueError as error:
             name, _, message = str(error).partition(": ")
+            if self.eve is not None and name == "eve":
+                raise wrong("eve", self.eve.attack, message.partition("expected ")[2]) from None
             name = {"gate_ps": "gate_s"}.get(name, name)
-            raise wrong(name, getattr(self, name, None), message.partition("expected ")[2] or message) from None
+            raise wrong(name, self._in_force(name), message.partition("expected ")[2] or message) from None
         return self
 
     def _foreign(self) -> list[str]:
         """Keys that say something and mean nothing for this transport."""
-        own = {"teleport": _TELEPORT_KEYS, "coded": _CODED_KEYS, "direct": frozenset[str]()}[self.transport]
+        own = {"teleport": _TELEPORT_KEYS, "coded": _CODED_KEYS, "direct": frozenset[str]()}[self._setting("transport")]
         keys = sorted((_TELEPORT_KEYS | _CODED_KEYS) - own)
         return [name for name in keys if getattr(self, name) is not None]
 
-    def line(self, sender: Memory, receiver: Memory) -> Line:
-        """One direction, between these memories.
+    def line(
+        self, sender: Memory, receiver: Memory, direction: Literal["forward", "backward"] = "forward"
+    ) -> Line:
+        """One direction, between these memories; forward is from the first node to the second.
 
         Raises:
             ValueError: values that contradict physics or each other; the message starts with the key.
         """
-        return Line(self.physics(), tuple(each.noise() for each in self.noise), sender, receiver, self._transport())
+        noise, transport = tuple(each.noise() for each in self.noise), self._transport()
+        listening = self.eve is not None and self.eve.direction in (direction, "both")
+        eve = self.eve.attacking() if self.eve is not None and listening else None
+        return Line(self.physics(), noise, sender, receiver, transport, eve)
+
+    def _setting(self, name: str) -> Any:
+        """What this link says, else what its preset says for the transport and scheme that are in force."""
+        told = getattr(self, name)
+        if name in self.model_fields_set and (told is not None or name not in ("transport", "scheme")):
+            return told
+        return PRESETS[self.fiber].transport(self.transport, self.scheme).get(name, told)
+
+    def _in_force(self, name: str) -> Any:
+        """A setting as `_setting`, of the fiber too, for a message that is to show what was wrong."""
+        if name in self.model_fields_set or name not in Fiber.__dataclass_fields__:
+            return self._setting(name) if name in type(self).model_fields else None
+        return getattr(PRESETS[self.fiber].fiber, name)
 
     def _transport(self) -> Direct | Teleport | Coded:
-        if self.transport == "direct":
+        if self._setting("transport") == "direct":
             return Direct()
-        if self.transport == "coded":
+        if self._setting("transport") == "coded":
             coded = {"code": self.code, "gate_ps": None if self.gate_s is None else round(self.gate_s * PS_PER_S)}
             return Coded(**{name: value for name, value in coded.items() if value is not None})  # type: ignore[arg-type]
-        given = {name: getattr(self, name) for name in _TELEPORT_KEYS - {"distill"}}
+        given = {name: self._setting(name) for name in _TELEPORT_KEYS - {"distill"}}
         chosen: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
         if self.distill is not None:
             from ketwire.channels.distill import Schedule  # noqa: PLC0415
@@ -192,18 +317,30 @@ class Link(Strict):
             chosen["distillation"] = Schedule(**self.distill.model_dump())
         return Teleport(**chosen)
 
+    def _is_measured(self) -> bool:
+        return (self._setting("transport"), self._setting("scheme")) == ("teleport", "given")
+
     def physics(self) -> Fiber:
-        """The fiber of one direction."""
-        return fiber(self.fiber, **self._overrides())
+        """The fiber of one direction, without losses where a measured rate of pairs has them in it."""
+        return fiber(self.fiber, **self._overrides(), **(IN_A_RATE if self._is_measured() else {}))
 
     def _overrides(self) -> dict[str, Any]:
         physical = Fiber.__dataclass_fields__
-        return {name: getattr(self, name) for name in self.model_fields_set if name in physical}
+        named = self.model_fields_set - (IN_A_RATE.keys() if self._is_measured() else set())
+        return {name: getattr(self, name) for name in named if name in physical}
 
     @model_serializer(mode="wrap")
     def _resolved(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
         """With all of the physics, so that a resolved scenario outlives a change of the presets."""
-        return {**handler(self), **asdict(self.physics())}
+        transport = self._transport()
+        told = asdict(transport) if isinstance(transport, Teleport) else {}
+        if isinstance(transport, Teleport) and transport.scheme == "given":
+            # A measured fidelity has these in it, and the scheme refuses them.
+            told |= {"dark_count": None, "visibility": None}
+        if isinstance(transport, Coded):
+            told = {"code": transport.code, "gate_s": transport.gate_ps / PS_PER_S}
+        of_transport = {name: told.get(name) for name in (_TELEPORT_KEYS | _CODED_KEYS) - {"distill"}}
+        return {**handler(self), "transport": transport.kind, **of_transport, **asdict(self.physics())}
 
 
 def _known_nodes(nodes: Any) -> Any:

@@ -69,6 +69,13 @@ class Subspace:
         if isinstance(task, ClassifySpec):
             _labels(task, Judge(network), public["items"])
 
+    def foreseen(self, spec: SubspaceSpec, session: Session) -> Mapping[str, int] | None:
+        """The judge's hand is known; how many vectors of how many entries a source holds is not."""
+        task = spec.root
+        if not isinstance(task, PromiseSpec) or session.role != "quantum":
+            return None
+        return {"qubits": int(session.name.removeprefix("n")), "items": task.trials}
+
     def summarise(self, spec: SubspaceSpec, results: Sequence[SessionResult], judge: Judge) -> dict[str, Any]:
         task = spec.root
         if isinstance(task, PromiseSpec):

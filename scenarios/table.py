@@ -26,7 +26,7 @@ def table_text(result: Mapping[str, Any]) -> str:
         ).rstrip()
         for row in rows
     ]
-    return "\n".join([_title(result), *lines, verdict(result)])
+    return "\n".join([_title(result), *lines, *spoils(result), verdict(result)])
 
 
 def print_table(result: Mapping[str, Any]) -> None:
@@ -47,7 +47,7 @@ def print_table(result: Mapping[str, Any]) -> None:
         console.print(table_text(result), soft_wrap=True)
     else:
         console.print(table)
-        console.print(verdict(result))
+        console.print("\n".join([*spoils(result), verdict(result)]))
 
 
 def _narrowest(rows: Sequence[tuple[str, ...]]) -> int:
@@ -80,6 +80,26 @@ def verdict(result: Mapping[str, Any]) -> str:
     if bits < quantum:
         return f"the classical {best} wins on communication{by}: {bits:,} bits against {_spoken(result)}."
     return f"quantum wins on communication{by}: {_spoken(result)} against {bits:,} bits of {best}."
+
+
+def spoils(result: Mapping[str, Any]) -> list[str]:
+    """A line on each direction of each session that an eavesdropper listened in: what she got."""
+    lines = []
+    for session in result.get("sessions", ()):
+        for direction, got in result.get("eve", {}).get(session["name"], {}).items():
+            copies = session["directions"][direction]["copies"]
+            what = [_spoils_of_copies(got, copies)] if copies else []
+            what += [f"read all {got['bits']:,} classical bits"] if got["bits"] else []
+            if what:
+                lines.append(f"Eve, {direction}, {session['name']}: {'; '.join(what)}.")
+    return lines
+
+
+def _spoils_of_copies(got: Mapping[str, Any], copies: int) -> str:
+    photons = f"{got['photons']:,} photons of {got['copies']:,} of {copies:,} copies"
+    if got["attack"] == "intercept-resend":
+        return f"measured {photons} and sent on what she saw"
+    return f"holds {photons}, {got['whole_copies']:,} of these whole"
 
 
 def time_text(time_ps: int) -> str:

@@ -72,10 +72,15 @@ def _of_their_own(details: list[ErrorDetails]) -> list[ErrorDetails]:
 def shown(value: Any) -> str:
     """A value as an error shows it: JSON, cut after some sixty characters."""
     try:
-        text = json.dumps(value, ensure_ascii=False, default=repr)
+        text = json.dumps(value, ensure_ascii=False, default=_plain)
     except (TypeError, ValueError):
         text = repr(value)
     return text if len(text) <= _MAX_SHOWN else text[:_MAX_SHOWN] + "..."
+
+
+def _plain(value: Any) -> Any:
+    """A part of a scenario as its author wrote it, not as Python would."""
+    return value.model_dump(mode="json", exclude_unset=True) if isinstance(value, BaseModel) else repr(value)
 
 
 def _told(path: Path, detail: ErrorDetails, data: Any, model: type[BaseModel]) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 import zmq
 
 from ketwire.channels.fiber import Fiber
+from ketwire.channels.hardware import Hardware
 from ketwire.channels.line import Line
 from ketwire.channels.presets import fiber
 from ketwire.nodes.control import Credentials
@@ -55,6 +56,7 @@ def stepping(
     seed: int = 7,
     sessions: int = 1,
     restartable: bool = True,
+    hardware: Hardware | None = None,
     **values: Any,
 ) -> Run:
     """A run of `StepParty` (tests/programs.py): parties in a ring, checkpoints after every step."""
@@ -70,6 +72,7 @@ def stepping(
             Session(f"s{index}", "quantum", "tests.programs:StepParty", slices, restartable)
             for index in range(sessions)
         ),
+        hardware={} if hardware is None else dict.fromkeys(ring, hardware),
     )
 
 

@@ -20,6 +20,8 @@ import pytest
 from ketwire.channels import frames as f
 from ketwire.channels.codec import encode
 from ketwire.channels.connection import Connection, Role
+from ketwire.channels.eve import BeamSplitter, InterceptResend
+from ketwire.channels.hardware import Hardware
 from ketwire.channels.line import Coded, Line, Memory, Teleport
 from ketwire.channels.link import Direction
 from ketwire.channels.refusals import WrongRun
@@ -30,7 +32,8 @@ from ketwire.nodes.journal import Journal
 from ketwire.nodes.party import PartyNode
 from ketwire.nodes.process import run_processes
 from ketwire.nodes.session import Run, SessionResult
-from ketwire.protocols.node import Checkpoint, State
+from ketwire.protocols.node import Checkpoint, Outcome, State
+from ketwire.quantum.observables import Projector
 from tests.kit import TELECOM, Threads, checkpoint, receive, recording, scripted, send, stepping
 from tests.test_processes import alive, children_of
 
@@ -39,7 +42,10 @@ LINES = {
     "memories": Line(TELECOM, (), Memory(t1_ps=1e9, t2_ps=5e8), Memory(t2_ps=1e8)),
     "teleport": Line(TELECOM, (), Memory(t2_ps=1e12), Memory(t2_ps=2e12), Teleport(memory_slots=3, visibility=0.9)),
     "coded": Line(TELECOM, transport=Coded(code="[[5,1,3]]", gate_ps=1000)),
+    "eve": Line(TELECOM, eve=InterceptResend(share=0.5)),
+    "tapped": Line(TELECOM, eve=BeamSplitter(share=0.3)),
 }
+SLOW = Hardware(Memory(t1_ps=1e12, t2_ps=1e12), gate1_ps=10**6, readout_ps=10**8, prepare_ps=10**6, p_readout=0.01)
 
 
 @pytest.fixture
@@ -58,7 +64,7 @@ def facts(results: list[SessionResult], records: bool = False) -> list[Any]:
             result.name, result.transcript_sha256, result.chains, result.directions, result.clocks_ps,
             {party: outcome.values for party, outcome in result.outcomes.items()},
             {party: outcome.arrays["parameters"].tobytes() for party, outcome in result.outcomes.items()},
-            result.records if records else (),
+            result.records if records else (), result.eve,
         )
         for result in results
     ]  # fmt: skip
@@ -111,15 +117,21 @@ def test_a_direction_goes_on_as_it_was(line: Line) -> None:
 def test_whatever_a_machine_remembers_is_saved() -> None:
     """Fields that are neither fixed nor in the snapshot would be forgotten by a restarted run."""
     fixed = {"name", "public", "_key", "_progress", "restored", "_step"}
-    assert set(vars(PartyNode("alice", b"k", {}))) - fixed == {"now_ps", "transcript", "_drawn"}
-    assert set(PartyNode("alice", b"k", {}).snapshot()) == {"now_ps", "chain", "drawn"}
-    fixed = {"name", "line", "fiber", "_lossy", "_plain", "_key"}
+    node = PartyNode("alice", b"k", {}, hardware=SLOW)
+    assert set(vars(node)) - fixed == {"now_ps", "transcript", "_drawn", "_processor"}
+    assert set(node.snapshot()) == {"now_ps", "chain", "drawn", "processor_free_ps"}
+    fixed = {"name", "hardware", "_random", "_contractions"}  # and no batch is on a visit
+    assert set(vars(node._processor)) - fixed == {"free_ps", "_visit"}
+    fixed = {"name", "line", "fiber", "_lossy", "_plain", "_key", "eve"}  # eve is the machine's
     saved = {"transcript", "_machine", "_number", "_classical_free_ps"}
     for line in LINES.values():
         direction = Direction("a->b", line, b"key")
         assert set(vars(direction)) - fixed == saved
         state = set(vars(direction._machine)) - {"line", "flight", "transport", "scheme", "code"}
         assert state == set(direction._machine.snapshot())
+        if direction.eve is not None:
+            got = set(vars(direction.eve)) - {"attack", "_fiber", "_reach", "_survival"}
+            assert got == set(direction.eve.snapshot())
 
 
 def test_a_node_goes_on_with_the_streams_that_it_has_not_drawn() -> None:
@@ -156,12 +168,16 @@ def interrupt(monkeypatch: pytest.MonkeyPatch, commits: int, error: BaseExceptio
     monkeypatch.setattr(Journal, "commit", commit)
 
 
-@pytest.mark.parametrize("line", LINES.values(), ids=LINES)
+@pytest.mark.parametrize(
+    ("line", "hardware"),
+    [*((line, None) for line in LINES.values()), (LINES["memories"], SLOW)],
+    ids=[*LINES, "hardware"],
+)
 @pytest.mark.parametrize("commits", [0, 1, 3, 5])
 def test_an_interrupted_run_goes_on_to_the_same_end(
-    commits: int, line: Line, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    commits: int, line: Line, hardware: Hardware | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run = stepping(sessions=2, physics=line)
+    run = stepping(sessions=2, physics=line, hardware=hardware)
     plain = facts(run_inline(run, ledger=True), records=True)
     with monkeypatch.context() as patched, pytest.raises(Interrupted):
         interrupt(patched, commits, Interrupted())
@@ -170,7 +186,7 @@ def test_an_interrupted_run_goes_on_to_the_same_end(
 
 
 def test_processes_go_on_from_what_the_inline_runtime_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    run = stepping(sessions=2)
+    run = stepping(sessions=2, physics=LINES["eve"], hardware=SLOW)
     with monkeypatch.context() as patched, pytest.raises(Interrupted):
         interrupt(patched, 6, Interrupted())
         run_inline(run, ledger=True, out=tmp_path)
@@ -392,6 +408,27 @@ BAD = [
 def test_misuse_is_told_alike(runtime: Any, run: Run, error: type[Exception], told: str) -> None:
     with pytest.raises(error, match=told):
         runtime(run)
+
+
+class HoldingParty:
+    """Comes to a checkpoint with a register at its processor."""
+
+    shapes: dict[str, Any] = {}
+
+    def __init__(self, slice: Any, load: Any) -> None:
+        pass
+
+    async def run(self, node: Any) -> Outcome:
+        held = node.prepare(np.eye(1, 2, dtype=np.complex128), np.array([3]))
+        await node.checkpoint(1, State())
+        node.measure(held, Projector(0), np.zeros(3, dtype=np.int64), 1)
+        return Outcome()
+
+
+def test_a_register_at_the_processor_is_not_carried_over() -> None:
+    run = scripted({"alice": [], "bob": []}, program="tests.test_checkpoints:HoldingParty", restartable=True)
+    with pytest.raises(LocalProtocolError, match="alice: checkpoint 1: a register is held, expected none"):
+        run_inline(replace(run, hardware={"alice": SLOW}))
 
 
 @pytest.mark.parametrize(

@@ -420,7 +420,7 @@ def test_parity_code_under_independent_flips(size: tuple[int, int]) -> None:
 def test_noise_on_too_large_a_code_is_refused() -> None:
     large = code((16, 16))
     assert large.logical_channel(0.9).success == pytest.approx(parity_success(16, 16, 0.9), abs=1e-12)
-    with pytest.raises(ValueError, match=r"qpc\(16,16\): Pauli noise .* expected at most 1e\+07"):
+    with pytest.raises(ValueError, match=r"code: qpc\(16,16\) given, expected a smaller code .* at most 1e\+07"):
         large.logical_channel(0.9, BIASED)
 
 

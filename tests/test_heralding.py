@@ -192,7 +192,7 @@ def test_dark_counts_of_a_window() -> None:
         (lambda: Given(math.inf, 0.9), "rate_hz: inf given"),
         (lambda: Given(10.0, 1.2), "fidelity: 1.2 given"),
         (lambda: Given(10.0, 0.9, 0.0), "success_probability: 0.0 given"),
-        (lambda: Given(1e9, 0.9, 1e-3), "success_probability: 0.001 given, expected one with which an attempt"),
+        (lambda: Given(1e9, 0.9, 1e-3), "rate_hz: 1000000000.0 given, expected pairs a second from 2.2e-10 to 1e+06"),
     ],
 )
 def test_impossible_links_are_refused_by_name(make: Any, message: str) -> None:

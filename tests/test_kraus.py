@@ -242,8 +242,11 @@ REFUSED: dict[str, tuple[Callable[[], object], str]] = {
     "times": (lambda: decay_parameters([1, infinite], 1, 1), "times_ps: inf given"),
     "rate": (lambda: probability_from_rate(-1, 1), "rate_hz: -1.0 given"),
     "rate time": (lambda: probability_from_rate(1, infinite), "time_ps: inf given"),
-    "not a channel": (lambda: general([X, Z]), "operators: the sum of K†K misses the identity by 1"),
-    "almost": (lambda: general([X * (1 + 1e-11)]), "misses the identity"),
+    "not a channel": (
+        lambda: general([X, Z]),
+        "operators: given, expected a channel, whose K†K sum to the identity to 1e-12 (these miss it by 1)",
+    ),
+    "almost": (lambda: general([X * (1 + 1e-11)]), "these miss it by 2e-11"),
     "shape": (lambda: general([np.eye(4)]), "operators: shapes [(4, 4)] given"),
     "none": (lambda: general([]), "operators: shapes [] given"),
     "infinite": (lambda: general([X * infinite]), "operators: NaN or infinity"),

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from ketwire.errors import ScenarioError
 from ketwire.nodes.data import make_loader
 from ketwire.nodes.inline import run_inline
 from ketwire.nodes.process import run_processes
@@ -17,12 +19,15 @@ from tests.kit import Threads, recording
 NAMES = [
     "breast-cancer",
     "digits",
+    "eavesdropper",
     "metro-10km-coded",
     "metro-25km-teleport",
     "ring-of-three",
     "subspace",
     "two-layer-inference",
 ]
+REFUSED = ["metro-10km-direct"]
+"""Those that say in their description that they are meant to be."""
 
 
 def run_of(name: str, sets: tuple[str, ...] = (), seed: int | None = None) -> Run:
@@ -37,7 +42,7 @@ def test_the_list_is_complete() -> None:
     from importlib.resources import files
 
     packaged = [entry.name for entry in files("ketwire.scenarios.packaged").iterdir()]
-    assert sorted(name.removesuffix(".yaml") for name in packaged if name.endswith(".yaml")) == NAMES
+    assert sorted(name.removesuffix(".yaml") for name in packaged if name.endswith(".yaml")) == sorted(NAMES + REFUSED)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -66,6 +71,99 @@ def test_no_frame_but_the_states_tells_what_a_party_holds(monkeypatch: pytest.Mo
             for number in numbers:
                 assert number.tobytes() not in whole, (sender, party, number)
                 assert repr(float(number)).encode() not in whole, (sender, party, number)
+
+
+def refusal_of(capsys: pytest.CaptureFixture[str], *argv: str) -> str:
+    from ketwire.scenarios import cli
+
+    assert cli.execute(argv) == 2
+    said = capsys.readouterr()
+    assert said.out == "" and said.err.count("\n") == 1
+    return said.err
+
+
+def test_what_is_meant_to_be_refused_says_so_in_the_list(capsys: pytest.CaptureFixture[str]) -> None:
+    from ketwire.scenarios import cli
+
+    assert cli.execute(["list"]) == 0
+    lines = {line.split()[0]: line for line in capsys.readouterr().out.splitlines()}
+    assert sorted(lines) == sorted(NAMES + REFUSED)
+    assert {name for name, line in lines.items() if "Meant to be refused" in line} == set(REFUSED)
+
+
+@pytest.mark.parametrize("name", REFUSED)
+@pytest.mark.parametrize("command", [["run"], ["run", "--inline"], ["validate"]])
+def test_it_is_refused_with_a_transport_that_would_work(
+    name: str, command: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    told = refusal_of(capsys, *command, name)
+    assert "protocol.copies: 2000 measured copies need about 1.6e+09 attempts" in told
+    assert "or transport: teleport, which loses no copy" in told and "shorten the fiber to 5.41 km" in told
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name != "digits"])
+def test_validate_refuses_nothing_that_runs(name: str) -> None:
+    loaded = load(name)
+    unseen = loaded.check_foreseen(loaded.run())
+    assert unseen == (["classify"] if name == "breast-cancer" else [])
+
+
+ADVISED = {
+    "transport": r"or transport: (teleport)(?: |,)",
+    "length_km": r"shorten the fiber to ([0-9.]+) km",
+    "code": r"or transport: coded with code: (\S+) \(",
+}
+
+
+@pytest.mark.parametrize(
+    ("advice", "length_km", "more"),
+    [("transport", 10, ()), ("length_km", 10, ()), ("code", 7, ()), ("transport", 40, ("memory_slots",))],
+)
+def test_following_the_advice_works(
+    advice: str, length_km: int, more: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Literally, with --set; a run of two hundred copies stands for the two thousand where these take long."""
+    import json
+
+    from ketwire.scenarios import cli
+
+    told = refusal_of(capsys, "run", "metro-10km-direct", "--inline", "--set", f"links.0.length_km={length_km}")
+    found = re.search(ADVISED[advice], told)
+    assert found is not None, told
+    sets = [f"links.0.length_km={length_km}", f"links.0.{advice}={yaml_text(found.group(1))}", "protocol.dense_state="]
+    sets += ["links.0.transport=coded"] if advice == "code" else []
+    sets += [f"links.0.{name}=8" for name in more]
+    options = [part for each in sets for part in ("--set", each)]
+    assert cli.execute(["validate", "metro-10km-direct", *options]) == 0, "the budget of all copies holds"
+    capsys.readouterr()
+    fewer = ["--set", "protocol.copies=20"] if advice in ("length_km", "code") else []
+    assert cli.execute(["run", "metro-10km-direct", "--inline", "--json", *options, *fewer]) == 0
+    assert json.loads(capsys.readouterr().out)["copies"] == (20 if fewer else 2000)
+
+
+def yaml_text(value: str) -> str:
+    return f"'{value}'" if "[" in value else value
+
+
+def test_advice_is_given_only_where_it_works() -> None:
+    """Noise in flight rules out teleportation, and noise that is no Pauli noise rules out codes too."""
+    told = {}
+    for kind in ("depolarizing", "amplitude-damping"):
+        loaded = load(
+            "metro-10km-direct", [f"links.0.noise=[{{kind: {kind}, probability: 0.01}}]", "links.0.length_km=7"]
+        )
+        with pytest.raises(ScenarioError) as caught:
+            loaded.check_foreseen(loaded.run())
+        told[kind] = str(caught.value)
+    assert "teleport" not in "".join(told.values())
+    assert "or transport: coded with code: " in told["depolarizing"]
+    assert "coded" not in told["amplitude-damping"]
+
+
+def test_advice_names_the_links_where_there_are_several() -> None:
+    loaded = load("ring-of-three", [f"links.{index}.length_km=30" for index in range(3)])
+    with pytest.raises(ScenarioError, match=r"or transport: teleport, .* on each of alice-bob, bob-carol, carol-alice"):
+        loaded.check_foreseen(loaded.run())
 
 
 def private_numbers(run: Run, party: str) -> np.ndarray:

@@ -227,7 +227,8 @@ def test_show_keeps_comments_unless_something_changes(ketwire: Any, scenario: st
 def test_validate_tells_what_would_run(ketwire: Any, scenario: str) -> None:
     said = ketwire("validate", scenario)
     assert said.code == 0 and said.out == (
-        f"{scenario}: valid: scenario_kinds:Echo over 2 nodes and 1 link(s); sessions echo, shout\n"
+        f"{scenario}: valid: scenario_kinds:Echo over 2 nodes and 1 link(s); sessions echo, shout"
+        "; budgets not looked at, which depend on data: echo\n"
     )
 
 
@@ -240,8 +241,10 @@ def test_list_tells_names_and_descriptions(
 
 def test_presets_tell_their_source(ketwire: Any) -> None:
     said = ketwire("presets")
-    assert said.code == 0 and "telecom-fiber\n" in said.out and "loss_db_per_km: 0.2" in said.out
-    assert said.out.count("  source: ") == said.out.count("  length_km: ") >= 2
+    assert said.code == 0
+    for name in ("telecom-fiber", "oxford-2025", "trapped-ion", "color-center"):
+        assert name in said.out
+    assert "nodes" in said.out and "2207.10579" in said.out
 
 
 def test_version(ketwire: Any) -> None:

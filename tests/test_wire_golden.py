@@ -40,12 +40,13 @@ def read_golden(path: Path) -> dict[str, Frames]:
     return vectors
 
 
-def copies(states: Any, row: Any, ready: Any, lost: Any) -> Copies:
+def copies(states: Any, row: Any, ready: Any, lost: Any, fresh: bool = False) -> Copies:
     return Copies(
         np.array(states, np.complex128),
         np.array(row, np.int64),
         np.array(ready, np.int64),
         np.array(lost, bool),
+        fresh,
     )
 
 
@@ -85,9 +86,18 @@ MEANING: dict[str, tuple[int, int, Any]] = {
             0,
         ),
     ),
+    "COPIES.fresh": (1, 17, lambda: carry(copies([[-1]], [0, 0], [9, 9], [False] * 2, fresh=True), 0)),
+    "COPIES.fresh-lost": (1, 18, lambda: carry(copies([[-1]], [0], [9], [True], fresh=True), 0)),
     "COPIES.none": (1, 5, lambda: carry(copies(np.empty((0, 8)), [], [], []), 42)),
     "COPIES.backwards": (1, 6, lambda: carry(copies([[1]], [0, 0, 0], [10, 6, 2], [True] * 3), 7)),
     "COPIES.digest": (1, 7, lambda: carry(copies([[0.6, 0.8]], [0], [400], [False]), 300)),
+    "COPIES.mixed": (
+        1,
+        17,
+        lambda: carry(
+            copies([[[0.5, complex(0, -0.25)], [0.25j, 0.5]]], [0] * 3, [1000, 1010, 1020], [False, True, False]), 0
+        ),
+    ),
     "PACKED": (1, 8, lambda: carry(Packed(3, 5, 2.5, 3, u8(0x0F, 0xE2)), 2000)),
     "PACKED.sparse": (
         1,
@@ -137,7 +147,7 @@ def facts(frame: Any) -> Any:
     if isinstance(frame, f.Carry):
         return "carry", frame.time_ps, facts(frame.message)
     if isinstance(frame, Copies):
-        return tuple(facts(part) for part in frame.take())
+        return frame.fresh, *(facts(part) for part in frame.take())
     if isinstance(frame, Mapping):
         return {key: facts(value) for key, value in frame.items()}
     if hasattr(frame, "__dataclass_fields__"):

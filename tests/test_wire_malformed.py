@@ -41,6 +41,8 @@ def random_copies(rng: np.random.Generator) -> Copies:
     rows = int(rng.integers(1, 4)) if count else int(rng.integers(0, 2))
     states = rng.normal(size=(rows, 1 << qubits)) + 1j * rng.normal(size=(rows, 1 << qubits))
     states /= np.linalg.norm(states, axis=1, keepdims=True)
+    if rng.random() < 0.3:
+        states = 0.5 * np.einsum("ri,rj->rij", states, states.conj()) + 0.5 * np.eye(1 << qubits) / (1 << qubits)
     if rng.random() < 0.5:
         ready = int(rng.integers(1 << 60)) + int(rng.integers(-1000, 1000)) * np.arange(count)
     else:
@@ -324,6 +326,58 @@ def test_states_are_checked_by_the_last_receiver() -> None:
         with pytest.raises(refusals.BadStates):
             check_states(bad)
     check_states(good * (1 + 5e-7))
+
+
+def test_density_matrices_are_checked_by_the_last_receiver() -> None:
+    good = np.array([[[0.5, -0.25j], [0.25j, 0.5]], [[1, 0], [0, 0]]], np.complex128)
+    check_states(good)
+    check_states(np.empty((0, 4, 4), np.complex128))
+    check_states(np.array([[[1 + 5e-7, 0], [0, -5e-7]]], np.complex128))
+    assert checked(Copies(good, np.zeros(3, int), np.arange(3), np.zeros(3, bool))).mixed
+    wrong = [
+        ([[0.5, 0], [0, 0.5 + 3e-6]], "matrix 1 has trace 1.000003, expected 1"),
+        ([[0.5, 0.1], [0.1 + 3e-6, 0.5]], "differs from its adjoint by 3e-06"),
+        ([[0.5, 0.1j], [0.1j, 0.5]], "differs from its adjoint by 0.2"),
+        ([[1.5, 0], [0, -0.5]], "matrix 1 has the eigenvalue -0.5, expected none below 0"),
+        ([[0.5, 0.5 + 3e-6], [0.5 + 3e-6, 0.5]], "matrix 1 has the eigenvalue -3e-06"),
+        ([[np.nan, 0], [0, 1]], "1 density matrices are off"),
+        ([[0.5, np.inf], [np.inf, 0.5]], "1 density matrices are off"),
+        ([[1e200, 0], [0, 1e200]], "1 density matrices are off"),
+    ]
+    for matrix, message in wrong:
+        bad = good.copy()
+        bad[1] = matrix
+        with pytest.raises(refusals.BadStates, match=message):
+            check_states(bad)
+
+
+def test_mixed_copies_are_refused_where_their_form_does_not_fit() -> None:
+    place = {"run": RUN, "session": 0, "sequence": 0, "digest": False}
+    batch = Copies(np.eye(4, dtype=complex)[None] / 4, np.zeros(2, int), np.arange(2), np.zeros(2, bool))
+    frames = [bytes(frame) for frame in encode(f.Carry(batch, 0), **place)]
+    decode(frames)
+    with pytest.raises(refusals.OversizedFrame, match="mixed states of 2 qubits, at most 1 are taken"):
+        decode(frames, limits=f.Limits(max_mixed_qubits=1))
+
+    def changed(form: int, qubits: int, dimensions: tuple[int, ...]) -> list[bytes]:
+        body = struct.pack("<IIBBH", 2, 1, qubits, form, 0) + frames[1][12:36]
+        shape = struct.pack(f"<BB{len(dimensions)}Q", 7, len(dimensions), *dimensions)
+        return [frames[0], body + shape, frames[2]]
+
+    decode(changed(8, 2, (1, 4, 4)))
+    decode(changed(0, 4, (1, 16)))
+    for form, qubits, dimensions, kind in [
+        (0, 2, (1, 4, 4), refusals.MalformedHeader),  # a matrix where a pure state belongs
+        (8, 4, (1, 16), refusals.MalformedHeader),  # and the other way round
+        (8, 2, (1, 2, 8), refusals.MalformedHeader),
+        (8, 2, (1, 16, 1), refusals.MalformedHeader),
+        (8, 2, (4, 4), refusals.MalformedHeader),
+        (24, 2, (1, 4, 4), refusals.MalformedHeader),  # a form bit that nobody knows
+        (10, 2, (1, 4, 4), refusals.MalformedHeader),  # losses, but no array of them
+        (8, 9, (1, 4, 4), refusals.OversizedFrame),
+    ]:
+        with pytest.raises(kind):
+            decode(changed(form, qubits, dimensions))
 
 
 def test_a_relay_forwards_states_that_it_does_not_verify() -> None:

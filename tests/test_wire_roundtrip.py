@@ -26,7 +26,8 @@ def batches(draw: st.DrawFn) -> tuple[np.ndarray, ...]:
     qubits, count = draw(st.integers(0, 5)), draw(st.integers(0, 30))
     rows = draw(st.integers(1 if count else 0, 4))
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
-    states = rng.normal(size=(rows, 1 << qubits)) + 1j * rng.normal(size=(rows, 1 << qubits))
+    shape = (rows, *[1 << qubits] * draw(st.integers(1, 2)))  # pure or mixed
+    states = rng.normal(size=shape) + 1j * rng.normal(size=shape)
     first, last = draw(TIMES), draw(TIMES)
     step = int(math.copysign(1, last - first)) * (abs(last - first) // max(count - 1, 1))
     even = [first + i * step for i in range(count)]
@@ -41,18 +42,31 @@ def unaligned(frame: Any) -> memoryview:
 
 
 @QUICK
-@given(batch=batches(), digest=st.booleans(), hold=st.sampled_from([bytes, memoryview, bytearray, unaligned]))
-def test_copies_arrive_as_they_left(batch: Any, digest: bool, hold: Any) -> None:
-    frames = encode(f.Carry(Copies(*batch), 12), digest=digest, **PLACE)
+@given(
+    batch=batches(),
+    fresh=st.booleans(),
+    digest=st.booleans(),
+    hold=st.sampled_from([bytes, memoryview, bytearray, unaligned]),
+)
+def test_copies_arrive_as_they_left(batch: Any, fresh: bool, digest: bool, hold: Any) -> None:
+    frames = encode(f.Carry(Copies(*batch, fresh), 12), digest=digest, **PLACE)
     _, carry = decode([hold(frame) for frame in frames])
     assert isinstance(carry, f.Carry) and isinstance(carry.message, Copies)
-    assert carry.time_ps == 12 and (carry.states_digest is not None) == digest
+    assert carry.time_ps == 12 and carry.message.fresh == fresh and (carry.states_digest is not None) == digest
     parts = carry.message.take()
     for sent, received in zip(batch, parts, strict=True):
         assert received.dtype == sent.dtype and received.shape == sent.shape
         assert received.tobytes() == sent.tobytes()
         assert received.flags.aligned
     assert parts.ready_ps.flags.writeable and parts.row.flags.writeable and parts.lost.flags.writeable
+
+
+def test_mixed_copies_of_nine_qubits_do_not_travel() -> None:
+    mixed = Copies(np.eye(4, dtype=complex)[None] / 4, np.zeros(2, int), np.arange(2), np.zeros(2, bool))
+    with pytest.raises(LocalProtocolError, match="mixed states of 2 qubits, at most 1 are taken"):
+        encode(f.Carry(mixed, 0), digest=False, limits=f.Limits(max_mixed_qubits=1), **PLACE)
+    with pytest.raises(AssertionError):
+        Copies(np.eye(512, dtype=complex)[None] / 512, np.zeros(2, int), np.arange(2), np.zeros(2, bool))
 
 
 def quiet(qubits: int, count: int, states: Any = None) -> Copies:

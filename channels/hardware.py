@@ -1,0 +1,102 @@
+"""A node's hardware: the memory that holds its registers, and how long its processor takes and errs.
+
+Descriptions alone, frozen, checked when they are made and cheap to import; what works by them is
+`nodes.processor`, and the mathematics of its errors is in `quantum.noisy` and `quantum.readout`.
+Everything is perfect and takes no time unless it is said.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from ketwire.channels.line import Memory
+from ketwire.channels.timing import CLOCK_END_PS
+
+TIMES = ("prepare_ps", "gate1_ps", "gate2_ps", "readout_ps")
+ERRORS = ("p_prepare", "p_gate1", "p_gate2", "p_readout")
+
+
+@dataclass(frozen=True)
+class Hardware:
+    """What one node is made of.
+
+    memory:     T1 and T2 of its registers, while they wait and while they are worked on
+    prepare_ps: to bring a register to |0...0>; what a state then takes to load, gates count
+    gate1_ps, gate2_ps: of a gate on one or two qubits; greater ones are made of these (`quantum.noisy`)
+    readout_ps: to measure a register, or the flag of a contraction
+    p_prepare:  depolarizing of each qubit that is prepared, ρ -> (1-p) ρ + p 1/2
+    p_gate1, p_gate2: depolarizing of the qubit, or of both qubits together, ρ -> (1-p) ρ + p 1/4, after a gate
+    p_readout:  each bit that is read is the wrong one (`quantum.readout`)
+
+    Raises:
+        ValueError: a value that no hardware has; the message starts with the field's name.
+    """
+
+    memory: Memory = field(default_factory=Memory)
+    prepare_ps: int = 0
+    gate1_ps: int = 0
+    gate2_ps: int = 0
+    readout_ps: int = 0
+    p_prepare: float = 0.0
+    p_gate1: float = 0.0
+    p_gate2: float = 0.0
+    p_readout: float = 0.0
+
+    def __post_init__(self) -> None:
+        for name in TIMES:
+            value = getattr(self, name)
+            if not (isinstance(value, int) and 0 <= value < CLOCK_END_PS):
+                raise ValueError(f"{name}: {value!r} given, expected whole picoseconds from 0 to below 2^62")
+        for name in ERRORS:
+            value = getattr(self, name)
+            if not 0 <= value <= 1:
+                raise ValueError(f"{name}: {value!r} given, expected a probability, 0 to 1")
+
+    @property
+    def takes_time(self) -> bool:
+        """Whether anything keeps the processor busy."""
+        return any(getattr(self, name) for name in TIMES)
+
+    @property
+    def is_perfect(self) -> bool:
+        return not self.takes_time and self.memory.is_perfect and not any(getattr(self, name) for name in ERRORS)
+
+
+@dataclass(frozen=True)
+class Preset:
+    """Hardware that can be named, and where the numbers come from."""
+
+    hardware: Hardware
+    source: str
+
+
+HARDWARE: dict[str, Preset] = {
+    "ideal": Preset(Hardware(), "takes no time, makes no errors, holds for ever"),
+    "trapped-ion": Preset(
+        Hardware(
+            Memory(t2_ps=85e9),
+            gate1_ps=26_600_000,
+            gate2_ps=107_000_000,
+            readout_ps=1_500_000_000,
+            p_gate2=0.1,
+        ),
+        "arXiv 2207.10579, appendix A.6: T2, durations of gates and readout, depolarizing of two-qubit gates; no "
+        "relaxation, and preparation, one-qubit gates and readout without errors, because no numbers are at hand",
+    ),
+    "color-center": Preset(
+        Hardware(Memory(t1_ps=3.6e15, t2_ps=5e11)),
+        "arXiv 2207.10579, appendix A.5: T1 of an hour and T2 of half a second; preparation, gates and readout are "
+        "perfect and take no time, because no numbers are at hand",
+    ),
+}
+
+
+def told(hardware: Hardware) -> dict[str, Any]:
+    """Hardware as JSON values, for the process that is to be it."""
+    return asdict(hardware)
+
+
+def hardware_of(values: dict[str, Any]) -> Hardware:
+    """The hardware that `told` told of."""
+    return Hardware(**{**values, "memory": Memory(**values["memory"])})

@@ -1,0 +1,277 @@
+"""What one register costs on a link, by each transport that could carry it, and which is best.
+
+Everything is asked of the descriptions that a run works by: a line's survival and times, a code's
+logical channel, a scheme's pairs (`ketwire.channels.fidelity`), and the refusals of a run
+(`ketwire.channels.budget`).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from pydantic import ValidationError
+
+from ketwire.channels.budget import Crossing, refusal
+from ketwire.channels.copies import MAX_QUBITS
+from ketwire.channels.erasure_codes import best_qpc
+from ketwire.channels.fiber import Fiber
+from ketwire.channels.fidelity import arrived, average_fidelity
+from ketwire.channels.line import Line, Memory, Teleport
+from ketwire.channels.presets import PRESETS, Preset
+from ketwire.channels.streams import derive_key, stream
+from ketwire.channels.timing import PS_PER_S
+from ketwire.errors import ScenarioError
+from ketwire.scenarios.schema import Link
+from ketwire.scenarios.validation import one_line
+
+CODES = ("[[4,2,2]]", "[[5,1,3]]", "[[7,1,3]]")
+MAX_CROSSINGS = 100
+ALIKE = 1e-9  # fidelities that differ by less are the same
+
+
+@dataclass(frozen=True)
+class Question:
+    """What is asked of a link.
+
+    length_km: None for the preset's own
+    qubits, crossings: of one register; crossings go there and back in turn
+    copies: registers that shall arrive, which decides what a run would refuse
+    t1_s, t2_s: of the memories at both ends, infinite where they hold for ever; None for the preset's
+    alpha: bright-state population, where single clicks are compared
+    slots: memory slots that make pairs side by side
+
+    Raises:
+        ScenarioError: no such preset, or a number out of its range; one line that begins with the option.
+    """
+
+    preset: str
+    length_km: float | None = None
+    qubits: int = 8
+    copies: int = 1000
+    crossings: int = 1
+    t1_s: float | None = None
+    t2_s: float | None = None
+    alpha: float = 0.1
+    slots: int = 1
+
+    def __post_init__(self) -> None:
+        if self.preset not in PRESETS:
+            raise ScenarioError(f"link: {self.preset!r} given, expected a preset: {', '.join(PRESETS)}")
+        if self.length_km is None and "length_km" not in PRESETS[self.preset].figures:
+            raise ScenarioError(f"--length: nothing given, expected km, as {self.preset} has no length of its own")
+        for option, value, most in (
+            ("--qubits", self.qubits, MAX_QUBITS),
+            ("--copies", self.copies, 10**9),
+            ("--crossings", self.crossings, MAX_CROSSINGS),
+            ("--slots", self.slots, 1_000_000),
+        ):
+            if not 1 <= value <= most:
+                raise ScenarioError(f"{option}: {value} given, expected a number from 1 to {most}")
+        if not 0.0 < self.alpha < 1.0:
+            raise ScenarioError(f"--alpha: {self.alpha} given, expected a number above 0 and below 1")
+
+    @property
+    def of(self) -> Preset:
+        return PRESETS[self.preset]
+
+    def memory(self) -> Memory:
+        """At both ends."""
+        known = {key: float(figure.value) for key, figure in self.of.memory.items()}
+        times = {"t1_s": self.t1_s, "t2_s": self.t2_s}
+        chosen = known | {key: value for key, value in times.items() if value is not None}
+        held = {f"{key[:2]}_ps": value * PS_PER_S for key, value in chosen.items() if value != math.inf}
+        try:
+            return Memory(**held)
+        except ValueError as error:
+            key, _, message = str(error).partition(": ")
+            given = chosen.get(f"{key[:2]}_s")
+            raise ScenarioError(f"--{key[:2]}-s: {given} given, expected {message.partition('expected ')[2]}") from None
+
+    def line(self, **told: Any) -> Line:
+        """The link with what a scenario could say of it besides.
+
+        Raises:
+            ScenarioError: physics that no link has.
+        """
+        if self.length_km is not None:
+            told["length_km"] = self.length_km
+        told = {"between": ("alice", "bob"), "fiber": self.preset, **told}
+        memory = self.memory()
+        try:
+            return Link(**told).line(memory, memory)
+        except ValidationError as error:
+            raise ScenarioError(f"link: {one_line(error, told, Link)}") from None
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What one register costs that shall arrive over all its crossings, on average.
+
+    success:  probability that a register survives its crossings
+    attempts: registers to emit for one that arrives; None beyond what floats hold
+    photons:  emitted for that, those of failed heralding included; None where nobody knows (measured pairs)
+    ebits:    heralded pairs for that
+    time_ps:  of the stream of copies, divided by their number; None beyond what floats hold
+    fidelity: entanglement fidelity of the register that arrived, prepared when its turn came
+    fidelity_error: its standard error, 0 where it is exact
+    average_fidelity: over pure states
+    refused:  what a run of the copies would say instead of starting, or None
+    """
+
+    transport: str
+    kind: str
+    success: float
+    attempts: float | None
+    photons: float | None
+    ebits: float
+    time_ps: float | None
+    fidelity: float
+    fidelity_error: float
+    average_fidelity: float
+    refused: str | None
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A question's costs, the best of those that a run would carry out, and what to know beside them."""
+
+    question: Question
+    length_km: float
+    memory: Memory
+    costs: tuple[Cost, ...]
+    notes: tuple[str, ...]
+
+    @property
+    def viable(self) -> list[Cost]:
+        return [cost for cost in self.costs if cost.refused is None]
+
+    @property
+    def fastest(self) -> Cost | None:
+        return min(self.viable, key=_time, default=None)
+
+    @property
+    def truest(self) -> Cost | None:
+        """The highest fidelity; of those alike, the fastest."""
+        most = max((cost.fidelity for cost in self.viable), default=0.0)
+        return min((cost for cost in self.viable if cost.fidelity >= most - ALIKE), key=_time, default=None)
+
+    def told(self) -> dict[str, Any]:
+        """As JSON values."""
+        question = {key: value for key, value in asdict(self.question).items() if key not in ("t1_s", "t2_s")}
+        t1_ps, t2_ps = self.memory.constants
+        times = {f"{name}_s": None if math.isinf(t) else t / PS_PER_S for name, t in (("t1", t1_ps), ("t2", t2_ps))}
+        best = {"fastest": self.fastest, "best_fidelity": self.truest}
+        return {
+            **question,
+            "length_km": self.length_km,
+            **times,
+            "transports": [asdict(cost) for cost in self.costs],
+            **{name: None if cost is None else cost.transport for name, cost in best.items()},
+            "notes": list(self.notes),
+        }
+
+
+def answer(question: Question) -> Answer:
+    """Work everything out. Where memories decay, waiting times are drawn, always the same ones.
+
+    Raises:
+        ScenarioError: as `Question`.
+    """
+    lines = list(_lines(question))
+    costs = tuple(_costed(question, label, line) for label, line in lines)
+    fiber, memory = question.line().fiber, question.memory()
+    return Answer(question, fiber.length_km, memory, costs, tuple(_notes(question, fiber, costs)))
+
+
+def cost(label: str, line: Line, qubits: int, copies: int, crossings: int) -> Cost:
+    """What one register costs on a line; its other direction has the same fiber and transport.
+
+    Raises:
+        ScenarioError: its pairs cannot be made (`ketwire.channels.fidelity.arrived`).
+    """
+    came = arrived(line, qubits, crossings, stream(derive_key(0, "link cost"), label))
+    survival = line.survival(qubits)
+    # Registers that begin crossing c, of `crossings`, for one that survives them all.
+    begun = [_inverse(survival, crossings - crossing) for crossing in range(crossings)]
+    emitted: float | None = line.transport.photons(line, qubits)
+    if emitted is None and isinstance(line.transport, Teleport) and line.transport.scheme != "given":
+        emitted = 2.0 * came.attempts
+    # The first crossing, the third and so on share a machine, and no other machine works longer.
+    busy_ps = sum(begun[::2]) * came.busy_ps
+    time_ps = busy_ps + crossings * (line.fiber.delay_ps + line.transport.latency_ps(line)) / copies
+    return Cost(
+        label,
+        line.transport.kind,
+        survival**crossings,
+        _finite(begun[0]),
+        None if emitted is None else _finite(sum(begun) * emitted),
+        crossings * came.pairs,
+        _finite(time_ps),
+        came.fidelity,
+        came.error,
+        average_fidelity(came.fidelity, qubits),
+        refusal([Crossing("link", line, qubits)] * crossings, copies),
+    )
+
+
+def _costed(question: Question, label: str, line: Line) -> Cost:
+    try:
+        return cost(label, line, question.qubits, question.copies, question.crossings)
+    except ScenarioError as error:
+        # Pairs that cannot be made: nothing arrives, in no time worth naming.
+        return Cost(label, line.transport.kind, 0.0, None, None, 0.0, None, 0.0, 0.0, 0.0, str(error))
+
+
+def _lines(question: Question) -> Iterator[tuple[str, Line]]:
+    """All candidates, by what they are called."""
+    preset = question.of
+    if preset.knows_losses:
+        direct = question.line(transport="direct")
+        yield "direct", direct
+        best = best_qpc(direct.fiber.survival).name
+        for code in (*CODES, *(() if best == "qpc(1,1)" else (best,))):  # one photon a block is no code
+            yield f"coded {code}", question.line(transport="coded", code=code)
+    own = preset.transport(None, None)
+    schemes: dict[str, dict[str, Any]] = {"double-click": {}, "single-click": {"alpha": question.alpha}}
+    if own["transport"] == "teleport":
+        schemes = {str(own["scheme"]): {}}
+    if question.line(transport="direct").fiber.length_km == 0.0 and own["transport"] != "teleport":
+        return  # an attempt would take no time
+    for scheme, more in schemes.items():
+        name = "measured" if scheme == "given" else scheme
+        told = {"transport": "teleport", "scheme": scheme, "memory_slots": question.slots, **more}
+        yield f"teleport, {name}", question.line(**told)
+        yield f"teleport, {name}, distilled", question.line(**told, distill={"rounds": 1})
+
+
+def _notes(question: Question, fiber: Fiber, costs: Sequence[Cost]) -> Iterator[str]:
+    preset = question.of
+    if not preset.knows_losses:
+        yield "direct and coded are left out: the preset's sources do not say what its fiber loses"
+    if preset.knows_losses and fiber.emission_rate_hz is None:
+        yield "no emission rate is known: photons are emitted in no time, and only flight takes any"
+    if preset.left_out:
+        yield f"ideal here, as the sources do not say: {preset.left_out}"
+    measured = any(cost.transport.startswith("teleport, measured") for cost in costs)
+    own = preset.figures.get("length_km")
+    if measured and own is not None and fiber.length_km != own.value:
+        yield f"its pairs were measured over {own.value:g} km: another length changes their messages' delay alone"
+
+
+def _inverse(survival: float, power: int) -> float:
+    """survival^-power, infinite where no float holds it."""
+    try:
+        return survival**-power
+    except (OverflowError, ZeroDivisionError):
+        return math.inf
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None
+
+
+def _time(cost: Cost) -> float:
+    return math.inf if cost.time_ps is None else cost.time_ps

@@ -1,0 +1,117 @@
+"""What `ketwire link` prints: the costs as a table, the best of them, and why."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from textwrap import wrap
+
+from ketwire.channels.timing import PS_PER_S
+from ketwire.scenarios.linkcost import ALIKE, Answer, Cost
+from ketwire.scenarios.table import time_text
+
+HEAD = ("", "arrives", "registers", "photons", "ebits", "time", "fidelity", "")
+WIDTH = 100
+
+
+def answer_text(answer: Answer) -> str:
+    """Title, table, the best two, notes."""
+    rows = [HEAD, *(_row(cost) for cost in answer.costs)]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(HEAD))]
+    outer = (0, len(HEAD) - 1)
+    table = [
+        "  ".join(
+            cell.ljust(width) if column in outer else cell.rjust(width)
+            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in rows
+    ]
+    return "\n".join([_title(answer), *table, *_told(answer)])
+
+
+def _title(answer: Answer) -> str:
+    asked, constants = answer.question, answer.memory.constants
+    times = [f"{name} {time_text(round(t))}" for name, t in zip(("T1", "T2"), constants, strict=True) if t < 1e30]
+    crossings = "1 crossing" if asked.crossings == 1 else f"{asked.crossings} crossings"
+    held = f", memories with {' and '.join(times)}" if times else ""
+    return f"{asked.preset}, {answer.length_km:g} km: one register of {asked.qubits} qubit(s), {crossings}{held}"
+
+
+def _row(cost: Cost) -> tuple[str, ...]:
+    """Everything for one register that arrives; a refusal in its place where nothing would."""
+    if cost.attempts is None and cost.success == 0.0 and cost.fidelity == 0.0:
+        return (cost.transport, *("-",) * 6, "refused")
+    return (
+        cost.transport,
+        _number(cost.success),
+        _number(cost.attempts),
+        "unknown" if cost.photons is None and cost.attempts is not None else _number(cost.photons),
+        _number(cost.ebits),
+        "> 1e296 s" if cost.time_ps is None else _time_text(cost.time_ps),
+        f"{cost.fidelity:.4f}",
+        "refused" if cost.refused else "",
+    )
+
+
+def _time_text(time_ps: float) -> str:
+    return f"{time_ps / PS_PER_S:.1e} s" if time_ps >= 1e5 * PS_PER_S else time_text(round(time_ps))
+
+
+def _number(value: float | None) -> str:
+    if value is None:
+        return "> 1e308"
+    if value == 0 or 1e-3 <= value < 10:
+        return f"{value:.3g}"
+    return f"{value:,.0f}" if 10 <= value < 1e6 else f"{value:.1e}"
+
+
+def _told(answer: Answer) -> Iterator[str]:
+    fastest, truest = answer.fastest, answer.truest
+    if fastest is None or truest is None:
+        yield f"none brings {answer.question.copies:,} registers over within the budget of a run:"
+        yield from _indented(f"{answer.costs[-1].transport}: {answer.costs[-1].refused}")
+    else:
+        yield from _indented(f"fastest: {fastest.transport}, {_why_fastest(answer, fastest)}.")
+        yield from _indented(f"best fidelity: {truest.transport}, {_why_truest(answer, truest)}.")
+    yield from _indented(
+        "fidelity: entanglement fidelity of a register that arrived, prepared when its turn came; arrives: the chance "
+        "of one that is sent; the rest is what one that arrives costs, in a stream of "
+        f"{answer.question.copies:,}; refused: a run of these would not start."
+    )
+    for note in answer.notes:
+        yield from _indented(f"note: {note}.")
+
+
+def _indented(text: str) -> list[str]:
+    return wrap(text, WIDTH, subsequent_indent="  ", break_long_words=False)
+
+
+def _why_fastest(answer: Answer, best: Cost) -> str:
+    others = [cost for cost in answer.viable if cost is not best and cost.time_ps is not None]
+    following = min(others, key=lambda cost: cost.time_ps or 0.0, default=None)
+    bare = next((cost for cost in answer.costs if cost.kind == "direct"), None)
+    if best.kind == "direct":
+        why = f"because bare photons need no more than {_number(best.attempts)} register(s) for one that arrives"
+    elif bare is None:
+        why = "because pairs are all that is known of this link"
+    elif best.kind == "coded":
+        why = f"because its blocks arrive with {_number(best.success)} and a bare register with {_number(bare.success)}"
+    else:
+        why = f"because it loses no register, and of bare ones one in {_number(bare.attempts)} arrives"
+    if following is None:
+        return f"{why}, and a run of any other would be refused"
+    return f"{why}; next is {following.transport} with {_time_text(following.time_ps or 0.0)}"
+
+
+def _why_truest(answer: Answer, best: Cost) -> str:
+    others = [cost for cost in answer.viable if cost is not best]
+    below = [cost for cost in others if cost.fidelity < best.fidelity - ALIKE]
+    following = max(below, key=lambda cost: cost.fidelity, default=None)
+    if following is None:
+        return "because " + ("all others do no better and are slower" if others else "all others would be refused")
+    if best.kind != "teleport":
+        why = "because losses are heralded and nothing else disturbs what arrives"
+    elif best.transport.endswith("distilled"):
+        why = f"because distillation makes better pairs, {_number(best.ebits)} of them for a register"
+    else:
+        why = "because its pairs are better, or wait less, than those of the others"
+    return f"{why}; next is {following.transport} with {following.fidelity:.4f}"

@@ -1,0 +1,95 @@
+"""Preparation just in time: what has not left its maker yet does not decay while it waits for its turn."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from ketwire.channels.copies import Copies
+from ketwire.channels.fiber import Fiber
+from ketwire.channels.line import Coded, Line, Memory, Teleport
+from ketwire.channels.link import Direction
+from ketwire.nodes.inline import run_inline
+from ketwire.nodes.party import PartyNode
+from ketwire.nodes.session import Link
+from ketwire.quantum.layers import hadamards
+from tests.kit import Threads, receive, scripted, send
+
+SLOW = Fiber(emission_rate_hz=1e6)
+FADING = Memory(t2_ps=5e6)
+
+
+def plus(qubits: int, copies: int, fresh: bool) -> Copies:
+    states = np.full((1, 1 << qubits), 2 ** (-qubits / 2), dtype=complex)
+    return Copies(states, np.zeros(copies, np.int64), np.zeros(copies, np.int64), np.zeros(copies, bool), fresh)
+
+
+def coherence(line: Line, qubits: int, fresh: bool, runs: int) -> float:
+    """<X on every qubit> of the first register that crosses, over independent directions."""
+    total = 0.0
+    for number in range(runs):
+        delivery = Direction("a->b", line, number.to_bytes(32, "little")).carry(plus(qubits, 1, fresh), 0)
+        states, row, _, _ = delivery.message.take()  # type: ignore[union-attr]
+        state = states[row[0]]
+        total += float((state.conj() @ state[::-1]).real)
+    return total / runs
+
+
+@pytest.mark.parametrize("transport", [Line().transport, Coded(code="[[4,2,2]]")])
+def test_fresh_registers_wait_for_the_emitter_without_decay(transport: Any) -> None:
+    line = Line(SLOW, (), FADING, Memory(), transport)
+    rows = {}
+    for fresh in (True, False):
+        delivery = Direction("a->b", line, b"k" * 32).carry(plus(2, 500, fresh), 0)
+        assert isinstance(delivery.message, Copies) and not delivery.message.fresh
+        rows[fresh] = len(delivery.message.take().states)
+    assert rows == {True: 1, False: 4}
+
+
+def test_an_encoder_keeps_a_fresh_register_as_long_as_it_works() -> None:
+    """[[4,2,2]] has two layers: 2 x 2 us, so each qubit keeps exp(-4/5) of its coherence."""
+    line = Line(SLOW, (), FADING, Memory(), Coded(code="[[4,2,2]]", gate_ps=2_000_000))
+    layers = line.transport.found().encode_layers  # type: ignore[union-attr]
+    kept = np.exp(-layers * 2e6 / 5e6)
+    assert abs(coherence(line, 2, True, 2000) - kept**2) < 4 * np.sqrt((1 - kept**4) / 2000)
+
+
+@pytest.mark.parametrize("fresh", [True, False])
+def test_a_fresh_register_exists_from_the_first_of_its_pairs(fresh: bool) -> None:
+    """Two slots at rate r: the first pair is used when it comes, the other |X - Y| later, exponential with
+    mean 1/r. So <XX> is r T2 / (1 + r T2); of a register that was there from the start, its square."""
+    rate_hz, runs = 1e5, 2500
+    given = Teleport(scheme="given", rate_hz=rate_hz, fidelity=1.0, memory_slots=2)
+    line = Line(Fiber(), (), Memory(t2_ps=2e7), Memory(), given)
+    one = rate_hz * 2e-5 / (1 + rate_hz * 2e-5)
+    expected = one if fresh else one**2
+    assert abs(coherence(line, 2, fresh, runs) - expected) < 4 * np.sqrt((1 - expected**2) / runs)
+
+
+def test_prepared_copies_are_fresh_until_they_are_delivered() -> None:
+    node = PartyNode("alice", b"k" * 32, {})
+    copies = node.prepare(np.eye(1, 4, dtype=complex), np.array([3]))
+    assert copies.fresh
+    copies = node.apply(hadamards(2), copies, np.zeros(0))
+    assert copies.fresh
+    copies = node.contract(np.eye(4) * 0.9, copies)
+    assert copies.fresh
+    delivered = Direction("alice->bob", Line(), b"k" * 32).carry(copies, 0).message
+    assert isinstance(delivered, Copies) and not delivered.fresh
+    assert not node.apply(hadamards(2), delivered, np.zeros(0)).fresh
+
+
+def test_fresh_and_forwarded_copies_decay_alike_inline_and_over_sockets() -> None:
+    scripts = {
+        "alice": [send("bob", "copies", 200, qubits=2), receive("bob", "copies")],
+        "bob": [receive("alice", "copies", keep=True), send("alice", "copies")],
+    }
+    run = scripted(scripts)
+    line = Line(replace(SLOW, length_km=1.0), (), FADING, FADING)
+    back = replace(line, fiber=replace(line.fiber, emission_rate_hz=0.9e6))  # they queue on their way back
+    run = replace(run, links=(Link(("alice", "bob"), line, back),))
+    inline = run_inline(run)[0]
+    assert Threads(run).conduct()[0].transcript_sha256 == inline.transcript_sha256
