@@ -196,14 +196,18 @@ class Coordinator:
             return None
 
         def faults_of(commit: Committed) -> list[str]:
-            held = [member.held.get(commit.step) for member in self.members.values()]
-            return [saved.fault for saved in held if saved is not None and saved.fault is not None]
+            found = {name: member.held.get(commit.step) for name, member in self.members.items()}
+            silent = [f"{name} holds no checkpoint {commit.step}" for name, saved in found.items() if saved is None]
+            return silent + [saved.fault for saved in found.values() if saved is not None and saved.fault is not None]
 
         return self.journal.choose(index, faults_of, self._warn)
 
     def _save(self, member: Member, saved: Saved) -> None:
         """Somebody holds a part of a checkpoint; once all do, it is committed."""
-        if member.ready is None or self.journal is None:
+        asked = [each.step for each in self._commits if each.parts[member.name] == saved.sha256]
+        if self.journal is None or (member.ready is None and saved.step not in asked):
+            raise PartyFailed(member.name, f"holds a checkpoint {saved.step} that nobody asked for")
+        if member.ready is None:
             member.held[saved.step] = saved
             return
         member.saved = saved

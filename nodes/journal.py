@@ -60,6 +60,7 @@ class Journal:
         self.folder = folder
         self.durable = durable
         self.faults: list[str] = []  # of commits that could not be read
+        self._owners = {*run.parties, *(link.name for link in run.links)}
         try:
             folder.mkdir(mode=0o700, exist_ok=True)
             self._lock = self._lock_folder()
@@ -147,6 +148,8 @@ class Journal:
                 value = unseal(path, {"run": str, "session": int, "step": int, "parts": dict})
                 if (value["run"], value["session"], value["step"]) != (self.run, session, step):
                     raise Broken(f"{path}: of another run or step, expected step {step} of this one")
+                if value["parts"].keys() != self._owners:
+                    raise Broken(f"{path}: with parts of others, expected those of {', '.join(sorted(self._owners))}")
                 whole.append(Commit(session, step, value["parts"]))
             except Broken as error:
                 self.faults.append(str(error))

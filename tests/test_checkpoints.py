@@ -234,7 +234,9 @@ def test_three_deaths_are_survived_each_in_an_epoch_of_its_own(
     plain = facts(run_inline(stepping(ring), ledger=True), records=True)
     assert facts(first, records=True) == plain
     third = {"bob": deadly(tmp_path, 4, "after", whom=fiber)}
+    monkeypatch.setattr("tempfile.tempdir", str(made(tmp_path / "temp")))
     assert facts(run_processes(stepping(ring, die=third))) == facts(run_inline(stepping(ring)))
+    assert not list((tmp_path / "temp").iterdir())
     assert len(runs) == len(set(runs)) == 5
     said = capfd.readouterr().err
     assert [line.split("; ")[-1] for line in said.splitlines()] == [
@@ -319,6 +321,25 @@ def test_whoever_is_killed_at_any_moment_the_run_ends_the_same(attempt: int, tmp
         results = run_processes(run, ledger=True, out=tmp_path)
     assert facts(results, records=True) == plain
     assert log
+
+
+def test_a_party_that_holds_what_nobody_asked_for_is_named(tmp_path: Path) -> None:
+    import zmq
+
+    run = stepping()
+    kept = Journal(tmp_path / "kept", run)
+    kept.commit(0, 3, dict.fromkeys(("alice", "bob", "alice-bob"), "0" * 64))
+    for journal_, saved in ((None, f.Saved(0, 3, "0" * 64)), (kept, f.Saved(0, 4, "0" * 64)),
+                            (kept, f.Saved(0, 3, "1" * 64))):  # fmt: skip
+        context = zmq.Context()
+        conductor = coordinator.Coordinator(context, run, None, {}, journal=journal_)
+        with pytest.raises(PartyFailed, match=rf"holds a checkpoint {saved.step} that nobody asked for") as caught:
+            conductor._save(conductor.members["bob"], saved)
+        assert caught.value.party == "bob" and not caught.value.died
+        context.destroy(linger=0)
+    kept.commit(0, 4, dict.fromkeys(("alice", "eve", "alice-bob"), "0" * 64))
+    assert [commit.step for commit in kept.commits(0)] == [3]
+    assert "with parts of others, expected those of alice, alice-bob, bob" in kept.faults[0]
 
 
 # ---------------------------------------------------------------- programs that go wrong
