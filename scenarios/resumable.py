@@ -39,7 +39,7 @@ class ResumableDirectory(RunDirectory):
         Raises:
             ScenarioError: it is there and not empty, or cannot be written.
         """
-        self.made, self.fresh = not target.exists(), True
+        self.made, self.fresh, self.refused = not target.exists(), True, False
         self.path = self.target = target
         with making(target):
             target.mkdir(exist_ok=True)
@@ -66,7 +66,7 @@ class ResumableDirectory(RunDirectory):
             raise ScenarioError(f"--resume: {origin}: a {type(data).__name__}, expected a scenario")
         self = cls.__new__(cls)
         self.path = self.target = target
-        self.made = self.fresh = False
+        self.made = self.fresh = self.refused = False
         (target / "logs").mkdir(exist_ok=True)
         return self, validate(data, origin, target.name, launch["base"])
 
@@ -90,6 +90,7 @@ class ResumableDirectory(RunDirectory):
 
     def refuse(self) -> None:
         """The user's input was wrong: leave nothing of a run that had not committed anything."""
+        self.refused = True
         if not self.fresh or any((self.path / FOLDER).glob("commit.*")) or any((self.path / FOLDER).glob("done.*")):
             return
         for entry in list(self.path.iterdir()):
@@ -101,8 +102,8 @@ class ResumableDirectory(RunDirectory):
             self.path.rmdir()
 
     def discard(self) -> None:
-        """Say how an unfinished run goes on; what it needs for that stays."""
-        if (self.path / LAUNCH).exists():
+        """Say how an unfinished run goes on, if it can as it is; what it needs for that stays."""
+        if not self.refused and (self.path / LAUNCH).exists():
             told = f"{self.target} is unfinished; go on with: ketwire run --resume {self.target}"
             print(f"ketwire: {told}", file=sys.stderr, flush=True)
 
