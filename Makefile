@@ -5,17 +5,20 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/stamp
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet -c constraints.txt
 
-.PHONY: demo test test-long check bench clean
+.PHONY: demo test test-long test-peers check bench clean
 
 demo: $(STAMP)-demo ## classify digits over a lossy fiber, then show how the costs grow
 	@$(BIN)/ketwire run digits
 	@$(BIN)/ketwire run subspace
 
 test: $(STAMP)-test ## the tests, in about two minutes on two cores
-	@$(BIN)/python -m pytest -n 2 -m "not long"
+	@$(BIN)/python -m pytest -n 2 -m "not long and not peers"
 
 test-long: $(STAMP)-test ## statistics and kills that take minutes
 	@$(BIN)/python -m pytest -m long
+
+test-peers: $(STAMP)-peers ## beside SeQUeNCe and Qiskit; installs a gigabyte
+	@$(BIN)/python -m pytest -m peers
 
 check: $(STAMP)-check ## linters, types, import contracts
 	@$(BIN)/ruff check .
@@ -39,6 +42,9 @@ $(STAMP)-test: $(STAMP)-demo
 
 $(STAMP)-check: $(STAMP)-test
 	@$(PIP) -e '.[demo,test,check]' && touch $@
+
+$(STAMP)-peers: $(STAMP)-test
+	@$(PIP) -e '.[demo,test,peers]' && touch $@
 
 clean: ## remove what make built
 	rm -rf $(VENV) build *.egg-info src/*.egg-info

@@ -2,7 +2,7 @@
 
     python -m benchmarks [NAME ...] [--rounds 11]
 
-A name is that of a module (wire, physics, startup, engine, processes) or of one measurement in it. One
+A name is that of a module (wire, physics, startup, engine, gradients, processes, peers) or of one measurement in it. One
 table at the end; exit code 1 if a bound is missed.
 """
 
@@ -13,7 +13,7 @@ import importlib
 import os
 import sys
 
-MODULES = ("wire", "processes", "physics", "startup", "engine")
+MODULES = ("wire", "processes", "physics", "startup", "engine", "gradients", "peers")
 
 
 def main() -> int:

@@ -9,10 +9,18 @@ it depends on the machine).
 density: an inline run of ten thousand copies over three noisy crossings, by density matrices against
 trajectories: with noise for as many trajectories as a density matrix has columns, where `auto` changes from
 one to the other, for two and four times as many, and with much noise.
+trajectories: what noise on a crossing costs where copies share nothing. Thousands of distinct states, a copy
+each, go through a party's segment (R_y, R_z and a CZ chain, twice), noise on every qubit, and a segment of the
+other party; processor time for each row, over that of the two segments alone. Pauli noise is depolarizing
+with p = 0.01, damping has gamma = 0.05; as many rows come out as went in.
+metro: wall time of the packaged scenario metro-25km-teleport as processes, from the command line.
 """
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -26,9 +34,12 @@ from ketwire.channels.copies import Copies
 from ketwire.channels.fiber import Fiber
 from ketwire.channels.line import Line, Noise
 from ketwire.channels.link import Direction
+from ketwire.channels.machines import disturb
 from ketwire.channels.presets import fiber
 from ketwire.channels.representation import expected_rows
 from ketwire.nodes.inline import run_inline
+from ketwire.quantum.engine import apply
+from ketwire.quantum.layers import haar_state, hardware_efficient
 from ketwire.scenarios.load import load
 
 QUBITS = 8
@@ -148,8 +159,49 @@ def measure_density(rounds: int) -> list[Figure]:
     return figures
 
 
+def crossing(qubits: int, rows: int, noise: tuple[Noise, ...]) -> Callable[[], object]:
+    """Distinct states, a copy each, through one party's segment, a fiber's noise, and another's segment."""
+    rng = np.random.default_rng(qubits)
+    states, row = haar_state(qubits, rng, rows), np.arange(rows)
+    segment = hardware_efficient(qubits, 2, entangler="cz-chain")
+    angles = rng.uniform(-np.pi, np.pi, (2, segment.parameter_count))
+    channel = Line(fiber("ideal"), noise).channel()
+
+    def pass_on() -> None:
+        sent = apply(segment, states, angles[0])
+        received, _ = disturb(sent, row, channel, rng)
+        assert len(apply(segment, received, angles[1])) == rows  # a copy a row: as many leave as came
+
+    return pass_on
+
+
+def measure_trajectories(rounds: int) -> list[Figure]:
+    figures = []
+    noises = {"noiseless": (), "pauli": (Noise("depolarizing", 0.01),), "damping": (Noise("amplitude-damping", 0.05),)}
+    for qubits, rows in ((6, 4096), (8, 4096), (10, 2048)):
+        actions = {name: crossing(qubits, rows, noise) for name, noise in noises.items()}
+        taken = rounds_of(actions, max(rounds, 31), measure=processor_s)
+        for name, bound in (("pauli", 1.3), ("damping", 3.0)):
+            what = f"trajectories: {name} crossing over quiet, n = {qubits}"
+            figures.append(taken.figure(what, name, "noiseless", bound, "ms"))
+    return figures
+
+
+def measure_metro(rounds: int) -> list[Figure]:
+    command = [sys.executable, "-c", "from ketwire.scenarios.cli import main; main()", "run", "metro-25km-teleport"]
+
+    def run() -> None:
+        subprocess.run([*command, "--json"], check=True, stdout=subprocess.DEVNULL, env=dict(os.environ))
+
+    taken = rounds_of({"run": run}, rounds)
+    best, worst = taken.best("run"), max(taken.seconds["run"])
+    return [Figure("metro: metro-25km-teleport as processes", best, 5.0, "s", f"wall; slowest round {worst:.2g} s")]
+
+
 MEASURES: dict[str, Measure] = {
     "sharing": measure_sharing,
     "photons": measure_photons,
+    "trajectories": measure_trajectories,
+    "metro": measure_metro,
     "density": measure_density,
 }

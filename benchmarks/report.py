@@ -30,10 +30,13 @@ class Figure:
     unit: str
     how: str
     spread: tuple[float, float] | None = None
+    at_least: bool = False  # the bound is one from below: a rate, say
 
     @property
     def kept(self) -> bool:
-        return self.bound is None or self.value <= self.bound
+        if self.bound is None:
+            return True
+        return self.value >= self.bound if self.at_least else self.value <= self.bound
 
 
 Measure = Callable[[int], list[Figure]]
@@ -100,7 +103,7 @@ def table(figures: list[Figure]) -> str:
     for figure in figures:
         spread = "" if figure.spread is None else "{:.2f} - {:.2f}".format(*figure.spread)
         verdict = "" if figure.bound is None else "kept" if figure.kept else "MISSED"
-        bound = "" if figure.bound is None else f"{figure.bound:.3g}"
+        bound = "" if figure.bound is None else f"{'>' if figure.at_least else ''}{figure.bound:.3g}"
         value = f"{figure.value:>7.3g} {figure.unit:<2}"
         lines.append(
             f"{figure.what.ljust(width)}  {value} {bound:>5}  {verdict:<7}  {spread:<13}  {figure.how}"

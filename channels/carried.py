@@ -1,5 +1,7 @@
 """Packed bodies of what carries a message: COPIES, PACKED, ANSWERS, ARRIVALS, and RECEIPT.
 
+PAIRS and RELEASED are in `carried_pairs`.
+
 A writer gives a body and its arrays, a reader takes both back (docs/wire.md, section 4.1). Readers
 trust nothing and raise `RemoteProtocolError`; writers raise `LocalProtocolError` for the same faults.
 """
@@ -35,6 +37,7 @@ _ndarray = np.ndarray
 _arange: Any = np.arange  # by position, which its stubs do not know: keywords take longer
 
 _READY, _LOST, _FRESH, _MIXED = 1, 2, 4, 8  # form bits of COPIES; _LOST of RECEIPT too
+_DONE = 1  # form bit of RECEIPT
 _POSITIONS = 1  # form bit of PACKED
 
 # What a fault is called: ours is a bug, theirs a malformed or an oversized frame.
@@ -387,18 +390,30 @@ def write_receipt(receipt: Receipt, limits: Limits) -> Body:
     count = len(receipt.lost)
     _check_sizes(count, 1, 0, limits, _OURS)
     died = np.count_nonzero(receipt.lost) > 0
-    body = RECEIPT.pack(receipt.of_sequence, receipt.herald_ps, count, _LOST if died else 0)
-    return body, [_pack_lost(receipt.lost)] if died else []
+    arrays: list[NDArray[Any]] = [_pack_lost(receipt.lost)] if died else []
+    form = _LOST if died else 0
+    if receipt.done_ps is not None:
+        count, form = len(receipt.done_ps), _DONE
+        if died:
+            raise LocalProtocolError("a receipt of pairs that tells of lost copies")
+        _check_sizes(count, 1, 0, limits, _OURS)
+        _check_times(receipt.done_ps, _OURS)
+        arrays = [receipt.done_ps]
+    return RECEIPT.pack(receipt.of_sequence, receipt.herald_ps, count, form), arrays
 
 
 def read_receipt(
     body: bytes, arrays: list[NDArray[Any]], digests: list[bytes | None], limits: Limits
 ) -> Receipt:
     of_sequence, herald_ps, count, form = RECEIPT.unpack_from(body)
-    if form & ~_LOST:
-        raise MalformedHeader("RECEIPT with unknown form bits")
+    if form not in (0, _DONE, _LOST):
+        raise MalformedHeader("RECEIPT with unknown form bits, or of copies and pairs at once")
     check_time(herald_ps, _THEIRS)
     _check_sizes(count, 1, 0, limits, _THEIRS)
     _expect_arrays(arrays, 1 if form else 0)
+    if form == _DONE:
+        done_ps = _expect(arrays[0], INT64, (count,))
+        _check_times(done_ps, _THEIRS)
+        return Receipt(of_sequence, herald_ps, np.zeros(0, np.bool_), done_ps)
     lost = _unpack_lost(arrays[0], count) if form else np.zeros(count, np.bool_)
     return Receipt(of_sequence, herald_ps, lost)

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple, NoReturn
 
 from numpy.typing import NDArray
 
-from ketwire.channels import carried, control, signals
+from ketwire.channels import carried, carried_pairs, control, signals
 from ketwire.channels.arrays import (
     DIGEST_OCTETS,
     Octets,
@@ -152,6 +152,8 @@ _CARRIED_WRITERS: dict[Command, Callable[[Any, Limits], Body]] = {
     Command.ANSWERS: carried.write_answers,
     Command.ARRIVALS: carried.write_arrivals,
     Command.RECEIPT: carried.write_receipt,
+    Command.PAIRS: carried_pairs.write_pairs,
+    Command.RELEASED: carried_pairs.write_released,
 }
 _SIGNALS: dict[Command, tuple[Callable[[Any, Limits], bytes], Callable[[bytes, Limits], Frame]]] = {
     Command.HELLO: (signals.write_hello, signals.read_hello),
@@ -310,4 +312,6 @@ _CARRIED_READERS: dict[Command, tuple[int, Callable[..., Frame]]] = {
     Command.ANSWERS: (carried.ANSWERS.size, carried.read_answers),
     Command.ARRIVALS: (carried.ARRIVALS.size, carried.read_arrivals),
     Command.RECEIPT: (carried.RECEIPT.size, carried.read_receipt),
+    Command.PAIRS: (carried_pairs.PAIRS.size, carried_pairs.read_pairs),
+    Command.RELEASED: (carried_pairs.RELEASED.size, carried_pairs.read_released),
 }

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ketwire.channels.copies import MAX_MIXED_QUBITS, MAX_QUBITS, Copies
+from ketwire.channels.entangled import Pairs, Released
 from ketwire.channels.messages import Answers, Arrivals, Message, Packed
 
 Json = dict[str, Any]
@@ -40,6 +41,8 @@ class Command(IntEnum):
     CREDIT = 0x09
     REFUSED = 0x0A
     MARK = 0x0B
+    PAIRS = 0x0C
+    RELEASED = 0x0D
     JOIN = 0x41
     JOB = 0x42
     READY = 0x43
@@ -104,7 +107,7 @@ class Welcome(NamedTuple):
 
 
 class Carry(NamedTuple):
-    """A message on its way: COPIES, PACKED, ANSWERS or ARRIVALS.
+    """A message on its way: COPIES, PACKED, ANSWERS, ARRIVALS, PAIRS or RELEASED.
 
     time_ps:       the sender's clock when it sent; on delivery, the time of arrival
     states_digest: SHA-256 of the states frame as it came, for a relay that forwards the states
@@ -119,12 +122,15 @@ class Carry(NamedTuple):
 class Receipt(NamedTuple):
     """Fiber to node: what became of your message `of_sequence`, known to you at `herald_ps`.
 
-    lost: bool, shape (copies,), which copies died; shape (0,) for a classical message
+    lost: bool, shape (copies,), which copies died; of pairs taken into stock, which are dead; shape
+        (0,) for any other message
+    done_ps: int64, shape (count,), for pairs, when the sender's memories were free of each; else None
     """
 
     of_sequence: int
     herald_ps: int
     lost: NDArray[np.bool_]
+    done_ps: NDArray[np.int64] | None = None
 
 
 class Read(NamedTuple):
@@ -274,6 +280,8 @@ _COMMANDS: dict[type, Command] = {
     Packed: Command.PACKED,
     Answers: Command.ANSWERS,
     Arrivals: Command.ARRIVALS,
+    Pairs: Command.PAIRS,
+    Released: Command.RELEASED,
     Hello: Command.HELLO,
     Welcome: Command.WELCOME,
     Receipt: Command.RECEIPT,

@@ -7,7 +7,8 @@ description needs it, so a plain lossy fiber never loads it.
 `direct`: a photon a qubit; one that is lost kills the copy. `teleport`: a heralded pair a qubit, so
 nothing of a register is ever lost, but pairs take time and are not perfect: teleportation through a
 pair is, averaged over its outcomes, the Pauli channel of the pair's Bell diagonal. `coded`: blocks of
-photons that survive some losses and errors (`erasure_codes`).
+photons that survive some losses and errors (`erasure_codes`). `chain`: like `teleport`, through pairs
+that repeaters made (`channels.chain`).
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from ketwire.channels.chain import Chain
+from ketwire.channels.engines import EngineName, engine
 from ketwire.channels.eve import Attack, attack_of
 from ketwire.channels.fiber import Fiber
 
@@ -286,6 +289,7 @@ class Line:
     """One direction of a link, in full: the fiber, its noise, the memories at its ends, the transport.
 
     eve: who listens in this direction (`channels.eve`); nobody where it is None
+    engine: who does its physics (`channels.engines`)
 
     Raises:
         ValueError: parts that do not fit together.
@@ -295,16 +299,17 @@ class Line:
     noise: tuple[Noise, ...] = ()
     sender: Memory = field(default_factory=Memory)
     receiver: Memory = field(default_factory=Memory)
-    transport: Direct | Teleport | Coded = field(default_factory=Direct)
+    transport: Direct | Teleport | Coded | Chain = field(default_factory=Direct)
     eve: Attack | None = None
+    engine: EngineName = "builtin"
 
     def __post_init__(self) -> None:
         if self.eve is not None and not isinstance(self.transport, Direct):
             why = "a code's loss and errors are drawn without her"
-            if isinstance(self.transport, Teleport):
+            if isinstance(self.transport, Teleport | Chain):
                 why = "nothing of a register is in flight, and a pair carries no data"
             raise ValueError(f"eve: given for transport {self.transport.kind}, expected none here: {why}")
-        self.transport.check(self)
+        engine(self.engine).check(self)
 
     def survival(self, qubits: int) -> float:
         """Probability that a register of `qubits` arrives."""
@@ -359,7 +364,12 @@ def line_of(values: dict[str, Any]) -> Line:
     transport = dict(values["transport"])
     if transport.get("distillation") is not None:
         transport["distillation"] = Schedule(**transport["distillation"])
-    kinds: dict[str, type[Direct | Teleport | Coded]] = {"direct": Direct, "teleport": Teleport, "coded": Coded}
+    if transport["kind"] == "chain":
+        transport["hops"] = tuple(line_of(hop) for hop in transport["hops"])
+        transport = {name: _tuples(value) for name, value in transport.items()}
+    kinds: dict[str, type[Direct | Teleport | Coded | Chain]] = {
+        "direct": Direct, "teleport": Teleport, "coded": Coded, "chain": Chain,
+    }  # fmt: skip
     noise = [{**each, "operators": _tuples(each["operators"])} for each in values["noise"]]
     return Line(
         Fiber(**values["fiber"]),
@@ -368,6 +378,7 @@ def line_of(values: dict[str, Any]) -> Line:
         Memory(**values["receiver"]),
         kinds[transport["kind"]](**transport),
         None if values["eve"] is None else attack_of(values["eve"]),
+        values["engine"],
     )
 
 

@@ -5,6 +5,10 @@ direction has a quantum lane, whose transport carries copies (`channels.line`, `
 a classical lane: bits leave at the bandwidth, one message after another, and arrive L/v later, without
 loss. A copy that was dead before is not sent again and takes no time. Where copies can be lost, one
 herald bit for each that was sent tells the sender L/v after the last arrival.
+
+Pairs are extended by a link that teleports (`channels.extension`) and kept by the end-to-end link of a
+chain (`channels.stock`). Notices of free memories have times of their own, each a bit that arrives L/v
+later; like heralds and the outcomes of Bell measurements they do not queue in the classical lane.
 """
 
 from __future__ import annotations
@@ -15,15 +19,19 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from ketwire.channels.chain import Chain
 from ketwire.channels.copies import Copies, InStep
+from ketwire.channels.engines import engine
+from ketwire.channels.entangled import Pairs, Released
 from ketwire.channels.eve import Eavesdropper
 from ketwire.channels.fiber import Fiber
-from ketwire.channels.line import Line, as_line
+from ketwire.channels.line import Line, Teleport, as_line
 from ketwire.channels.machines import DirectMachine
 from ketwire.channels.messages import Answers, Classical, Message
 from ketwire.channels.streams import stream
 from ketwire.channels.timing import CLOCK_END_PS, PS_PER_S
-from ketwire.channels.transcript import Chain, Transcript
+from ketwire.channels.transcript import Chain as ChainEnd
+from ketwire.channels.transcript import Transcript
 from ketwire.errors import RemoteProtocolError, ScenarioError
 
 
@@ -49,6 +57,7 @@ class Delivery(NamedTuple):
     lost: bool, shape (copies,), empty for a classical message
     herald_ps: when the sender knows `lost`
     untouched: the states are the very array that was sent
+    done_ps: for pairs, when the sender's memories are free of each (see `extension.Extended`), else None
     """
 
     message: Message
@@ -57,6 +66,7 @@ class Delivery(NamedTuple):
     herald_ps: int
     record: Record
     untouched: bool = True
+    done_ps: NDArray[np.int64] | None = None
 
 
 NOTHING_LOST = np.zeros(0, dtype=np.bool_)
@@ -71,11 +81,11 @@ class Direction:
         self.line = line
         self.fiber = line.fiber
         self.transcript = Transcript(name)
-        self._machine = line.transport.machine(line)
+        self._machine = engine(line.engine).machine(line)
         # Transports that put a register's own photons in flight have one; the others refuse her.
         self.eve: Eavesdropper | None = getattr(self._machine, "eve", None)
         self._lossy = line.survival(1) < 1.0
-        self._plain = not self._lossy and not line.touches_states and self.eve is None
+        self._plain = not self._lossy and not line.touches_states and self.eve is None and line.engine == "builtin"
         self._key = key
         self._number = 0
         self._classical_free_ps = 0
@@ -88,6 +98,10 @@ class Direction:
         """
         if isinstance(message, Copies):
             delivery = self._carry_copies(message, sent_ps)
+        elif isinstance(message, Pairs):
+            delivery = self._carry_pairs(message, sent_ps)
+        elif isinstance(message, Released):
+            delivery = self._timed(Released(message.free_ps + self.fiber.delay_ps), sent_ps, len(message.free_ps))
         else:
             delivery = self._carry_classical(message, sent_ps)
         self._number += 1
@@ -107,7 +121,7 @@ class Direction:
         self._number = saved["number"]
         self._classical_free_ps = saved["classical_free_ps"]
         self._machine.restore(saved["machine"])
-        self.transcript.restore(Chain(*saved["chain"]))
+        self.transcript.restore(ChainEnd(*saved["chain"]))
 
     @property
     def spoils(self) -> dict[str, Any] | None:
@@ -132,7 +146,9 @@ class Direction:
         emitted = len(row) - int(np.count_nonzero(lost_before))
         begin_ps = max(sent_ps, self._machine.busy_until_ps, int(ready_ps.max(initial=0)))
         # Before any array is computed: integers of 64 bits would wrap without a word.
-        self._keep_clock(begin_ps + int(emitted * self.line.time_ps(qubits)) + 2 * self.fiber.delay_ps)
+        waits = not isinstance(self.line.transport, Chain)  # whose pairs are in stock
+        work_ps = int(emitted * self.line.time_ps(qubits)) if waits else 0
+        self._keep_clock(begin_ps + work_ps + 2 * self.fiber.delay_ps)
         begun_ps = np.maximum(ready_ps[alive], sent_ps)
         passage = self._machine.carry(states, row[alive], begun_ps, fresh, self._draw)
         if whole:
@@ -181,6 +197,38 @@ class Direction:
         )  # fmt: skip
         self.transcript.copies(record, qubits, None, arrived.ready_ps, arrived.lost, copies.mixed)
         return Delivery(Copies.of(passed), arrival_ps, arrived.lost, sent_ps, record)
+
+    def _carry_pairs(self, pairs: Pairs, sent_ps: int) -> Delivery:
+        """Extend pairs by this link, or take them into its stock and tell the far end of them."""
+        if isinstance(self.line.transport, Chain):
+            held = self._machine.store(pairs)  # type: ignore[attr-defined]
+            stands = self._timed(Released(held.ready_ps + self.fiber.delay_ps), sent_ps, len(pairs))
+            # The sender, who held them, knows which are dead as soon as the last of them was there.
+            return stands._replace(lost=held.lost, herald_ps=int(held.ready_ps.max(initial=sent_ps)))
+        if not isinstance(self.line.transport, Teleport):
+            raise RemoteProtocolError(f"{self.name}: pairs were sent, expected a link with transport teleport")
+        from ketwire.channels.extension import extend  # noqa: PLC0415
+
+        grown = extend(self._machine, pairs, sent_ps, self._draw)  # type: ignore[arg-type]
+        cost = (grown.photons, 0, grown.ebits, 0, grown.control_bits)
+        return self._timed(Pairs(grown.held, None), sent_ps, 0, cost, grown.done_ps)
+
+    def _timed(
+        self,
+        message: Pairs | Released,
+        sent_ps: int,
+        control_bits: int,
+        cost: tuple[int, int, int, int, int] | None = None,
+        done_ps: NDArray[np.int64] | None = None,
+    ) -> Delivery:
+        """What has times of its own, as it arrives: the last of them is when all of it is there."""
+        times_ps = message.ready_ps if isinstance(message, Pairs) else message.free_ps
+        last_ps = int(times_ps.max(initial=sent_ps))
+        self._keep_clock(last_ps)
+        kind = type(message).__name__.lower()
+        record = Record(self.name, self._number, kind, sent_ps, last_ps, 0, *(cost or (0, 0, 0, 0, control_bits)))
+        self.transcript.timed(record, message)
+        return Delivery(message, last_ps, NOTHING_LOST, sent_ps, record, done_ps=done_ps)
 
     def _keep_clock(self, latest_ps: int) -> None:
         if latest_ps >= CLOCK_END_PS:

@@ -1,7 +1,8 @@
-"""What one party can say to another: copies of a register, or one of three classical messages.
+"""What one party can say to another: copies of a register, one of three classical messages, or pairs.
 
 Each message knows its cost in classical bits. Payload bits carry data, control bits only say what
-to do next or what arrived; the accounting keeps them apart. Copies cost qubits, not bits.
+to do next or what arrived; the accounting keeps them apart. Copies cost qubits, not bits; pairs and the
+notices that free memories for the next ones are in `channels.entangled`.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ketwire.channels.copies import Copies
+from ketwire.channels.entangled import Pairs, Released
 from ketwire.errors import LocalProtocolError
 
 MAX_BITS_PER_ENTRY = 64
@@ -88,4 +90,6 @@ class Arrivals:
 
 
 Classical = Packed | Answers | Arrivals
-Message = Copies | Packed | Answers | Arrivals
+Timed = Copies | Pairs | Released
+"""What carries a time of its own for each of its parts, so that receiving it does not move a clock."""
+Message = Timed | Classical

@@ -194,6 +194,32 @@ def decayed_bell(six: Floats, time_a_ps: Times, time_b_ps: Times, t1_ps: Constan
     return bell
 
 
+def decayed_elements(six: Floats, time_a_ps: Times, time_b_ps: Times, t1_ps: Constant, t2_ps: Constant) -> Floats:
+    """`elements` of pairs that waited: of `decay_pairs(...)` those six numbers, which need no others.
+
+    Args:
+        six: float64, shape (pairs, 6): their `elements`.
+        time_a_ps, time_b_ps, t1_ps, t2_ps: as for `decay_pairs`.
+
+    Returns:
+        float64, shape (pairs, 6).
+
+    Raises:
+        ValueError: time constants that no memory has.
+    """
+    check_memory(t1_ps, t2_ps)
+    s_a, s_b, g_a, g_b, c_a, c_b = _kept(time_a_ps, time_b_ps, t1_ps, t2_ps)
+    p00, p01, p10, p11, phi, psi = six.T
+    waited: Floats = np.empty((len(time_a_ps), 6))
+    waited[:, 0] = p00 + g_b * p01 + g_a * p10 + g_a * g_b * p11
+    waited[:, 1] = s_b * (p01 + g_a * p11)
+    waited[:, 2] = s_a * (p10 + g_b * p11)
+    waited[:, 3] = s_a * s_b * p11
+    waited[:, 4] = c_a * c_b * phi
+    waited[:, 5] = c_a * c_b * psi
+    return waited
+
+
 def check_memory(t1_ps: Constant, t2_ps: Constant) -> None:
     """Raises:
     ValueError: a time constant that is not above 0, or T2 above 2 T1.
@@ -321,6 +347,24 @@ def swap(first: Rho, second: Rho) -> Rho:
     flipped = first[..., _FLIP_B, :][..., _FLIP_B]
     swapped: Rho = i * first + x * flipped + (y * flipped + z * first) * _SIGN_B
     return swapped
+
+
+def swap_elements(first: Floats, second: Floats) -> Floats:
+    """`elements` after swapping: of `swap(first, second)` those six numbers, which need no others.
+
+    Args:
+        first: float64, shape (..., 6): `elements` of the pairs that keep all of their state.
+        second: float64, shape (..., 4): Bell diagonals of the pairs that the Bell measurement uses up.
+
+    Returns:
+        float64, shape (..., 6).
+    """
+    i, x, y, z = np.moveaxis(pauli_of_teleportation(second), -1, 0)[..., None]
+    # X on half b exchanges |00> and |01>, |10> and |11>, and so the coherences; Z turns their signs.
+    flipped = first[..., [1, 0, 3, 2, 5, 4]]
+    populations = (i + z) * first + (x + y) * flipped
+    coherences = (i - z) * first + (x - y) * flipped
+    return np.concatenate([populations[..., :4], coherences[..., 4:]], axis=-1)
 
 
 def swap_bell(first: Floats, second: Floats) -> Floats:

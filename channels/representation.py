@@ -23,6 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ketwire.channels.budget import Crossing
+from ketwire.channels.chain import Chain
 from ketwire.channels.copies import MAX_MIXED_QUBITS
 from ketwire.channels.eve import InterceptResend
 from ketwire.channels.hardware import Hardware
@@ -50,7 +51,8 @@ def chosen(
         nodes: hardware of the parties on the path, by name.
     """
     # There are no more trajectories than copies.
-    if qubits > MAX_MIXED_QUBITS or copies <= 1 << qubits or differing(crossings, nodes) or _intercepted(crossings):
+    torn = differing(crossings, nodes) or _intercepted(crossings) or _foreign(crossings)
+    if qubits > MAX_MIXED_QUBITS or copies <= 1 << qubits or torn:
         return "trajectories"
     return "density" if expected_rows(crossings, copies, 1 << qubits) > 1 << qubits else "trajectories"
 
@@ -64,6 +66,9 @@ def refusal(
     intercepted = _intercepted(crossings)
     if intercepted is not None:
         return f"an eavesdropper on {intercepted} who measures copy by copy, expected none; or trajectories"
+    foreign = _foreign(crossings)
+    if foreign is not None:
+        return f"{foreign}, whose engine carries pure states alone, expected the built-in one; or trajectories"
     where, octets = differing(crossings, nodes), copies * (16 << 2 * qubits)
     if where is not None and octets > UNSHARED_OCTETS:
         most = UNSHARED_OCTETS // (16 << 2 * qubits)
@@ -73,6 +78,11 @@ def refusal(
             "or trajectories"
         )
     return None
+
+
+def _foreign(crossings: Sequence[Crossing]) -> str | None:
+    """The first link whose physics another engine does, None where there is none."""
+    return next((each.link for each in crossings if each.line.engine != "builtin"), None)
 
 
 def _intercepted(crossings: Sequence[Crossing]) -> str | None:
@@ -89,11 +99,12 @@ def differing(crossings: Sequence[Crossing], nodes: Mapping[str, Hardware] = NO_
     for name, hardware in nodes.items():  # copies wait for their turn, each as long as it takes
         if hardware.takes_time and not hardware.memory.is_perfect:
             return name
-    random_times = any(isinstance(crossing.line.transport, Teleport) for crossing in crossings)
+    random_times = any(isinstance(crossing.line.transport, Teleport | Chain) for crossing in crossings)
     for crossing in crossings:
         line = crossing.line
-        if isinstance(line.transport, Teleport):
+        if isinstance(line.transport, Teleport | Chain):
             decays = not (line.sender.is_perfect and line.receiver.is_perfect)
+            decays |= isinstance(line.transport, Chain) and not line.transport.remembers
         else:
             decays = not line.sender.is_perfect and (line.fiber.bin_ps > 0 or random_times)
         if decays:
@@ -143,7 +154,7 @@ def _places(crossings: Sequence[Crossing]) -> Iterator[Floats]:
 
     for crossing in crossings:
         line, qubits = crossing.line, crossing.qubits
-        if isinstance(line.transport, Teleport):
+        if isinstance(line.transport, Teleport | Chain):
             yield from [pauli_of_teleportation(line.transport.pair_bell(line))] * qubits
         elif isinstance(line.transport, Coded):
             code = line.transport.found()

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from ketwire.channels.entangled import Pairs, Released
 from ketwire.channels.messages import Answers, Arrivals, Classical, Packed
 
 if TYPE_CHECKING:
@@ -63,6 +64,15 @@ class Transcript:
         else:
             assert isinstance(message, Arrivals)
             self._add(_header(record, 0), _octets(message.counts, "<i8"))
+
+    def timed(self, record: Record, message: Pairs | Released) -> None:
+        """Note delivered pairs, but for their states, or notices of free memories."""
+        if isinstance(message, Released):
+            self._add(_header(record, 0), _octets(message.free_ps, "<i8"))
+            return
+        held = message.held
+        times = (_octets(held.ready_ps, "<i8"), _octets(held.since_ps, "<i8"))
+        self._add(_header(record, 0), *times, np.packbits(held.lost).tobytes(), struct.pack("<Q", held.span_ps))
 
     def outcomes(self, time_ps: int, counts: NDArray[np.int64]) -> None:
         """Note the outcome counts of one measurement."""

@@ -1,4 +1,4 @@
-"""What a child process does; the nursery forks it (`nodes.nursery`).
+"""What a child process does. The nursery forks it (`nodes.nursery`), or another interpreter runs this module.
 
 What it must know comes as one JSON line through the pipe that is its standard input: secrets are
 never in arguments or the environment, where others could read them. The pipe stays open as long as
@@ -77,3 +77,7 @@ def serve(orders: dict[str, Any]) -> int:
         return EXIT_FAILED
     finally:
         context.destroy(linger=0)
+
+
+if __name__ == "__main__":
+    main()

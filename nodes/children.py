@@ -2,7 +2,8 @@
 
 A child's output goes through one pipe, whose end of file is also how its death is noticed, at once
 and without polling. Children have their own process group, so a Ctrl-C at the terminal reaches the
-coordinator alone, which then stops them in order. They are forked by the nursery (`nodes.nursery`).
+coordinator alone, which then stops them in order. They are forked by the nursery (`nodes.nursery`);
+one with an interpreter of its own (`nodes.interpreters`) is started from here.
 """
 
 from __future__ import annotations
@@ -24,11 +25,12 @@ from typing import Any
 import zmq
 
 from ketwire.errors import PartyFailed
+from ketwire.nodes.interpreters import ONE_THREAD, command, environment
 
 LAST_LINES = 12
 STOP_S = 1.0
 BIRTH_S = 30.0
-ONE_THREAD = dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+REAP_EVERY_S = 0.02
 
 
 class Child:
@@ -41,6 +43,7 @@ class Child:
         self.lines: deque[str] = deque(maxlen=LAST_LINES)
         self.pid: int | None = None
         self.status: int | None = None
+        self.is_ours = False  # and not the nursery's, which would tell of its death
         os.set_blocking(output, False)
         self._log = log.open("ab") if log is not None else None
 
@@ -65,6 +68,15 @@ class Child:
             how = f"was killed by {signal.Signals(-code).name}"
         said = "; its last lines: " + " | ".join(self.lines) if self.lines else "; it had printed nothing"
         return f"process {self.pid} {how}{said}"
+
+    def reap(self) -> None:
+        """Learn of the death of a child that is ours."""
+        if self.is_ours and self.pid is not None and self.status is None:
+            try:
+                pid, status = os.waitpid(self.pid, os.WNOHANG)
+            except ChildProcessError:  # whoever started us ignores deaths, so that nobody can learn how
+                pid, status = self.pid, 0
+            self.status = status if pid else None
 
     def kill(self) -> None:
         if self.pid is not None and self.status is None:
@@ -105,20 +117,44 @@ class Children:
         theirs.close()
         poller.register(self._channel.fileno(), zmq.POLLIN)
 
-    def start(self, name: str, orders: Mapping[str, Any], log: Path | None = None) -> None:
-        """Have a child forked that follows `orders`."""
+    def start(
+        self, name: str, orders: Mapping[str, Any], log: Path | None = None, python: str | None = None
+    ) -> None:
+        """Start a child that follows `orders`: forked, or in an interpreter of its own, `python`.
+
+        Raises:
+            PartyFailed: there is no such interpreter any more.
+        """
         (orders_in, orders_out), (output_in, output_out) = os.pipe(), os.pipe()
         child = Child(name, orders_out, output_in, log)
         self._children[output_in] = child
-        self._unborn.append(child)
         self._poller.register(output_in, zmq.POLLIN)
-        rights = (socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [orders_in, output_out]))
-        with suppress(BrokenPipeError, ConnectionError):  # A dead nursery is found out below.
-            self._channel.sendmsg([b"+"], [rights])
-        os.close(orders_in)
-        os.close(output_out)
+        try:
+            if python is None:
+                self._fork(child, orders_in, output_out)
+            else:
+                self._spawn(child, orders_in, output_out, python)
+        finally:
+            os.close(orders_in)
+            os.close(output_out)
         with suppress(BrokenPipeError), os.fdopen(os.dup(orders_out), "wb") as pipe:
             pipe.write(json.dumps(orders).encode() + b"\n")
+
+    def _fork(self, child: Child, orders: int, output: int) -> None:
+        self._unborn.append(child)
+        rights = (socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [orders, output]))
+        with suppress(BrokenPipeError, ConnectionError):  # A dead nursery is found out below.
+            self._channel.sendmsg([b"+"], [rights])
+
+    def _spawn(self, child: Child, orders: int, output: int, python: str) -> None:
+        dup2 = os.POSIX_SPAWN_DUP2
+        actions = [(dup2, orders, 0), (dup2, output, 1), (dup2, output, 2)]
+        arguments = command(python, "-m", "ketwire.nodes.child")
+        try:
+            child.pid = os.posix_spawn(python, arguments, environment(), file_actions=actions, setpgroup=0)
+        except OSError as error:
+            raise PartyFailed(child.name, f"{python}: {error.strerror}") from None
+        child.is_ours = True
 
     def check(self, events: Mapping[Any, int]) -> None:
         """Read the output of those that said something.
@@ -160,10 +196,15 @@ class Children:
             self._children.clear()
 
     def _await(self, reached: Any, patience_s: float) -> None:
-        """Listen to the nursery until `reached`, or no longer than `patience_s`."""
+        """Listen to the nursery until `reached`, or no longer than `patience_s`; reap our own meanwhile."""
         until = time.monotonic() + patience_s
-        while not reached() and (left := until - time.monotonic()) > 0:
-            self._channel.settimeout(left)
+        while (left := until - time.monotonic()) > 0:
+            ours = [child for child in self._children.values() if child.is_ours and child.status is None]
+            for child in ours:
+                child.reap()
+            if reached():
+                return
+            self._channel.settimeout(min(left, REAP_EVERY_S) if ours else left)
             with suppress(TimeoutError):
                 self._hear()
 

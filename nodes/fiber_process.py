@@ -15,6 +15,7 @@ import zmq
 
 from ketwire.channels.arrays import verify_states
 from ketwire.channels.connection import Connection, Role
+from ketwire.channels.engines import require
 from ketwire.channels.frames import (
     Carry,
     Commit,
@@ -106,6 +107,8 @@ class FiberProcess:
 
     def _prepare(self, job: Job) -> None:
         self.job = job.job
+        for line in self.job["lines"].values():
+            require(line["engine"])
         for name, public in self.job["ends"].items():
             self.sides[name] = Side(name, self.credentials.run, self.credentials.digest)
             if self.doorman is not None:
@@ -235,7 +238,7 @@ class FiberProcess:
             self._deliver(receiver, onward)
         else:
             receiver.waiting.append(onward)
-        self._say(sender, Receipt(number, delivery.herald_ps, delivery.lost))
+        self._say(sender, Receipt(number, delivery.herald_ps, delivery.lost, delivery.done_ps))
 
     def _mark(self, sender: Side, mark: Mark) -> None:
         """All that its sender sent before the mark has been carried: keep what the direction is now."""

@@ -10,11 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from ketwire.channels.copies import Copies
+from ketwire.channels.entangled import Pairs
 from ketwire.channels.link import Delivery, Direction, Record
 from ketwire.channels.messages import Message
 from ketwire.errors import Deadlock, LocalProtocolError
 from ketwire.nodes.data import make_loader
 from ketwire.nodes.epochs import journal_of
+from ketwire.nodes.interpreters import check_fibers
 from ketwire.nodes.party import HeraldReceipt, PartyNode, check_drained, not_restartable
 from ketwire.nodes.session import (
     Progress,
@@ -47,12 +49,13 @@ def run_inline(
             it holds some of this very run, by whatever runtime, it goes on from there.
 
     Raises:
-        ScenarioError: bad data. Deadlock: all programs wait for each other.
+        ScenarioError: bad data, or an engine that is not there. Deadlock: all programs wait for each other.
         RemoteProtocolError, LocalProtocolError: a program broke the protocol.
     """
     # BLAS sums in another order with another number of threads; the process runtime uses one.
     from threadpoolctl import threadpool_limits  # noqa: PLC0415
 
+    check_fibers(run, inline=True)
     with threadpool_limits(limits=1):
         loaded = [_load(run, session, base) for session in run.sessions]
         ready = [(session, programs, _agree(run, session, programs)) for session, programs in loaded]
@@ -230,7 +233,7 @@ class InlineSession:
             self.records.append(delivery.record)
             if self.vault is not None:
                 self.vault.note(party, effect.peer, self.index, delivery.record)
-        return HeraldReceipt(node, delivery.lost, delivery.herald_ps)
+        return HeraldReceipt(node, delivery.lost, delivery.herald_ps, delivery.done_ps)
 
     def _receive(self, party: str, lane: Lane, effect: Receive[Any]) -> Any:
         delivery = lane.pop()
@@ -261,7 +264,7 @@ class InlineSession:
 
 def _as_sent(message: Message) -> Message:
     """A classical message with arrays of its own: what its sender does to them later is not sent."""
-    if isinstance(message, Copies):
+    if isinstance(message, Copies | Pairs):
         return message
     return copy.deepcopy(message)
 

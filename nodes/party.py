@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from ketwire.channels.copies import MAX_MIXED_QUBITS, Copies, States
 from ketwire.channels.hardware import Hardware
-from ketwire.channels.messages import Message
+from ketwire.channels.messages import Message, Timed
 from ketwire.channels.streams import stream
 from ketwire.channels.transcript import Chain, Transcript
 from ketwire.errors import LocalProtocolError, RemoteProtocolError
@@ -36,13 +36,26 @@ PERFECT = Hardware()
 class HeraldReceipt:
     """The fiber's answer to a send. Looking at it moves the node's clock to the herald."""
 
-    def __init__(self, node: PartyNode, lost: NDArray[np.bool_], herald_ps: int) -> None:
+    def __init__(
+        self,
+        node: PartyNode,
+        lost: NDArray[np.bool_],
+        herald_ps: int,
+        done_ps: NDArray[np.int64] | None = None,
+    ) -> None:
         self._node, self._lost, self._herald_ps = node, lost, herald_ps
+        self._done_ps = done_ps
 
     @property
     def lost(self) -> NDArray[np.bool_]:
         self._node.advance(self._herald_ps)
         return self._lost
+
+    @property
+    def done_ps(self) -> NDArray[np.int64]:
+        if self._done_ps is None:
+            raise LocalProtocolError("a receipt of something else than pairs says of no memory when it is free")
+        return self._done_ps
 
 
 def _tally(cells: NDArray[np.int64], end: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -212,7 +225,7 @@ class PartyNode:
             raise RemoteProtocolError(
                 f"{effect.peer} sent {type(message).__name__} where {self.name} expected {effect.kind.__name__}"
             )
-        if not isinstance(message, Copies):
+        if not isinstance(message, Timed):
             self.advance(arrival_ps)
         return message
 

@@ -12,6 +12,7 @@ from ketwire.nodes.children import Children
 from ketwire.nodes.control import OVER
 from ketwire.nodes.coordinator import Coordinator
 from ketwire.nodes.epochs import journal_of, survive, warn
+from ketwire.nodes.interpreters import check_fibers
 from ketwire.nodes.journal import Journal
 from ketwire.nodes.ledger import read_records
 from ketwire.nodes.security import KeyPair, new_keys
@@ -68,6 +69,7 @@ def _epoch(
 
     Frames of an epoch before are of another run.
     """
+    interpreters = check_fibers(run, inline=False)
     context = zmq.Context()
     names = (*run.parties, *(link.name for link in run.links))
     keys: dict[str, KeyPair] = {} if plaintext else {name: new_keys() for name in names}
@@ -92,7 +94,7 @@ def _epoch(
             pair = keys.get(name)
             orders = {**common, "name": name, "role": "node" if name in run.parties else "fiber"}
             orders["keys"] = None if pair is None else {"public": pair.public, "secret": pair.secret}
-            children.start(name, orders, _log(out, name))
+            children.start(name, orders, _log(out, name), interpreters.get(name))
         results = coordinator.conduct()
         coordinator.stop(OVER)
     except BaseException as error:

@@ -18,6 +18,7 @@ import zmq
 from ketwire.errors import KetwireError, PartyFailed, ScenarioError
 from ketwire.nodes.control import OVER, Credentials
 from ketwire.nodes.coordinator import Coordinator
+from ketwire.nodes.interpreters import refuse_interpreters
 from ketwire.nodes.security import COORDINATOR, read_keys, read_public_key
 from ketwire.nodes.session import Progress, Run, SessionResult
 from ketwire.nodes.sockets import Endpoint, bind
@@ -49,6 +50,7 @@ def serve_coordinator(
     run: Run, keys: Path, address: str, progress: Progress | None = None, ledger: str | None = None
 ) -> list[SessionResult]:
     """Conduct `run` for parties that join at `address` (tcp://HOST:PORT)."""
+    refuse_interpreters(run)
     host, port = _host_and_port(address)
     names = (*run.parties, *(link.name for link in run.links))
     own = read_keys(keys, COORDINATOR)

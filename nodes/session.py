@@ -25,12 +25,16 @@ DEFAULT_CREDIT_OCTETS = 256 * 1024 * 1024
 
 @dataclass(frozen=True)
 class Link:
-    """A link between two parties: two lines, one for each direction, that share nothing."""
+    """A link between two parties: two lines, one for each direction, that share nothing.
+
+    python: the interpreter of the fiber's process, a path or a name on PATH; None: ours
+    """
 
     ends: tuple[str, str]
     forward: Line
     backward: Line
     credit_octets: int = DEFAULT_CREDIT_OCTETS
+    python: str | None = None
 
     @classmethod
     def over(cls, ends: tuple[str, str], fiber: Fiber, credit_octets: int = DEFAULT_CREDIT_OCTETS) -> Self:

@@ -7,12 +7,14 @@ from collections.abc import Coroutine
 from typing import Any
 
 from ketwire.channels.copies import Copies
+from ketwire.channels.entangled import Pairs, Released
 from ketwire.channels.messages import Answers, Arrivals, Message, Packed
 from ketwire.errors import LocalProtocolError, ScenarioError
 from ketwire.protocols.node import Checkpoint, Effect, Loader, Outcome, Program, Receive, Send, Slice
 
 OCTETS_PER_COPY = 21  # row 4, ready time 8, mask, and rounding up; both runtimes count alike
 OCTETS_OF_HEADER = 128
+OCTETS_PER_PAIR = 73  # six elements, three times, mask
 
 
 class Task:
@@ -64,6 +66,10 @@ def octets(message: Message) -> int:
     if isinstance(message, Copies):
         state = 16 << message.qubits * (2 if message.mixed else 1)
         return OCTETS_OF_HEADER + state + OCTETS_PER_COPY * len(message)
+    if isinstance(message, Pairs):
+        return OCTETS_OF_HEADER + OCTETS_PER_PAIR * len(message)
+    if isinstance(message, Released):
+        return OCTETS_OF_HEADER + message.free_ps.nbytes
     if isinstance(message, Packed):
         positions = 0 if message.positions is None else message.positions.nbytes
         return OCTETS_OF_HEADER + message.codes.nbytes + positions

@@ -21,6 +21,7 @@ from ketwire.errors import ScenarioError
 from ketwire.protocols.layers import Step, build_layers
 from ketwire.protocols.node import Loader, Node, Outcome, Shape, Slice
 from ketwire.protocols.numbers import pack_numbers, unpack_numbers
+from ketwire.protocols.repeaters import chain_plans
 from ketwire.protocols.stream import BUDGET_ATTEMPTS, Batch, StreamPlan, run_stream
 from ketwire.quantum.encodings import amplitude_encode
 from ketwire.quantum.observables import Projector
@@ -87,8 +88,9 @@ class InferenceParty:
             budget_attempts=values.get("budget_attempts", BUDGET_ATTEMPTS),
             mixed=self._mixed,
             shared=values["shared_rows"],
+            chains=chain_plans(values.get("chains", ())),
         )
-        if node.name not in plan.path:
+        if not plan.has_part(node.name):
             return Outcome()
         tally = await run_stream(node, plan, self)
         if tally.counts is None:

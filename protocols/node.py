@@ -6,7 +6,7 @@ message, so a set of programs is a Kahn network: what it computes cannot depend 
 Programs never see a socket, a wall clock or a global random generator, and they cannot tell which
 runtime drives them.
 
-Virtual time travels with the messages. Copies carry their own ready times, and receiving them does
+Virtual time travels with the messages. Copies carry their own ready times (pairs too), and receiving them does
 not move the node's clock; a classical message and a measured outcome do, to the later of the
 node's own time and theirs, and so does looking at a herald.
 """
@@ -37,6 +37,15 @@ class Receipt(Protocol):
     @property
     def lost(self) -> NDArray[np.bool_]:
         """Which copies the fiber lost; bool, shape (count,). Looking moves the clock to the herald."""
+        ...
+
+    @property
+    def done_ps(self) -> NDArray[np.int64]:
+        """When this node's memories are free of each pair that it sent; int64, shape (count,).
+
+        Raises:
+            LocalProtocolError: it sent something else.
+        """
         ...
 
 

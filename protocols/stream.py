@@ -8,6 +8,9 @@ few arrived does a top-up follow, which all parties work out alike from that pub
 Every party of the path runs `run_stream` with the same plan and its own stage. Items are what is to
 be measured K times each (the images of a test set, say); a batch holds whole or partial items in
 order, so the position of a copy tells its item and nothing else needs to be sent.
+
+Where a crossing goes over a chain of repeaters, these run the stream too: they have no visit, see no
+copy, and make the pairs that each batch needs (`protocols.repeaters`), in the order of the crossings.
 """
 
 from __future__ import annotations
@@ -15,6 +18,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -24,6 +28,7 @@ from ketwire.channels.copies import MAX_COPIES, Copies
 from ketwire.channels.messages import Arrivals
 from ketwire.errors import LocalProtocolError, RemoteProtocolError, ScenarioError
 from ketwire.protocols.node import Node
+from ketwire.protocols.repeaters import ChainPlan, Supply
 
 OCTETS_PER_COPY = 13  # row, ready time and loss bit
 MAX_BATCH_OCTETS = 1 << 24
@@ -49,6 +54,7 @@ class StreamPlan:
     mixed:    the states are density matrices
     shared:   all copies of an item are expected to share a state, or but a few; if not, batches are
               cut for a state a copy
+    chains: the chain of repeaters of each crossing, None where it has none; empty for none at all
     """
 
     path: tuple[str, ...]
@@ -62,6 +68,11 @@ class StreamPlan:
     budget_attempts: int = BUDGET_ATTEMPTS
     mixed: bool = False
     shared: bool = True
+    chains: tuple[ChainPlan | None, ...] = ()
+
+    def has_part(self, party: str) -> bool:
+        """Whether this party is on the path, or a repeater of one of its chains."""
+        return party in self.path or any(chain is not None and party in chain.nodes for chain in self.chains)
 
 
 class Batch(NamedTuple):
@@ -96,8 +107,10 @@ class Tally(NamedTuple):
     counts: NDArray[np.int64] | None
 
 
-async def run_stream(node: Node, plan: StreamPlan, stage: Stage) -> Tally:
+async def run_stream(node: Node, plan: StreamPlan, stage: Stage | None) -> Tally:
     """Carry `plan.want` measured copies of every item through this node's part of the path.
+
+    A repeater, which no copy visits, has no stage.
 
     Raises:
         ScenarioError: so few copies come through (a contraction's flag fires, say) that the budget ends.
@@ -107,6 +120,7 @@ async def run_stream(node: Node, plan: StreamPlan, stage: Stage) -> Tally:
     attempted = np.zeros(plan.items, dtype=np.int64)
     counts: NDArray[np.int64] | None = None
     most = 0
+    supplies = supplies_of(plan, node.name)
     for _ in range(MAX_ROUNDS):
         attempts = next_attempts(plan, arrived, attempted)
         if not attempts.any():
@@ -121,7 +135,7 @@ async def run_stream(node: Node, plan: StreamPlan, stage: Stage) -> Tally:
                 "every item; expected contractions that let more through, or a larger budget"
             )
         for batch in batches(attempts, plan):
-            measured = await _carry(node, plan, stage, batch, arrived + came)
+            measured = await _carry(node, plan, stage, batch, arrived + came, supplies)
             if measured is not None:
                 came += measured[0]
                 counts = measured[1] if counts is None else counts + measured[1]
@@ -132,38 +146,65 @@ async def run_stream(node: Node, plan: StreamPlan, stage: Stage) -> Tally:
 
 
 async def _carry(
-    node: Node, plan: StreamPlan, stage: Stage, batch: Batch, arrived: NDArray[np.int64]
+    node: Node,
+    plan: StreamPlan,
+    stage: Stage | None,
+    batch: Batch,
+    arrived: NDArray[np.int64],
+    supplies: Sequence[Supply | None],
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]] | None:
     """One batch through this node's visits; at the last party (arrivals, outcome counts) per item."""
     last = len(plan.path) - 1
+    emitted = int(batch.counts.sum())
     for visit, party in enumerate(plan.path):
-        if party != node.name:
+        here = party == node.name
+        if here:
+            assert stage is not None
+            copies = await _at(node, plan, stage, batch, visit)
+        supply = supplies[visit] if visit < last else None
+        if supply is not None:
+            await supply.provide(node, emitted * plan.qubits)
+        if not here:
             continue
-        if visit == 0:
-            copies = stage.prepare(node, batch)
-        else:
-            copies = await node.receive(plan.path[visit - 1], Copies)
-        if len(copies) != batch.counts.sum() or copies.qubits != plan.qubits or copies.mixed != plan.mixed:
-            kind = "mixed" if plan.mixed else "pure"
-            told = f"{copies} came where {batch.counts.sum()} of {plan.qubits} qubits in {kind} states were planned"
-            raise (RemoteProtocolError if visit else LocalProtocolError)(told)
-        copies = stage.transform(node, visit, copies)
         if visit < last:
             await node.send(plan.path[visit + 1], copies)
             continue
+        assert stage is not None
         groups = np.repeat(batch.items, batch.counts)
         keep, came = first_arrivals(copies.alive, groups, np.maximum(plan.want - arrived, 0))
         return came, stage.measure(node, copies, groups, keep)
     return None
 
 
+async def _at(node: Node, plan: StreamPlan, stage: Stage, batch: Batch, visit: int) -> Copies:
+    """The copies of a batch as they leave one of this node's visits."""
+    if visit == 0:
+        copies = stage.prepare(node, batch)
+    else:
+        copies = await node.receive(plan.path[visit - 1], Copies)
+    if len(copies) != batch.counts.sum() or copies.qubits != plan.qubits or copies.mixed != plan.mixed:
+        kind = "mixed" if plan.mixed else "pure"
+        told = f"{copies} came where {batch.counts.sum()} of {plan.qubits} qubits in {kind} states were planned"
+        raise (RemoteProtocolError if visit else LocalProtocolError)(told)
+    return stage.transform(node, visit, copies)
+
+
+def supplies_of(plan: StreamPlan, party: str) -> list[Supply | None]:
+    """This party's part in the chain of each crossing; crossings one way over one chain share it."""
+    parts: dict[ChainPlan, Supply] = {}
+    return [
+        None if chain is None else parts.setdefault(chain, Supply(chain, party))
+        for chain in (plan.chains or (None,) * (len(plan.path) - 1))
+    ]
+
+
 async def _share(
     node: Node, plan: StreamPlan, arrived: NDArray[np.int64], attempted: NDArray[np.int64]
 ) -> NDArray[np.int64]:
-    """Tell every party of the path what arrived: backwards along it, each party once."""
+    """Tell every party of the path, and every repeater, what arrived: backwards, each once."""
     if plan.certain:
         return np.full(plan.items, plan.want, dtype=np.int64)
-    for listener, teller in report_hops(plan.path):
+    for listener, teller in report_hops(plan.path, plan.chains):
         if listener == node.name:
             arrived = (await node.receive(teller, Arrivals)).counts
             if arrived.shape != (plan.items,):
@@ -175,14 +216,22 @@ async def _share(
     return arrived
 
 
-def report_hops(path: Sequence[str]) -> list[tuple[str, str]]:
+def report_hops(path: Sequence[str], chains: Sequence[ChainPlan | None] = ()) -> list[tuple[str, str]]:
     """(listener, teller) in order, so that each party hears from one that has heard, over a link.
 
-    A party's last visit is followed by a later party's; going backwards, that one knows already.
+    A party's last visit is followed by a later party's; going backwards, that one knows already. The
+    repeaters of a chain hear last, one from the other, from the end that is its origin on.
     """
     last_visit = {party: visit for visit, party in enumerate(path)}
     order = sorted(last_visit.items(), key=lambda entry: -entry[1])
-    return [(party, path[visit + 1]) for party, visit in order[1:]]
+    hops = [(party, path[visit + 1]) for party, visit in order[1:]]
+    heard = set(path)
+    for chain in chains:
+        for teller, listener in pairwise(chain.nodes if chain is not None else ()):
+            if listener not in heard:
+                hops.append((listener, teller))
+                heard.add(listener)
+    return hops
 
 
 def next_attempts(

@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 from ketwire.channels.copies import Copies
 from ketwire.errors import ScenarioError
 from ketwire.protocols.node import Loader, Node, Observable, Outcome, Shape, Slice
+from ketwire.protocols.repeaters import chain_plans
 from ketwire.protocols.stream import Batch, StreamPlan, run_stream
 from ketwire.quantum import layers, subspaces
 from ketwire.quantum.circuits import Circuit
@@ -255,7 +256,7 @@ class Owned:
 
 
 class SubspaceParty:
-    """Sender, receiver, or a party that only looks on: roles differ in the slice alone."""
+    """Sender, receiver, repeater, or a party that only looks on: roles differ in the slice alone."""
 
     def __init__(self, slice: Slice, load: Loader) -> None:
         self._values = slice.values
@@ -263,13 +264,15 @@ class SubspaceParty:
         self.shapes = self._owned.shapes
 
     async def run(self, node: Node) -> Outcome:
-        stage: _Sending | _Measuring
+        stage: _Sending | _Measuring | None
         if self._owned.vectors is not None:
             stage = _Sending(self._owned.vectors)
         elif self._owned.holding is not None:
             stage = _Measuring(self._owned.holding)
         else:
-            return Outcome()
+            stage = None  # a repeater, or a party that only looks on
+            if not any(chain and node.name in chain["nodes"] for chain in self._values.get("chains", ())):
+                return Outcome()
         tally = await run_stream(node, self._plan(node), stage)
         if self._owned.holding is None or tally.counts is None:
             return Outcome()
@@ -294,6 +297,7 @@ class SubspaceParty:
             values["max_batch_octets"],
             shortfall=node.public["items"],
             budget_attempts=values["budget_attempts"],
+            chains=chain_plans(values.get("chains", ())),
         )
 
 

@@ -10,6 +10,7 @@ Averaged over trajectories, copies are in the state that `density_channel` gives
 """
 
 from collections.abc import Iterator, Sequence
+from functools import cache, lru_cache
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -55,13 +56,15 @@ def apply_masks(states: Complexes, row: Integers, x: Integers, z: Integers) -> B
     if len(hit) == 0:
         return _compact(states, row)
     old, x, z = row[hit], x[hit], z[hit]
-    first, place = _distinct((old, len(states)), (x, 1 << n), (z, 1 << n))
+    # What was done to a state comes first, so that most runs of rows need not all of it.
+    done = 2 * (x > 0) + (z > 0)
+    first, place = _distinct((done, 4), (old, len(states)), (x, 1 << n), (z, 1 << n))
     batch, new = _branch_off(states, row, hit, place, len(first))
     for chunk in _row_chunks(*new.shape):
         pick = first[chunk]
         _fill(new[chunk], states, old[pick], x[pick])
-        signed = np.flatnonzero(z[pick])
-        _scale_ones(new[chunk], 1.0 - 2.0 * _bits_of(z[pick[signed]], n), signed)
+        if z[pick].any():
+            _flip_signs(new[chunk], z[pick])
     return batch
 
 
@@ -97,17 +100,20 @@ def apply_decay(
         return _compact(states, row)
     strengths, strength = np.unique(np.broadcast_to(damping, row.shape)[hit], return_inverse=True)
     old, x, z = row[hit], jumps[hit], flips[hit]
-    first, place = _distinct((old, len(states)), (strength, len(strengths)), (x, 1 << n), (z, 1 << n))
+    done = 2 * (x > 0) + (z > 0)  # first, as in `apply_paulis`
+    columns = (old, len(states)), (strength, len(strengths)), (x, 1 << n), (z, 1 << n)
+    first, place = _distinct((done, 4), *columns)
     batch, new = _branch_off(states, row, hit, place, len(first))
-    kept = np.sqrt(1 - strengths)
-    noisy = _bits_of(bits.sum(keepdims=True), n) > 0
+    kept, noisy = np.sqrt(1 - strengths), int(bits.sum())
     for chunk in _row_chunks(*new.shape):
         pick = first[chunk]
         _fill(new[chunk], states, old[pick], x[pick])
         # A |1> is scaled by √(1-γ), with a sign where it was flipped, and is gone where it jumped.
-        ones = np.where(noisy, kept[strength[pick], None], 1.0)
-        ones *= (1.0 - 2.0 * _bits_of(z[pick], n)) * (1.0 - _bits_of(x[pick], n))
-        _scale_ones(new[chunk], ones, np.arange(len(pick)))
+        _contract(new[chunk], kept if len(kept) == 1 else kept[strength[pick]], noisy)
+        if x[pick].any():
+            _forget_ones(new[chunk], x[pick])
+        if z[pick].any():
+            _flip_signs(new[chunk], z[pick])
         _normalise(new[chunk])
     return batch
 
@@ -229,6 +235,8 @@ def _mark(masks: Integers, copy: Integers, bits: Integers) -> None:
 
 def _basis_states(states: Complexes, row: Integers, rng: np.random.Generator) -> Integers:
     """For each copy the index of a basis state, drawn from the populations of its row."""
+    if len(row) < len(states):
+        states, row = _compact(states, row)
     drawn = np.zeros(len(row), dtype=np.int64)
     step = max(1, 4 * CHUNK_AMPLITUDES // states.shape[1])  # many calls a block: not too small
     order = np.argsort(row, kind="stable") if len(states) > step else np.arange(len(row))
@@ -312,6 +320,9 @@ def _columns(size: int) -> Iterator[slice]:
 def _fill(out: Complexes, states: Complexes, old: Integers, x: Integers) -> None:
     """out[r] = X^x[r] states[old[r]], that is its amplitude i is number i xor x."""
     rows, size = out.shape
+    if not x.any():
+        np.take(states, old, axis=0, out=out, mode="clip")
+        return
     base = (old * size) | x  # no carries: x is below size, a power of two
     for columns in _columns(size):
         index = np.arange(columns.start, columns.stop) ^ base[:, None]
@@ -321,23 +332,48 @@ def _fill(out: Complexes, states: Complexes, old: Integers, x: Integers) -> None
             out[:, columns] = states.reshape(-1)[index]
 
 
-def _scale_ones(states: Complexes, ones: Floats, which: Integers) -> None:
-    """states[which] *= ⊗_q diag(1, ones[:, q]) in place."""
-    if len(which) == 0:
-        return
-    size = states.shape[1]
-    for columns in _columns(size):
-        width = columns.stop - columns.start
-        factors = np.ones((len(which), width))
-        low = ones[:, ::-1]
-        high = np.array([columns.start >> k & 1 for k in range(low.shape[1])], dtype=np.bool_)
-        factors[:, 0] = np.prod(low[:, high], axis=1)
-        for k in range(width.bit_length() - 1):
-            np.multiply(factors[:, : 1 << k], low[:, k, None], out=factors[:, 1 << k : 2 << k])
-        if len(which) == len(states):
-            states[:, columns] *= factors
-        else:
-            states[which, columns] *= factors
+def _flip_signs(states: Complexes, z: Integers) -> None:
+    """states[r] = Z^z[r] states[r] in place."""
+    for columns in _columns(states.shape[1]):
+        inside = (columns.stop - columns.start).bit_length() - 1
+        low, high = inside // 2, inside - inside // 2
+        left = _signs(high)[z >> low & (1 << high) - 1]
+        # The bits above are the same in all of these columns: they flip whole rows.
+        above = _bits_of(z & columns.start, columns.start.bit_length()).sum(axis=1)
+        left *= 1.0 - 2.0 * (above % 2)[:, None]
+        right = _signs(low)[z & (1 << low) - 1]
+        states[:, columns] *= (left[:, :, None] * right[:, None, :]).reshape(len(states), -1)
+
+
+def _contract(states: Complexes, kept: Floats, noisy: int) -> None:
+    """states[r, i] *= kept[r] ** (how many bits i has of `noisy`) in place; one `kept` may stand for all rows."""
+    for columns in _columns(states.shape[1]):
+        counts = _counts(columns.stop - columns.start, noisy)
+        above = (columns.start & noisy).bit_count()
+        powers = kept[:, None] ** np.arange(above, above + int(counts.max()) + 1)
+        states[:, columns] *= powers[:, counts]
+
+
+def _forget_ones(states: Complexes, x: Integers) -> None:
+    """states[r, i] = 0 in place where i has a bit of x[r]."""
+    for columns in _columns(states.shape[1]):
+        states[:, columns] *= (np.arange(columns.start, columns.stop) & x[:, None]) == 0
+
+
+@cache
+def _signs(bits: int) -> Floats:
+    """(-1) to the number of bits that z and i share, for z and i of few bits: (2**bits, 2**bits)."""
+    signs = np.ones((1, 1))
+    for _ in range(bits):
+        signs = np.block([[signs, signs], [signs, -signs]])
+    return signs
+
+
+@lru_cache(maxsize=64)
+def _counts(width: int, noisy: int) -> Integers:
+    """How many bits each i below `width` has of `noisy`."""
+    bits = _bits_of(np.arange(width) & noisy, width.bit_length() - 1)
+    return np.asarray(bits.sum(axis=1), dtype=np.int64)
 
 
 def _bits_of(masks: Integers, n: int) -> Floats:
@@ -346,7 +382,9 @@ def _bits_of(masks: Integers, n: int) -> Floats:
 
 
 def _normalise(states: Complexes) -> None:
-    states *= 1 / np.sqrt(_squares(states))[:, None]
+    assert states.flags.c_contiguous
+    parts = states.view(np.float64)
+    parts *= 1 / np.sqrt(_squares(states))[:, None]
 
 
 def _squares(states: Complexes) -> Floats:

@@ -20,6 +20,7 @@ from ketwire.protocols.inference import DenseStateParty, copies_for
 from ketwire.protocols.node import Loader, Slice
 from ketwire.protocols.numbers import EXACT_BITS
 from ketwire.protocols.stream import MAX_BATCH_OCTETS, OCTETS_PER_COPY
+from ketwire.scenarios.chains import plan_values
 from ketwire.scenarios.kinds import Judge, Network
 from ketwire.scenarios.schema import NodeName, Strict, wrong
 from ketwire.scenarios.sources import Source
@@ -157,6 +158,7 @@ class Inference:
             "budget_attempts": int(spec.budget_attempts),
             "representation": representation,
             "shared_rows": representation == "trajectories" or differing(crossings, hardware) is None,
+            **_chains(path, crossings),
         }
         slices = {party: _slice(spec, network, party, path, visits, common) for party in network.parties}
         sessions = [Session("inference", "quantum", "ketwire.protocols.inference:InferenceParty", slices)]
@@ -225,7 +227,18 @@ def _route(spec: InferenceSpec, network: Network) -> tuple[list[str], list[list[
     for a, b in pairwise(path):
         if network.link(a, b) is None:
             raise ScenarioError(f"protocol.layers: the register goes from {a} to {b}, expected a link between them")
+        if network.is_hop(a, b):
+            raise ScenarioError(
+                f"protocol.layers: the register goes from {a} to {b}, expected another way: a chain of repeaters "
+                "makes its pairs over that link"
+            )
     return path, visits
+
+
+def _chains(path: Sequence[str], crossings: Sequence[Crossing]) -> dict[str, Any]:
+    """The chain of repeaters of each crossing, where any has one."""
+    told = [plan_values(each.line, *ends) for each, ends in zip(crossings, pairwise(path), strict=True)]
+    return {"chains": told} if any(told) else {}
 
 
 def _check_memory(spec: InferenceSpec, path: Sequence[str]) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from ketwire.errors import ScenarioError
@@ -42,6 +43,17 @@ class Network:
     def link(self, a: str, b: str) -> Link | None:
         """The link that joins a and b, in either order; None where there is none."""
         return next((link for link in self.links if set(link.ends) == {a, b}), None)
+
+    def is_hop(self, a: str, b: str) -> bool:
+        """Whether a chain of repeaters makes its pairs over the link between a and b."""
+        from ketwire.channels.chain import Chain  # noqa: PLC0415
+
+        chains = ((link.ends, link.forward.transport) for link in self.links)
+        return any(
+            {a, b} in [set(hop) for hop in pairwise((ends[0], *chain.via, ends[1]))]
+            for ends, chain in chains
+            if isinstance(chain, Chain)
+        )
 
     def loaders(self) -> dict[str, Loader]:
         """Every party's own loader, by party. With --check alone: it breaks their privacy."""

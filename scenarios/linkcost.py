@@ -15,6 +15,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from ketwire.channels.budget import Crossing, refusal
+from ketwire.channels.chain import Chain
 from ketwire.channels.copies import MAX_QUBITS
 from ketwire.channels.erasure_codes import best_qpc
 from ketwire.channels.fiber import Fiber
@@ -192,6 +193,7 @@ def cost(label: str, line: Line, qubits: int, copies: int, crossings: int) -> Co
     Raises:
         ScenarioError: its pairs cannot be made (`ketwire.channels.fidelity.arrived`).
     """
+    assert not isinstance(line.transport, Chain)  # no preset is one
     came = arrived(line, qubits, crossings, stream(derive_key(0, "link cost"), label))
     survival = line.survival(qubits)
     # Registers that begin crossing c, of `crossings`, for one that survives them all.

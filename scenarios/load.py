@@ -36,12 +36,16 @@ class Loaded:
     def network(self, base: str | None = None) -> Network:
         """What its protocol runs on; data paths start from `base`, else from the scenario's folder."""
         from ketwire.nodes.session import Link  # noqa: PLC0415
+        from ketwire.scenarios.chains import line  # noqa: PLC0415
         from ketwire.scenarios.kinds import Network  # noqa: PLC0415
 
         hardware = {name: node.physics() for name, node in self.scenario.nodes.items()}
         memories = {name: physics.memory for name, physics in hardware.items()}
         links = tuple(
-            Link((a, b), link.line(memories[a], memories[b]), link.line(memories[b], memories[a], "backward"))
+            Link(
+                (a, b), line(self.scenario, link, memories, a, b), line(self.scenario, link, memories, b, a),
+                python=link.interpreter(self.base),
+            )
             for link in self.scenario.links
             for a, b in (link.between,)
         )

@@ -7,6 +7,7 @@ unknown keys and infinite numbers, and refuse physics that no fiber can have.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from functools import reduce
@@ -25,6 +26,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
+from ketwire.channels.engines import EngineName
 from ketwire.channels.eve import Attack, BeamSplitter, InterceptResend
 from ketwire.channels.fiber import Fiber
 from ketwire.channels.hardware import ERRORS, HARDWARE, Hardware
@@ -210,6 +212,8 @@ _TELEPORT_KEYS = frozenset(
     {"scheme", "alpha", "rate_hz", "fidelity", "dark_count", "visibility", "memory_slots", "distill"}
 )
 _CODED_KEYS = frozenset({"code", "gate_s"})
+_CHAIN_KEYS = frozenset({"generation", "distill_spans", "distill_protocol"})
+_CLASSICAL_KEYS = frozenset({"length_km", "speed_km_per_s", "bandwidth_bps"})
 
 
 class Link(Strict):
@@ -235,6 +239,16 @@ class Link(Strict):
     visibility: float | None = Field(None, ge=0, le=1, description="clicks: Hong-Ou-Mandel visibility")
     memory_slots: int | None = Field(None, description="teleport: pairs made side by side, 1 or more")
     distill: Distillation | None = Field(None, description="teleport: purify pairs before they are used")
+    via: tuple[NodeName, ...] | None = Field(
+        None, description="teleport: repeaters, first to last, that make this link's pairs over links of their own"
+    )
+    generation: Literal["parallel", "sequential"] | None = Field(
+        None, description="via: do all hops make pairs at once; parallel unless said otherwise"
+    )
+    distill_spans: tuple[int, ...] | None = Field(
+        None, description="via: after how many hops pairs are distilled two by two"
+    )
+    distill_protocol: Literal["bbpssw", "dejmps"] | None = Field(None, description="via: dejmps unless said otherwise")
     code: str | None = Field(None, description="coded: [[4,2,2]], [[5,1,3]], [[7,1,3]] or qpc(n,m)")
     gate_s: float | None = Field(None, ge=0, le=1e6, description="coded: one layer of the encoder's gates, s")
     eve: EveSpec | None = Field(None, description="direct: an eavesdropper in the fiber; null for none")
@@ -245,6 +259,11 @@ class Link(Strict):
     speed_km_per_s: float | None = Field(None, description="speed of light in the fiber, km/s")
     emission_rate_hz: float | None = Field(None, description="qubits a second; null: emission takes no time")
     bandwidth_bps: float | None = Field(None, description="classical bits a second; null: bits take no time")
+    engine: EngineName = Field("builtin", description="who does the physics (docs/engines.md)")
+    python: str | None = Field(
+        None, min_length=1, max_length=4096, pattern=r"^[^\x00]+$",
+        description="interpreter of the fiber's process: a path, from the scenario's folder, or a name on PATH",
+    )
 
     @model_validator(mode="after")
     def _physical(self) -> Self:
@@ -256,11 +275,17 @@ class Link(Strict):
             if getattr(self, name) is None and getattr(PRESETS["ideal"].fiber, name) is not None:
                 raise wrong(name, None, "a number")
         for name in self._foreign():
-            raise wrong(name, getattr(self, name), f"nothing here with transport {self._setting('transport')}")
+            raise wrong(name, getattr(self, name), f"nothing here with transport {self.carried_by}")
         for name, nothing in IN_A_RATE.items():
             if self._is_measured() and getattr(self, name) not in (None, nothing):
                 raise wrong(name, getattr(self, name), "nothing here: the measured rate_hz has it in it")
+        self._check_via()
         try:
+            if self.via is not None:
+                if self.eve is not None:
+                    raise ValueError("eve: given with via, expected none here: nothing of a register is in flight")
+                self.physics()
+                return self
             self.line(Memory(), Memory())
             self.line(Memory(), Memory(), "backward")
         except ValueError as error:
@@ -271,9 +296,26 @@ class Link(Strict):
             raise wrong(name, self._in_force(name), message.partition("expected ")[2] or message) from None
         return self
 
+    def _check_via(self) -> None:
+        """A link with repeaters has no source of its own, and no other physics than that of its classical bits."""
+        if self.via is None:
+            beside, expected = _CHAIN_KEYS, "nothing here without via"
+        else:
+            if self.carried_by != "teleport":
+                raise wrong("transport", self.carried_by, "teleport, with via")
+            physical = frozenset(Fiber.__dataclass_fields__) - _CLASSICAL_KEYS
+            beside, expected = _TELEPORT_KEYS | physical, "nothing here with via: the hops make the pairs"
+            if self.noise:
+                raise wrong("noise", [each.kind for each in self.noise], "nothing here with via")
+        for name in sorted(beside):
+            if getattr(self, name) is not None:
+                raise wrong(name, getattr(self, name), expected)
+        if self.distill_protocol is not None and not self.distill_spans:
+            raise wrong("distill_protocol", self.distill_protocol, "distill_spans beside it")
+
     def _foreign(self) -> list[str]:
         """Keys that say something and mean nothing for this transport."""
-        own = {"teleport": _TELEPORT_KEYS, "coded": _CODED_KEYS, "direct": frozenset[str]()}[self._setting("transport")]
+        own = {"teleport": _TELEPORT_KEYS, "coded": _CODED_KEYS, "direct": frozenset[str]()}[self.carried_by]
         keys = sorted((_TELEPORT_KEYS | _CODED_KEYS) - own)
         return [name for name in keys if getattr(self, name) is not None]
 
@@ -288,7 +330,12 @@ class Link(Strict):
         noise, transport = tuple(each.noise() for each in self.noise), self._transport()
         listening = self.eve is not None and self.eve.direction in (direction, "both")
         eve = self.eve.attacking() if self.eve is not None and listening else None
-        return Line(self.physics(), noise, sender, receiver, transport, eve)
+        return Line(self.physics(), noise, sender, receiver, transport, eve, self.engine)
+
+    @property
+    def carried_by(self) -> str:
+        """The transport in force."""
+        return str(self._setting("transport"))
 
     def _setting(self, name: str) -> Any:
         """What this link says, else what its preset says for the transport and scheme that are in force."""
@@ -303,10 +350,16 @@ class Link(Strict):
             return self._setting(name) if name in type(self).model_fields else None
         return getattr(PRESETS[self.fiber].fiber, name)
 
+    def interpreter(self, base: str) -> str | None:
+        """`python`, a path in it taken from the folder `base`; links stay as they are, or a venv would be lost."""
+        if self.python is None or "/" not in self.python:
+            return self.python
+        return os.path.abspath(os.path.join(base, os.path.expanduser(self.python)))
+
     def _transport(self) -> Direct | Teleport | Coded:
-        if self._setting("transport") == "direct":
+        if self.carried_by == "direct":
             return Direct()
-        if self._setting("transport") == "coded":
+        if self.carried_by == "coded":
             coded = {"code": self.code, "gate_ps": None if self.gate_s is None else round(self.gate_s * PS_PER_S)}
             return Coded(**{name: value for name, value in coded.items() if value is not None})  # type: ignore[arg-type]
         given = {name: self._setting(name) for name in _TELEPORT_KEYS - {"distill"}}
@@ -332,15 +385,21 @@ class Link(Strict):
     @model_serializer(mode="wrap")
     def _resolved(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
         """With all of the physics, so that a resolved scenario outlives a change of the presets."""
+        told, physics = handler(self), asdict(self.physics())
+        if self.via is not None:
+            # What a chain leaves to its hops has no value here, nor its length where theirs are summed.
+            kept = _CLASSICAL_KEYS - ({"length_km"} if self.length_km is None else frozenset())
+            own = {name: physics.get(name, told[name]) for name in told if name in kept or name not in physics}
+            return {**own, "transport": self.carried_by}
         transport = self._transport()
-        told = asdict(transport) if isinstance(transport, Teleport) else {}
+        settings = asdict(transport) if isinstance(transport, Teleport) else {}
         if isinstance(transport, Teleport) and transport.scheme == "given":
             # A measured fidelity has these in it, and the scheme refuses them.
-            told |= {"dark_count": None, "visibility": None}
+            settings |= {"dark_count": None, "visibility": None}
         if isinstance(transport, Coded):
-            told = {"code": transport.code, "gate_s": transport.gate_ps / PS_PER_S}
-        of_transport = {name: told.get(name) for name in (_TELEPORT_KEYS | _CODED_KEYS) - {"distill"}}
-        return {**handler(self), "transport": transport.kind, **of_transport, **asdict(self.physics())}
+            settings = {"code": transport.code, "gate_s": transport.gate_ps / PS_PER_S}
+        of_transport = {name: settings.get(name) for name in (_TELEPORT_KEYS | _CODED_KEYS) - {"distill"}}
+        return {**told, "transport": transport.kind, **of_transport, **physics}
 
 
 def _known_nodes(nodes: Any) -> Any:
@@ -374,6 +433,10 @@ class Scenario(Strict):
             if ends in joined:
                 raise wrong(f"links.{index}.between", list(link.between), "one link between two nodes")
             joined.add(ends)
+        from ketwire.scenarios.chains import complaint  # noqa: PLC0415
+
+        if (told := complaint(self)) is not None:
+            raise wrong(f"links.{told[0]}", *told[1:])
         return self
 
 

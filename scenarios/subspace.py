@@ -23,6 +23,7 @@ from ketwire.protocols.codes import default_plan
 from ketwire.protocols.node import Loader, Slice
 from ketwire.protocols.subspace import Classes, Vectors
 from ketwire.quantum import subspaces
+from ketwire.scenarios.chains import plan_values
 from ketwire.scenarios.kinds import Judge, Network
 from ketwire.scenarios.subspace_spec import ClassifySpec, Common, PromiseSpec, SubspaceSpec
 
@@ -108,6 +109,11 @@ def _line(task: Common, network: Network) -> Line:
         raise ScenarioError(
             f"protocol.receiver: {task.receiver!r} given, expected a node with a link to {task.sender}"
         )
+    if network.is_hop(task.sender, task.receiver):
+        raise ScenarioError(
+            f"protocol.receiver: {task.receiver!r} given, expected a node with a link to {task.sender} over which "
+            "no chain of repeaters makes its pairs"
+        )
     return next(line for a, b, line in link.directions() if (a, b) == (task.sender, task.receiver))
 
 
@@ -123,7 +129,8 @@ def _session(
 ) -> Session:
     """One session: `common` is public, `sender` and `receiver` add what each owns, others have nothing."""
     public = {"task": task.task, "sender": task.sender, "receiver": task.receiver, **common}
-    slices = {party: Slice({"role": "idle", "task": task.task}) for party in network.parties}
+    beside = public if "chains" in common else {"task": task.task}  # repeaters share the plan
+    slices = {party: Slice({**beside, "role": "idle"}) for party in network.parties}
     for party, part, own in ((task.sender, "sender", sender), (task.receiver, "receiver", receiver)):
         slices[party] = Slice({"role": part, **public, **own.values}, own.arrays)
     role: Literal["quantum", "rival"] = "quantum" if program == "quantum" else "rival"
@@ -136,6 +143,7 @@ def _stream_values(task: Common, line: Line) -> dict[str, Any]:
         "survivals": [line.survival(qubits) for qubits in range(1, MAX_QUBITS + 1)],
         "max_batch_octets": task.max_batch_octets,
         "budget_attempts": int(task.budget_attempts),
+        **({"chains": [chain]} if (chain := plan_values(line, task.sender, task.receiver)) is not None else {}),
     }
 
 

@@ -134,6 +134,33 @@ def test_whatever_a_machine_remembers_is_saved() -> None:
             assert got == set(direction.eve.snapshot())
 
 
+def test_other_machines_save_all_that_they_remember() -> None:
+    import json
+
+    from ketwire.channels.entangled import Held, Pairs
+    from ketwire.channels.netsquid_engine import NetSquidMachine
+    from ketwire.channels.stock import StockMachine
+
+    line = LINES["direct"]
+    netsquid, fresh = NetSquidMachine(line), NetSquidMachine(line)
+    netsquid.free_ps = 77
+    fresh.restore(json.loads(json.dumps(netsquid.snapshot())))
+    assert vars(fresh) == vars(netsquid) and set(vars(netsquid)) == {"line", *netsquid.snapshot()}
+    stock, other = StockMachine(line), StockMachine(line)
+    for pairs in (2, 0):
+        six = np.tile([0.5, 0.0, 0.0, 0.5, 0.1 + 0.2, 0.0], (pairs, 1))
+        times = np.arange(pairs, dtype=np.int64)
+        held = Held(six, times + 9, times + 8, times > 0, line.receiver.constants, 5)
+        stock.store(Pairs(held, None))
+    other.restore(json.loads(json.dumps(stock.snapshot(), allow_nan=False)))
+    assert set(vars(stock)) == set(vars(other)) == {"line", "scheme", "_stock"}
+    for one, two in zip(stock._stock, other._stock, strict=True):
+        assert one.far_ps == two.far_ps and one.span_ps == two.span_ps
+        for a, b in zip(one[:4], two[:4], strict=True):
+            assert a.dtype == b.dtype and a.shape == b.shape and a.tobytes() == b.tobytes()
+    assert other.busy_until_ps == stock.busy_until_ps == 10
+
+
 def test_a_node_goes_on_with_the_streams_that_it_has_not_drawn() -> None:
     one, other = (PartyNode("alice", b"key", {}) for _ in range(2))
     drawn = [one.random(purpose).random() for purpose in ("a", "a", "b")]

@@ -22,6 +22,7 @@ NAMES = [
     "eavesdropper",
     "metro-10km-coded",
     "metro-25km-teleport",
+    "repeater-chain-100km",
     "ring-of-three",
     "subspace",
     "two-layer-inference",

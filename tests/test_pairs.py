@@ -274,3 +274,22 @@ def test_swapping_werner_pairs() -> None:
     np.testing.assert_allclose(swapped[..., 0], f_1 * f_2 + (1 - f_1) * (1 - f_2) / 3, atol=1e-15)
     np.testing.assert_allclose(swapped, pairs.werner_bell(swapped[..., 0]), atol=1e-15)
     np.testing.assert_allclose(pairs.fidelity(pairs.swap(pairs.werner(0.9), pairs.werner(0.8))), 0.9 * 0.8 + 0.02 / 3)
+
+
+@settings(derandomize=True, database=None, deadline=None, max_examples=40)
+@given(seed=seeds)
+def test_six_elements_swap_and_decay_as_the_matrix_they_belong_to(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    first, second = random_states(seed, 5), random_states(seed + 1, 5)
+    six = pairs.elements(first)
+    swapped = pairs.swap_elements(six, pairs.bell_diagonal(second))
+    np.testing.assert_allclose(swapped, pairs.elements(pairs.swap(first, second)), rtol=0, atol=1e-15)
+    times = [rng.integers(0, 3_000_000, 5), rng.integers(0, 3_000_000, 5), (1e6, math.inf), (5e5, 3e6)]
+    decayed = pairs.decayed_elements(six, *times)
+    np.testing.assert_allclose(decayed, pairs.elements(pairs.decay_pairs(first, *times)), rtol=0, atol=1e-15)
+
+
+def test_six_elements_refuse_memories_that_cannot_be() -> None:
+    none = np.zeros(1, dtype=np.int64)
+    with pytest.raises(ValueError, match="t2_ps"):
+        pairs.decayed_elements(np.full((1, 6), 0.25), none, none, 1.0, 3.0)

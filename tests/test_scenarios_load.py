@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ketwire.channels.chain import Chain
 from ketwire.channels.fiber import Fiber
 from ketwire.channels.line import Line, Teleport
 from ketwire.channels.presets import PRESETS
@@ -76,7 +77,8 @@ def test_the_seed_option_wins(tmp_path: Path) -> None:
 
 
 def test_links_take_every_field_of_a_fiber() -> None:
-    lines = {"between", "fiber", "transport", "noise", "code", "gate_s", "distill", "eve"}
+    lines = {"between", "fiber", "transport", "noise", "code", "gate_s", "distill", "eve", "engine", "python"}
+    lines |= {name for name in Chain.__dataclass_fields__ if name not in ("kind", "hops")}
     pairs = {name for name in Teleport.__dataclass_fields__ if name not in ("kind", "distillation")}
     assert set(Fiber.__dataclass_fields__) == set(Link.model_fields) - lines - pairs
     assert pairs < set(Link.model_fields)

@@ -12,6 +12,7 @@ from ketwire.channels import frames as f
 from ketwire.channels.codec import encode
 from ketwire.channels.connection import TRANSITIONS, Connection, Direction, Role, State
 from ketwire.channels.copies import Copies
+from ketwire.channels.entangled import Pairs, Released
 from ketwire.channels.messages import Answers, Arrivals, Packed
 from ketwire.channels.refusals import EarlyFrame, IllegalCommand, OutOfOrderFrame, StaleFrame, WrongSession
 from ketwire.errors import LocalProtocolError
@@ -25,6 +26,8 @@ SAMPLES: dict[f.Command, Any] = {
     f.Command.PACKED: lambda: f.Carry(Packed(0, 1, 0.0, 0, np.zeros(0, np.uint8)), 0),
     f.Command.ANSWERS: lambda: f.Carry(Answers(NONE, 1), 0),
     f.Command.ARRIVALS: lambda: f.Carry(Arrivals(NONE), 0),
+    f.Command.PAIRS: lambda: f.Carry(Pairs.none_yet(NONE), 0),
+    f.Command.RELEASED: lambda: f.Carry(Released(NONE), 0),
     f.Command.RECEIPT: lambda: f.Receipt(1, 0, np.zeros(0, bool)),
     f.Command.READ: lambda: f.Read(1),
     f.Command.CREDIT: lambda: f.Credit(5),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,6 +15,7 @@ import pytest
 from ketwire.channels import frames as f
 from ketwire.channels.codec import Prelude, decode, encode
 from ketwire.channels.copies import Copies
+from ketwire.channels.entangled import Held, Order, Pairs, Released
 from ketwire.channels.messages import Answers, Arrivals, Packed
 from ketwire.channels.refusals import MalformedHeader, TruncatedFrame
 from ketwire.errors import RemoteProtocolError
@@ -108,6 +110,27 @@ MEANING: dict[str, tuple[int, int, Any]] = {
     "ARRIVALS": (1, 11, lambda: carry(Arrivals(i64(4294967295)), 2)),
     "RECEIPT": (1, 12, lambda: f.Receipt(3, 10**7, np.isin(np.arange(10), [0, 7, 9]))),
     "RECEIPT.quiet": (1, 13, lambda: f.Receipt(8, 0, np.zeros(0, bool))),
+    "RECEIPT.pairs": (1, 18, lambda: f.Receipt(3, 5, np.zeros(0, bool), i64(7, 256))),
+    "PAIRS": (
+        1,
+        19,
+        lambda: carry(
+            Pairs(
+                Held(
+                    np.array([[0.5, 0, 0, 0.5, 0.5, 0], [0, 0, 0, 0, 2.5, 0]]),
+                    i64(9, 4611686018427387903),
+                    i64(8, 0),
+                    np.array([False, True]),
+                    (math.inf, 2.5),
+                    10**6,
+                ),
+                Order(i64(1, 256), True, "dejmps"),
+            ),
+            10,
+        ),
+    ),
+    "PAIRS.none-yet": (1, 20, lambda: carry(Pairs.none_yet(i64(5)), 0)),
+    "RELEASED": (1, 21, lambda: carry(Released(i64(3, 4611686018427387903)), 2)),
     "READ": (1, 14, lambda: f.Read(0x0102030405060708)),
     "CREDIT": (1, 15, lambda: f.Credit(32)),
     "REFUSED": (1, 16, lambda: f.Refused("WrongRun", "why")),
@@ -148,6 +171,8 @@ def facts(frame: Any) -> Any:
         return "carry", frame.time_ps, facts(frame.message)
     if isinstance(frame, Copies):
         return frame.fresh, *(facts(part) for part in frame.take())
+    if isinstance(frame, Pairs):
+        return tuple(facts(part) for part in frame.take())
     if isinstance(frame, Mapping):
         return {key: facts(value) for key, value in frame.items()}
     if hasattr(frame, "__dataclass_fields__"):

@@ -17,7 +17,9 @@ from ketwire.channels.arrays import check_states, checked
 from ketwire.channels.codec import decode, encode, verify_states
 from ketwire.channels.connection import Connection, Role
 from ketwire.channels.copies import Copies
+from ketwire.channels.entangled import Held, Order, Pairs, Released
 from ketwire.channels.messages import Answers, Arrivals, Packed
+from ketwire.channels.pairs import elements_of_bell
 from ketwire.errors import LocalProtocolError, RemoteProtocolError
 
 RUN = bytes(range(100, 116))
@@ -62,8 +64,28 @@ def random_packed(rng: np.random.Generator) -> Packed:
     return Packed(count, bits, 0.0, length, codes, positions)
 
 
+def random_pairs(rng: np.random.Generator) -> Pairs:
+    """A batch that stands, with an order or without, or one that only begins."""
+    count = int(rng.integers(0, 9))
+    order = Order(rng.integers(0, 1 << 62, count), bool(rng.integers(2)))
+    if rng.random() < 0.3:
+        return Pairs(None, order)
+    bell = rng.dirichlet(np.ones(4), count)
+    since, waited = rng.integers(0, 1 << 61, (2, count))
+    t1 = float(rng.choice([np.inf, 1e12]))
+    lost = rng.random(count) < 0.3
+    held = Held(elements_of_bell(bell), since + waited, since, lost, (t1, 1e12), int(rng.integers(1 << 62)))
+    if rng.random() < 0.5:
+        return Pairs(held, None)
+    return Pairs(held, order._replace(distill=rng.choice([None, "bbpssw", "dejmps"])))
+
+
 def random_message(rng: np.random.Generator) -> Any:
-    kind = rng.integers(4)
+    kind = rng.integers(6)
+    if kind == 4:
+        return random_pairs(rng)
+    if kind == 5:
+        return Released(rng.integers(0, 1 << 62, int(rng.integers(0, 9))))
     if kind == 0:
         return random_packed(rng)
     if kind == 1:
@@ -78,6 +100,8 @@ def random_data_frame(rng: np.random.Generator) -> Any:
     kind = rng.integers(7)
     if kind == 6:
         return f.Mark(int(rng.integers(1 << 62)))
+    if kind == 0 and rng.random() < 0.3:
+        return f.Receipt(1, int(rng.integers(1 << 62)), np.zeros(0, bool), rng.integers(0, 1 << 62, 3))
     if kind == 0:
         return f.Receipt(1, int(rng.integers(1 << 62)), rng.random(int(rng.integers(0, 40))) < 0.5)
     if kind == 1:
@@ -416,6 +440,76 @@ def test_a_mark_beyond_all_steps_is_refused(step: int) -> None:
     good = [bytes(frame) for frame in encode(f.Mark(5), run=RUN, session=0, sequence=0, digest=False)]
     with pytest.raises(refusals.MalformedHeader):
         decode([good[0], struct.pack("<Q", step)])
+
+
+GOOD_PAIRS = Held(
+    np.array([[0.5, 0, 0, 0.5, 0.5, 0], [0.25, 0.25, 0.25, 0.25, 0.25, -0.25]]),
+    np.array([9, 9]),
+    np.array([8, 9]),
+    np.zeros(2, bool),
+    (np.inf, 2.5),
+    7,
+)
+
+
+def with_state(place: tuple[int, int], value: float) -> Held:
+    state = GOOD_PAIRS.elements.copy()
+    state[place] = value
+    return GOOD_PAIRS._replace(elements=state)
+
+
+@pytest.mark.parametrize(
+    ("held", "kind"),
+    [
+        (with_state((0, 0), np.nan), refusals.BadStates),
+        (with_state((0, 4), np.inf), refusals.BadStates),
+        (with_state((0, 0), 0.6), refusals.BadStates),  # the trace
+        (with_state((0, 4), 0.51), refusals.BadStates),  # the coherence
+        (with_state((1, 5), 0.26), refusals.BadStates),
+        (with_state((1, 5), np.nan)._replace(lost=np.array([False, True])), refusals.BadStates),  # also of the dead
+        (GOOD_PAIRS._replace(ready_ps=np.array([9, -1])), refusals.MalformedHeader),
+        (GOOD_PAIRS._replace(since_ps=np.array([10, 9])), refusals.MalformedHeader),
+        (GOOD_PAIRS._replace(far_ps=(1.0, 2.5)), refusals.MalformedHeader),
+        (GOOD_PAIRS._replace(far_ps=(0.0, 0.0)), refusals.MalformedHeader),
+        (GOOD_PAIRS._replace(far_ps=(np.inf, np.nan)), refusals.MalformedHeader),
+        (GOOD_PAIRS._replace(span_ps=-1), refusals.MalformedHeader),
+    ],
+)
+def test_pairs_that_cannot_be_are_refused_on_both_sides(held: Held, kind: type[Exception]) -> None:
+    place = {"run": RUN, "session": 0, "sequence": 0, "digest": False}
+    good = [bytes(frame) for frame in encode(f.Carry(Pairs(GOOD_PAIRS, None), 0), **place)]
+    dead = Pairs(GOOD_PAIRS._replace(lost=np.array([False, True])), None)
+    lossy = [bytes(frame) for frame in encode(f.Carry(dead, 0), **place)]
+    with pytest.raises(LocalProtocolError):
+        encode(f.Carry(Pairs(held, None), 0), **place)
+    whole = lossy if held.lost.any() else good
+    body = struct.pack("<qIBBHqdd", 0, 2, 3 if held.lost.any() else 1, 0, 0, held.span_ps, *held.far_ps)
+    arrays = [held.elements.tobytes(), held.ready_ps.tobytes(), held.since_ps.tobytes()]
+    with pytest.raises(kind):
+        decode([whole[0], body + whole[1][len(body) :], *arrays, *whole[5:]])
+
+
+@pytest.mark.parametrize(
+    ("form", "protocol", "zero"),
+    [(0, 0, 0), (2, 0, 0), (4 + 2, 0, 0), (1 + 8, 0, 0), (16 + 1, 0, 0), (1, 0, 1), (1, 1, 0), (4, 2, 0), (5, 3, 0)],
+)
+def test_forms_of_pairs_that_say_nothing_are_refused(form: int, protocol: int, zero: int) -> None:
+    place = {"run": RUN, "session": 0, "sequence": 0, "digest": False}
+    good = [bytes(frame) for frame in encode(f.Carry(Pairs(GOOD_PAIRS, None), 0), **place)]
+    body = struct.pack("<qIBBHqdd", 0, 2, form, protocol, zero, 7, np.inf, 2.5)
+    with pytest.raises(refusals.MalformedHeader):
+        decode([good[0], body + good[1][len(body) :], *good[2:]])
+
+
+def test_more_pairs_than_the_limit_are_refused() -> None:
+    place = {"run": RUN, "session": 0, "sequence": 0, "digest": False}
+    few = f.Limits(max_copies=1)
+    for message in (Pairs(GOOD_PAIRS, None), Pairs.none_yet(np.zeros(2, np.int64)), Released(np.zeros(2, np.int64))):
+        frames = encode(f.Carry(message, 0), **place)
+        with pytest.raises(refusals.OversizedFrame):
+            decode(frames, limits=few)
+    with pytest.raises(LocalProtocolError):
+        encode(f.Carry(Pairs(GOOD_PAIRS, None), 0), limits=few, **place)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,179 @@
+"""What every estimator of gradients shares: the promise, the copies held, and what comes of them.
+
+A unitary's owner holds copies of |Φ> (see `features`). Estimators differ in what they measure on them and
+in how many they need for the promise: with probability 1 - delta, every derivative to epsilon at once.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Protocol
+
+import numpy as np
+
+from ketwire.quantum.arrays import Complexes, Floats, Integers
+from ketwire.quantum.features import Block
+from ketwire.quantum.segments import Segment
+
+
+@dataclass(frozen=True)
+class Promise:
+    """Every one of `parameters` derivatives to epsilon, all of them with probability 1 - delta.
+
+    parameters: of the whole circuit, whoever owns them: an owner of P_U of them may fail with probability
+    delta P_U / parameters (union bound). ValueError where the numbers make no promise.
+    """
+
+    epsilon: float
+    delta: float
+    parameters: int
+
+    def __post_init__(self) -> None:
+        if not (self.epsilon > 0 and math.isfinite(self.epsilon)):
+            raise ValueError(f"epsilon: {self.epsilon} given, expected a number above 0")
+        if not 0 < self.delta < 1:
+            raise ValueError(f"delta: {self.delta} given, expected a number between 0 and 1")
+        if self.parameters < 1:
+            raise ValueError(f"parameters: {self.parameters} given, expected 1 or more")
+
+    @property
+    def log_term(self) -> float:
+        """ln(2 parameters / delta), of a union bound over two-sided errors."""
+        return math.log(2 * self.parameters / self.delta)
+
+    def share(self, count: int) -> float:
+        """The probability with which an owner of `count` parameters may fail."""
+        return min(self.delta, self.delta * count / self.parameters)
+
+
+@dataclass(frozen=True, eq=False)
+class Held:
+    """Copies of |Φ> as their owner holds them: distinct states, how many of each, and of which sample.
+
+    states: (rows, 2**(n+1)). counts: (rows,), copies in that state. samples: (rows,), from 0 up, none left
+    out: the data sample whose gradient the row's copies tell of; a row each if not given. On a noisy
+    link a sample has many rows, and the owner does not know which copy is in which. ValueError where
+    shapes differ or a sample has no copies.
+    """
+
+    states: Complexes
+    counts: Integers
+    samples: Integers | None = None
+
+    def __post_init__(self) -> None:
+        rows = len(self.states)
+        counts = np.asarray(self.counts)
+        samples = np.arange(rows) if self.samples is None else np.asarray(self.samples)
+        for name, given in (("counts", counts), ("samples", samples)):
+            if given.shape != (rows,) or given.dtype.kind not in "iu" or (given < 0).any():
+                raise ValueError(f"{name}: {given.dtype} of shape {list(given.shape)} given, "
+                                 f"expected ({rows},) integers from 0 up")
+        object.__setattr__(self, "counts", counts.astype(np.int64))
+        object.__setattr__(self, "samples", samples.astype(np.int64))
+        if rows == 0 or not (self.totals > 0).all():
+            raise ValueError("counts: a sample without copies given, expected one copy or more of each sample")
+
+    @classmethod
+    def pure(cls, states: Complexes, copies: int) -> Held:
+        """The same number of copies of each row, a sample a row."""
+        return cls(states, np.full(len(states), copies))
+
+    @property
+    def of(self) -> Integers:
+        """The sample of each row, (rows,)."""
+        assert self.samples is not None
+        return self.samples
+
+    @property
+    def totals(self) -> Integers:
+        """Copies of each sample, (samples,)."""
+        return np.bincount(self.of, self.counts).astype(np.int64)
+
+    @property
+    def is_pure(self) -> bool:
+        """Whether no sample has more than one row."""
+        return len(np.unique(self.of)) == len(self.of)
+
+    def gather(self, of_rows: Floats | Integers) -> Floats:
+        """Sums over each sample's rows: (rows, k) to (samples, k)."""
+        result = np.zeros((len(self.totals), of_rows.shape[1]))
+        np.add.at(result, self.of, of_rows)
+        return result
+
+    def deal(self, parts: int, rng: np.random.Generator) -> Integers:
+        """Each sample's copies dealt evenly to `parts` uses, at random: (parts, rows).
+
+        Where they do not come out even, the first parts get one more. ValueError where a part of a
+        sample would get none.
+        """
+        totals = self.totals
+        if totals.min() < parts:
+            raise ValueError(f"counts: {totals.min()} copies of a sample given, expected {parts} or more")
+        if self.is_pure:
+            numbers = np.arange(parts)[:, None]
+            return np.asarray(self.counts // parts + (numbers < self.counts % parts))
+        dealt = np.zeros((parts, len(self.counts)), dtype=np.int64)
+        for sample, total in enumerate(totals):
+            rows = np.flatnonzero(self.of == sample)
+            left = self.counts[rows]
+            for part in range(parts):
+                taken = draw_copies(left, int(total // parts + (part < total % parts)), rng)
+                dealt[part, rows] = taken
+                left = left - taken
+        return dealt
+
+
+def draw_copies(counts: Integers, number: int, rng: np.random.Generator) -> Integers:
+    """How many of each row are among `number` copies drawn at random without putting back: (rows,)."""
+    if len(counts) == 1:
+        return np.array([number])
+    return np.asarray(rng.multivariate_hypergeometric(counts, number, method="marginals"))
+
+
+@dataclass(frozen=True, eq=False)
+class Estimate:
+    """values: (samples, parameter_count of U). used: (samples,), copies of |Φ> measured."""
+
+    values: Floats
+    used: Integers
+
+
+class Estimator(Protocol):
+    """A way to read all derivatives of one unitary from copies of its |Φ>."""
+
+    name: ClassVar[str]
+
+    def copies(self, blocks: Sequence[Block], promise: Promise) -> int:
+        """Copies of |Φ> that keep the promise for the unitary that has these blocks."""
+        ...
+
+    def estimate(self, held: Held, segment: Segment, promise: Promise, rng: np.random.Generator) -> Estimate:
+        """What the copies held tell, however many they are."""
+        ...
+
+
+def half_ranges(blocks: Sequence[Block]) -> tuple[Floats, Floats]:
+    """Σ_b r_pb and Σ_b r_pb² for each parameter p that blocks read, r_pb the largest value block b says.
+
+    Both are (parameters,): the norm of O_p at most, and what Hoeffding's inequality asks for.
+    """
+    slots = sorted({slot for block in blocks for slot in block.slots})
+    column = {slot: index for index, slot in enumerate(slots)}
+    sums, squares = np.zeros(len(slots)), np.zeros(len(slots))
+    for block in blocks:
+        at = [column[slot] for slot in block.slots]
+        sums[at] += block.bounds
+        squares[at] += block.bounds**2
+    return sums, squares
+
+
+def copies_each(blocks: Sequence[Block], promise: Promise) -> int:
+    """K measurements of each part keep the promise, K = 2 ln(2P/delta) max_p Σ_b r_pb² / epsilon².
+
+    Hoeffding's inequality for a sum over b of means of K numbers in [-r_pb, r_pb], and a union bound over
+    the P parameters of the promise. One rotation of scale 1 has r = 1/2: K = ln(2P/delta) / (2 epsilon²).
+    """
+    _, squares = half_ranges(blocks)
+    return math.ceil(2 * promise.log_term * float(squares.max(initial=0.0)) / promise.epsilon**2)

@@ -1,0 +1,102 @@
+"""Links with `via`: which hops a chain of repeaters has, its lines, and the plan that its parties share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any, Literal
+
+from ketwire.channels.chain import MAX_HOPS, Chain
+from ketwire.channels.line import Line, Memory
+
+if TYPE_CHECKING:
+    from ketwire.scenarios.schema import Link, Scenario
+
+Complaint = tuple[str, Any, str]
+"""A key below `links`, what was given there, and what was expected."""
+
+
+def complaint(scenario: Scenario) -> Complaint | None:
+    """What is wrong with the chains of a scenario whose links are otherwise well; None where nothing is."""
+    return next(_complaints(scenario), None)
+
+
+def _complaints(scenario: Scenario) -> Iterator[Complaint]:
+    serves: dict[frozenset[str], int] = {}
+    memories = {name: Memory() for name in scenario.nodes}
+    for index, link in enumerate(scenario.links):
+        if link.via is None:
+            continue
+        for place, name in enumerate(link.via):
+            if name not in scenario.nodes:
+                yield f"{index}.via.{place}", name, f"a node: {', '.join(scenario.nodes)}"
+            if name in (*link.between, *link.via[:place]):
+                yield f"{index}.via", list(link.via), "repeaters between the two ends, each once"
+        if not 1 <= len(link.via) < MAX_HOPS:
+            yield f"{index}.via", list(link.via), f"1 to {MAX_HOPS - 1} repeaters, so at most {MAX_HOPS} hops"
+        for a, b in _steps(link):
+            hop = _between(scenario.links, a, b)
+            if hop is None or hop.carried_by != "teleport" or hop.via is not None:
+                given = "has none" if hop is None else "is none"
+                expected = f"a chain of links with transport teleport and pairs of their own; {a} to {b} {given}"
+                yield f"{index}.via", list(link.via), expected
+            other = serves.setdefault(frozenset((a, b)), index)
+            if other != index:
+                yield f"{index}.via", list(link.via), f"hops of its own; {a} to {b} serves links.{other}"
+        try:
+            for ends in (link.between, link.between[::-1]):
+                line(scenario, link, memories, *ends)
+        except ValueError as error:
+            name, _, message = str(error).partition(": ")
+            yield f"{index}.{name}", getattr(link, name, None), message.partition("expected ")[2] or message
+
+
+def line(scenario: Scenario, link: Link, memories: Mapping[str, Memory], sender: str, receiver: str) -> Line:
+    """One direction of any link of a scenario.
+
+    Raises:
+        ValueError: values that contradict physics or each other; the message starts with the key.
+    """
+    if link.via is None:
+        way: Literal["forward", "backward"] = "forward" if (sender, receiver) == link.between else "backward"
+        return link.line(memories[sender], memories[receiver], way)
+    hops = [(_between(scenario.links, a, b), a, b) for a, b in _steps(link)]
+    lines = [hop.line(memories[b], memories[a]) for hop, a, b in hops if hop is not None]
+    fiber = link.physics()
+    if link.length_km is None:
+        fiber = replace(fiber, length_km=sum(each.fiber.length_km for each in lines))
+    via = link.via
+    if (sender, receiver) == link.between:
+        lines.reverse()  # pairs grow from the receiver
+    else:
+        lines = [hop.line(memories[a], memories[b]) for hop, a, b in hops if hop is not None]
+        via = via[::-1]
+    chosen = {name: getattr(link, name) for name in ("generation", "distill_spans", "distill_protocol")}
+    given = {name: value for name, value in chosen.items() if value is not None}
+    return Line(fiber, (), memories[sender], memories[receiver], Chain(via=via, hops=tuple(lines), **given))
+
+
+def plan_values(physics: Line, sender: str, receiver: str) -> dict[str, Any] | None:
+    """What all parties of a chain are told of it (`protocols.repeaters.ChainPlan`); None for any other line."""
+    chain = physics.transport
+    if not isinstance(chain, Chain):
+        return None
+    return {
+        "nodes": [receiver, *reversed(chain.via), sender],
+        "lanes": chain.lanes,
+        "folds": [chain.folds(hop) for hop in range(len(chain.hops))],
+        "in_turn": chain.generation == "sequential",
+        "distill": chain.distill_protocol,
+        "success": chain.planned().success,
+    }
+
+
+def _steps(link: Link) -> list[tuple[str, str]]:
+    assert link.via is not None
+    a, b = link.between
+    return list(pairwise((a, *link.via, b)))
+
+
+def _between(links: Sequence[Link], a: str, b: str) -> Link | None:
+    return next((link for link in links if set(link.between) == {a, b}), None)
