@@ -161,6 +161,7 @@ _SIGNALS: dict[Command, tuple[Callable[[Any, Limits], bytes], Callable[[bytes, L
     Command.READ: (signals.write_read, signals.read_read),
     Command.CREDIT: (signals.write_credit, signals.read_credit),
     Command.REFUSED: (signals.write_refused, signals.read_refused),
+    Command.MARK: (signals.write_mark, signals.read_mark),
 }
 
 # --- reading ---------------------------------------------------------------------------------------

@@ -26,6 +26,7 @@ from ketwire.channels.frames import (
     Blocked,
     Carry,
     Command,
+    Commit,
     Done,
     End,
     Frame,
@@ -33,6 +34,7 @@ from ketwire.channels.frames import (
     Progress,
     Read,
     Receipt,
+    Saved,
     Start,
     Summary,
     command_of,
@@ -82,12 +84,13 @@ class Direction(Enum):
     RECEIVED = "received"
 
 
+_OF_A_SESSION = (Done, Progress, Blocked, End, Summary, Saved, Commit)
 _C, _S = Command, State
 _DATA = (Role.NODE, Role.FIBER)
 _CONTROL = (Role.PARTY, Role.COORDINATOR)
 _CARRIED = (_C.COPIES, _C.PACKED, _C.ANSWERS, _C.ARRIVALS, _C.PAIRS, _C.RELEASED)
-_BY_PARTY = (_C.READY, _C.DONE, _C.PROGRESS, _C.BLOCKED, _C.SUMMARY)
-_BY_COORDINATOR = (_C.JOB, _C.START, _C.END)
+_BY_PARTY = (_C.READY, _C.DONE, _C.PROGRESS, _C.BLOCKED, _C.SUMMARY, _C.SAVED)
+_BY_COORDINATOR = (_C.JOB, _C.START, _C.END, _C.COMMIT)
 _LIVE = (_S.JOINED, _S.PREPARING, _S.READY, _S.RUNNING, _S.ENDING)
 
 # (said by, commands, states before, state after)
@@ -95,7 +98,7 @@ DIALOGUE: tuple[tuple[tuple[Role, ...], tuple[Command, ...], tuple[State, ...], 
     ((Role.NODE,), (_C.HELLO,), (_S.IDLE,), _S.GREETED),
     ((Role.FIBER,), (_C.WELCOME,), (_S.GREETED,), _S.OPEN),
     ((Role.FIBER,), (_C.REFUSED,), (_S.GREETED,), _S.CLOSED),
-    (_DATA, (*_CARRIED, _C.REFUSED), (_S.OPEN,), _S.OPEN),
+    (_DATA, (*_CARRIED, _C.REFUSED, _C.MARK), (_S.OPEN,), _S.OPEN),
     ((Role.FIBER,), (_C.RECEIPT, _C.CREDIT), (_S.OPEN,), _S.OPEN),
     ((Role.NODE,), (_C.READ,), (_S.OPEN,), _S.OPEN),
     ((Role.PARTY,), (_C.JOIN,), (_S.IDLE,), _S.JOINED),
@@ -103,6 +106,9 @@ DIALOGUE: tuple[tuple[tuple[Role, ...], tuple[Command, ...], tuple[State, ...], 
     ((Role.PARTY,), (_C.READY,), (_S.PREPARING,), _S.READY),
     ((Role.COORDINATOR,), (_C.START,), (_S.READY,), _S.RUNNING),
     ((Role.PARTY,), (_C.PROGRESS, _C.BLOCKED), (_S.RUNNING,), _S.RUNNING),
+    ((Role.PARTY,), (_C.SAVED,), (_S.PREPARING,), _S.PREPARING),
+    ((Role.PARTY,), (_C.SAVED,), (_S.RUNNING,), _S.RUNNING),
+    ((Role.COORDINATOR,), (_C.COMMIT,), (_S.RUNNING,), _S.RUNNING),
     ((Role.PARTY,), (_C.DONE,), (_S.RUNNING,), _S.READY),
     ((Role.COORDINATOR,), (_C.END,), (_S.RUNNING,), _S.ENDING),
     ((Role.PARTY,), (_C.SUMMARY,), (_S.ENDING,), _S.READY),
@@ -324,5 +330,7 @@ class Connection:
         if isinstance(frame, Receipt | Read):
             if frame.of_sequence not in heard:
                 raise no_message(f"{command_of(frame).name} of {frame.of_sequence}, which is not outstanding")
-        elif isinstance(frame, Done | Progress | Blocked | End | Summary) and frame.session != self._running:
+        elif isinstance(frame, Saved) and self._state is State.PREPARING:
+            return  # which of the checkpoints that the job named it still holds; none is running
+        elif isinstance(frame, _OF_A_SESSION) and frame.session != self._running:
             raise no_session(f"session {frame.session} where session {self._running} was started")

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from ketwire.channels.frames import (
     Blocked,
     Command,
+    Commit,
     ControlFrame,
     Done,
     End,
@@ -29,6 +30,7 @@ from ketwire.channels.frames import (
     Ping,
     Progress,
     Ready,
+    Saved,
     Start,
     Stop,
     Summary,
@@ -64,6 +66,10 @@ def _text_or_null(value: Any, limits: Limits) -> bool:
     return value is None or _text(value, limits)
 
 
+def _digest(value: Any, _: Limits) -> bool:
+    return type(value) is str and len(value) == 64 and not set(value) - set("0123456789abcdef")
+
+
 def _object(value: Any, _: Limits) -> bool:
     return type(value) is dict
 
@@ -93,6 +99,8 @@ SCHEMAS: dict[Command, tuple[type[Any], dict[str, Check]]] = {
     Command.SUMMARY: (Summary, {"session": _u32, "summary": _object}),
     Command.STOP: (Stop, {"reason": _text}),
     Command.PING: (Ping, {}),
+    Command.SAVED: (Saved, {"session": _u32, "step": _count, "sha256": _digest, "fault": _text_or_null}),
+    Command.COMMIT: (Commit, {"session": _u32, "step": _count}),
 }
 _CLIPPED = {(Command.FAILED, "message"), (Command.STOP, "reason"), (Command.PROGRESS, "label")}
 

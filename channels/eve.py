@@ -21,7 +21,7 @@ come from streams of her own, so her choices stay the same when the fiber around
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -119,6 +119,7 @@ class BeamSplitter:
 
 
 Attack = InterceptResend | BeamSplitter
+_GOT = ("copies", "whole", "photons", "bits", "strings_beyond")
 
 
 def attack_of(values: dict[str, Any]) -> Attack:
@@ -153,6 +154,16 @@ class Eavesdropper:
         if isinstance(self.attack, BeamSplitter):
             return told
         return {**told, "strings": dict(sorted(self.strings.items())), "strings_beyond": self.strings_beyond}
+
+    def snapshot(self) -> dict[str, Any]:
+        """All that she remembers, as JSON values: for a checkpoint."""
+        return {name: getattr(self, name) for name in _GOT} | {"strings": dict(self.strings)}
+
+    def restore(self, saved: Mapping[str, Any]) -> None:
+        """Be as `snapshot` found her."""
+        for name in _GOT:
+            setattr(self, name, saved[name])
+        self.strings = Counter(saved["strings"])
 
     def overhear(self, bits: int) -> None:
         """Read a classical message."""

@@ -40,6 +40,7 @@ class Command(IntEnum):
     READ = 0x08
     CREDIT = 0x09
     REFUSED = 0x0A
+    MARK = 0x0B
     PAIRS = 0x0C
     RELEASED = 0x0D
     JOIN = 0x41
@@ -54,6 +55,8 @@ class Command(IntEnum):
     SUMMARY = 0x4A
     STOP = 0x4B
     PING = 0x4C
+    SAVED = 0x4D
+    COMMIT = 0x4E
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +152,12 @@ class Refused(NamedTuple):
     text: str
 
 
+class Mark(NamedTuple):
+    """Either way: all that was sent before belongs to checkpoint `step`, all that follows does not."""
+
+    step: int
+
+
 # --- control plane: party - coordinator ------------------------------------------------------------
 
 
@@ -241,8 +250,29 @@ class Ping(NamedTuple):
     """Coordinator to party: I live. That it can be sent at all shows that the connection does."""
 
 
-DataFrame = Hello | Welcome | Carry | Receipt | Read | Credit | Refused
-ControlFrame = Join | Job | Ready | Start | Done | Progress | Blocked | Failed | End | Summary | Stop | Ping
+class Saved(NamedTuple):
+    """Party to coordinator: I hold my part of this checkpoint, a file of this SHA-256, in hexadecimal.
+
+    fault: what is wrong with it, for one that the job named and that cannot be gone on from
+    """
+
+    session: int
+    step: int
+    sha256: str
+    fault: str | None = None
+
+
+class Commit(NamedTuple):
+    """Coordinator to party: everybody holds their part of this checkpoint, go on."""
+
+    session: int
+    step: int
+
+
+DataFrame = Hello | Welcome | Carry | Receipt | Read | Credit | Refused | Mark
+ControlFrame = (
+    Join | Job | Ready | Start | Done | Progress | Blocked | Failed | End | Summary | Stop | Ping | Saved | Commit
+)
 Frame = DataFrame | ControlFrame
 
 _COMMANDS: dict[type, Command] = {
@@ -258,6 +288,7 @@ _COMMANDS: dict[type, Command] = {
     Read: Command.READ,
     Credit: Command.CREDIT,
     Refused: Command.REFUSED,
+    Mark: Command.MARK,
     Join: Command.JOIN,
     Job: Command.JOB,
     Ready: Command.READY,
@@ -270,6 +301,8 @@ _COMMANDS: dict[type, Command] = {
     Summary: Command.SUMMARY,
     Stop: Command.STOP,
     Ping: Command.PING,
+    Saved: Command.SAVED,
+    Commit: Command.COMMIT,
 }
 
 

@@ -13,6 +13,7 @@ later; like heralds and the outcomes of Bell measurements they do not queue in t
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -29,6 +30,7 @@ from ketwire.channels.machines import DirectMachine
 from ketwire.channels.messages import Answers, Classical, Message
 from ketwire.channels.streams import stream
 from ketwire.channels.timing import CLOCK_END_PS, PS_PER_S
+from ketwire.channels.transcript import Chain as ChainEnd
 from ketwire.channels.transcript import Transcript
 from ketwire.errors import RemoteProtocolError, ScenarioError
 
@@ -104,6 +106,22 @@ class Direction:
             delivery = self._carry_classical(message, sent_ps)
         self._number += 1
         return delivery
+
+    def snapshot(self) -> dict[str, Any]:
+        """All that this direction remembers of what it carried, as JSON values: for a checkpoint."""
+        return {
+            "number": self._number,
+            "classical_free_ps": self._classical_free_ps,
+            "machine": self._machine.snapshot(),
+            "chain": list(self.transcript.end()),
+        }
+
+    def restore(self, saved: Mapping[str, Any]) -> None:
+        """Be as `snapshot` found it: what is carried next is the same to the last bit."""
+        self._number = saved["number"]
+        self._classical_free_ps = saved["classical_free_ps"]
+        self._machine.restore(saved["machine"])
+        self.transcript.restore(ChainEnd(*saved["chain"]))
 
     @property
     def spoils(self) -> dict[str, Any] | None:

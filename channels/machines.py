@@ -10,8 +10,8 @@ leave, so until then nothing decays.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -62,6 +62,14 @@ class Machine(Protocol):
         """Carry living copies, of which copy k can leave from ready_ps[k] on; `fresh`: and begins to decay then."""
         ...
 
+    def snapshot(self) -> dict[str, Any]:
+        """All that it remembers, as JSON values."""
+        ...
+
+    def restore(self, saved: Mapping[str, Any]) -> None:
+        """Be as `snapshot` found it."""
+        ...
+
 
 class DirectMachine:
     """An emitter that puts one qubit in each time bin, 1/rate long, one register after the other.
@@ -78,6 +86,14 @@ class DirectMachine:
     @property
     def busy_until_ps(self) -> int:
         return self.free_ps
+
+    def snapshot(self) -> dict[str, Any]:
+        return {"free_ps": self.free_ps, "eve": None if self.eve is None else self.eve.snapshot()}
+
+    def restore(self, saved: Mapping[str, Any]) -> None:
+        self.free_ps = int(saved["free_ps"])
+        if self.eve is not None:
+            self.eve.restore(saved["eve"])
 
     def carry_in_step(self, batch: InStep) -> InStep | None:
         """The same for a batch told by numbers, over a line that loses and touches nothing; None if it cannot be."""
@@ -136,6 +152,15 @@ class TeleportMachine:
     @property
     def busy_until_ps(self) -> int:
         return int(self.free_ps.max())
+
+    def snapshot(self) -> dict[str, Any]:
+        return {"free_ps": self.free_ps.tolist(), "number": self.number}
+
+    def restore(self, saved: Mapping[str, Any]) -> None:
+        free_ps = np.array(saved["free_ps"], dtype=np.int64)
+        if free_ps.shape != self.free_ps.shape:
+            raise ValueError(f"free_ps: {len(free_ps)} slots given, expected {len(self.free_ps)}")
+        self.free_ps, self.number = free_ps, int(saved["number"])
 
     def carry(self, states: States, row: Times, ready_ps: Times, fresh: bool, draw: Draw) -> Passage:
         from ketwire.channels.heralding import Given  # noqa: PLC0415
@@ -200,6 +225,12 @@ class CodedMachine:
     @property
     def busy_until_ps(self) -> int:
         return self.free_ps
+
+    def snapshot(self) -> dict[str, Any]:
+        return {"free_ps": self.free_ps}
+
+    def restore(self, saved: Mapping[str, Any]) -> None:
+        self.free_ps = int(saved["free_ps"])
 
     def carry(self, states: States, row: Times, ready_ps: Times, fresh: bool, draw: Draw) -> Passage:
         copies, qubits = len(row), states.shape[1].bit_length() - 1

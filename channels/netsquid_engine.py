@@ -25,7 +25,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import platform
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -117,6 +117,12 @@ class NetSquidMachine:
     @property
     def busy_until_ps(self) -> int:
         return self.free_ps
+
+    def snapshot(self) -> dict[str, Any]:
+        return {"free_ps": self.free_ps}  # NetSquid itself begins anew with every message
+
+    def restore(self, saved: Mapping[str, Any]) -> None:
+        self.free_ps = int(saved["free_ps"])
 
     @cached_property
     def _library(self) -> Library:

@@ -1,17 +1,18 @@
-"""Packed bodies without arrays: HELLO, WELCOME, READ, CREDIT, REFUSED (docs/wire.md, section 4.1)."""
+"""Packed bodies without arrays: HELLO, WELCOME, READ, CREDIT, REFUSED, MARK (docs/wire.md, section 4.1)."""
 
 from __future__ import annotations
 
 from struct import Struct
 
 from ketwire.channels.control import clip, is_name
-from ketwire.channels.frames import Credit, Hello, Limits, Read, Refused, Welcome
+from ketwire.channels.frames import Credit, Hello, Limits, Mark, Read, Refused, Welcome
 from ketwire.channels.refusals import MalformedHeader, OversizedFrame, TruncatedFrame
 from ketwire.errors import LocalProtocolError
 
 _U64 = Struct("<Q")
 _U16 = Struct("<H")
 _CREDIT_END = 1 << 62
+_STEP_END = 1 << 62
 
 
 def write_hello(frame: Hello, limits: Limits) -> bytes:
@@ -32,6 +33,12 @@ def write_credit(frame: Credit, limits: Limits) -> bytes:
     if not 0 < frame.octets < _CREDIT_END:
         raise LocalProtocolError(f"a credit of {frame.octets} octets")
     return _U64.pack(frame.octets)
+
+
+def write_mark(frame: Mark, limits: Limits) -> bytes:
+    if not 0 <= frame.step < _STEP_END:
+        raise LocalProtocolError(f"a mark of step {frame.step}")
+    return _U64.pack(frame.step)
 
 
 def write_refused(frame: Refused, limits: Limits) -> bytes:
@@ -106,6 +113,13 @@ def read_read(header: bytes, limits: Limits) -> Read:
 
 def read_credit(header: bytes, limits: Limits) -> Credit:
     return Credit(_credit(header, 1))
+
+
+def read_mark(header: bytes, limits: Limits) -> Mark:
+    step = _unpack_u64(header)
+    if step >= _STEP_END:
+        raise MalformedHeader(f"a mark of step {step}")
+    return Mark(step)
 
 
 def _credit(header: bytes, least: int) -> int:

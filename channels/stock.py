@@ -8,6 +8,9 @@ that a batch leaves over (its copies had died before) are dropped: older pairs a
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -15,6 +18,10 @@ from ketwire.channels.entangled import Held, Pairs
 from ketwire.channels.line import Line
 from ketwire.channels.machines import TeleportMachine, Times
 from ketwire.errors import RemoteProtocolError
+
+_ARRAYS: dict[str, tuple[Any, ...]] = {
+    "elements": (np.float64, 6), "ready_ps": (np.int64,), "since_ps": (np.int64,), "lost": (np.bool_,)
+}  # fmt: skip
 
 
 class StockMachine(TeleportMachine):
@@ -28,6 +35,23 @@ class StockMachine(TeleportMachine):
     @property
     def busy_until_ps(self) -> int:
         return max((int(held.ready_ps.max(initial=0)) for held in self._stock), default=0)
+
+    def snapshot(self) -> dict[str, Any]:
+        stock = [
+            {name: getattr(held, name).tolist() for name in _ARRAYS} | {"span_ps": held.span_ps} for held in self._stock
+        ]
+        return {"stock": stock}
+
+    def restore(self, saved: Mapping[str, Any]) -> None:
+        far_ps = self.line.receiver.constants  # those of every pair in stock; JSON has no infinity
+        self._stock = [
+            Held(
+                **{name: np.array(held[name], dtype).reshape(-1, *shape) for name, (dtype, *shape) in _ARRAYS.items()},
+                far_ps=far_ps,
+                span_ps=held["span_ps"],
+            )
+            for held in saved["stock"]
+        ]
 
     def store(self, pairs: Pairs) -> Held:
         """Take pairs over, and answer with what they are; consumes them.

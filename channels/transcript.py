@@ -81,6 +81,16 @@ class Transcript:
     def end(self) -> Chain:
         return Chain(self.name, self.count, self._h.hex())
 
+    def restore(self, chain: Chain) -> None:
+        """Go on where `chain` ended.
+
+        Raises:
+            ValueError: it is the chain of somebody else, or none.
+        """
+        if chain.name != self.name or len(bytes.fromhex(chain.digest)) != len(self._h):
+            raise ValueError(f"chain: {chain} given, expected one of {self.name}")
+        self.count, self._h = chain.facts, bytes.fromhex(chain.digest)
+
     def _add(self, *facts: bytes) -> None:
         inner = hashlib.sha256()
         for fact in facts:

@@ -57,15 +57,16 @@ def serve(orders: dict[str, Any]) -> int:
         orders["digest"],
     )  # fmt: skip
     context = zmq.Context()
+    kept = Path(orders["checkpoints"]) if orders["checkpoints"] is not None else None
     if orders["role"] == "node":
         from ketwire.nodes.node_process import NodeProcess  # noqa: PLC0415
 
-        party: Any = NodeProcess(context, credentials, orders["base"])
+        party: Any = NodeProcess(context, credentials, orders["base"], kept)
     else:
         from ketwire.nodes.fiber_process import FiberProcess  # noqa: PLC0415
 
         out = Path(orders["out"]) if orders["out"] is not None else None
-        party = FiberProcess(context, credentials, orders["host"], out)
+        party = FiberProcess(context, credentials, orders["host"], out, kept)
     try:
         party.run()
         return 0

@@ -168,7 +168,7 @@ class Children:
             child = self._children.get(descriptor) if isinstance(descriptor, int) else None
             if child is not None and not child.read():
                 self._await(lambda child=child: child.status is not None, BIRTH_S)
-                raise PartyFailed(child.name, child.obituary())
+                raise PartyFailed(child.name, child.obituary(), died=True)
 
     def end(self, patience_s: float = STOP_S) -> None:
         """Wait a moment for those that were told to stop, then kill the rest."""
@@ -214,7 +214,8 @@ class Children:
         except ConnectionError:
             octets = b""
         if not octets:
-            raise PartyFailed("nursery", f"process {self._nursery.pid}, which forks the parties, is gone")
+            told = f"process {self._nursery.pid}, which forks the parties, is gone"
+            raise PartyFailed("nursery", told, died=True)
         *lines, self._heard = (self._heard + octets).split(b"\n")
         for line in lines:
             word, pid, *status = line.decode().split()

@@ -17,6 +17,7 @@ import zmq
 from ketwire.channels.connection import Connection, Role
 from ketwire.channels.frames import (
     Blocked,
+    Commit,
     Done,
     End,
     Failed,
@@ -25,6 +26,7 @@ from ketwire.channels.frames import (
     Join,
     Ping,
     Ready,
+    Saved,
     Start,
     Stop,
     Summary,
@@ -42,6 +44,8 @@ from ketwire.errors import (
     ScenarioError,
 )
 from ketwire.nodes.control import slice_arrays
+from ketwire.nodes.journal import Commit as Committed
+from ketwire.nodes.journal import Journal
 from ketwire.nodes.security import Doorman, KeyPair
 from ketwire.nodes.session import (
     Progress,
@@ -74,9 +78,11 @@ class Member:
         self.done: Done | None = None
         self.summary: Summary | None = None
         self.blocked: Blocked | None = None
+        self.held: dict[int, Saved] = {}  # by step: its parts of the checkpoints that its job named
+        self.saved: Saved | None = None
 
     def begin(self) -> None:
-        self.done = self.summary = self.blocked = None
+        self.done = self.summary = self.blocked = self.saved = None
 
 
 class Coordinator:
@@ -86,6 +92,8 @@ class Coordinator:
         public_keys: of every node and fiber, Z85; empty where keys is None (plaintext).
         watch: called with the poller's events each turn; raises PartyFailed where a child has died.
         ledger: folder into which fibers on this machine write, or None.
+        journal: what is kept of the run, so that it can be restarted; None: nothing is.
+        warn: is told what is damaged in the journal where the run can go on all the same.
     """
 
     def __init__(
@@ -98,11 +106,15 @@ class Coordinator:
         ledger: str | None = None,
         digest: bool = True,
         run_id: bytes | None = None,
+        journal: Journal | None = None,
+        warn: Callable[[str], None] = lambda text: None,
     ) -> None:
         self.run = run
         self.run_id = run_id if run_id is not None else os.urandom(16)
         self.public_keys = public_keys
         self.ledger = ledger
+        self.journal = journal
+        self._warn = warn
         self._progress = progress
         self._secured = keys is not None
         self.doorman = Doorman(context, {public: name for name, public in public_keys.items()}) if keys else None
@@ -114,6 +126,10 @@ class Coordinator:
         roles = {**dict.fromkeys(run.parties, "node"), **{link.name: "fiber" for link in run.links}}
         self.members = {name: Member(name, role, self.run_id, digest) for name, role in roles.items()}
         self.watch: Callable[[Mapping[Any, int]], None] = lambda events: None
+        # Those of the first session that is not over; when it is, the others begin at their start.
+        self._begun = 0 if journal is None else len(journal.finished)
+        self._commits = [] if journal is None else journal.commits(self._begun)
+        self._committed = -1
         self._session = 0
         self._next_ping = time.monotonic() + PING_EVERY_S
 
@@ -126,14 +142,19 @@ class Coordinator:
         return [member for member in self.members.values() if member.role == "fiber"]
 
     def conduct(self) -> list[SessionResult]:
-        """Run every session.
+        """Run every session that is not over.
 
         Raises:
             ScenarioError, PartyFailed, Deadlock, LocalProtocolError, RemoteProtocolError: as parties report.
         """
         self._until(lambda: all(member.ready for member in self.members.values()))
         publics = [self._agree(index) for index in range(len(self.run.sessions))]
-        return [self._conduct_session(index, public) for index, public in enumerate(publics)]
+        results = [] if self.journal is None else list(self.journal.finished)
+        for index in range(len(results), len(publics)):
+            results.append(self._conduct_session(index, publics[index]))
+            if self.journal is not None:
+                self.journal.finish(index, results[-1])
+        return results
 
     def stop(self, reason: str) -> None:
         """Tell everybody that it is over."""
@@ -154,16 +175,49 @@ class Coordinator:
         return public
 
     def _conduct_session(self, index: int, public: Mapping[str, int]) -> SessionResult:
-        self._session = index
+        self._session, self._committed = index, -1
+        resume = self._choose(index)
         fibers = {member.name: member.ready.address for member in self.fibers if member.ready is not None}
         for member in (*self.fibers, *self.nodes):
             member.begin()
-            self._say(member, Start(index, {"fibers": fibers, "public": dict(public)}))
+            addresses: dict[str, Any] = {"fibers": fibers, "public": dict(public), "resume": None}
+            if resume is not None:
+                addresses["resume"] = {"step": resume.step, "sha256": resume.parts[member.name]}
+            self._say(member, Start(index, addresses))
         self._until(lambda: all(member.done for member in self.nodes))
         for member in self.fibers:
             self._say(member, End(index))
         self._until(lambda: all(member.summary for member in self.fibers))
         return self._result(index)
+
+    def _choose(self, index: int) -> Committed | None:
+        """The checkpoint that a session goes on from; None: from its start."""
+        if self.journal is None or index != self._begun:
+            return None
+
+        def faults_of(commit: Committed) -> list[str]:
+            found = {name: member.held.get(commit.step) for name, member in self.members.items()}
+            silent = [f"{name} holds no checkpoint {commit.step}" for name, saved in found.items() if saved is None]
+            return silent + [saved.fault for saved in found.values() if saved is not None and saved.fault is not None]
+
+        return self.journal.choose(index, faults_of, self._warn)
+
+    def _save(self, member: Member, saved: Saved) -> None:
+        """Somebody holds a part of a checkpoint; once all do, it is committed."""
+        asked = [each.step for each in self._commits if each.parts[member.name] == saved.sha256]
+        if self.journal is None or (member.ready is None and saved.step not in asked):
+            raise PartyFailed(member.name, f"holds a checkpoint {saved.step} that nobody asked for")
+        if member.ready is None:
+            member.held[saved.step] = saved
+            return
+        member.saved = saved
+        if any(other.saved is None or other.saved.step != saved.step for other in self.members.values()):
+            return
+        parts = {other.name: other.saved.sha256 for other in self.members.values() if other.saved is not None}
+        self.journal.commit(self._session, saved.step, parts)
+        self._committed = saved.step
+        for other in self.members.values():
+            self._say(other, Commit(self._session, saved.step))
 
     def _result(self, index: int) -> SessionResult:
         session = self.run.sessions[index]
@@ -223,6 +277,8 @@ class Coordinator:
             self._check_deadlock()
         elif isinstance(frame, Summary):
             member.summary = frame
+        elif isinstance(frame, Saved):
+            self._save(member, frame)
         elif isinstance(frame, ProgressFrame):
             if self._progress is not None:
                 name = self.run.sessions[frame.session].name
@@ -256,11 +312,18 @@ class Coordinator:
             assert member.blocked is not None
             finished = ", who has finished" if self.members[member.blocked.peer].done else ""
             what = f"{member.blocked.on} from {member.blocked.peer}{finished}"
+            if member.blocked.on.startswith("checkpoint "):
+                what = f"the others at {member.blocked.on}"
             room = f"room to send to {member.blocked.peer}, who does not read"
             waits[member.name] = room if member.blocked.on == "send" else what
         raise Deadlock(waits)
 
     def _stuck(self, report: Blocked, name: str) -> bool:
+        if report.peer == name:
+            # It has saved and waits for those that have not; a fiber may be slow, but is never stuck.
+            step = self._saved(self.members[name])
+            waits = step > self._committed and report.on == f"checkpoint {step}"  # no report of one before
+            return waits and any(self._saved(member) != step for member in self.nodes)
         peer = self.members[report.peer]
         theirs: Any = peer.done.result if peer.done else vars_of(peer.blocked)
         if theirs is None:
@@ -269,8 +332,21 @@ class Coordinator:
             return bool(report.acknowledged[report.peer] == theirs["received"][name])
         return bool(report.received[report.peer] == theirs["sent"][name])
 
+    def _saved(self, member: Member) -> int:
+        """The last step that it saved in this session."""
+        return -1 if member.saved is None else member.saved.step
+
     def _job(self, member: Member) -> Job:
-        return self._node_job(member.name) if member.role == "node" else self._fiber_job(member.name)
+        job = self._node_job(member.name) if member.role == "node" else self._fiber_job(member.name)
+        job.job["checkpoints"] = self._checkpoints(member.name)
+        return job
+
+    def _checkpoints(self, name: str) -> dict[str, Any] | None:
+        """What a party must know of its own checkpoints: the run that they are of, and what was committed."""
+        if self.journal is None:
+            return None
+        commits = [[each.session, each.step, each.parts[name]] for each in self._commits]
+        return {"run": self.journal.run, "durable": self.journal.durable, "commits": commits}
 
     def _node_job(self, party: str) -> Job:
         sessions, arrays = [], {}
@@ -278,7 +354,8 @@ class Coordinator:
             mine = session.slices[party]
             arrays.update(slice_arrays(str(index), mine.arrays))
             key = party_key(self.run.seed, session.name, party).hex()
-            sessions.append({"program": session.program, "slice": mine.values, "key": key})
+            told_of = {"program": session.program, "slice": mine.values, "key": key}
+            sessions.append({**told_of, "restartable": session.restartable})
         links = [
             {"link": link.name, "peer": peer, "public": self.public_keys.get(link.name)}
             for link in self.run.links
@@ -311,7 +388,7 @@ class Coordinator:
             send(self.socket, [member.route, *member.connection.send(frame)])
         except zmq.ZMQError as error:
             if error.errno == zmq.EHOSTUNREACH:
-                raise PartyFailed(member.name, "its connection is gone") from None
+                raise PartyFailed(member.name, "its connection is gone", died=True) from None
             raise
 
 

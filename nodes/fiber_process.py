@@ -7,10 +7,9 @@ physics did not touch are forwarded as the frame that came in.
 
 from __future__ import annotations
 
-import json
 from collections import deque
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 import zmq
 
@@ -19,24 +18,29 @@ from ketwire.channels.connection import Connection, Role
 from ketwire.channels.engines import require
 from ketwire.channels.frames import (
     Carry,
+    Commit,
     Credit,
     End,
     Frame,
     Hello,
     Job,
+    Mark,
     Read,
     Ready,
     Receipt,
     Refused,
+    Saved,
     Start,
     Summary,
     Welcome,
 )
 from ketwire.channels.line import line_of
-from ketwire.channels.link import Direction, Record
+from ketwire.channels.link import Direction
 from ketwire.channels.refusals import EarlyFrame, StaleFrame
 from ketwire.errors import RemoteProtocolError
+from ketwire.nodes.checkpoints import Keeper, held, keeper_of
 from ketwire.nodes.control import Control, Credentials, Stopped
+from ketwire.nodes.ledger import Ledger
 from ketwire.nodes.security import Doorman
 from ketwire.nodes.session import Totals, direction_name
 from ketwire.nodes.sockets import bind, octets_of, poll_promptly, receive, router, send, sender_of
@@ -57,16 +61,25 @@ class Side:
         self.connection.session = session
         self.direction = direction
         self.totals = Totals()
-        self.waiting: deque[Carry] = deque()  # for this end, which has not greeted yet
+        self.saved: tuple[int, dict[str, Any]] | None = None  # what the direction was at its last mark
+        self.waiting: deque[Carry | Mark] = deque()  # for this end, which has not greeted yet
         self.unread: deque[tuple[int, int]] = deque()  # sequence and weight of what it has not read
 
 
 class FiberProcess:
     """One link of a run, from joining to the end."""
 
-    def __init__(self, context: Any, credentials: Credentials, host: str, out: Path | None = None) -> None:
+    def __init__(
+        self,
+        context: Any,
+        credentials: Credentials,
+        host: str,
+        out: Path | None = None,
+        checkpoints: Path | None = None,
+    ) -> None:
         self.credentials = credentials
         self.out = out
+        self.checkpoints = checkpoints
         self.control = Control(context, credentials)
         self.doorman = Doorman(context, {}) if credentials.keys is not None else None
         self.socket = router(context, credentials.keys)
@@ -77,7 +90,8 @@ class FiberProcess:
         self.sides: dict[str, Side] = {}
         self.session = -1
         self.refused = 0
-        self.ledger: TextIO | None = None
+        self.ledger: Ledger | None = None
+        self.keeper: Keeper | None = None
 
     def run(self) -> str:
         """Serve every session that the coordinator starts, until it says stop; returns why it did."""
@@ -101,7 +115,10 @@ class FiberProcess:
                 self.doorman.admit(public, name)
         if self.job["ledger"] is not None:
             folder = self.out if self.out is not None else Path(self.job["ledger"])
-            self.ledger = (folder / f"ledger-{self.credentials.name}.jsonl").open("w", encoding="utf-8")
+            self.ledger = Ledger(folder, self.credentials.name)
+        self.keeper = keeper_of(self.checkpoints, self.credentials.name, self.job.get("checkpoints"))
+        for saved in held(self.keeper, self.job.get("checkpoints")):
+            self.control.say(saved)
         self.control.say(Ready(bind(self.socket, self.host), {}))
 
     def _turn(self) -> None:
@@ -123,17 +140,20 @@ class FiberProcess:
         """Do what the coordinator says."""
         while (heard := self.control.hear()) is not None:
             if isinstance(heard, Start):
-                self._begin(heard.session)
+                self._begin(heard)
+            elif isinstance(heard, Commit) and self.keeper is not None:
+                self.keeper.commit(heard.session, heard.step)
             elif isinstance(heard, End):
                 self._end(heard.session)
 
-    def _begin(self, session: int) -> None:
-        self.session = session
+    def _begin(self, start: Start) -> None:
+        session = self.session = start.session
         keys = self.job["sessions"][session]["keys"]
         for sender, receiver in self._directions():
             line = line_of(self.job["lines"][sender])
             direction = Direction(direction_name(sender, receiver), line, bytes.fromhex(keys[sender]))
             self.sides[sender].begin(session, direction)
+        self._restore(start)
         for side in self.sides.values():
             early, side.early = side.early, []
             for frames in early:
@@ -142,7 +162,7 @@ class FiberProcess:
     def _end(self, session: int) -> None:
         sides = self.sides.values()
         if self.ledger is not None:
-            self.ledger.flush()
+            self.ledger.mark()
         summary = {
             "totals": {side.direction.name: vars(side.totals) for side in sides},
             "chains": [list(side.direction.transcript.end()) for side in sides],
@@ -177,6 +197,8 @@ class FiberProcess:
             return
         if isinstance(frame, Carry):
             self._carry(side, frame)
+        elif isinstance(frame, Mark):
+            self._mark(side, frame)
         elif isinstance(frame, Read):
             self._read(side)
         elif isinstance(frame, Hello):
@@ -208,7 +230,8 @@ class FiberProcess:
             frame = verify_states(frame)
         delivery = sender.direction.carry(frame.message, frame.time_ps)
         sender.totals = sender.totals.add(delivery.record)
-        self._note(delivery.record)
+        if self.ledger is not None:
+            self.ledger.note(self.session, delivery.record)
         digest = frame.states_digest if delivery.untouched else None
         onward = Carry(delivery.message, delivery.arrival_ps, digest)
         if receiver.greeted:
@@ -217,7 +240,41 @@ class FiberProcess:
             receiver.waiting.append(onward)
         self._say(sender, Receipt(number, delivery.herald_ps, delivery.lost, delivery.done_ps))
 
-    def _deliver(self, side: Side, carried: Carry) -> None:
+    def _mark(self, sender: Side, mark: Mark) -> None:
+        """All that its sender sent before the mark has been carried: keep what the direction is now."""
+        if self.keeper is None:
+            raise RemoteProtocolError(f"{sender.name} sent a mark in a run without checkpoints")
+        receiver = self._other(sender)
+        kept = {"direction": sender.direction.snapshot(), "totals": vars(sender.totals)}
+        sender.saved = (mark.step, kept)
+        if receiver.greeted:
+            self._deliver(receiver, mark)
+        else:
+            receiver.waiting.append(mark)
+        parts = {side.name: side.saved[1] for side in self.sides.values() if side.saved and side.saved[0] == mark.step}
+        if len(parts) == len(self.sides):
+            # Neither end sends before all is committed, so the ledger ends with these marks.
+            ledger = None if self.ledger is None else self.ledger.mark()
+            digest = self.keeper.save(self.session, mark.step, {"sides": parts, "ledger_octets": ledger}, {})
+            self.control.say(Saved(self.session, mark.step, digest))
+
+    def _restore(self, start: Start) -> None:
+        """Be as at the checkpoint that the run goes on from, if there is one."""
+        resume, octets = start.addresses.get("resume"), None
+        if resume is not None and self.keeper is not None:
+            saved = self.keeper.load(start.session, resume["step"], resume["sha256"]).values
+            self.keeper.commit(start.session, resume["step"])
+            octets = saved["ledger_octets"]
+            for side in self.sides.values():
+                side.direction.restore(saved["sides"][side.name]["direction"])
+                side.totals = Totals(**saved["sides"][side.name]["totals"])
+        if self.ledger is not None:
+            self.ledger.begin(start.session, octets)
+
+    def _deliver(self, side: Side, carried: Carry | Mark) -> None:
+        if isinstance(carried, Mark):
+            self._say(side, carried)
+            return
         weight = octets(carried.message)
         self._say(side, carried)
         side.unread.append((side.connection.last_sent, weight))
@@ -237,7 +294,3 @@ class FiberProcess:
             # The node is gone; the coordinator notices that by itself and names it.
             if error.errno != zmq.EHOSTUNREACH:
                 raise
-
-    def _note(self, record: Record) -> None:
-        if self.ledger is not None:
-            self.ledger.write(json.dumps({"session": self.session, **record._asdict()}) + "\n")

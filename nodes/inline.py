@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import copy
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from ketwire.channels.copies import Copies
@@ -13,8 +15,9 @@ from ketwire.channels.link import Delivery, Direction, Record
 from ketwire.channels.messages import Message
 from ketwire.errors import Deadlock, LocalProtocolError
 from ketwire.nodes.data import make_loader
+from ketwire.nodes.epochs import journal_of
 from ketwire.nodes.interpreters import check_fibers
-from ketwire.nodes.party import HeraldReceipt, PartyNode
+from ketwire.nodes.party import HeraldReceipt, PartyNode, check_drained, not_restartable
 from ketwire.nodes.session import (
     Progress,
     Run,
@@ -29,11 +32,12 @@ from ketwire.nodes.session import (
     party_key,
 )
 from ketwire.nodes.trampoline import Task, build_program, describe, octets
-from ketwire.protocols.node import Effect, Program, Receive, Send
+from ketwire.nodes.vault import Vault
+from ketwire.protocols.node import Checkpoint, Program, Receive, Send
 
 
 def run_inline(
-    run: Run, progress: Progress | None = None, ledger: bool = False, base: str = "."
+    run: Run, progress: Progress | None = None, ledger: bool = False, base: str = ".", out: Path | None = None
 ) -> list[SessionResult]:
     """Run every session of `run` in this process, one after another.
 
@@ -41,6 +45,8 @@ def run_inline(
         progress: called as the programs report how far they are.
         ledger: keep one record per message.
         base: the folder that relative data paths start from.
+        out: an existing folder for checkpoints, where a session is restartable (and for ledgers then): if
+            it holds some of this very run, by whatever runtime, it goes on from there.
 
     Raises:
         ScenarioError: bad data, or an engine that is not there. Deadlock: all programs wait for each other.
@@ -53,7 +59,32 @@ def run_inline(
     with threadpool_limits(limits=1):
         loaded = [_load(run, session, base) for session in run.sessions]
         ready = [(session, programs, _agree(run, session, programs)) for session, programs in loaded]
-        return [InlineSession(run, *each, progress, ledger).finish() for each in ready]
+        with _vault(run, ledger, out) as vault:
+            results = [] if vault is None else list(vault.journal.finished)
+            for index in range(len(results), len(ready)):
+                results.append(InlineSession(run, *ready[index], progress, ledger, index, vault).finish())
+                if vault is not None:
+                    vault.journal.finish(index, results[-1])
+            if vault is not None and ledger:
+                results = [vault.with_records(index, result) for index, result in enumerate(results)]
+            return results
+
+
+@contextmanager
+def _vault(run: Run, ledger: bool, out: Path | None) -> Iterator[Vault | None]:
+    """What keeps the checkpoints of a run, where it has any and a folder for them."""
+    if out is None:
+        yield None
+        return
+    with journal_of(run, out) as journal:
+        if journal is None:
+            yield None
+            return
+        vault = Vault(run, journal, out if ledger else None)
+        try:
+            yield vault
+        finally:
+            vault.close()
 
 
 def _load(run: Run, session: Session, base: str) -> tuple[Session, dict[str, Program]]:
@@ -106,8 +137,13 @@ class InlineSession:
         public: Mapping[str, int],
         progress: Progress | None = None,
         ledger: bool = False,
+        index: int = 0,
+        vault: Vault | None = None,
     ) -> None:
         self.session = session
+        self.index = index
+        self.vault = vault
+        self.committed: int | None = None
         self.records: list[Record] | None = [] if ledger else None
         self.lanes: dict[tuple[str, str], Lane] = {}
         for link in run.links:
@@ -125,6 +161,8 @@ class InlineSession:
             )
             for party in run.parties
         }
+        if vault is not None:
+            vault.begin(index, self.nodes, self.lanes)
         self.tasks = {party: Task(program.run(self.nodes[party])) for party, program in programs.items()}
 
     def finish(self) -> SessionResult:
@@ -143,6 +181,12 @@ class InlineSession:
         """Run one party as far as it goes; whether it moved at all."""
         task, moved = self.tasks[party], False
         while (effect := task.effect) is not None:
+            if isinstance(effect, Checkpoint):
+                if not self._passes(party, effect):
+                    return moved
+                task.resume(None)
+                moved = True
+                continue
             lane = self._lane(party, effect)
             if isinstance(effect, Send):
                 weight = octets(effect.message)
@@ -156,7 +200,26 @@ class InlineSession:
             moved = True
         return moved
 
-    def _lane(self, party: str, effect: Effect) -> Lane:
+    def _passes(self, party: str, effect: Checkpoint) -> bool:
+        """Whether a checkpoint is committed: it is as soon as the last party has come to it."""
+        if not self.session.restartable:
+            raise not_restartable(party)
+        if effect.step == self.committed:
+            return True
+        states = {}
+        for other, task in self.tasks.items():
+            if not isinstance(task.effect, Checkpoint) or task.effect.step == self.committed:
+                return False
+            check_drained(party, other, 0, effect.step, task.effect.step)
+            states[other] = task.effect.state
+        for (sender, receiver), lane in self.lanes.items():
+            check_drained(receiver, sender, len(lane.unread), effect.step, effect.step)
+        if self.vault is not None:
+            self.vault.save(self.index, effect.step, self.nodes, states, self.lanes)
+        self.committed = effect.step
+        return True
+
+    def _lane(self, party: str, effect: Send | Receive[Any]) -> Lane:
         ends = (party, effect.peer) if isinstance(effect, Send) else (effect.peer, party)
         if ends not in self.lanes:
             raise LocalProtocolError(f"{party} has no link to {effect.peer!r}")
@@ -168,6 +231,8 @@ class InlineSession:
         lane.push(delivery, weight)
         if self.records is not None:
             self.records.append(delivery.record)
+            if self.vault is not None:
+                self.vault.note(party, effect.peer, self.index, delivery.record)
         return HeraldReceipt(node, delivery.lost, delivery.herald_ps, delivery.done_ps)
 
     def _receive(self, party: str, lane: Lane, effect: Receive[Any]) -> Any:
@@ -176,7 +241,7 @@ class InlineSession:
 
     def _waits(self) -> dict[str, str]:
         return {
-            party: describe(task.effect, self.tasks[task.effect.peer].done)
+            party: describe(task.effect, not isinstance(task.effect, Checkpoint) and self.tasks[task.effect.peer].done)
             for party, task in self.tasks.items()
             if task.effect is not None
         }

@@ -11,6 +11,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import zmq
@@ -21,14 +22,17 @@ from ketwire.channels.copies import Copies
 from ketwire.channels.frames import (
     Blocked,
     Carry,
+    Commit,
     Credit,
     Done,
     Hello,
     Job,
+    Mark,
     Read,
     Ready,
     Receipt,
     Refused,
+    Saved,
     Start,
     Welcome,
 )
@@ -36,12 +40,13 @@ from ketwire.channels.hardware import hardware_of
 from ketwire.channels.messages import Message
 from ketwire.channels.refusals import EarlyFrame, StaleFrame
 from ketwire.errors import LocalProtocolError, RemoteProtocolError
+from ketwire.nodes.checkpoints import Keeper, held, keeper_of
 from ketwire.nodes.control import Control, Credentials, Stopped, slice_of
 from ketwire.nodes.data import make_loader
-from ketwire.nodes.party import HeraldReceipt, PartyNode
+from ketwire.nodes.party import HeraldReceipt, PartyNode, check_drained, not_restartable
 from ketwire.nodes.sockets import Endpoint, dealer, octets_of, poll_promptly, receive, send
 from ketwire.nodes.trampoline import Task, build_program, octets
-from ketwire.protocols.node import Outcome, Program, Receive, Send
+from ketwire.protocols.node import Checkpoint, Outcome, Program, Receive, Send, State
 
 BLOCKED_AFTER_MS = 50
 
@@ -64,6 +69,7 @@ class Peer:
         self.receipts: dict[int, Receipt] = {}
         self.unread: deque[int] = deque()
         self.unread_octets = 0
+        self.mark: int | None = None  # the step of the mark that came last, until a checkpoint takes it
         self.sent = self.received = self.acknowledged = 0
         early, self.early = self.early, []
         for message in early:
@@ -105,6 +111,11 @@ class Peer:
             self.acknowledged += 1
         elif isinstance(frame, Welcome):
             self.credit_octets = frame.credit_octets
+        elif isinstance(frame, Mark):
+            if self.mark is not None:
+                raise RemoteProtocolError(f"{self.name} sent mark {frame.step} on top of mark {self.mark}")
+            self.mark = frame.step
+            self.received += 1
         elif isinstance(frame, Refused):
             raise RemoteProtocolError(f"the fiber to {self.name} refused a frame: {frame.error}: {frame.text}")
 
@@ -112,7 +123,7 @@ class Peer:
 class NodeProcess:
     """One party of a run, from joining to the end."""
 
-    def __init__(self, context: Any, credentials: Credentials, base: str) -> None:
+    def __init__(self, context: Any, credentials: Credentials, base: str, checkpoints: Path | None = None) -> None:
         self.context = context
         self.credentials = credentials
         self.name = credentials.name
@@ -122,6 +133,9 @@ class NodeProcess:
         self.poller.register(self.control.socket, zmq.POLLIN)
         self.peers: dict[str, Peer] = {}
         self.by_socket: dict[Any, Peer] = {}
+        self.checkpoints = checkpoints
+        self.keeper: Keeper | None = None
+        self.committed: Commit | None = None
 
     def run(self) -> str:
         """Serve every session that the coordinator starts, until it says stop; returns why it did."""
@@ -129,6 +143,9 @@ class NodeProcess:
             job = self.control.wait(Job)
             programs = self._build(job)
             public = {str(k): _shapes(program) for k, program in enumerate(programs)}
+            self.keeper = keeper_of(self.checkpoints, self.name, job.job.get("checkpoints"))
+            for saved in held(self.keeper, job.job.get("checkpoints")):
+                self.control.say(saved)
             self.control.say(Ready(None, public))
             while True:
                 start = self.control.wait(Start)
@@ -153,6 +170,7 @@ class NodeProcess:
                 peer = Peer(link["peer"], socket, self.credentials.run, self.credentials.digest)
                 self.peers[link["peer"]] = self.by_socket[socket] = peer
                 self.poller.register(socket, zmq.POLLIN)
+                peer.connection.session = start.session  # a run that goes on does not begin with its first
                 peer.greet(self.name)
             peer.begin(start.session)
         self._pump_until(lambda: all(peer.credit_octets for peer in self.peers.values()))
@@ -165,8 +183,15 @@ class NodeProcess:
 
         hardware = hardware_of(job["hardware"])
         node = PartyNode(self.name, bytes.fromhex(session["key"]), start.addresses["public"], tell, hardware)
+        self._restore(start, node)
         task = Task(program.run(node))
         while (effect := task.effect) is not None:
+            if isinstance(effect, Checkpoint):
+                if not session["restartable"]:
+                    raise not_restartable(self.name)
+                self._checkpoint(start.session, node, effect)
+                task.resume(None)
+                continue
             peer = self.peers.get(effect.peer)
             if peer is None:
                 raise LocalProtocolError(f"{self.name} has no link to {effect.peer!r}")
@@ -194,11 +219,44 @@ class NodeProcess:
         send(peer.socket, peer.connection.send(Read(number)))
         return node.accept(effect, _checked(carried.message), carried.time_ps)
 
-    def _blocked(self, session: int, on: str, peer: Peer) -> Callable[[], Blocked]:
+    def _restore(self, start: Start, node: PartyNode) -> None:
+        """Be as at the checkpoint that the run goes on from, if there is one."""
+        resume = start.addresses.get("resume")
+        if resume is None or self.keeper is None:
+            return
+        values, arrays = self.keeper.load(start.session, resume["step"], resume["sha256"])
+        self.keeper.commit(start.session, resume["step"])
+        node.restore(values["node"], Checkpoint(resume["step"], State(values["state"], arrays)))
+
+    def _checkpoint(self, session: int, node: PartyNode, effect: Checkpoint) -> None:
+        """Mark every way out, await every mark in, save, and await that all others have."""
+        if self.keeper is None:
+            return  # whoever started the parties keeps no checkpoints
+        for peer in self.peers.values():
+            send(peer.socket, peer.connection.send(Mark(effect.step)))
+            peer.sent += 1
+        for peer in self.peers.values():
+            waits = self._blocked(session, f"checkpoint {effect.step}", peer)
+            self._pump_until(lambda peer=peer: peer.mark is not None, waits)  # type: ignore[misc]
+        for peer in self.peers.values():
+            check_drained(self.name, peer.name, len(peer.inbox), effect.step, peer.mark)
+            peer.mark = None
+        values = {"node": node.snapshot(), "state": effect.state.values}
+        digest = self.keeper.save(session, effect.step, values, effect.state.arrays)
+        self.control.say(Saved(session, effect.step, digest))
+        commit = Commit(session, effect.step)
+        self._pump_until(lambda: self.committed == commit, self._blocked(session, f"checkpoint {effect.step}", None))
+        self.keeper.commit(session, effect.step)
+        for peer in self.peers.values():
+            peer.acknowledged += 1  # our mark: everybody took theirs, or there would be no commit
+
+    def _blocked(self, session: int, on: str, peer: Peer | None) -> Callable[[], Blocked]:
+        """What to report while we wait on `peer`; None: on a commit, whoever has not saved yet."""
+
         def report() -> Blocked:
             peers = self.peers.values()
             return Blocked(
-                session, on, peer.name,
+                session, on, self.name if peer is None else peer.name,
                 {p.name: p.sent for p in peers},
                 {p.name: p.received for p in peers},
                 {p.name: p.acknowledged for p in peers},
@@ -213,8 +271,10 @@ class NodeProcess:
             # To ask what is there is cheaper than to try and fail: one message a turn, then again.
             came = [socket for socket, _ in poll_promptly(self.poller, 1000 if told else BLOCKED_AFTER_MS)]
             # Also where it says nothing: silence of the coordinator is noticed there.
-            if (not came or self.control.socket in came) and self.control.hear() is not None:
-                raise RemoteProtocolError("the coordinator spoke out of turn")
+            if (not came or self.control.socket in came) and (heard := self.control.hear()) is not None:
+                if not isinstance(heard, Commit):
+                    raise RemoteProtocolError("the coordinator spoke out of turn")
+                self.committed = heard
             spoke = [self.by_socket[socket] for socket in came if socket is not self.control.socket]
             for peer in spoke:
                 peer.take_in()

@@ -1,6 +1,6 @@
 """The machine under a program, without its input and output: registers, clock, randomness.
 
-Both runtimes drive programs on the same `PartyNode`; they differ only in how they answer its two
+Both runtimes drive programs on the same `PartyNode`; they differ only in how they answer its three
 effects. Nothing here touches a socket or a wall clock.
 """
 
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,9 +17,10 @@ from ketwire.channels.copies import MAX_MIXED_QUBITS, Copies, States
 from ketwire.channels.hardware import Hardware
 from ketwire.channels.messages import Message, Timed
 from ketwire.channels.streams import stream
-from ketwire.channels.transcript import Transcript
+from ketwire.channels.transcript import Chain, Transcript
 from ketwire.errors import LocalProtocolError, RemoteProtocolError, ScenarioError
-from ketwire.protocols.node import Observable, Procedure, Receive, Send, Stock
+from ketwire.nodes.archive import check_arrays, check_values
+from ketwire.protocols.node import Checkpoint, Observable, Procedure, Receive, Send, State, Stock
 from ketwire.quantum import mixtures, pauli_bases, representations
 from ketwire.quantum.circuits import Circuit
 from ketwire.quantum.sampling import sample
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from ketwire.quantum.estimation import Estimate
 
 M = TypeVar("M", bound=Message)
+MAX_STEP = (1 << 62) - 1
 PERFECT = Hardware()
 
 
@@ -107,6 +109,8 @@ class PartyNode:
         self._key = key
         self._drawn: Counter[str] = Counter()
         self._progress = progress
+        self.restored: Checkpoint | None = None
+        self._step = -1
         self._processor = None if hardware.is_perfect else self._build(hardware)
 
     def _build(self, hardware: Hardware) -> Processor:
@@ -248,6 +252,34 @@ class PartyNode:
     def receive(self, peer: str, kind: type[M]) -> Receive[M]:
         return Receive(peer, kind)
 
+    def checkpoint(self, step: int, state: State) -> Checkpoint:
+        if type(step) is not int or not self._step < step <= MAX_STEP:
+            raise LocalProtocolError(f"{self.name}: checkpoint {step!r} after {self._step}; expected steps that grow")
+        if self._processor is not None and not self._processor.is_idle:
+            raise LocalProtocolError(f"{self.name}: checkpoint {step}: a register is held, expected none")
+        try:
+            check_values(state.values)
+            check_arrays(state.arrays)
+        except ValueError as error:
+            raise LocalProtocolError(f"{self.name}: checkpoint {step}: {error}") from None
+        self._step = step
+        return Checkpoint(step, state)
+
+    def snapshot(self) -> dict[str, Any]:
+        """All that this machine remembers, as JSON values: for a checkpoint."""
+        free_ps = None if self._processor is None else self._processor.free_ps
+        chain = list(self.transcript.end())
+        return {"now_ps": self.now_ps, "drawn": dict(self._drawn), "chain": chain, "processor_free_ps": free_ps}
+
+    def restore(self, saved: Mapping[str, Any], checkpoint: Checkpoint) -> None:
+        """Be as `snapshot` found it, and tell the program where to go on."""
+        self.now_ps = saved["now_ps"]
+        self._drawn = Counter(saved["drawn"])
+        self.transcript.restore(Chain(*saved["chain"]))
+        if self._processor is not None:
+            self._processor.free_ps = saved["processor_free_ps"]
+        self.restored, self._step = checkpoint, checkpoint.step
+
     def accept(self, effect: Receive[M], message: Message, arrival_ps: int) -> M:
         """The answer to a receive: checks the kind; a classical message moves the clock."""
         if not isinstance(message, effect.kind):
@@ -257,3 +289,19 @@ class PartyNode:
         if not isinstance(message, Timed):
             self.advance(arrival_ps)
         return message
+
+
+def check_drained(name: str, peer: str, unread: int, step: int, mark: int | None) -> None:
+    """Raises what a runtime raises where `name` and `peer` do not meet at checkpoint `step` with nothing under way."""
+    if mark != step:
+        raise RemoteProtocolError(f"{peer} is at checkpoint {mark} where {name} is at {step}")
+    if unread:
+        raise LocalProtocolError(
+            f"{name} has not received {unread} message(s) of {peer} at checkpoint {step}; "
+            "expected a program that has received all that was sent before"
+        )
+
+
+def not_restartable(name: str) -> LocalProtocolError:
+    """A program awaits a checkpoint where nobody said that it would."""
+    return LocalProtocolError(f"{name} awaits a checkpoint in a session that is not restartable")

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import json
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import zmq
 
-from ketwire.channels.link import Record
 from ketwire.nodes.children import Children
 from ketwire.nodes.control import OVER
 from ketwire.nodes.coordinator import Coordinator
+from ketwire.nodes.epochs import journal_of, survive, warn
 from ketwire.nodes.interpreters import check_fibers
+from ketwire.nodes.journal import Journal
+from ketwire.nodes.ledger import read_records
 from ketwire.nodes.security import KeyPair, new_keys
 from ketwire.nodes.session import Progress, Run, SessionResult, merge_records
 from ketwire.nodes.sockets import bind
@@ -35,11 +37,37 @@ def run_processes(
         progress: called as the parties report how far they are.
         ledger: every fiber writes its messages to `out`; they come back merged in the results.
         base: the folder that relative data paths start from.
-        out: an existing folder for ledgers and the parties' logs (logs/NAME.log).
+        out: an existing folder for ledgers, the parties' logs (logs/NAME.log) and, where a session is
+            restartable, its checkpoints: if it holds some of this very run, it goes on from there.
         plaintext: no CURVE; for benchmarks and for looking at the wire.
 
     Raises:
         ScenarioError, PartyFailed, Deadlock, RemoteProtocolError, LocalProtocolError.
+    """
+    with journal_of(run, out) as journal:
+        if journal is None:
+            results = _epoch(run, progress, ledger, base, out, plaintext, digest, None)
+        else:
+            epoch = partial(_epoch, run, progress, ledger, base, out, plaintext, digest, journal)
+            results = survive(epoch, run, journal)
+    if out is None or not ledger:
+        return results
+    return [replace(result, records=merge_records(read_records(out, run, k))) for k, result in enumerate(results)]
+
+
+def _epoch(
+    run: Run,
+    progress: Progress | None,
+    ledger: bool,
+    base: str,
+    out: Path | None,
+    plaintext: bool,
+    digest: bool,
+    journal: Journal | None,
+) -> list[SessionResult]:
+    """The run from where its journal says, with processes, keys and a run id of its own, until one of them dies.
+
+    Frames of an epoch before are of another run.
     """
     interpreters = check_fibers(run, inline=False)
     context = zmq.Context()
@@ -48,7 +76,7 @@ def run_processes(
     own = None if plaintext else new_keys()
     folder = str(out) if out is not None and ledger else None
     public = {name: pair.public for name, pair in keys.items()}
-    coordinator = Coordinator(context, run, own, public, progress, folder, digest)
+    coordinator = Coordinator(context, run, own, public, progress, folder, digest, journal=journal, warn=warn)
     children = Children(coordinator.poller)
     coordinator.watch = children.check
     try:
@@ -60,6 +88,7 @@ def run_processes(
             "host": LOOPBACK,
             "base": base,
             "out": folder,
+            "checkpoints": None if journal is None else str(journal.folder),
         }
         for name in names:
             pair = keys.get(name)
@@ -74,7 +103,7 @@ def run_processes(
     finally:
         children.end()
         context.destroy(linger=0)
-    return [_with_records(result, index, out, run) for index, result in enumerate(results)] if folder else results
+    return results
 
 
 def _log(out: Path | None, name: str) -> Path | None:
@@ -83,16 +112,3 @@ def _log(out: Path | None, name: str) -> Path | None:
     (out / "logs").mkdir(exist_ok=True)
     return out / "logs" / f"{name}.log"
 
-
-def _with_records(result: SessionResult, index: int, out: Path | None, run: Run) -> SessionResult:
-    """Merge what the fibers wrote about session `index`."""
-    assert out is not None
-    records = []
-    for link in run.links:
-        with (out / f"ledger-{link.name}.jsonl").open(encoding="utf-8") as lines:
-            entries: list[dict[str, Any]] = [json.loads(line) for line in lines]
-        records += [
-            Record(**{name: entry[name] for name in Record._fields}) for entry in entries if entry["session"] == index
-        ]
-    fields = {name: getattr(result, name) for name in SessionResult.__dataclass_fields__}
-    return SessionResult(**{**fields, "records": merge_records(records)})

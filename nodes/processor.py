@@ -83,6 +83,11 @@ class Processor:
         self._visit: Visit | None = None
         self._contractions: dict[int, tuple[NDArray[np.complex128], Contraction]] = {}
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether no batch is on a visit; then all that it remembers is when it is free."""
+        return self._visit is None
+
     def prepare(self, states: States, copies: Copies, now_ps: int) -> Copies:
         """Make fresh copies of the rows of `states`. A state that is no basis state is loaded by gates."""
         hardware, qubits = self.hardware, copies.qubits

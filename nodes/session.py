@@ -53,12 +53,16 @@ class Link:
 
 @dataclass(frozen=True)
 class Session:
-    """One program per party. `program` is `module:Class`; `slices` holds what each party is given."""
+    """One program per party. `program` is `module:Class`; `slices` holds what each party is given.
+
+    restartable: the programs await checkpoints, so that a death is survived and the run can go on later.
+    """
 
     name: str
     role: Literal["quantum", "rival"]
     program: str
     slices: Mapping[str, Slice]
+    restartable: bool = False
 
 
 Shapes = Mapping[str, Mapping[str, Shape]]

@@ -10,7 +10,7 @@ from ketwire.channels.copies import Copies
 from ketwire.channels.entangled import Pairs, Released
 from ketwire.channels.messages import Answers, Arrivals, Message, Packed
 from ketwire.errors import LocalProtocolError, ScenarioError
-from ketwire.protocols.node import Effect, Loader, Outcome, Program, Receive, Send, Slice
+from ketwire.protocols.node import Checkpoint, Effect, Loader, Outcome, Program, Receive, Send, Slice
 
 OCTETS_PER_COPY = 21  # row 4, ready time 8, mask, and rounding up; both runtimes count alike
 OCTETS_OF_HEADER = 128
@@ -37,8 +37,9 @@ class Task:
         except StopIteration as end:
             self.effect, self.outcome = None, end.value if end.value is not None else Outcome()
             return
-        if not isinstance(effect, Send | Receive):
-            raise LocalProtocolError(f"a program awaited {effect!r}; it may await only its node's send and receive")
+        if not isinstance(effect, Send | Receive | Checkpoint):
+            told = f"a program awaited {effect!r}"
+            raise LocalProtocolError(f"{told}; it may await only its node's send, receive and checkpoint")
         self.effect = effect
 
     def close(self) -> None:
@@ -83,4 +84,6 @@ def describe(effect: Effect, finished: bool = False) -> str:
     if isinstance(effect, Receive):
         ended = ", who has finished" if finished else ""
         return f"{effect.kind.__name__} from {effect.peer}{ended}"
+    if isinstance(effect, Checkpoint):
+        return f"the others at checkpoint {effect.step}"
     return f"room to send to {effect.peer}, who does not read"

@@ -1,9 +1,10 @@
-"""What a program may do: the `Node` it runs on, and the two effects it can wait for.
+"""What a program may do: the `Node` it runs on, and the three effects it can wait for.
 
-A program is a coroutine. It awaits `node.send(peer, message)` and `node.receive(peer, kind)`; all
-else is a plain call. A receive names its peer and the kind of message, so a set of programs is a
-Kahn network: what it computes cannot depend on who runs first. Programs never see a socket, a wall
-clock or a global random generator, and they cannot tell which runtime drives them.
+A program is a coroutine. It awaits `node.send(peer, message)`, `node.receive(peer, kind)` and
+`node.checkpoint(step, state)`; all else is a plain call. A receive names its peer and the kind of
+message, so a set of programs is a Kahn network: what it computes cannot depend on who runs first.
+Programs never see a socket, a wall clock or a global random generator, and they cannot tell which
+runtime drives them.
 
 Virtual time travels with the messages. Copies carry their own ready times (pairs too), and receiving them does
 not move the node's clock; a classical message and a measured outcome do, to the later of the
@@ -82,7 +83,30 @@ class Receive(Generic[M]):
         return (yield self)
 
 
-Effect = Send | Receive[Any]
+@dataclass(frozen=True)
+class State:
+    """What a program needs to go on from a checkpoint: JSON values and arrays of its own.
+
+    Values must be such that JSON gives back what it was given (no tuples, no keys but text); arrays
+    hold numbers. Registers are not among them: no state of a register can be written down.
+    """
+
+    values: dict[str, Json] = field(default_factory=dict)
+    arrays: dict[str, NDArray[Any]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, eq=False)
+class Checkpoint:
+    """Effect: save where the program is. Answered once the checkpoint of all parties is committed."""
+
+    step: int
+    state: State
+
+    def __await__(self) -> Generator[Checkpoint, None, None]:
+        yield self
+
+
+Effect = Send | Receive[Any] | Checkpoint
 
 
 class Stock(Protocol):
@@ -192,6 +216,20 @@ class Node(Protocol):
 
     def receive(self, peer: str, kind: type[M]) -> Awaitable[M]:
         """The next message of `peer`; another kind of message raises RemoteProtocolError."""
+        ...
+
+    def checkpoint(self, step: int, state: State) -> Awaitable[None]:
+        """Save `state` as of `step`, together with all other parties, who do the same.
+
+        Steps grow. Whatever was sent to this node must have been received by then, and neither
+        registers, receipts nor random generators may be carried over: what a restarted program finds
+        is `restored` and fresh streams that go on where the last ones began. It takes no virtual time.
+        """
+        ...
+
+    @property
+    def restored(self) -> Checkpoint | None:
+        """The last checkpoint that was committed, where the program is to go on; None on a fresh start."""
         ...
 
     def random(self, purpose: str) -> np.random.Generator:

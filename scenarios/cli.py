@@ -36,7 +36,8 @@ app = typer.Typer(
     add_completion=False,
 )
 
-Name = Annotated[str, typer.Argument(metavar="NAME_OR_FILE", help="A packaged scenario, or a YAML file.")]
+_NAME = "A packaged scenario, or a YAML file."
+Name = Annotated[str, typer.Argument(metavar="NAME_OR_FILE", help=_NAME)]
 Set = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="Change a value: links.0.length_km=25. Repeatable."),
@@ -87,7 +88,7 @@ def _program(version: Annotated[bool, typer.Option("--version", help="Print the 
 
 @app.command()
 def run(
-    scenario: Name,
+    scenario: Annotated[str | None, typer.Argument(metavar="NAME_OR_FILE", help=_NAME)] = None,
     *,
     sets: Set = None,
     seed: Seed = None,
@@ -96,14 +97,27 @@ def run(
     as_json: Json = False,
     check: Annotated[bool, typer.Option("--check", help="Compute the exact value too.")] = False,
     plaintext: Annotated[bool, typer.Option("--plaintext", help="No encryption between processes.")] = False,
+    resume: Annotated[
+        Path | None, typer.Option("--resume", metavar="DIR", help="Go on with the unfinished run of this folder.")
+    ] = None,
 ) -> None:
     """Run a scenario, a process per party and fiber, and compare it with its classical rivals."""
     from ketwire.scenarios.launch import Options  # noqa: PLC0415
 
     if inline and plaintext:
         raise ScenarioError("--plaintext: given with --inline, which has no wire; expected one of them")
-    loaded = _load(scenario, sets, seed)
-    _report(loaded, runtime_of(inline, plaintext), Options(out, check, as_json), as_json)
+    if resume is not None:
+        from ketwire.scenarios.resumable import ResumableDirectory  # noqa: PLC0415
+
+        if scenario is not None or sets or seed is not None or out is not None:
+            raise ScenarioError("--resume: given with a scenario, --set, --seed or --out; expected the folder alone")
+        folder, loaded = ResumableDirectory.reopen(resume)
+        options = Options(None, check, as_json, resume=folder)
+    elif scenario is None:
+        raise ScenarioError("ketwire run: Missing argument 'NAME_OR_FILE' (expected it, or --resume DIR)")
+    else:
+        loaded, options = _load(scenario, sets, seed), Options(out, check, as_json)
+    _report(loaded, runtime_of(inline, plaintext), options, as_json)
 
 
 @app.command(name="list")
@@ -275,7 +289,7 @@ def runtime_of(inline: bool, plaintext: bool) -> Runtime:
     if inline:
         from ketwire.nodes.inline import run_inline  # noqa: PLC0415
 
-        return lambda run, progress, ledger, base, out: run_inline(run, progress, ledger, base)
+        return run_inline
     from ketwire.nodes.process import run_processes  # noqa: PLC0415
 
     return lambda run, progress, ledger, base, out: run_processes(run, progress, ledger, base, out, plaintext)

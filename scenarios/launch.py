@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from ketwire.errors import Deadlock, LocalProtocolError, PartyFailed, RemoteProtocolError
+from ketwire.errors import Deadlock, LocalProtocolError, PartyFailed, RemoteProtocolError, ScenarioError
 from ketwire.scenarios.kinds import Judge
 from ketwire.scenarios.load import Loaded, from_file
 from ketwire.scenarios.progress import watch
@@ -18,6 +18,7 @@ from ketwire.scenarios.table import verdict
 
 if TYPE_CHECKING:
     from ketwire.nodes.session import Progress, Run, SessionResult
+    from ketwire.scenarios.resumable import ResumableDirectory
 
 FAILURES = (PartyFailed, Deadlock, RemoteProtocolError, LocalProtocolError)
 """What ends a run with exit code 3."""
@@ -36,12 +37,14 @@ class Options:
     """What the user asked for beside the scenario.
 
     by_hand: parties and fibers are started elsewhere, so that no ledger comes back from them.
+    resume: the folder of the run that is to go on, instead of `out`.
     """
 
     out: Path | None = None
     check: bool = False
     quiet: bool = False
     by_hand: bool = False
+    resume: ResumableDirectory | None = None
 
 
 def launch(loaded: Loaded, runtime: Runtime, options: Options) -> dict[str, Any]:
@@ -52,9 +55,9 @@ def launch(loaded: Loaded, runtime: Runtime, options: Options) -> dict[str, Any]
         PartyFailed, Deadlock, RemoteProtocolError, LocalProtocolError: the run failed.
     """
     run = loaded.run(options.by_hand)
-    if options.out is None:
+    folder = options.resume or _new_folder(loaded, run, options)
+    if folder is None:
         return _carry_out(loaded, run, runtime, options, None)[0]
-    folder = RunDirectory(options.out)
     try:
         result, results = _carry_out(loaded, run, runtime, options, folder.path)
         folder.finish(loaded.resolved(), result, None if options.by_hand else results)
@@ -62,8 +65,22 @@ def launch(loaded: Loaded, runtime: Runtime, options: Options) -> dict[str, Any]
     except FAILURES as error:
         folder.fail(loaded.resolved(), error_object(error))
         raise
+    except ScenarioError:
+        folder.refuse()
+        raise
     finally:
         folder.discard()
+
+
+def _new_folder(loaded: Loaded, run: Run, options: Options) -> RunDirectory | None:
+    """The folder that is asked for; one that a run can go on from where its programs await checkpoints."""
+    if options.out is None:
+        return None
+    if options.by_hand or not any(session.restartable for session in run.sessions):
+        return RunDirectory(options.out)
+    from ketwire.scenarios.resumable import ResumableDirectory  # noqa: PLC0415
+
+    return ResumableDirectory(options.out, loaded)
 
 
 def error_object(error: BaseException) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 It is written under another name beside its own and renamed at the end. A run that failed leaves
 the same folder with its error for a result, since the logs say why; one that was refused or
-interrupted leaves nothing.
+interrupted leaves nothing. Runs with checkpoints are another matter (`scenarios/resumable.py`).
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,16 +33,10 @@ class RunDirectory:
             ScenarioError: it is there and not empty, or cannot be written.
         """
         self.target = target
-        try:
-            if target.exists() and (not target.is_dir() or any(target.iterdir())):
-                raise ScenarioError(f"--out: {str(target)!r} given, expected a new or an empty folder")
-            target.absolute().parent.mkdir(parents=True, exist_ok=True)
+        with making(target):
             self.path = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.absolute().parent))
-            self.path.chmod(0o777 & ~_umask())
+            self.path.chmod(0o777 & ~umask())
             (self.path / "logs").mkdir()
-        except OSError as error:
-            told = f"{str(target)!r} given: {error.strerror or error}"
-            raise ScenarioError(f"--out: {told}, expected a folder that can be written") from None
 
     def finish(
         self, scenario: str, result: Mapping[str, Any], results: Sequence[SessionResult] | None
@@ -55,10 +49,11 @@ class RunDirectory:
             results: sessions with their records, for ledger and trace; None where there are none.
         """
         if results is not None:
-            self._write_messages(results)
+            self._write_ledger(results)
+            self._drop_parts()
         self._publish(scenario, result)
 
-    def _write_messages(self, results: Sequence[SessionResult]) -> None:
+    def _write_ledger(self, results: Sequence[SessionResult]) -> None:
         with (self.path / "ledger.jsonl").open("w", encoding="utf-8") as file:
             for session in results:
                 for record in session.records:
@@ -66,12 +61,17 @@ class RunDirectory:
                     file.write(json.dumps(line, allow_nan=False) + "\n")
         with (self.path / "trace.json").open("w", encoding="utf-8") as file:
             write_trace(results, file)
+
+    def _drop_parts(self) -> None:
         for part in self.path.glob("ledger-*.jsonl"):  # each fiber's own; all of it is in ledger.jsonl
             part.unlink()
 
     def fail(self, scenario: str, error: Mapping[str, Any]) -> None:
         """Leave what there is of a run that failed: its logs, its scenario, its error."""
         self._publish(scenario, error)
+
+    def refuse(self) -> None:
+        """The user's input was wrong: nothing is left, as `discard` comes next."""
 
     def discard(self) -> None:
         """Leave nothing."""
@@ -92,7 +92,25 @@ class RunDirectory:
             self.path.rmdir()
 
 
-def _umask() -> int:
+@contextlib.contextmanager
+def making(target: Path) -> Iterator[None]:
+    """For making a run's folder at `target`, or beside it: its parents are there.
+
+    Raises:
+        ScenarioError: it is there and not empty, or cannot be written.
+    """
+    try:
+        if target.exists() and (not target.is_dir() or any(target.iterdir())):
+            raise ScenarioError(f"--out: {str(target)!r} given, expected a new or an empty folder")
+        target.absolute().parent.mkdir(parents=True, exist_ok=True)
+        yield
+    except OSError as error:
+        told = f"{str(target)!r} given: {error.strerror or error}"
+        raise ScenarioError(f"--out: {told}, expected a folder that can be written") from None
+
+
+def umask() -> int:
+    """This process's; asking sets it, so it is set again."""
     mask = os.umask(0)
     os.umask(mask)
     return mask

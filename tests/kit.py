@@ -9,10 +9,13 @@ from typing import Any
 import zmq
 
 from ketwire.channels.fiber import Fiber
+from ketwire.channels.hardware import Hardware
+from ketwire.channels.line import Line
 from ketwire.channels.presets import fiber
 from ketwire.nodes.control import Credentials
 from ketwire.nodes.coordinator import Coordinator
 from ketwire.nodes.fiber_process import FiberProcess
+from ketwire.nodes.journal import Journal
 from ketwire.nodes.node_process import NodeProcess
 from ketwire.nodes.security import new_keys
 from ketwire.nodes.session import Link, Run, Session, SessionResult
@@ -32,6 +35,7 @@ def scripted(
     program: str = "tests.programs:ScriptParty",
     credit_octets: int = 1 << 28,
     sessions: int = 1,
+    restartable: bool = False,
 ) -> Run:
     """A run whose parties follow scripts (tests/programs.py)."""
     slices = {party: Slice({"script": script}) for party, script in scripts.items()}
@@ -39,7 +43,36 @@ def scripted(
         seed,
         tuple(scripts),
         tuple(Link.over(ends, physics, credit_octets) for ends in links),
-        tuple(Session(f"s{index}", "quantum", program, slices) for index in range(sessions)),
+        tuple(Session(f"s{index}", "quantum", program, slices, restartable) for index in range(sessions)),
+    )
+
+
+def stepping(
+    ring: Sequence[str] = ("alice", "bob"),
+    steps: int = 4,
+    checkpoints: bool = True,
+    die: Mapping[str, Mapping[str, Any]] | None = None,
+    physics: Fiber | Line = TELECOM,
+    seed: int = 7,
+    sessions: int = 1,
+    restartable: bool = True,
+    hardware: Hardware | None = None,
+    **values: Any,
+) -> Run:
+    """A run of `StepParty` (tests/programs.py): parties in a ring, checkpoints after every step."""
+    common = {"ring": list(ring), "steps": steps, "checkpoints": checkpoints, "copies": 40, **values}
+    slices = {party: Slice({**common, "die": (die or {}).get(party)}) for party in ring}
+    links = [(a, b) for k, a in enumerate(ring) for b in [ring[(k + 1) % len(ring)]]][: 1 if len(ring) == 2 else None]
+    line = physics if isinstance(physics, Line) else Line(physics)
+    return Run(
+        seed,
+        tuple(ring),
+        tuple(Link(ends, line, line) for ends in links),
+        tuple(
+            Session(f"s{index}", "quantum", "tests.programs:StepParty", slices, restartable)
+            for index in range(sessions)
+        ),
+        hardware={} if hardware is None else dict.fromkeys(ring, hardware),
     )
 
 
@@ -54,6 +87,10 @@ def receive(peer: str, what: str, keep: bool = False) -> dict[str, Any]:
 LOOK = {"op": "look"}
 
 
+def checkpoint(step: int, values: dict[str, Any] | None = None, **arrays: Any) -> dict[str, Any]:
+    return {"op": "checkpoint", "step": step, "values": values or {}, "arrays": arrays}
+
+
 class Threads:
     """A whole run in this process: every party a thread with sockets of its own, CURVE included.
 
@@ -61,13 +98,14 @@ class Threads:
     message that the party `name` hands to a socket.
     """
 
-    def __init__(self, run: Run, base: str = ".") -> None:
+    def __init__(self, run: Run, base: str = ".", journal: Journal | None = None) -> None:
+        self.checkpoints = None if journal is None else journal.folder
         self.context = zmq.Context()
         names = (*run.parties, *(link.name for link in run.links))
         self.keys = {name: new_keys() for name in names}
         own = new_keys()
         self.coordinator = Coordinator(
-            self.context, run, own, {name: pair.public for name, pair in self.keys.items()}
+            self.context, run, own, {name: pair.public for name, pair in self.keys.items()}, journal=journal
         )
         self.endpoint = Endpoint(bind(self.coordinator.socket, "127.0.0.1"), own.public)
         self.threads = [threading.Thread(target=self._party, args=(run, name, base), name=name) for name in names]
@@ -81,9 +119,9 @@ class Threads:
         role = "node" if name in run.parties else "fiber"
         credentials = self.credentials(name, role)
         party: Any = (
-            NodeProcess(context, credentials, base)
+            NodeProcess(context, credentials, base, self.checkpoints)
             if role == "node"
-            else FiberProcess(context, credentials, "127.0.0.1")
+            else FiberProcess(context, credentials, "127.0.0.1", None, self.checkpoints)
         )
         try:
             party.run()

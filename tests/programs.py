@@ -11,14 +11,14 @@ import numpy as np
 
 from ketwire.channels.copies import Copies
 from ketwire.channels.messages import Answers, Arrivals, Packed
-from ketwire.protocols.node import Loader, Node, Outcome, Slice
+from ketwire.protocols.node import Loader, Node, Outcome, Slice, State
 from ketwire.quantum.observables import Projector
 
 KINDS = {"copies": Copies, "packed": Packed, "answers": Answers, "arrivals": Arrivals}
 
 
 class ScriptParty:
-    """Does what its slice lists, in order: send, receive, or look at the last receipt.
+    """Does what its slice lists, in order: send, receive, look at the last receipt, await a checkpoint.
 
     Every message is random, from the node's own stream; received copies are measured at once or
     sent on by the next send of copies.
@@ -38,6 +38,8 @@ class ScriptParty:
             elif step["op"] == "look":
                 assert receipt is not None
                 seen.append(int(receipt.lost.sum()))
+            elif step["op"] == "checkpoint":
+                await node.checkpoint(step["step"], State(step["values"], step["arrays"]))
             else:
                 message = await node.receive(step["peer"], KINDS[step["what"]])
                 if isinstance(message, Copies) and step["keep"]:
@@ -65,6 +67,64 @@ class ScriptParty:
             return Arrivals(rng.integers(0, 1 << 20, size))
         octets = rng.integers(0, 256, math.ceil(size * 8 / 8), dtype=np.uint8)
         return Packed(size, 8, 0.0, size, octets)
+
+
+class StepParty:
+    """Steps that end in a checkpoint: a ring of parties exchanges copies and numbers, and learns from outcomes.
+
+    In each step every party sends copies to its successor, measures those of its predecessor, tells it
+    what it saw, and moves its own parameters by what it was told. Whoever is given `die` kills a process
+    at that step, `before` or `after` the checkpoint, as often as the file `dead` lets it: its own, the
+    one that was forked as number `whom`, or the coordinator's, which is -1.
+    """
+
+    def __init__(self, slice: Slice, load: Loader) -> None:
+        self.values = slice.values
+        self.shapes: dict[str, Any] = {}
+
+    async def run(self, node: Node) -> Outcome:
+        ring: list[str] = self.values["ring"]
+        place = ring.index(node.name)
+        after, before = ring[(place + 1) % len(ring)], ring[place - 1]
+        parameters = node.random("start").standard_normal(self.values.get("size", 4))
+        begun, moves = 0, 0
+        if node.restored is not None:
+            begun, moves = node.restored.step, node.restored.state.values["moves"]
+            parameters = node.restored.state.arrays["parameters"]
+        for step in range(begun + 1, self.values["steps"] + 1):
+            parameters, moved = await self._step(node, after, before, parameters)
+            moves += moved
+            self._die(step, "before")
+            if self.values["checkpoints"] and step % self.values.get("every", 1) == 0:
+                await node.checkpoint(step, State({"moves": moves}, {"parameters": parameters}))
+            self._die(step, "after")
+            node.progress(1, 1, f"step {step}")
+        return Outcome({"moves": moves, "clock": node.now_ps}, {"parameters": parameters})
+
+    async def _step(self, node: Node, after: str, before: str, parameters: Any) -> tuple[Any, int]:
+        states = np.array([[math.cos(parameters[0]), math.sin(parameters[0])]], dtype=np.complex128)
+        await node.send(after, node.prepare(states, np.array([self.values["copies"]])))
+        copies = await node.receive(before, Copies)
+        seen = node.measure(copies, Projector(0), np.zeros(len(copies), dtype=np.int64), 1)
+        await node.send(before, Answers(seen[0], 20))
+        told = (await node.receive(after, Answers)).values
+        noise = node.random("move").standard_normal(len(parameters))
+        return parameters + 0.01 * (told[0] - told[1]) * noise, int(told.sum())
+
+    def _die(self, step: int, when: str) -> None:
+        die = self.values.get("die")
+        if die is None or (die["step"], die["when"]) != (step, when):
+            return
+        with open(die["dead"], "ab") as dead:
+            dead.write(b"x")
+            if dead.tell() > die["times"]:
+                return
+        nursery = os.getppid()
+        with open(f"/proc/{nursery}/task/{nursery}/children") as children:
+            pids = sorted(map(int, children.read().split()))
+        with open(f"/proc/{nursery}/stat") as stat:
+            pids.append(int(stat.read().rpartition(")")[2].split()[1]))
+        os.kill(pids[die["whom"]] if "whom" in die else os.getpid(), die.get("signal", signal.SIGKILL))
 
 
 class SuicidalParty(ScriptParty):

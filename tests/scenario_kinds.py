@@ -117,6 +117,47 @@ class Echo:
         return {"exact": int(numbers.sum())}
 
 
+class StepsSpec(Strict):
+    kind: Literal["steps"]
+    steps: int = Field(4, ge=1)
+    copies: int = Field(40, ge=1)
+    size: int = Field(4, ge=1)
+    fail: bool = False
+    die: dict[str, dict[str, Any]] = Field({}, description="who kills itself at which step")
+
+
+class Steps:
+    """Steps that end in checkpoints, and a rival that takes none (tests/programs.py)."""
+
+    Spec = StepsSpec
+
+    def sessions(self, spec: StepsSpec, network: Network) -> Sequence[Session]:
+        common = {"ring": list(network.parties), **spec.model_dump(include={"steps", "copies", "size"})}
+        made = []
+        for name, kept in (("steps", True), ("straight", False)):
+            slices = {
+                party: Slice({**common, "checkpoints": kept, "die": spec.die.get(party) if kept else None})
+                for party in network.parties
+            }
+            role: Literal["quantum", "rival"] = "quantum" if kept else "rival"
+            made.append(Session(name, role, "tests.programs:StepParty", slices, restartable=kept))
+        return made
+
+    def check(self, spec: StepsSpec, network: Network, session: Session, public: Mapping[str, int]) -> None:
+        if spec.fail:
+            raise ScenarioError("protocol.fail: True given, expected False")
+
+    def summarise(self, spec: StepsSpec, results: Sequence[SessionResult], judge: Judge) -> dict[str, Any]:
+        first = results[0].outcomes
+        return {
+            "estimate": first[judge.network.parties[0]].values["moves"],
+            "parameters": {party: outcome.arrays["parameters"] for party, outcome in first.items()},
+        }
+
+    def exact(self, spec: StepsSpec, network: Network, loaders: Mapping[str, Loader]) -> dict[str, Any]:
+        return {}
+
+
 class OtherSpec(EchoSpec):
     start: Literal["eve"]
 

@@ -44,6 +44,9 @@ SAMPLES: dict[f.Command, Any] = {
     f.Command.SUMMARY: lambda: f.Summary(4, {}),
     f.Command.STOP: lambda: f.Stop("done"),
     f.Command.PING: f.Ping,
+    f.Command.MARK: lambda: f.Mark(2),
+    f.Command.SAVED: lambda: f.Saved(4, 2, "0" * 64),
+    f.Command.COMMIT: lambda: f.Commit(4, 2),
 }
 ENDS = {
     Role.NODE: Role.FIBER,
@@ -171,6 +174,24 @@ def test_both_may_fail_at_once() -> None:
     ends[CO].receive(mine)
     ends[P].receive(ends[CO].send(f.Stop("failed")))
     assert ends[P].state is ends[CO].state is State.STOPPED
+
+
+def test_a_party_says_what_it_holds_before_it_is_ready_and_of_the_running_session_afterwards() -> None:
+    ends = pair(READY[:-1], False)
+    party, coordinator = ends[P], ends[CO]
+    for session in (0, 9):  # of any session: none is running
+        coordinator.receive(party.send(f.Saved(session, 2, "0" * 64, "missing")))
+    ends = pair(RUNNING, False)
+    party, coordinator = ends[P], ends[CO]
+    coordinator.receive(party.send(SAMPLES[C.SAVED]()))
+    party.receive(coordinator.send(SAMPLES[C.COMMIT]()))
+    with pytest.raises(LocalProtocolError):
+        party.send(f.Saved(5, 2, "0" * 64))
+    with pytest.raises(LocalProtocolError):
+        coordinator.send(f.Commit(5, 2))
+    foreign = encode(f.Commit(5, 2), run=RUN, session=0, sequence=coordinator.last_sent + 1, digest=True)
+    with pytest.raises(WrongSession):
+        party.receive(foreign)
 
 
 def test_receipts_and_reads_name_what_is_outstanding_once() -> None:

@@ -31,6 +31,8 @@ GOOD: dict[f.Command, Any] = {
     f.Command.SUMMARY: f.Summary(1, {}),
     f.Command.STOP: f.Stop("x"),
     f.Command.PING: f.Ping(),
+    f.Command.SAVED: f.Saved(1, 2, "0" * 64),
+    f.Command.COMMIT: f.Commit(1, 2),
 }
 
 
@@ -60,7 +62,7 @@ def test_missing_unknown_and_mistyped_keys_are_refused(command: f.Command) -> No
         for value in (1.0, True, [[]], -1, "\n" if key not in ("message", "label") else 0, {"\t": 0.5}):
             if isinstance(value, dict) and isinstance(good[key], dict) and command is not f.Command.BLOCKED:
                 continue
-            if value == "\n" and key in ("reason", "on", "peer", "address"):
+            if value == "\n" and key in ("reason", "on", "peer", "address", "fault"):
                 continue
             with pytest.raises(MalformedHeader):
                 told(command, json.dumps(good | {key: value}))
@@ -94,6 +96,12 @@ def test_missing_unknown_and_mistyped_keys_are_refused(command: f.Command) -> No
 def test_what_is_not_strict_json_is_refused(job: str) -> None:
     with pytest.raises(MalformedHeader):
         told(f.Command.JOB, f'{{"job":{job},"arrays":[]}}')
+
+
+@pytest.mark.parametrize("digest", ["", "0" * 63, "0" * 65, "A" * 64, "g" * 64, " " * 64])
+def test_what_is_no_digest_is_refused(digest: str) -> None:
+    with pytest.raises(MalformedHeader):
+        told(f.Command.SAVED, json.dumps({"session": 1, "step": 2, "sha256": digest, "fault": None}))
 
 
 def test_octets_that_are_not_utf8_are_refused() -> None:

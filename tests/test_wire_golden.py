@@ -64,6 +64,7 @@ def u8(*values: int) -> Any:
     return np.array(values, np.uint8)
 
 
+OF_NOTHING = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 # What each golden message says, as (session, sequence, a maker of the command): copies are used once.
 MEANING: dict[str, tuple[int, int, Any]] = {
     "HELLO": (0, 0, lambda: f.Hello("alice")),
@@ -133,6 +134,7 @@ MEANING: dict[str, tuple[int, int, Any]] = {
     "READ": (1, 14, lambda: f.Read(0x0102030405060708)),
     "CREDIT": (1, 15, lambda: f.Credit(32)),
     "REFUSED": (1, 16, lambda: f.Refused("WrongRun", "why")),
+    "MARK": (1, 17, lambda: f.Mark(513)),
     "JOIN": (0, 0, lambda: f.Join("alice", "node", "0.1.0", 77)),
     "JOB": (
         0,
@@ -153,6 +155,9 @@ MEANING: dict[str, tuple[int, int, Any]] = {
     "SUMMARY": (0, 7, lambda: f.Summary(1, {"x": [True, None, -1, []]})),
     "STOP": (0, 8, lambda: f.Stop("done")),
     "PING": (0, 9, f.Ping),
+    "SAVED": (0, 10, lambda: f.Saved(1, 3, OF_NOTHING)),
+    "SAVED.fault": (0, 11, lambda: f.Saved(1, 3, OF_NOTHING, "missing")),
+    "COMMIT": (0, 12, lambda: f.Commit(1, 3)),
 }
 VECTORS = read_golden(GOLDEN)
 NAMES = sorted(VECTORS)

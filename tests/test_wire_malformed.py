@@ -97,7 +97,9 @@ def random_message(rng: np.random.Generator) -> Any:
 
 def random_data_frame(rng: np.random.Generator) -> Any:
     """What a fiber may say to a node whose connection is open and that has sent message 1."""
-    kind = rng.integers(6)
+    kind = rng.integers(7)
+    if kind == 6:
+        return f.Mark(int(rng.integers(1 << 62)))
     if kind == 0 and rng.random() < 0.3:
         return f.Receipt(1, int(rng.integers(1 << 62)), np.zeros(0, bool), rng.integers(0, 1 << 62, 3))
     if kind == 0:
@@ -431,6 +433,13 @@ def test_a_relay_forwards_states_that_it_does_not_verify() -> None:
     _, whole = decode(frames, verify_states=False)
     assert isinstance(whole, f.Carry)
     assert verify_states(whole).states_digest is None
+
+
+@pytest.mark.parametrize("step", [1 << 62, (1 << 64) - 1])
+def test_a_mark_beyond_all_steps_is_refused(step: int) -> None:
+    good = [bytes(frame) for frame in encode(f.Mark(5), run=RUN, session=0, sequence=0, digest=False)]
+    with pytest.raises(refusals.MalformedHeader):
+        decode([good[0], struct.pack("<Q", step)])
 
 
 GOOD_PAIRS = Held(

@@ -25,11 +25,15 @@ class ScenarioError(KetwireError):
 
 
 class PartyFailed(KetwireError):
-    """A party's process died or gave up. `party` names it; the message holds its last words."""
+    """A party's process died or gave up. `party` names it; the message holds its last words.
 
-    def __init__(self, party: str, message: str) -> None:
+    died: its process or its connection is gone, so that another in its place may well succeed.
+    """
+
+    def __init__(self, party: str, message: str, *, died: bool = False) -> None:
         super().__init__(message)
         self.party = party
+        self.died = died
 
 
 class Deadlock(KetwireError):

@@ -1,0 +1,82 @@
+"""Crashes survived: a run is one epoch after another, each from the last checkpoint that was committed.
+
+Whoever dies, everybody begins anew: the living are stopped, all are forked again, and go on from the
+last commit, or from the start of the session where there is none. A restart by hand (`--resume`) is the
+first epoch of another coordinator over the same folder.
+"""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TypeVar
+
+from ketwire.errors import PartyFailed
+from ketwire.nodes.journal import Journal
+from ketwire.nodes.session import Run
+
+MAX_RESTARTS = 3
+FOLDER = "checkpoints"
+T = TypeVar("T")
+
+
+def is_restartable(run: Run) -> bool:
+    """Whether any of its sessions is."""
+    return any(session.restartable for session in run.sessions)
+
+
+@contextmanager
+def journal_of(run: Run, out: Path | None) -> Iterator[Journal | None]:
+    """The journal of a run that can be restarted, in `out`, else in a folder that goes when the run is over.
+
+    Raises:
+        ScenarioError: the folder cannot serve.
+    """
+    if not is_restartable(run):
+        yield None
+        return
+    folder = Path(tempfile.mkdtemp(prefix="ketwire-")) if out is None else out / FOLDER
+    try:
+        # What goes with this process anyway need not outlast the machine, and waits for no disk.
+        journal = Journal(folder, run, durable=out is not None)
+        try:
+            yield journal
+        finally:
+            journal.close()
+    finally:
+        if out is None:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def survive(epoch: Callable[[], T], run: Run, journal: Journal) -> T:
+    """Run epochs until one comes to its end.
+
+    Raises:
+        PartyFailed: a party died for the fourth time, or in a session that is not restartable; or it gave up.
+    """
+    for restarts in range(MAX_RESTARTS + 1):
+        try:
+            return epoch()
+        except PartyFailed as error:
+            index = len(journal.finished)
+            if not error.died or index == len(run.sessions) or not run.sessions[index].restartable:
+                raise
+            if restarts == MAX_RESTARTS:
+                told = f"{error}; {MAX_RESTARTS} deaths were survived before this one, expected no more"
+                raise PartyFailed(error.party or "", told) from None
+            warn(f"{error.party}: {error}; everybody goes on from {_where(journal, run, index)}")
+    raise AssertionError("the loop ends by itself")
+
+
+def _where(journal: Journal, run: Run, index: int) -> str:
+    commits = journal.commits(index)
+    return f"checkpoint {commits[0].step}" if commits else f"the start of {run.sessions[index].name}"
+
+
+def warn(text: str) -> None:
+    """A line for whoever watches the run."""
+    print(f"ketwire: {text}", file=sys.stderr, flush=True)
