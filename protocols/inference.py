@@ -89,6 +89,7 @@ class InferenceParty:
             mixed=self._mixed,
             shared=values["shared_rows"],
             chains=chain_plans(values.get("chains", ())),
+            window=values.get("window"),
         )
         if not plan.has_part(node.name):
             return Outcome()

@@ -120,6 +120,9 @@ class InferenceSpec(Strict):
     representation: Literal["auto", Representation] = Field(
         "auto", description="of noisy states: errors drawn copy by copy, or density matrices (8 qubits at most)"
     )
+    window: int | None = Field(
+        None, ge=1, description="copies under way at once; the next begin when the last party has told of these"
+    )
     dense_state: DenseState | None = Field(DenseState(), description="the classical rival; null for none")  # type: ignore[call-arg]
 
     @model_validator(mode="after")
@@ -158,6 +161,7 @@ class Inference:
             "budget_attempts": int(spec.budget_attempts),
             "representation": representation,
             "shared_rows": representation == "trajectories" or differing(crossings, hardware) is None,
+            "window": spec.window,
             **_chains(path, crossings),
         }
         slices = {party: _slice(spec, network, party, path, visits, common) for party in network.parties}
