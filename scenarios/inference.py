@@ -23,7 +23,7 @@ from ketwire.protocols.stream import MAX_BATCH_OCTETS, OCTETS_PER_COPY
 from ketwire.scenarios.chains import plan_values
 from ketwire.scenarios.kinds import Judge, Network
 from ketwire.scenarios.schema import NodeName, Strict, wrong
-from ketwire.scenarios.sources import Source
+from ketwire.scenarios.sources import ProgramSource, Source
 
 Axis = Literal["x", "y", "z"]
 Entangler = Literal["none", "cz-chain", "cz-ring", "cnot-chain", "cnot-ring"]
@@ -84,8 +84,25 @@ class Contraction(_Layer):
     matrix: Source = Field(description="2^qubits rows and columns, spectral norm at most 1")
 
 
+class OpenQasm(_Layer):
+    """A circuit in OpenQASM 3; its inputs are the layer's parameters. Needs the extra `qasm`."""
+
+    layer: Literal["openqasm"]
+    program: ProgramSource = Field(description="a .qasm file that its owner has")
+    angles: Source | None = Field(None, description="a value for each input, in radians, in their order")
+
+
+class Gates(_Layer):
+    """Whatever a Python callable of the layer's owner returns."""
+
+    layer: Literal["gates"]
+    callable: str = Field(pattern=r"^[\w.]+:[\w.]+$", description="module:name of a function of the number of qubits")
+    angles: Source | None = Field(None, description="a value for each parameter that the gates read, in radians")
+
+
 Layer = Annotated[
-    Rotations | Phases | Unitary | Signs | Hadamards | Householder | Contraction, Field(discriminator="layer")
+    Rotations | Phases | Unitary | Signs | Hadamards | Householder | Contraction | OpenQasm | Gates,
+    Field(discriminator="layer"),
 ]
 
 
