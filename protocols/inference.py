@@ -43,10 +43,10 @@ class Owned:
         self.steps: dict[int, list[Step]] = {
             int(visit): build_layers(specs, self.qubits, load) for visit, specs in values["visits"].items()
         }
-        self.input = _input(values["input"], self.qubits, load) if "input" in values else None
+        self.input = input_state(values["input"], self.qubits, load) if "input" in values else None
 
 
-def _input(source: dict[str, Any] | None, qubits: int, load: Loader) -> NDArray[np.complex128]:
+def input_state(source: dict[str, Any] | None, qubits: int, load: Loader) -> NDArray[np.complex128]:
     """|psi(x)>: the amplitude encoding of the input vector, or |0...0>; shape (1, 2**qubits)."""
     size = 1 << qubits
     if source is None:

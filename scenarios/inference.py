@@ -163,7 +163,7 @@ class Inference:
     Spec = InferenceSpec
 
     def sessions(self, spec: InferenceSpec, network: Network) -> Sequence[Session]:
-        path, visits = _route(spec, network)
+        path, visits = route_of(spec, network)
         _check_memory(spec, path)
         crossings = _crossings(spec, network, path)
         hardware = {party: network.hardware[party] for party in path if party in network.hardware}
@@ -179,7 +179,7 @@ class Inference:
             "representation": representation,
             "shared_rows": representation == "trajectories" or differing(crossings, hardware) is None,
             "window": spec.window,
-            **_chains(path, crossings),
+            **chains_of(path, crossings),
         }
         slices = {party: _slice(spec, network, party, path, visits, common) for party in network.parties}
         sessions = [Session("inference", "quantum", "ketwire.protocols.inference:InferenceParty", slices)]
@@ -191,7 +191,7 @@ class Inference:
 
     def check(self, spec: InferenceSpec, network: Network, session: Session, public: Mapping[str, int]) -> None:
         if session.role == "quantum":
-            path, _ = _route(spec, network)
+            path, _ = route_of(spec, network)
             crossings = _crossings(spec, network, path)
             reason = refusal(crossings, spec.measured_copies, int(spec.budget_attempts)) if crossings else None
             if reason is not None:
@@ -219,7 +219,7 @@ class Inference:
         }
 
     def exact(self, spec: InferenceSpec, network: Network, loaders: Mapping[str, Loader]) -> dict[str, Any]:
-        path, visits = _route(spec, network)
+        path, visits = route_of(spec, network)
         public = {"path": path, "qubits": spec.qubits, "bits": EXACT_BITS}
         parties = {
             party: DenseStateParty(_slice(spec, network, party, path, visits, public), loaders[party])
@@ -231,7 +231,7 @@ class Inference:
         return {"exact": parties[path[-1]].loss(vector)}
 
 
-def _route(spec: InferenceSpec, network: Network) -> tuple[list[str], list[list[int]]]:
+def route_of(spec: InferenceSpec, network: Network) -> tuple[list[str], list[list[int]]]:
     """The party at each visit, and the indices of the layers that it applies there."""
     path, visits = [spec.start], [[]]  # type: tuple[list[str], list[list[int]]]
     for index, layer in enumerate(spec.layers):
@@ -256,7 +256,7 @@ def _route(spec: InferenceSpec, network: Network) -> tuple[list[str], list[list[
     return path, visits
 
 
-def _chains(path: Sequence[str], crossings: Sequence[Crossing]) -> dict[str, Any]:
+def chains_of(path: Sequence[str], crossings: Sequence[Crossing]) -> dict[str, Any]:
     """The chain of repeaters of each crossing, where any has one."""
     told = [plan_values(each.line, *ends) for each, ends in zip(crossings, pairwise(path), strict=True)]
     return {"chains": told} if any(told) else {}
@@ -313,7 +313,7 @@ def _slice(
 ) -> Slice:
     """What one party is given: the public plan, its own layers, and the input if it starts."""
     mine = {
-        str(visit): [_layer(spec, network, index) for index in indices]
+        str(visit): [layer_values(spec, network, index) for index in indices]
         for visit, (owner, indices) in enumerate(zip(path, visits, strict=True))
         if owner == party and indices
     }
@@ -323,7 +323,7 @@ def _slice(
     return Slice(values)
 
 
-def _layer(spec: InferenceSpec, network: Network, index: int) -> dict[str, Any]:
+def layer_values(spec: InferenceSpec, network: Network, index: int) -> dict[str, Any]:
     """One layer for its owner's slice, sources located, with its key in the scenario."""
     layer = spec.layers[index]
     told = {

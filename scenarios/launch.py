@@ -102,4 +102,7 @@ def _carry_out(
         exact = kind.exact(spec, network, network.loaders()) if options.check else None
     head = {"scenario": loaded.name, "seed": run.seed, "protocol": loaded.kind_name}
     result = result_object(head, results, summary, exact, wall_s)
+    compared = getattr(kind, "compared", None)
+    if compared is not None:
+        result |= compared(spec, result)
     return {**result, "verdict": verdict(result)}, results

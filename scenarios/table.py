@@ -117,7 +117,8 @@ def _title(result: Mapping[str, Any]) -> str:
 def _rows(result: Mapping[str, Any]) -> Sequence[tuple[str, ...]]:
     """One row for quantum, each of its sessions before it where it has several, one for each rival."""
     quantum = [each for each in result.get("sessions", ()) if each["role"] == "quantum"]
-    parts = [_row(each["name"], each) for each in quantum] if len(quantum) > 1 else []
+    told = result.get("estimators", {})  # what a session came to, where a kind says it for each
+    parts = [_row(each["name"], {**each, **told.get(each["name"], {})}) for each in quantum] if len(quantum) > 1 else []
     whole = _row("quantum, all" if parts else "quantum", result)
     return [*parts, whole, *(_row(name, rival) for name, rival in result["rivals"].items())]
 
