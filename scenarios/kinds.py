@@ -140,6 +140,7 @@ _BUILT_IN = {
     "decoys": "ketwire.scenarios.decoys:Decoys",
     "inference": "ketwire.scenarios.inference:Inference",
     "subspace": "ketwire.scenarios.subspace:Subspace",
+    "training": "ketwire.scenarios.training:Training",
 }
 _MEMBERS = ("Spec", "sessions", "check", "summarise", "exact")
 
