@@ -7,7 +7,8 @@ A source is a dict with one leading key, as scenarios say it:
     {"path": "x.qasm"}                              a program's octets, uint8, for a layer
     {"values": [[1, 2], [3, 4]]}                    numbers in the scenario itself
     {"random": "angles", "shape": [8]}              drawn with the owner's own key; also "normal", "signs"
-    {"dataset": "digits", "part": "test"}           of scikit-learn; also "breast-cancer"
+    {"dataset": "digits", "part": "test"}           of scikit-learn; also "breast-cancer"; "classes": [3, 8]
+                                                    leaves the others out
 
 Loading answers with `values`, float64, in the shape that the source has, and, where the source has
 labels, `labels`, int64, one a row. Nothing is unpickled, sizes are bounded before memory is taken,
@@ -272,6 +273,13 @@ def _from_dataset(where: str, source: dict[str, Json]) -> Arrays:
         # Standardised by what the training part shows. Whoever wants an offset appends a constant.
         values = (values - train.mean(axis=0)) / train.std(axis=0)
     chosen = train_labels if part == "train" else test_labels
+    if (classes := source.get("classes")) is not None:
+        for index, given in enumerate(classes):
+            if given not in chosen or given in classes[:index]:
+                known = _list(np.unique(chosen))
+                raise ScenarioError(f"{where}.classes.{index}: {given} given, expected one of {known}, each once")
+        among = np.isin(chosen, classes)
+        values, chosen = values[among], chosen[among]
     return {"values": np.array(values, dtype=np.float64), "labels": chosen.astype(np.int64)}
 
 

@@ -142,6 +142,7 @@ _BUILT_IN = {
     "gradient": "ketwire.scenarios.gradient:Gradient",
     "inference": "ketwire.scenarios.inference:Inference",
     "subspace": "ketwire.scenarios.subspace:Subspace",
+    "training": "ketwire.scenarios.training:Training",
 }
 _MEMBERS = ("Spec", "sessions", "check", "summarise", "exact")
 

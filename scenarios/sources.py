@@ -60,6 +60,7 @@ class DatasetSource(_Source):
 
     dataset: Literal["digits", "breast-cancer"]
     part: Literal["train", "test"]
+    classes: list[int] | None = Field(None, min_length=1, description="the rows of these classes alone, split as ever")
 
 
 _FORMS = {"path": "file", "values": "values", "random": "random", "dataset": "dataset"}

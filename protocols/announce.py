@@ -1,0 +1,63 @@
+"""What one party of a path tells all others, or one of them: classical messages along the path's links.
+
+Every message goes from neighbour to neighbour and is counted on each link that it crosses. Who tells whom
+follows from the path alone, so that all parties work out the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import TypeVar
+
+from ketwire.channels.messages import Answers, Packed
+from ketwire.protocols.node import Node
+
+M = TypeVar("M", Packed, Answers)
+
+
+def hops_from(path: Sequence[str], origin: str) -> list[tuple[str, str]]:
+    """(teller, listener) in order: each party of the path hears once, from one that knows, over a link.
+
+    Breadth first, so by the fewest links.
+    """
+    neighbours: dict[str, list[str]] = {party: [] for party in path}
+    for a, b in pairwise(path):
+        neighbours[a].append(b)
+        neighbours[b].append(a)
+    hops: list[tuple[str, str]] = []
+    heard, queue = {origin}, [origin]
+    for teller in queue:
+        for listener in neighbours[teller]:
+            if listener not in heard:
+                heard.add(listener)
+                queue.append(listener)
+                hops.append((teller, listener))
+    return hops
+
+
+def way(path: Sequence[str], origin: str, target: str) -> list[tuple[str, str]]:
+    """The (teller, listener) pairs that lead from `origin` to `target`, in order."""
+    told_by = {listener: teller for teller, listener in hops_from(path, origin)}
+    hops: list[tuple[str, str]] = []
+    while target != origin:
+        hops.append((told_by[target], target))
+        target = told_by[target]
+    return hops[::-1]
+
+
+async def announce(
+    node: Node, path: Sequence[str], origin: str, message: M | None, kind: type[M], target: str | None = None
+) -> M | None:
+    """Tell every party of the path, or `target` alone, what `origin` has to say; it alone has a message.
+
+    Returns the message at whoever has heard or passed it, None elsewhere.
+    """
+    hops = hops_from(path, origin) if target is None else way(path, origin, target)
+    for teller, listener in hops:
+        if listener == node.name:
+            message = await node.receive(teller, kind)
+        elif teller == node.name:
+            assert message is not None
+            await node.send(listener, message)
+    return message

@@ -1,0 +1,304 @@
+"""Training over the network: each party moves its own parameters, and nobody's data or parameters cross.
+
+A step of one batch (THEORY §5), the same program at every party:
+
+1. an inference of every sample in the batch: the last party's estimates of z = <Z0>, from which, with
+   the public labels, come the batch's loss and its outer derivatives ∂loss/∂z;
+2. for each visit with parameters that move, from the last to the first, copies of |Φ> for every sample: its
+   owner's estimates of ∂z;
+3. the last party tells all others the outer derivatives, some bits each;
+4. each owner sums its estimates, weighted by them, and takes a step of its optimiser.
+
+Features are under way before the outer derivatives are told, as only their reading needs these. Nothing
+else crosses, except what a rule for copies or an early stop announces, in counted bits.
+
+How many copies a step takes: `copies` for each sample and visit, or as many as (epsilon, delta) ask of the
+estimator, for each sample's derivatives of <Π>. With `adaptive` that is the least, and an owner whose
+gradient would drown in shot noise announces more for the next step: V <= ratio² |g|² is to hold for a bound
+V of its estimate's variance, |g|² taken less V (the norm test of Byrd, Chin, Nocedal and Wu 2012, with shots
+in the place of samples).
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ketwire.channels.messages import Answers, Packed
+from ketwire.errors import RemoteProtocolError, ScenarioError
+from ketwire.protocols.announce import announce
+from ketwire.protocols.features import FeatureStage, Route, refuse_large
+from ketwire.protocols.node import Loader, Node, Outcome, Shape, Slice, State
+from ketwire.protocols.numbers import pack_numbers, unpack_numbers
+from ketwire.protocols.stream import Stage, StreamPlan, Tally, run_stream
+from ketwire.protocols.training_data import Schedule
+from ketwire.protocols.training_holding import Holding
+from ketwire.protocols.training_streams import ForwardStage, Meter, Series
+from ketwire.quantum.estimation import Estimator, Promise, half_ranges
+from ketwire.quantum.estimators import FROM_FEATURES
+from ketwire.quantum.features import Block, blocks_of
+
+Floats = NDArray[np.float64]
+Integers = NDArray[np.int64]
+
+GO_ON, BEST, STOP = 0, 1, 2
+"""What the last party says after a validation: go on, these parameters are the best so far, stop."""
+
+SHORTFALL_SHARE = 0.02
+"""Of a stream's samples, how many may be expected to need a second round: none would cost more copies."""
+
+COPIES_BITS = 32
+
+
+def copies_at(visit: int) -> str:
+    """The name of the public fact how many copies of |Φ> a sample gets for a visit."""
+    return f"copies at visit {visit}"
+
+
+class TrainingParty:
+    """Any party of the training: roles differ only in the slice that they hold."""
+
+    def __init__(self, slice: Slice, load: Loader) -> None:
+        self.values = slice.values
+        self.shapes: dict[str, Shape] = {}
+        if "visits" not in self.values:  # not on the path
+            return
+        self.held = Holding(self.values, load)
+        self.shapes = dict(self.held.shapes)
+        self._estimator: Estimator = FROM_FEATURES[self.values["estimator"]]()
+        self._promise = Promise(**self.values["promise"])
+        for visit in self.held.mine:
+            self.shapes[copies_at(visit)] = Shape(self._copies(visit), "protocol.copies")
+        self._best: dict[int, Floats] = {}
+        self._best_loss, self._waited = math.inf, 0
+        self._series = Series(self.values["steps"])
+
+    def _copies(self, visit: int) -> int:
+        """Copies of |Φ> for each sample, for one of this party's visits."""
+        segment, name = self.held.share.segments[visit], self._estimator.name
+        refuse_large(self._estimator, segment, "protocol.estimator")
+        if name == "exact":
+            return 1
+        blocks = blocks_of(segment.circuit)
+        given: int | None = self.values["copies"]
+        if given is None:
+            return self._estimator.copies(blocks, self._promise)
+        least = 1 if name == "random-coordinate" else parts_of(name, blocks)
+        if given < least:
+            raise ScenarioError(f"protocol.copies: {given} given, expected {least} or more for estimator {name}")
+        return given
+
+    # ------------------------------------------------------------ the program
+
+    async def run(self, node: Node) -> Outcome:
+        if "visits" not in self.values:
+            return Outcome()
+        meter, held = Meter(node), self.held
+        schedule = held.schedule(node.public["train rows"])
+        self._want = {visit: node.public[copies_at(visit)] for visit in held.trained}
+        stopped = False
+        begin = self._resume(node)
+        for step in range(begin, self.values["steps"]):
+            await self._step(meter.node, schedule, step)
+            if self._is_due(step):
+                stopped = await self._validate(meter.node, schedule)
+            self._series.close(step, meter.taken(), node.now_ps)
+            node.progress(step + 1, self.values["steps"], "steps")
+            if stopped:
+                break
+            if (step + 1) % self.values["checkpoint_every"] == 0:
+                await node.checkpoint(step + 1, self._saved(step + 1))
+        for visit, parameters in self._best.items():
+            held.share.with_parameters(visit, parameters)
+        return await self._finish(meter, schedule)
+
+    async def _step(self, node: Node, schedule: Schedule, step: int) -> None:
+        """One batch, from its samples to new parameters."""
+        held, rows = self.held, schedule.batch(step)
+        self._series.samples += len(rows)
+        z = await self._infer(node, "train", rows, self.values["loss_copies"])
+        estimates = {}
+        for visit in reversed(held.trained):
+            estimates[visit] = await self._derivatives(node, visit, rows)
+        slopes = await self._outer(node, rows, z)
+        asked: dict[int, int] = {}
+        for visit in held.mine:
+            values = estimates[visit]
+            assert values is not None
+            gradient = 2.0 * slopes @ values / len(rows)  # ∂<2Π - 1> = 2 ∂<Π>
+            held.move(visit, gradient)
+            asked[visit] = self._next_copies(visit, gradient, slopes)
+        if self.values["adaptive"] is not None:
+            await self._announce_copies(node, asked)
+
+    async def _stream(self, node: Node, plan: StreamPlan, stage: Stage) -> Tally:
+        tally = await run_stream(node, plan, stage)
+        self._series.count(tally.attempted, plan.want)
+        return tally
+
+    async def _infer(self, node: Node, part: str, rows: Integers, copies: int) -> Floats | None:
+        """<2Π - 1> of some samples, at the last party; None elsewhere."""
+        held, exact = self.held, self._estimator.name == "exact"
+        samples = held.samples
+        inputs = samples.states(part, rows, held.flags) if samples is not None else None
+        stage = ForwardStage(held.share, len(rows), inputs, peek=exact)
+        plan = self._plan("forward", held.path, (held.share.qubits,) * held.last, 1 if exact else copies, len(rows))
+        tally = await self._stream(node, plan, stage)
+        return stage.read(node, tally.counts) if tally.counts is not None else None
+
+    async def _derivatives(self, node: Node, visit: int, rows: Integers) -> Floats | None:
+        """∂<Π> of some training samples by the parameters of a visit, at its owner; None elsewhere."""
+        held = self.held
+        route = Route(held.path, visit, held.share.qubits)
+        inputs = held.samples.states("train", rows, held.flags) if held.samples is not None else None
+        stage = FeatureStage(held.share, route, inputs)
+        plan = self._plan(str(visit), route.parties, route.sizes, self._want[visit], len(rows))
+        await self._stream(node, plan, stage)
+        if visit not in held.mine:
+            return None
+        return stage.read(node, len(rows), self._estimator, self._promise).values
+
+    def _plan(self, name: str, path: tuple[str, ...], sizes: tuple[int, ...], copies: int, items: int) -> StreamPlan:
+        values = self.values
+        survival = values["survivals"][name]
+        return StreamPlan(
+            path,
+            survival,
+            survival == 1.0,
+            copies,
+            items,
+            self.held.share.qubits,
+            values["max_batch_octets"],
+            shortfall=max(SHORTFALL_SHARE * items, 1e-3),
+            budget_attempts=values["budget_attempts"],
+            shared=values["shared_rows"],
+            sizes=sizes,
+            window=values["window"],
+        )
+
+    async def _outer(self, node: Node, rows: Integers, z: Floats | None) -> Floats:
+        """The outer derivatives, which the last party tells all others."""
+        held, bits = self.held, self.values["derivative_bits"]
+        message: Packed | None = None
+        if z is not None:
+            assert held.objective is not None and held.labels is not None
+            labels = held.labels.of["train"][rows]
+            self._series.losses.append(float(held.objective.losses(z, labels).mean()))
+            message = pack_numbers(held.objective.slopes(z, labels), bits)
+        told = await announce(node, held.path, held.path[-1], message, Packed)
+        assert told is not None
+        return unpack_numbers(told, len(rows))
+
+    # ------------------------------------------------------------ adaptive copies
+
+    def _next_copies(self, visit: int, gradient: Floats, slopes: Floats) -> int:
+        """Copies that the norm test asks for, from the gradient just estimated."""
+        rule = self.values["adaptive"]
+        if rule is None:
+            return self._want[visit]
+        blocks = blocks_of(self.held.share.segments[visit].circuit)
+        bound = parts_of(self._estimator.name, blocks) * float(half_ranges(blocks)[1].sum())
+        one = 4.0 * bound * float(slopes @ slopes) / len(slopes) ** 2  # variance at one copy a sample
+        signal = max(float(gradient @ gradient) - one / self._want[visit], one / self._want[visit])
+        least = self.shapes[copies_at(visit)].value
+        return int(np.clip(math.ceil(one / (rule["ratio"] ** 2 * signal)), least, max(rule["most"], least)))
+
+    async def _announce_copies(self, node: Node, asked: dict[int, int]) -> None:
+        for visit in self.held.trained:
+            mine = Answers(np.array([asked[visit]]), COPIES_BITS) if visit in asked else None
+            self._want[visit] = await self._told(node, self.held.path[visit], mine, max(self.values["adaptive"]["most"],
+                                                 node.public[copies_at(visit)]))
+
+    async def _told(self, node: Node, origin: str, message: Answers | None, most: int) -> int:
+        """One whole number from 0 to `most`, which `origin` tells all."""
+        heard = await announce(node, self.held.path, origin, message, Answers)
+        assert heard is not None
+        if heard.values.shape != (1,) or not 0 <= heard.values[0] <= most:
+            raise RemoteProtocolError(f"{origin} announced {heard.values.tolist()}, expected one number up to {most}")
+        return int(heard.values[0])
+
+    # ------------------------------------------------------------ validation, end, checkpoints
+
+    def _is_due(self, step: int) -> bool:
+        validation = self.values["validation"]
+        return validation is not None and (step + 1) % validation["every"] == 0
+
+    async def _validate(self, node: Node, schedule: Schedule) -> bool:
+        """An inference of the validation samples, on which the last party judges; True to stop."""
+        held, rows = self.held, schedule.validation
+        z = await self._infer(node, "train", rows, self.values["validation"]["copies"])
+        verdict = None
+        if z is not None:
+            loss, accuracy = self._judged("train", rows, z)
+            self._series.validations.append((loss, accuracy))
+            self._waited = 0 if loss < self._best_loss else self._waited + 1
+            self._best_loss = min(loss, self._best_loss)
+            stop = self._waited >= self.values["validation"]["patience"]
+            verdict = Answers(np.array([STOP if stop else GO_ON if self._waited else BEST]), 2)
+        said = await self._told(node, held.path[-1], verdict, STOP)
+        if said == BEST:
+            self._best = {visit: held.parameters(visit) for visit in held.mine}
+        return said == STOP
+
+    def _judged(self, part: str, rows: Integers, z: Floats) -> tuple[float, float]:
+        """Mean loss and accuracy, at the last party."""
+        held = self.held
+        assert held.objective is not None and held.labels is not None
+        labels = held.labels.of[part][rows]
+        right = held.objective.decide(z) == labels
+        return float(held.objective.losses(z, labels).mean()), float(right.mean())
+
+    async def _finish(self, meter: Meter, schedule: Schedule) -> Outcome:
+        """Every part once more with the final parameters, and what there is to tell."""
+        trained_ps = meter.node.now_ps
+        counts = dict(zip(("emitted", "measured", "widest", "samples"), self._series.counts, strict=True))
+        parts = {
+            "train": ("train", schedule.training),
+            "validation": ("train", schedule.validation),
+            "test": ("test", np.arange(meter.node.public["test rows"])),
+        }
+        told: dict[str, Any] = {"parameters_sha256": self.held.digest()}
+        for name, (part, rows) in parts.items():
+            if len(rows) == 0:
+                continue
+            z = await self._infer(meter.node, part, rows, self.values["test_copies"])
+            if z is not None:
+                told[f"{name}_loss"], told[f"{name}_accuracy"] = self._judged(part, rows, z)
+        told |= {"trained_ps": trained_ps, "steps": self._series.steps, "training": counts}
+        told |= {"emitted": self._series.copies, "measured": self._series.measured, "finally": vars(meter.taken())}
+        return Outcome(told, self._series.arrays())
+
+    def _saved(self, step: int) -> State:
+        values = {
+            "want": [[visit, copies] for visit, copies in self._want.items()],
+            "best_loss": self._best_loss if math.isfinite(self._best_loss) else None,
+            "waited": self._waited,
+            "counts": self._series.counts,
+        }
+        best = {f"best {visit}": parameters for visit, parameters in self._best.items()}
+        return State(values, {**self.held.saved(), **best, **self._series.arrays()})
+
+    def _resume(self, node: Node) -> int:
+        """The step to begin with: 0, or where the last checkpoint was taken."""
+        if node.restored is None:
+            return 0
+        step, state = node.restored.step, node.restored.state
+        self.held.restore(state.arrays, step)
+        self._want = dict(state.values["want"])
+        told = state.values["best_loss"]
+        self._best_loss, self._waited = math.inf if told is None else told, state.values["waited"]
+        self._best = {
+            visit: state.arrays[f"best {visit}"] for visit in self.held.mine if f"best {visit}" in state.arrays
+        }
+        self._series.restore(state.arrays, step, state.values["counts"])
+        return step
+
+
+def parts_of(estimator: str, blocks: tuple[Block, ...]) -> int:
+    """Into how many parts an estimator deals the copies of a sample, each read differently."""
+    if estimator in ("commuting", "random-coordinate"):
+        return len(blocks)
+    return sum(len(block.slots) for block in blocks) if estimator == "direct" else 1

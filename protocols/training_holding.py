@@ -1,0 +1,88 @@
+"""What a party of a training holds, whoever trains: the quantum protocol and its rivals start from the same."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ketwire.protocols.features import Share, parties_with_parameters, share_of
+from ketwire.protocols.node import Json, Loader, Shape
+from ketwire.protocols.objectives import Objective, objective
+from ketwire.protocols.optimisers import OPTIMISERS, Optimiser
+from ketwire.protocols.optimisers import State as Moments
+from ketwire.protocols.training_data import Labels, Samples, Schedule
+
+Floats = NDArray[np.float64]
+
+
+class Holding:
+    """One party's share of the circuit with its optimiser and, by its place, samples or labels."""
+
+    def __init__(self, values: Mapping[str, Json], load: Loader) -> None:
+        self.values = values
+        self.path: tuple[str, ...] = tuple(values["path"])
+        self.last = len(self.path) - 1
+        self.flags: int = values["flags"]
+        self.share: Share = share_of(dict(values), load)
+        self.trained: list[int] = values["trained"]
+        """Visits with parameters that move, anybody's."""
+        self.mine = sorted(set(parties_with_parameters(self.share)) & set(self.trained))
+        self.moments: dict[int, Moments] = {}
+        self.optimiser: Optimiser = OPTIMISERS[values["optimiser"]["name"]](
+            **{key: value for key, value in values["optimiser"].items() if key != "name"}
+        )
+        for visit in self.mine:
+            self.moments[visit] = self.optimiser.start(len(self.parameters(visit)))
+        self.objective: Objective | None = objective(values["objective"]) if "objective" in values else None
+        self.samples = Samples(values["data"], values["qubits"], load) if "data" in values else None
+        self.labels = Labels(values["labels"], self.objective, load) if self.objective is not None else None
+        self.shapes: dict[str, Shape] = {}
+        for held in (self.samples, self.labels):
+            self.shapes |= held.shapes if held is not None else {}
+
+    def schedule(self, rows: int) -> Schedule:
+        """Which rows each step takes, the same at every party."""
+        validation = self.values["validation"]
+        share = validation["share"] if validation else 0.0
+        return Schedule(bytes.fromhex(self.values["schedule_key"]), rows, self.values["batch"], share)
+
+    def parameters(self, visit: int) -> Floats:
+        return self.share.segments[visit].values
+
+    def move(self, visit: int, gradient: Floats) -> None:
+        """One step of the optimiser for one of this party's visits; what is frozen stays where it is."""
+        moves = self.share.trainable[visit]
+        before = self.parameters(visit)
+        after, self.moments[visit] = self.optimiser.update(before, np.where(moves, gradient, 0.0), self.moments[visit])
+        self.share.with_parameters(visit, np.where(moves, after, before))
+
+    def saved(self) -> dict[str, NDArray[Any]]:
+        """Parameters and moments by name, for a checkpoint."""
+        told: dict[str, NDArray[Any]] = {}
+        for visit in self.mine:
+            told[f"parameters {visit}"] = self.parameters(visit)
+            told[f"moments {visit}"] = self.moments[visit].moments
+        return told
+
+    def restore(self, arrays: Mapping[str, NDArray[Any]], steps: int) -> None:
+        for visit in self.mine:
+            self.share.with_parameters(visit, arrays[f"parameters {visit}"])
+            self.moments[visit] = Moments(steps, arrays[f"moments {visit}"])
+
+    def take_in(self, other: Holding) -> None:
+        """Have another party's visits too: for a reference in one place, which no party could compute."""
+        self.share.segments |= other.share.segments
+        self.share.trainable |= other.share.trainable
+        self.moments |= other.moments
+        self.mine = sorted({*self.mine, *other.mine})
+
+    def digest(self) -> str:
+        """SHA-256 of all parameters of this party, by visit: two runs can be compared, and nothing is told."""
+        told = hashlib.sha256()
+        for visit in sorted(self.share.segments):
+            told.update(self.parameters(visit).astype("<f8").tobytes())
+        return told.hexdigest()

@@ -1,0 +1,269 @@
+"""The classical rivals of training: the same model, samples, batches and optimiser, without a qubit.
+
+- Back-propagation over the network. Each party computes on the amplitudes of every sample: forward, 2N
+  numbers a sample and crossing; back, as many again for the gradients by them, down to the first party whose
+  parameters move. b bits a number, and at 64 bits the gradients are exact.
+- Raw data. The start party sends its samples, b bits an entry, and the owners of the other layers their
+  parameters, to the last party, which then trains alone. It needs to know how the layers look, though not
+  what is in them, so they must be rotations, Hadamard gates or signs: no layer with private matrices.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ketwire.channels.messages import Packed
+from ketwire.protocols.announce import announce
+from ketwire.protocols.node import Json, Loader, Node, Outcome, Shape, Slice, State
+from ketwire.protocols.numbers import EXACT_BITS, pack_numbers, unpack_numbers
+from ketwire.protocols.training_data import Schedule, encode
+from ketwire.protocols.training_holding import Holding
+from ketwire.protocols.training_streams import Meter, Series
+from ketwire.quantum.circuits import Circuit
+from ketwire.quantum.features import contributions
+from ketwire.quantum.gradients import exact_gradients, reflected
+from ketwire.quantum.segments import Segment, apply_long
+
+Floats = NDArray[np.float64]
+Integers = NDArray[np.int64]
+States = NDArray[np.complex128]
+
+
+class BackpropParty:
+    """Any party of back-propagation over the network."""
+
+    def __init__(self, slice: Slice, load: Loader) -> None:
+        self.values = slice.values
+        self.shapes: dict[str, Shape] = {}
+        if "visits" in self.values:
+            self.held = Holding(self.values, load)
+            self.shapes = dict(self.held.shapes)
+            self._series = Series(self.values["steps"])
+
+    async def run(self, node: Node) -> Outcome:
+        if "visits" not in self.values:
+            return Outcome()
+        held, meter = self.held, Meter(node)
+        schedule = held.schedule(node.public["train rows"])
+        begin = 0
+        if node.restored is not None:
+            begin = node.restored.step
+            held.restore(node.restored.state.arrays, begin)
+            self._series.restore(node.restored.state.arrays, begin, self._series.counts)
+        for step in range(begin, self.values["steps"]):
+            await self._step(meter.node, schedule.batch(step))
+            self._series.close(step, meter.taken(), node.now_ps)
+            if (step + 1) % self.values["checkpoint_every"] == 0:
+                await node.checkpoint(step + 1, State({}, {**held.saved(), **self._series.arrays()}))
+        inputs = await self._forward(meter.node, "test", np.arange(node.public["test rows"]))
+        told: dict[str, Any] = {"parameters_sha256": held.digest(), "steps": self._series.steps}
+        if held.objective is not None and held.labels is not None:
+            told["test_accuracy"] = _accuracy_of(held, held, self._ends(inputs), held.labels.of["test"])
+        return Outcome(told, self._series.arrays())
+
+    async def _step(self, node: Node, rows: Integers) -> None:
+        held = self.held
+        before = await self._forward(node, "train", rows)
+        gradients = await self._backward(node, before, rows)
+        for visit, gradient in gradients.items():
+            held.move(visit, gradient)
+
+    async def _forward(self, node: Node, part: str, rows: Integers) -> dict[int, States]:
+        """The amplitudes before each of this party's visits; shape (samples, 2**n)."""
+        held, before = self.held, {}
+        for visit, party in enumerate(held.path):
+            if party != node.name:
+                continue
+            if visit == 0:
+                assert held.samples is not None
+                before[0] = held.samples.states(part, rows, held.flags)
+            else:
+                before[visit] = await self._hear(node, held.path[visit - 1], len(rows))
+            if visit < held.last:
+                await self._tell(node, held.path[visit + 1], self._applied(visit, before[visit]))
+        return before
+
+    async def _backward(self, node: Node, before: dict[int, States], rows: Integers) -> dict[int, Floats]:
+        """The batch's gradients by this party's parameters, by visit."""
+        held, gradients = self.held, {}
+        for visit in range(held.last, held.trained[0] - 1, -1):
+            if held.path[visit] != node.name:
+                continue
+            if visit == held.last:
+                back = self._first(before[visit], rows)
+            else:
+                back = await self._hear(node, held.path[visit + 1], len(rows))
+            segment = held.share.segments.get(visit)
+            if segment is not None:
+                if visit in held.mine:
+                    gradients[visit] = pulled(segment, before[visit], back)
+                back = apply_long(_undone(segment.circuit), back, segment.values)
+            if visit > held.trained[0]:
+                await self._tell(node, held.path[visit - 1], back)
+        return gradients
+
+    def _first(self, before: States, rows: Integers) -> States:
+        """∂loss/∂(amplitudes at the end) up to a factor of 2: slope (2Π - 1) φ / samples, at the last party."""
+        held = self.held
+        assert held.objective is not None and held.labels is not None
+        ends, labels = self._applied(held.last, before), held.labels.of["train"][rows]
+        z = _expected(held, ends)
+        self._series.losses.append(float(held.objective.losses(z, labels).mean()))
+        slopes = held.objective.slopes(z, labels) / len(rows)
+        return np.asarray(slopes[:, None] * reflected(ends, held.share.projector))
+
+    def _ends(self, before: dict[int, States]) -> States:
+        return self._applied(self.held.last, before[self.held.last])
+
+    def _applied(self, visit: int, states: States) -> States:
+        segment = self.held.share.segments.get(visit)
+        return states if segment is None else segment.apply(states)
+
+    async def _tell(self, node: Node, peer: str, states: States) -> None:
+        await node.send(peer, pack_numbers(states.view(np.float64).reshape(-1), self.values["bits"]))
+
+    async def _hear(self, node: Node, peer: str, samples: int) -> States:
+        size = 1 << self.held.share.qubits
+        message = await node.receive(peer, Packed)
+        return unpack_numbers(message, 2 * size * samples).view(np.complex128).reshape(samples, size)
+
+
+@lru_cache(maxsize=64)
+def _undone(circuit: Circuit) -> Circuit:
+    return circuit.inverse()
+
+
+def pulled(segment: Segment, before: States, back: States) -> Floats:
+    """Σ_s 2 Re <λ_s| ∂U |μ_s>, the gradient by U's parameters; λ is behind U, neither has norm one.
+
+    With the pair (μ, λ), normalised together, in the place of |Φ>.
+    """
+    pair = np.concatenate([before, back], axis=1)
+    weight = np.linalg.norm(pair, axis=1) ** 2
+    each = contributions(segment, pair / np.sqrt(weight)[:, None])
+    return np.asarray(weight @ each)
+
+
+def _expected(held: Holding, ends: States) -> Floats:
+    """<2Π - 1>, of amplitudes that rounding may have left short of norm one."""
+    inside = held.share.projector.probabilities(ends / np.linalg.norm(ends, axis=1)[:, None])[:, 0]
+    return np.asarray(2.0 * inside - 1.0)
+
+
+def _accuracy_of(circuit: Holding, judged: Holding, ends: States, labels: Floats) -> float:
+    assert judged.objective is not None
+    return float((judged.objective.decide(_expected(circuit, ends)) == labels).mean())
+
+
+class RawDataParty:
+    """Any party of the rival that ships samples and parameters to the last party."""
+
+    def __init__(self, slice: Slice, load: Loader) -> None:
+        self.values = slice.values
+        self.shapes: dict[str, Shape] = {}
+        if "visits" not in self.values:
+            return
+        self.held = held = Holding(self.values, load)
+        self.shapes = dict(held.shapes)
+        if held.samples is not None:
+            self.shapes["entries"] = Shape(held.samples.entries, "protocol.data.train")
+        for visit, segment in held.share.segments.items():
+            self.shapes[f"parameters at visit {visit}"] = Shape(len(segment.values), "protocol.layers")
+
+    async def run(self, node: Node) -> Outcome:
+        if "visits" not in self.values:
+            return Outcome()
+        held, meter = self.held, Meter(node)
+        parts = {part: await self._ship_samples(meter.node, part) for part in ("train", "test")}
+        whole = []
+        for visit, party in enumerate(held.path):
+            segment = held.share.segments.get(visit)
+            mine = None
+            if party == node.name and segment is not None and len(segment.values):
+                mine = pack_numbers(segment.values, EXACT_BITS)
+            count = node.public.get(f"parameters at visit {visit}", 0)
+            whole.append(await self._ship(meter.node, party, mine, count, needed=count > 0))
+        if node.name != held.path[-1]:
+            return Outcome({"bits": meter.taken().bits})
+        return self._train(node, parts, whole, meter)
+
+    async def _ship_samples(self, node: Node, part: str) -> Floats | None:
+        held = self.held
+        count = node.public["entries"] * node.public[f"{part} rows"]
+        mine = None
+        if held.samples is not None:
+            mine = pack_numbers(held.samples.rows[part].reshape(-1), self.values["bits"])
+        return await self._ship(node, held.path[0], mine, count, needed=True)
+
+    async def _ship(self, node: Node, origin: str, mine: Packed | None, count: int, needed: bool) -> Floats | None:
+        """Numbers from `origin` to the last party, over all links between them."""
+        if not needed:
+            return np.zeros(0)
+        heard = await announce(node, self.held.path, origin, mine, Packed, target=self.held.path[-1])
+        return unpack_numbers(heard, count) if heard is not None else None
+
+    def _train(self, node: Node, parts: dict[str, Floats | None], whole: list[Floats | None], meter: Meter) -> Outcome:
+        """What the last party does with it all."""
+        held, values = self.held, self.values
+        assert held.objective is not None and held.labels is not None
+        states = {}
+        for part, flat in parts.items():
+            assert flat is not None
+            rows = flat.reshape(-1, node.public["entries"])
+            states[part] = encode(rows, values["qubits"], part)
+        model = {key: value for key, value in values.items() if key not in ("objective", "labels", "data")}
+        everything = Holding({**model, "visits": values["all_visits"]}, _nothing)
+        for visit, parameters in enumerate(whole):
+            assert parameters is not None
+            if visit in everything.share.segments:
+                everything.share.with_parameters(visit, parameters)
+        schedule = held.schedule(len(states["train"]))
+        losses = train_alone(everything, held, states["train"], schedule, values["steps"])
+        told = {"bits": meter.taken().bits, "steps": values["steps"]}
+        told["test_accuracy"] = forwarded_accuracy(everything, held, states["test"], "test")
+        return Outcome(told, {"losses": np.array(losses)})
+
+
+def _nothing(key: str, source: dict[str, Json]) -> dict[str, NDArray[Any]]:
+    """Stands for what a layer holds until it is told: public layers' angles, all 0."""
+    return {"values": np.zeros(source["shape"])}
+
+
+def _through(held: Holding, states: States) -> States:
+    for visit in sorted(held.share.segments):
+        states = held.share.segments[visit].apply(states)
+    return states
+
+
+def forwarded_accuracy(circuit: Holding, judged: Holding, states: States, part: str) -> float:
+    """The accuracy on all rows of a part, from exact expectation values."""
+    assert judged.labels is not None
+    return _accuracy_of(circuit, judged, _through(circuit, states), judged.labels.of[part])
+
+
+def train_alone(circuit: Holding, judged: Holding, states: States, schedule: Schedule, steps: int) -> list[float]:
+    """Train with exact gradients in one place; the loss of each step's batch before it.
+
+    circuit: holds all visits, and its parameters move. judged: has the objective and the labels.
+    """
+    assert judged.objective is not None and judged.labels is not None
+    losses = []
+    visits = sorted(circuit.share.segments)
+    for step in range(steps):
+        rows = schedule.batch(step)
+        labels = judged.labels.of["train"][rows]
+        z = _expected(circuit, _through(circuit, states[rows]))
+        losses.append(float(judged.objective.losses(z, labels).mean()))
+        slopes = judged.objective.slopes(z, labels)
+        segments = [circuit.share.segments[visit] for visit in visits]
+        gradients = exact_gradients(segments, states[rows], circuit.share.projector, 2.0 * slopes / len(rows))
+        for visit, gradient in zip(visits, gradients, strict=True):
+            if visit in circuit.mine:
+                circuit.move(visit, gradient)
+    return losses
+
+

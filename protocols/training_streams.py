@@ -1,0 +1,164 @@
+"""The streams of a training step: whole inferences, and a meter for what they cost.
+
+An inference takes each sample's register forward through all layers to the last party, which estimates
+<Z0> (with contractions: 2Π - 1). What makes gradients is in `ketwire.protocols.features`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ketwire.channels.copies import Copies, States
+from ketwire.protocols.features import Share, run_circuit
+from ketwire.protocols.node import Node, Stock
+from ketwire.protocols.stream import Batch
+from ketwire.quantum.estimation import Estimate, Held
+from ketwire.quantum.observables import Projector
+
+Floats = NDArray[np.float64]
+Integers = NDArray[np.int64]
+
+
+class ForwardStage:
+    """One party's part in an inference of many samples, a `Stage` of `run_stream`.
+
+    inputs: at the first party, complex128, shape (samples, 2**n), flags included. With `peek` the last
+    party reads expectation values, which no laboratory can: for references alone.
+    """
+
+    def __init__(self, share: Share, samples: int, inputs: States | None = None, peek: bool = False) -> None:
+        self._share, self._samples, self._inputs, self._peek = share, samples, inputs, peek
+        self._stocks: list[Stock] = []
+
+    def prepare(self, node: Node, batch: Batch) -> Copies:
+        assert self._inputs is not None
+        return node.prepare(self._inputs[batch.items], batch.counts)
+
+    def transform(self, node: Node, visit: int, copies: Copies) -> Copies:
+        segment = self._share.segments.get(visit)
+        return copies if segment is None else run_circuit(node, segment.circuit, copies, segment.values)
+
+    def measure(self, node: Node, copies: Copies, groups: Integers, keep: NDArray[np.bool_]) -> Integers:
+        if not self._peek:
+            return node.measure(copies, self._share.projector, groups, self._samples, keep)
+        self._stocks.append(node.collect(copies, groups, keep))
+        return np.zeros((1, 1), dtype=np.int64)
+
+    def read(self, node: Node, counts: Integers) -> Floats:
+        """At the last party: <2Π - 1> of each sample, estimated from its outcomes; float64, shape (samples,)."""
+        if not self._peek:
+            return np.asarray((counts[:, 0] - counts[:, 1]) / counts.sum(axis=1))
+        stocks, self._stocks = self._stocks, []
+        procedure = partial(_expected, self._share.projector)
+        return node.examine(stocks, self._samples, procedure, peek=True).values[:, 0]
+
+
+def _expected(projector: Projector, held: Held, rng: np.random.Generator) -> Estimate:
+    """<2Π - 1> of the copies held, without sampling."""
+    inside = projector.probabilities(held.states)[:, :1]
+    return Estimate(held.gather((2 * inside - 1) * held.counts[:, None]) / held.totals[:, None], 0 * held.totals)
+
+
+@dataclass
+class Cost:
+    """What one party put on its links, and got: of registers whole ones alone, of bits those of messages."""
+
+    qubits_emitted: int = 0
+    qubits_delivered: int = 0
+    bits: int = 0
+    circuits: int = 0
+
+
+@dataclass
+class Meter:
+    """A node that counts what passes; programs work with `node` and never see a difference."""
+
+    inner: Node
+    total: Cost = field(default_factory=Cost)
+
+    @property
+    def node(self) -> Node:
+        return cast(Node, self)
+
+    def taken(self) -> Cost:
+        """What was counted since the last call."""
+        cost, self.total = self.total, Cost()
+        return cost
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.inner, name)
+
+    def apply(self, circuit: Any, copies: Copies, parameters: Floats) -> Copies:
+        if circuit.gates:
+            self.total.circuits += int(np.count_nonzero(copies.alive))
+        return self.inner.apply(circuit, copies, parameters)
+
+    async def send(self, peer: str, message: Any) -> Any:
+        if isinstance(message, Copies):
+            self.total.qubits_emitted += int(np.count_nonzero(message.alive)) * message.qubits
+        else:
+            self.total.bits += getattr(message, "payload_bits", 0) + getattr(message, "control_bits", 0)
+        return await self.inner.send(peer, message)
+
+    async def receive(self, peer: str, kind: Callable[..., Any]) -> Any:
+        message = await self.inner.receive(peer, cast(Any, kind))
+        if isinstance(message, Copies):
+            self.total.qubits_delivered += int(np.count_nonzero(message.alive)) * message.qubits
+        return message
+
+
+
+
+COLUMNS = ("qubits_emitted", "qubits_delivered", "bits", "circuits", "copies", "clock_ps")
+
+
+class Series:
+    """What a party notes of each step: its costs, its clock, and at the last party losses and validations."""
+
+    def __init__(self, most: int) -> None:
+        self.steps = 0
+        self.copies = 0
+        self.measured = 0
+        self.widest = 0
+        self.samples = 0
+        self.losses: list[float] = []
+        self.validations: list[tuple[float, float]] = []
+        self._table = np.zeros((most, len(COLUMNS)), dtype=np.int64)
+
+    def count(self, attempted: Integers, wanted: int) -> None:
+        """Put down a stream: copies emitted of each sample, and how many are measured."""
+        self.copies += int(attempted.sum())
+        self.measured += wanted * len(attempted)
+        self.widest = max(self.widest, int(attempted.sum()))
+
+    def close(self, step: int, cost: Cost, clock_ps: int) -> None:
+        """Put down a step's costs; `copies` is the sum so far, as the clock is."""
+        figures = {**vars(cost), "copies": self.copies, "clock_ps": clock_ps}
+        self._table[step] = [figures[column] for column in COLUMNS]
+        self.steps = step + 1
+
+    @property
+    def counts(self) -> list[int]:
+        return [self.copies, self.measured, self.widest, self.samples]
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        told: dict[str, NDArray[Any]] = {"costs": self._table[: self.steps]}
+        if self.losses:
+            told["losses"] = np.array(self.losses)
+            told["validations"] = np.array(self.validations).reshape(-1, 2)
+        return told
+
+    def restore(self, arrays: Mapping[str, NDArray[Any]], steps: int, counts: Sequence[int]) -> None:
+        """Go on from what `arrays` and `counts` told."""
+        self.steps = steps
+        self.copies, self.measured, self.widest, self.samples = counts
+        self._table[:steps] = arrays["costs"]
+        self.losses = arrays["losses"].tolist() if "losses" in arrays else []
+        if "validations" in arrays:
+            self.validations = [(loss, accuracy) for loss, accuracy in arrays["validations"].tolist()]

@@ -1,0 +1,150 @@
+"""What a training came to: losses, accuracies, costs by step, overhead, and how its rivals did."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ketwire.nodes.session import SessionResult
+from ketwire.protocols.training_data import standardised
+from ketwire.protocols.training_streams import COLUMNS
+from ketwire.scenarios.kinds import Judge, Network
+from ketwire.scenarios.sources import DatasetSource
+from ketwire.scenarios.table import time_text
+from ketwire.scenarios.training_spec import TrainingSpec
+
+Load = Callable[[str, dict[str, Any]], dict[str, NDArray[Any]]]
+PS_COLUMN, COPIES_COLUMN = COLUMNS.index("clock_ps"), COLUMNS.index("copies")
+SUMMED = COLUMNS[: COLUMNS.index("copies")]
+
+
+def summary(
+    spec: TrainingSpec, path: Sequence[str], segments: int, results: Sequence[SessionResult], judge: Judge
+) -> dict[str, Any]:
+    """See `ketwire.scenarios.kinds.Kind.summarise`; `segments`: visits at which something is applied."""
+    quantum, *others = results
+    told = quantum.outcomes[path[-1]].values
+    arrays = quantum.outcomes[path[-1]].arrays
+    steps = _by_step(quantum, path)
+    judged = {f"{part}_{what}": told.get(f"{part}_{what}") for part in ("train", "validation", "test")
+              for what in ("loss", "accuracy")}  # fmt: skip
+    public = all(isinstance(getattr(spec.data, part), DatasetSource) for part in ("train", "test"))
+    rivals = {rival.name: _rival(rival, path, judged["train_loss"]) for rival in others}
+    made = {
+        **judged,
+        "baseline_accuracy": baseline(spec, judge.load, judge.network) if public else None,
+        "copies": told["measured"],
+        "attempted_copies": told["emitted"],
+        "steps": told["steps"],
+        "losses": arrays["losses"],
+        "validations": arrays["validations"],
+        "per_step": steps,
+        "parameters_sha256": {
+            party: quantum.outcomes[party].values["parameters_sha256"] for party in dict.fromkeys(path)
+        },
+        "overhead": _overhead(spec, path, segments, quantum),
+        "rivals": rivals,
+    }
+    return {**made, "verdict": _verdict(made, quantum, {rival.name: rival for rival in others})}
+
+
+def baseline(spec: TrainingSpec, load: Load, network: Network) -> float | None:
+    """Logistic regression on the same split: its accuracy on the test part; None without scikit-learn."""
+    try:
+        from sklearn.linear_model import LogisticRegression  # noqa: PLC0415
+    except ImportError:
+        return None
+    rows, labels = [], []
+    for part in ("train", "test"):
+        values = load(f"protocol.data.{part}", getattr(spec.data, part).located(network.base))["values"]
+        named = load(f"protocol.labels.{part}", getattr(spec.labels, part).located(network.base))
+        rows.append(np.asarray(values, dtype=np.float64))
+        labels.append(named.get("labels", named["values"]))
+    if spec.data.standardise:
+        rows = standardised(rows[0], rows[1])
+    return float(LogisticRegression(max_iter=10_000).fit(rows[0], labels[0]).score(rows[1], labels[1]))
+
+
+def _by_step(result: SessionResult, path: Sequence[str]) -> dict[str, list[int]]:
+    """Costs of each step, summed over parties, and how much later each step ended.
+
+    Qubits are those of registers, and bits those of messages: what a transport adds is in the totals alone.
+    """
+    parties = list(dict.fromkeys(path))
+    tables = [result.outcomes[party].arrays["costs"] for party in parties]
+    told = {name: sum(table[:, column] for table in tables) for column, name in enumerate(SUMMED)}
+    clocks = np.maximum.reduce([table[:, PS_COLUMN] for table in tables])
+    told["virtual_time_ps"] = np.diff(clocks, prepend=0)
+    told["attempted_copies"] = np.diff(tables[0][:, COPIES_COLUMN], prepend=0)
+    return {name: np.asarray(values).tolist() for name, values in told.items()}
+
+
+def _overhead(spec: TrainingSpec, path: Sequence[str], segments: int, result: SessionResult) -> dict[str, Any]:
+    """Operations and memory beside ordinary back-propagation of the same model, in one place.
+
+    Back-propagation applies each party's circuit once forward and once back to every sample of a batch, and
+    keeps the state before each. What an owner applies to read its copies counts as one application a copy.
+    """
+    told = result.outcomes[path[-1]].values["training"]
+    tables = [result.outcomes[party].arrays["costs"] for party in dict.fromkeys(path)]
+    applied = sum(int(table[:, COLUMNS.index("circuits")].sum()) for table in tables)
+    read = told["measured"] - told["samples"] * (spec.loss_copies if spec.estimator != "exact" else 1)
+    usual = 2 * segments * told["samples"]
+    at_once = told["widest"] if spec.window is None else min(spec.window, told["widest"])
+    batch = -(-told["samples"] // max(result.outcomes[path[-1]].values["steps"], 1))
+    return {
+        "circuit_applications": applied + read,
+        "backprop_circuit_applications": usual,
+        "operations_factor": (applied + read) / usual,
+        "registers_at_once": at_once,
+        "qubits_at_once": at_once * (spec.qubits + 1),
+        "backprop_numbers_at_once": segments * batch * 2 * (1 << spec.qubits),
+    }
+
+
+def _rival(rival: SessionResult, path: Sequence[str], loss: float | None) -> dict[str, Any]:
+    """A rival's accuracy, and what it had sent when its loss was as low as the quantum protocol's final one."""
+    last = rival.outcomes[path[-1]]
+    losses = last.arrays["losses"]
+    reached = np.flatnonzero(losses <= loss) if loss is not None else np.zeros(0, dtype=np.int64)
+    steps = int(reached[0]) if len(reached) else None  # updates made before this loss was seen
+    told: dict[str, Any] = {
+        "test_accuracy": last.values["test_accuracy"],
+        "losses": losses,
+        "steps_to_same_loss": steps,
+        "bits_to_same_loss": None,
+    }
+    if "bits" in last.values:  # raw data: all was sent before the first step
+        shipped = sum(outcome.values.get("bits", 0) for outcome in rival.outcomes.values())
+        return {**told, "bits_to_same_loss": shipped if steps is not None else None}
+    if steps is not None:
+        told["bits_to_same_loss"] = sum(_by_step(rival, path)["bits"][:steps])
+    return {**told, "per_step": _by_step(rival, path)}
+
+
+def _verdict(made: Mapping[str, Any], quantum: SessionResult, rivals: Mapping[str, SessionResult]) -> str:
+    """Who reached the loss with the least on the wire; only figures that were counted."""
+    totals = quantum.totals
+    bits = totals.payload_bits + totals.control_bits
+    lines = [
+        f"after {made['steps']} steps the training loss is {made['train_loss']:.4g}: {totals.qubits_sent:,} qubits and "
+        f"{bits:,} bits, {time_text(quantum.virtual_time_ps)} of virtual time, "
+        f"{made['overhead']['operations_factor']:,.0f} times the circuits of back-propagation in one place."
+    ]
+    cheapest: tuple[int, str] | None = None
+    for name, told in made["rivals"].items():
+        needed = told["bits_to_same_loss"]
+        if needed is None:
+            lines.append(f"  {name} did not get there in as many steps.")
+            continue
+        lines.append(f"  {name} gets there in {told['steps_to_same_loss']} steps with {needed:,} bits.")
+        cheapest = min(cheapest or (needed, name), (needed, name))
+    if cheapest is not None:
+        ours = totals.qubits_sent + bits
+        wins = "classical" if cheapest[0] < ours else "quantum" if cheapest[0] > ours else "neither"
+        beside = f"{cheapest[0]:,} of {cheapest[1]}"
+        lines.append(f"  {wins} wins on communication: {ours:,} qubits and bits against {beside}.")
+    return "\n".join(lines)
