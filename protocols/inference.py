@@ -118,12 +118,14 @@ class InferenceParty:
 class DenseStateParty:
     """The classical rival: every crossing carries the whole state, 2 N numbers at b bits each.
 
-    A contraction leaves the vector shorter; the last party divides by its norm, as post-selection does.
+    A contraction leaves the vector shorter; the last party divides by its norm, as post-selection does, unless
+    the protocol keeps contractions coherent (`coherent`).
     """
 
     def __init__(self, slice: Slice, load: Loader) -> None:
         self._owned = Owned(slice, load)
         self._bits: int = slice.values["bits"]
+        self._coherent = bool(slice.values.get("coherent", False))
         self.shapes = self._owned.shapes
 
     def start(self) -> NDArray[np.complex128]:
@@ -137,14 +139,13 @@ class DenseStateParty:
             vector = step.on_vector(vector)
         return vector
 
-    @staticmethod
-    def loss(vector: NDArray[np.complex128]) -> float:
-        """Probability of |0> on qubit 0.
+    def loss(self, vector: NDArray[np.complex128]) -> float:
+        """Probability of |0> on qubit 0, given that no flag fired; with it where contractions are coherent.
 
         Raises:
             ScenarioError: the contractions, or too few bits, left nothing of the vector.
         """
-        norm = float(np.linalg.norm(vector))
+        norm = 1.0 if self._coherent else float(np.linalg.norm(vector))
         if not norm > 0.0:
             raise ScenarioError("protocol.layers: the contractions leave nothing, expected some of the state")
         zero = float(np.linalg.norm(vector[: len(vector) // 2]))

@@ -44,6 +44,8 @@ class DecoysSpec(InferenceSpec):
 
     kind: Literal["decoys"]  # type: ignore[assignment]
     decoys: DecoyCheck = DecoyCheck()  # type: ignore[call-arg]
+    estimation: Literal["sampling"] = "sampling"
+    most_power: None = None
 
 
 class Decoys:

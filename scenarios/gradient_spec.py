@@ -150,6 +150,8 @@ class GradientSpec(InferenceSpec):
     )
     window: int | None = Field(None, ge=1, le=10**9, description="copies under way at once; null for no such limit")
     representation: Literal["trajectories"] = "trajectories"
+    estimation: Literal["sampling"] = "sampling"
+    most_power: None = None
     dense_state: DenseGradient | None = Field(DenseGradient(), description="the classical rival; null for none")  # type: ignore[call-arg, assignment]
 
     @model_validator(mode="after")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
+from types import ModuleType
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
@@ -134,6 +135,12 @@ class InferenceSpec(Strict):
     copies: int | None = Field(None, ge=1, le=10**9, description="measured copies, instead of epsilon and delta")
     budget_attempts: float = Field(DEFAULT_BUDGET_ATTEMPTS, ge=1, description="emitted copies that a run may need")
     max_batch_octets: int = Field(MAX_BATCH_OCTETS, ge=1024, le=1 << 30, description="of one message of copies")
+    estimation: Literal["sampling", "amplitude"] = Field(
+        "sampling", description="measure every copy, or let copies bounce along the path (amplitude estimation)"
+    )
+    most_power: int | None = Field(
+        None, ge=1, le=10**6, description="amplitude: Grover steps of a copy at most; null for what survival allows"
+    )
     representation: Literal["auto", Representation] = Field(
         "auto", description="of noisy states: errors drawn copy by copy, or density matrices (8 qubits at most)"
     )
@@ -147,6 +154,13 @@ class InferenceSpec(Strict):
         given = (self.epsilon is not None, self.delta is not None, self.copies is not None)
         if given not in {(True, True, False), (False, False, True)}:
             raise wrong("copies", self.copies, "either epsilon and delta, or copies alone")
+        if self.estimation == "sampling" and self.most_power is not None:
+            raise wrong("most_power", self.most_power, "nothing, or estimation: amplitude")
+        if self.estimation == "amplitude":
+            if self.epsilon is None or self.epsilon >= 0.5:
+                raise wrong("epsilon", self.epsilon, "an accuracy below 1/2, which amplitude estimation works by")
+            if self.representation == "density":
+                raise wrong("representation", self.representation, "trajectories, or estimation: sampling")
         return self
 
     @property
@@ -163,6 +177,9 @@ class Inference:
     Spec = InferenceSpec
 
     def sessions(self, spec: InferenceSpec, network: Network) -> Sequence[Session]:
+        if spec.estimation == "amplitude":
+            made: Sequence[Session] = _amplitude().sessions(spec, network)
+            return made
         path, visits = route_of(spec, network)
         _check_memory(spec, path)
         crossings = _crossings(spec, network, path)
@@ -190,7 +207,9 @@ class Inference:
         return sessions
 
     def check(self, spec: InferenceSpec, network: Network, session: Session, public: Mapping[str, int]) -> None:
-        if session.role == "quantum":
+        if spec.estimation == "amplitude":
+            _amplitude().check(spec, network, session)
+        elif session.role == "quantum":
             path, _ = route_of(spec, network)
             crossings = _crossings(spec, network, path)
             reason = refusal(crossings, spec.measured_copies, int(spec.budget_attempts)) if crossings else None
@@ -202,6 +221,9 @@ class Inference:
         return {"qubits": spec.qubits}
 
     def summarise(self, spec: InferenceSpec, results: Sequence[SessionResult], judge: Judge) -> dict[str, Any]:
+        if spec.estimation == "amplitude":
+            told: dict[str, Any] = _amplitude().summarise(spec, results, judge.network)
+            return told
         quantum, *rivals = results
         counts = next(outcome.values for outcome in quantum.outcomes.values() if outcome.values)
         losses = {
@@ -220,7 +242,7 @@ class Inference:
 
     def exact(self, spec: InferenceSpec, network: Network, loaders: Mapping[str, Loader]) -> dict[str, Any]:
         path, visits = route_of(spec, network)
-        public = {"path": path, "qubits": spec.qubits, "bits": EXACT_BITS}
+        public = {"path": path, "qubits": spec.qubits, "bits": EXACT_BITS, "coherent": spec.estimation == "amplitude"}
         parties = {
             party: DenseStateParty(_slice(spec, network, party, path, visits, public), loaders[party])
             for party in dict.fromkeys(path)
@@ -229,6 +251,13 @@ class Inference:
         for visit, party in enumerate(path):
             vector = parties[party].carry(visit, vector)
         return {"exact": parties[path[-1]].loss(vector)}
+
+
+def _amplitude() -> ModuleType:
+    """What is different where copies bounce: see there. It builds on this module."""
+    from ketwire.scenarios import amplitude  # noqa: PLC0415
+
+    return amplitude
 
 
 def route_of(spec: InferenceSpec, network: Network) -> tuple[list[str], list[list[int]]]:
