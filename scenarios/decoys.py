@@ -120,6 +120,10 @@ class Decoys:
     def exact(self, spec: DecoysSpec, network: Network, loaders: Mapping[str, Loader]) -> dict[str, Any]:
         return Inference().exact(spec, network, loaders)
 
+    def witness(self, spec: DecoysSpec, network: Network, session: Session) -> tuple[Session, bool] | None:
+        """As for `inference`; copies that an eavesdropper measured are drawn."""
+        return Inference().witness(spec, network, session)
+
 
 def error_rate(line: Line, bases: str) -> float:
     """Probability that the noise in flight, alone, turns a decoy's qubit to the other eigenvector."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from itertools import pairwise
 from types import ModuleType
 from typing import Annotated, Any, Literal, Self
@@ -171,6 +172,9 @@ class InferenceSpec(Strict):
         return copies_for(self.epsilon, self.delta)
 
 
+WITNESS_OCTETS = 1 << 26  # of density matrices that no two copies share, beyond which --check draws errors too
+
+
 class Inference:
     """See `ketwire.scenarios.kinds.Kind`."""
 
@@ -251,6 +255,27 @@ class Inference:
         for visit, party in enumerate(path):
             vector = parties[party].carry(visit, vector)
         return {"exact": parties[path[-1]].loss(vector)}
+
+    def witness(self, spec: InferenceSpec, network: Network, session: Session) -> tuple[Session, bool] | None:
+        """The quantum session as --check runs it once more, and whether all its copies end in the same state.
+
+        None for amplitude estimation, whose outcomes are not drawn from the loss. On density matrices where
+        they fit and are few, as these average over all errors that copies draw.
+        """
+        if spec.estimation == "amplitude":
+            return None
+        path, _ = route_of(spec, network)
+        crossings = _crossings(spec, network, path)
+        hardware = {party: network.hardware[party] for party in path if party in network.hardware}
+        quiet = not hardware and not any(each.line.touches_states for each in crossings)
+        alike = differing(crossings, hardware) is None
+        octets = 0 if alike else spec.measured_copies * (16 << 2 * spec.qubits)
+        if quiet or octets > WITNESS_OCTETS or density_refusal(crossings, spec.qubits, spec.measured_copies, hardware):
+            return session, quiet
+        told = {"representation": "density", "shared_rows": alike}
+        slices = {party: Slice({**slice.values, **told}) for party, slice in session.slices.items()}
+        # Flags of a contraction that may be misread leave copies in different states.
+        return replace(session, slices=slices), alike and not any(isinstance(x, Contraction) for x in spec.layers)
 
 
 def _amplitude() -> ModuleType:

@@ -88,6 +88,11 @@ class Kind(Protocol):
     tells them, else None. With it `ketwire validate` can `check` budgets, which otherwise wait for data.
     And `compared(spec, result)`: what the kind has to add to the result object, `exact` being in it if asked for.
 
+    A kind whose estimate is the share of outcome 0 among measured copies may have `witness(spec, network,
+    session)`: the quantum session as --check runs it once more to find the noisy expectation (`scenarios.bias`),
+    and whether all its copies end in one state, so that this is exact. Its spec has `delta`, `epsilon` and
+    `measured_copies`.
+
     Errors in the user's input are ScenarioErrors that begin with the scenario's key, such as
     "protocol.copies: 0 given, expected ..."; whoever loads the scenario puts the file's name before.
     """

@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ketwire.scenarios.bias import bias_lines
+
 HEAD = ("", "qubits sent", "delivered", "payload bits", "control bits", "virtual time", "result")
 COMPARABLE_ACCURACY = 0.01  # a point less counts as having done the same
 """A rival that is less accurate by more than this does not count as having done the same."""
@@ -26,7 +28,7 @@ def table_text(result: Mapping[str, Any]) -> str:
         ).rstrip()
         for row in rows
     ]
-    return "\n".join([_title(result), *lines, *spoils(result), verdict(result)])
+    return "\n".join([_title(result), *lines, *bias_lines(result), *spoils(result), verdict(result)])
 
 
 def print_table(result: Mapping[str, Any]) -> None:
@@ -47,7 +49,7 @@ def print_table(result: Mapping[str, Any]) -> None:
         console.print(table_text(result), soft_wrap=True)
     else:
         console.print(table)
-        console.print("\n".join([*spoils(result), verdict(result)]))
+        console.print("\n".join([*bias_lines(result), *spoils(result), verdict(result)]))
 
 
 def _narrowest(rows: Sequence[tuple[str, ...]]) -> int:
