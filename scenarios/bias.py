@@ -82,7 +82,7 @@ def bias_lines(result: Mapping[str, Any]) -> list[str]:
         ),
         (
             "noisy expectation",
-            f"{mean:.5f}" + (f" +- {error:.1g}" if error else ""),
+            f"{mean:.5f}" + (f" +- {max(error, 1e-5):.5f}" if error else ""),
             "what the network as it is answers on average, with all that disturbs what arrives",
         ),
         ("ideal value", f"{result['exact']:.5f}", "what it would answer if nothing did"),
