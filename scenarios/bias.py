@@ -77,8 +77,8 @@ def bias_lines(result: Mapping[str, Any]) -> list[str]:
         (
             "estimate",
             f"{result['estimate']:.5f}",
-            f"from {result['copies']:,} copies; {off:.2g} from the noisy expectation, where at most "
-            f"{noisy['epsilon']:.3g} is promised with probability {1 - noisy['delta']:.6g}",
+            f"of the noisy expectation, by {result['copies']:,} copies: off by {off:.2g}, and by at most "
+            f"{noisy['epsilon']:.3g} with probability {1 - noisy['delta']:.6g}",
         ),
         (
             "noisy expectation",

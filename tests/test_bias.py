@@ -142,7 +142,7 @@ def test_the_table_tells_them_apart(asked: dict[str, Any]) -> None:
     assert lines["noisy expectation"].startswith("0.80000 ") and lines["ideal value"].startswith("1.00000 ")
     assert lines["bias"].startswith("-0.20000 ") and "more copies do not reduce it" in lines["bias"]
     epsilon, delta = (0.1, 0.2) if asked["copies"] is None else (radius(400, 1 - CONFIDENCE), 1 - CONFIDENCE)
-    assert f"at most {epsilon:.3g} is promised with probability {1 - delta:.6g}" in lines["estimate"]
+    assert f"at most {epsilon:.3g} with probability {1 - delta:.6g}" in lines["estimate"]
     assert all(line in table_text(result) for line in bias_lines(result))
     assert max(map(len, bias_lines(result))) < 140
 
