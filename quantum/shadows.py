@@ -111,6 +111,7 @@ class ClassicalShadows:
     """
 
     name: ClassVar[str] = "classical-shadows"
+    most_qubits: ClassVar[int] = MOST_QUBITS - 1
 
     def copies(self, blocks: Sequence[Block], promise: Promise) -> int:
         """By Chebyshev's inequality, and the median over groups."""
@@ -146,6 +147,7 @@ class Tomography:
     """
 
     name: ClassVar[str] = "tomography"
+    most_qubits: ClassVar[int] = MOST_QUBITS - 1
 
     def copies(self, blocks: Sequence[Block], promise: Promise) -> int:
         """By the matrix Bernstein inequality."""

@@ -7,6 +7,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 from pydantic import BeforeValidator, Field, model_validator
 
 from ketwire.protocols.numbers import EXACT_BITS
+from ketwire.quantum import shadow_tomography, shadows
 from ketwire.scenarios.inference import (
     Contraction,
     Hadamards,
@@ -65,17 +66,17 @@ class RandomCoordinate(_Estimator):
 
 
 class ClassicalShadows(_Estimator):
-    """Random Pauli bases of every qubit, the same copies for all parameters."""
+    """The uniform measurement of every copy, the same copies for all parameters."""
 
     promised: ClassVar[bool] = True
-    most_qubits: ClassVar[int | None] = 9
+    most_qubits: ClassVar[int | None] = shadows.ClassicalShadows.most_qubits
     name: Literal["classical-shadows"]
 
 
 class Tomography(_Estimator):
     """The whole |Phi>, reconstructed."""
 
-    most_qubits: ClassVar[int | None] = 7
+    most_qubits: ClassVar[int | None] = 7  # with more, its copies are beyond every budget
     name: Literal["tomography"]
 
 
@@ -83,7 +84,7 @@ class ShadowTomography(_Estimator):
     """A hypothesis that learns only where it is wrong, by gentle measurements of batches."""
 
     promised: ClassVar[bool] = True
-    most_qubits: ClassVar[int | None] = 7
+    most_qubits: ClassVar[int | None] = shadow_tomography.ShadowTomography.most_qubits
     name: Literal["shadow-tomography"]
     noise: float = Field(2.0, gt=0, description="mean of the exponential noise, over the root of a batch")
 

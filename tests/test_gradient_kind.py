@@ -13,15 +13,17 @@ from ketwire.errors import ScenarioError
 from ketwire.nodes.inline import run_inline
 from ketwire.nodes.process import run_processes
 from ketwire.nodes.session import SessionResult
-from ketwire.protocols.features import Route
+from ketwire.protocols.features import Route, refuse_large
 from ketwire.quantum import layers
 from ketwire.quantum.circuits import Circuit
 from ketwire.quantum.estimation import Held, Promise
-from ketwire.quantum.estimators import Commuting
+from ketwire.quantum.estimators import Commuting, Direct
 from ketwire.quantum.features import blocks_of, contributions, phi
 from ketwire.quantum.frozen import frozen
 from ketwire.quantum.grouped import Grouped
 from ketwire.quantum.segments import Segment
+from ketwire.quantum.shadow_tomography import ShadowTomography
+from ketwire.quantum.shadows import ClassicalShadows
 from ketwire.scenarios.kinds import Judge
 from ketwire.scenarios.load import Loaded, validate
 from ketwire.scenarios.results import result_object
@@ -403,7 +405,15 @@ def test_more_parameters_than_copies_is_one_line() -> None:
         run_inline(scenario("ba", copies=3, estimators=["direct"]).run())
 
 
-def test_a_wide_unitary_has_the_blocks_that_its_outline_has() -> None:
+def test_the_owner_refuses_a_unitary_that_a_hypothesis_is_too_large_for() -> None:
+    wide = Segment(Circuit(8, ()))
+    with pytest.raises(ScenarioError, match="here: shadow-tomography given, expected at most 7 qubits, not 8"):
+        refuse_large(ShadowTomography(), wide, "here")
+    refuse_large(ClassicalShadows(), wide, "here")
+    refuse_large(Direct(), wide, "here")
+
+
+def test_an_outline_has_the_blocks_of_the_unitary() -> None:
     from ketwire.protocols.features import share_of
     from ketwire.protocols.outline import outline
 
