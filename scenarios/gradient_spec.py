@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Field, GetJsonSchemaHandler, model_validator
+from pydantic_core import CoreSchema
 
 from ketwire.protocols.numbers import EXACT_BITS
 from ketwire.quantum import shadow_tomography, shadows
@@ -104,7 +105,15 @@ def _named(given: Any) -> Any:
     return {"name": given} if isinstance(given, str) else given
 
 
-EstimatorEntry = Annotated[Annotated[AnyEstimator, Field(discriminator="name")], BeforeValidator(_named)]
+class _NamesToo:
+    """A name alone will do: said in the JSON Schema, so that editors do not complain."""
+
+    def __get_pydantic_json_schema__(self, core: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        members = handler(core)
+        return {"anyOf": [{"type": "string", "enum": list(members["discriminator"]["mapping"])}, members]}
+
+
+EstimatorEntry = Annotated[Annotated[AnyEstimator, Field(discriminator="name")], BeforeValidator(_named), _NamesToo()]
 
 
 class TrainableRotations(Rotations):

@@ -9,21 +9,25 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ketwire.errors import ScenarioError
+from ketwire.channels.messages import Answers
+from ketwire.errors import RemoteProtocolError, ScenarioError
 from ketwire.nodes.inline import run_inline
+from ketwire.nodes.party import PartyNode
 from ketwire.nodes.process import run_processes
 from ketwire.nodes.session import SessionResult
 from ketwire.protocols.features import Route, refuse_large
+from ketwire.protocols.gradient import _share_outcomes
 from ketwire.quantum import layers
 from ketwire.quantum.circuits import Circuit
 from ketwire.quantum.estimation import Held, Promise
-from ketwire.quantum.estimators import Commuting, Direct
+from ketwire.quantum.estimators import NAMES, Commuting, Direct
 from ketwire.quantum.features import blocks_of, contributions, phi
 from ketwire.quantum.frozen import frozen
 from ketwire.quantum.grouped import Grouped
 from ketwire.quantum.segments import Segment
 from ketwire.quantum.shadow_tomography import ShadowTomography
 from ketwire.quantum.shadows import ClassicalShadows
+from ketwire.scenarios.gradient_spec import GradientSpec
 from ketwire.scenarios.kinds import Judge
 from ketwire.scenarios.load import Loaded, validate
 from ketwire.scenarios.results import result_object
@@ -403,6 +407,20 @@ def test_all_states_together_must_fit_the_budget() -> None:
 def test_more_parameters_than_copies_is_one_line() -> None:
     with pytest.raises(ScenarioError, match=r"^protocol.copies: counts: 3 copies of a sample given, expected 4"):
         run_inline(scenario("ba", copies=3, estimators=["direct"]).run())
+
+
+def test_editors_know_names_and_settings() -> None:
+    entries = GradientSpec.model_json_schema()["properties"]["estimators"]["items"]["anyOf"]
+    assert entries[0]["enum"] == list(NAMES) and len(entries[1]["oneOf"]) == len(NAMES)
+
+
+@pytest.mark.parametrize("values", [[1, 2, 3], [1, 9], [-1, 1]])
+def test_outcomes_that_no_run_can_have_are_the_teller_s_fault(values: list[int]) -> None:
+    """Two runs of 5 copies each were planned."""
+    asked = _share_outcomes(PartyNode("a", b"k" * 32, {}), "ab", [(0, 2)], {0: np.zeros(2, dtype=np.int64)}, 5)
+    asked.send(None)
+    with pytest.raises(RemoteProtocolError, match="b told other outcomes than 5 copies"):
+        asked.send(Answers(np.array(values), 3))
 
 
 def test_the_owner_refuses_a_unitary_that_a_hypothesis_is_too_large_for() -> None:

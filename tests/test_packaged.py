@@ -57,7 +57,7 @@ def test_inline_and_processes_give_one_transcript_and_another_seed_another(name:
     assert first.transcript_sha256 != hashes(inline)[first.name]
 
 
-@pytest.mark.parametrize("name", ["two-layer-inference", "ring-of-three"])
+@pytest.mark.parametrize("name", ["two-layer-inference", "ring-of-three", "gradient-two-parties"])
 def test_no_frame_but_the_states_tells_what_a_party_holds(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     """Angles, signs and inputs of every party, as octets and as text, against every recorded frame."""
     run = run_of(name)
