@@ -34,7 +34,7 @@ DELAY_PS = 50_000_000
 def real_scenario(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     """A scenario file; runs are real."""
     monkeypatch.syspath_prepend(str(TESTS))
-    monkeypatch.setenv("PYTHONPATH", str(TESTS))
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(TESTS), os.environ.get("PYTHONPATH", "")]))
     path = tmp_path / "echo.yaml"
     path.write_text(SCENARIO)
     return str(path)
