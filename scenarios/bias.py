@@ -13,8 +13,6 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from ketwire.nodes.witness import expectation
-
 if TYPE_CHECKING:
     from ketwire.nodes.session import Run
     from ketwire.scenarios.load import Loaded
@@ -36,6 +34,8 @@ def bias(loaded: Loaded, run: Run, exact: Mapping[str, Any]) -> dict[str, Any]:
     epsilon, delta: with probability at least 1 - delta an estimate is within epsilon of the expectation
         (Hoeffding)
     """
+    from ketwire.nodes.witness import expectation  # noqa: PLC0415
+
     kind, spec = loaded.kind, loaded.scenario.protocol
     if not hasattr(kind, "witness"):
         return {}
