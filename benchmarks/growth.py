@@ -1,6 +1,6 @@
 """How many copies of |Phi> the estimators of gradients need as the number of parameters grows.
 
-    python -m benchmarks.growth [--epsilon 0.1] [--delta 0.1] [--instances 4] [--qubits 3 4 5]
+    python -m benchmarks.growth [--epsilon 0.1] [--delta 0.1] [--instances 4] [--qubits 3 4 5] [--noise 2]
 
 One unitary of P parameters on n qubits (R_y, R_z and a chain of CZ, over and over; random angles) between a
 random input and a random V. `claimed` is what `copies` asks for. `needed` is measured: the copies at which the
@@ -77,8 +77,8 @@ def sampled(name: str, case: Instance, promise: Promise, rng: np.random.Generato
     return Point(name, case.segment.qubits, promise.parameters, claimed, needed)
 
 
-def shadow(case: Instance, promise: Promise, rng: np.random.Generator) -> Point:
-    tool, blocks = ShadowTomography(), blocks_of(case.segment.circuit)
+def shadow(case: Instance, promise: Promise, tool: ShadowTomography, rng: np.random.Generator) -> Point:
+    blocks = blocks_of(case.segment.circuit)
     claimed = tool.copies(blocks, promise)
     sums, _ = half_ranges(blocks)
     _, ops = operators(case.segment)
@@ -95,7 +95,7 @@ def points(qubits: int, options: argparse.Namespace) -> Iterator[Point]:
             case, rng = instance(qubits, parameters, seed), np.random.default_rng([seed, parameters, 1])
             if parameters in PARAMETERS:
                 yield from (sampled(name, case, promise, rng) for name in RUNS)
-            yield shadow(case, promise, rng)
+            yield shadow(case, promise, ShadowTomography(options.noise), rng)
 
 
 def slope(x: np.ndarray, y: np.ndarray) -> float:
@@ -152,6 +152,7 @@ def main() -> None:
     parser.add_argument("--delta", type=float, default=0.1)
     parser.add_argument("--instances", type=int, default=4)
     parser.add_argument("--qubits", type=int, nargs="+", default=[3, 4, 5])
+    parser.add_argument("--noise", type=float, default=ShadowTomography.noise, help="of shadow tomography")
     options = parser.parse_args()
     found = [point for qubits in options.qubits for point in points(qubits, options)]
     report(found)

@@ -247,7 +247,8 @@ class CodedMachine:
         # Just in time or not, a register is there while it is encoded.
         waits_ps = np.full_like(done_ps, encoding_ps) if fresh else done_ps - service_ps - ready_ps
         states, kept = hold(self.line.sender, states, row[whole], waits_ps[whole, None], draw("memory"))
-        states, kept = self._decode(states, kept, sample.logical.reshape(copies, -1)[whole, :qubits], draw)
+        logical = sample.logical.reshape(copies, blocks * self.code.qubits_per_block)  # of no copy at all, too
+        states, kept = self._decode(states, kept, logical[whole, :qubits], draw)
         row = np.zeros_like(row)
         row[whole] = kept
         arrival_ps = done_ps + fiber.delay_ps

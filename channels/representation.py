@@ -166,3 +166,12 @@ def _places(crossings: Sequence[Crossing]) -> Iterator[Floats]:
             channel = line.channel()
             if channel is not None:
                 yield from [channel.branch_weights()] * qubits
+
+
+def error_probability(crossings: Sequence[Crossing]) -> float:
+    """Probability that anything but the likeliest befalls a copy on its way, all channels being alike for all copies.
+
+    Of a Pauli channel that is anything but the identity; other channels are weighted as in `expected_rows`, and
+    what their likeliest operator does to a state is left out.
+    """
+    return 1.0 - math.prod(float(weights.max()) for weights in _places(crossings))

@@ -4,6 +4,7 @@ A source is a dict with one leading key, as scenarios say it:
 
     {"path": "x.npy"}                               an array, also from .npz with "array": name
     {"path": "x.csv", "label_column": "class"}      a table of numbers; a first row of words is its header
+    {"path": "x.qasm"}                              a program's octets, uint8, for a layer
     {"values": [[1, 2], [3, 4]]}                    numbers in the scenario itself
     {"random": "angles", "shape": [8]}              drawn with the owner's own key; also "normal", "signs"
     {"dataset": "digits", "part": "test"}           of scikit-learn; also "breast-cancer"; "classes": [3, 8]
@@ -34,6 +35,7 @@ Arrays = dict[str, NDArray[Any]]
 
 MAX_OCTETS = 1 << 30
 MAX_TEXT_OCTETS = 1 << 28
+MAX_PROGRAM_OCTETS = 1 << 22
 TEST_SHARE = 0.3
 
 
@@ -108,10 +110,10 @@ def _from_file(where: str, source: dict[str, Json], base: str) -> Arrays:
     given = source["path"]
     path = os.path.join(base, os.path.expanduser(str(given)))
     suffix = os.path.splitext(path)[1]
-    readers = {".npy": _read_npy_file, ".npz": _read_npz, ".csv": _read_csv}
+    readers = {".npy": _read_npy_file, ".npz": _read_npz, ".csv": _read_csv, ".qasm": _read_octets}
     if suffix not in readers:
-        raise ScenarioError(f"{where}.path: {given!r} given, expected a .npy, .npz or .csv file")
-    limit = MAX_TEXT_OCTETS if suffix == ".csv" else MAX_OCTETS
+        raise ScenarioError(f"{where}.path: {given!r} given, expected a .npy, .npz, .csv or .qasm file")
+    limit = {".csv": MAX_TEXT_OCTETS, ".qasm": MAX_PROGRAM_OCTETS}.get(suffix, MAX_OCTETS)
     try:
         if not os.path.isfile(path):
             raise ScenarioError("no such file, expected one that can be read")
@@ -119,13 +121,19 @@ def _from_file(where: str, source: dict[str, Json], base: str) -> Arrays:
             raise ScenarioError(f"more than {limit} octets, expected fewer")
         with open(path, "rb") as file:
             arrays = readers[suffix](file, source)
-        arrays["values"] = _checked("", arrays["values"])
+        if suffix != ".qasm":
+            arrays["values"] = _checked("", arrays["values"])
     except ScenarioError as error:
         raise ScenarioError(f"{where}.path: {path}: {str(error).removeprefix(': ')}") from None
     except (OSError, EOFError, MemoryError, ValueError, zipfile.BadZipFile, NotImplementedError) as error:
         told = (str(error) or type(error).__name__).splitlines()[0]
         raise ScenarioError(f"{where}.path: {path}: {told}, expected a readable {suffix} file") from None
     return arrays
+
+
+def _read_octets(file: IO[bytes], source: dict[str, Json]) -> Arrays:
+    """A text as its octets: whoever asked for it reads them."""
+    return {"values": np.frombuffer(file.read(MAX_PROGRAM_OCTETS), np.uint8)}
 
 
 def _read_npy_file(file: IO[bytes], source: dict[str, Json]) -> Arrays:

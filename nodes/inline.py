@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from ketwire.channels.copies import Copies
 from ketwire.channels.entangled import Pairs
@@ -57,7 +57,7 @@ def run_inline(
 
     check_fibers(run, inline=True)
     with threadpool_limits(limits=1):
-        loaded = [_load(run, session, base) for session in run.sessions]
+        loaded = [load_session(run, session, base) for session in run.sessions]
         ready = [(session, programs, _agree(run, session, programs)) for session, programs in loaded]
         with _vault(run, ledger, out) as vault:
             results = [] if vault is None else list(vault.journal.finished)
@@ -87,7 +87,8 @@ def _vault(run: Run, ledger: bool, out: Path | None) -> Iterator[Vault | None]:
             vault.close()
 
 
-def _load(run: Run, session: Session, base: str) -> tuple[Session, dict[str, Program]]:
+def load_session(run: Run, session: Session, base: str) -> tuple[Session, dict[str, Program]]:
+    """The programs of one session, each with its party's own data."""
     programs = {
         party: build_program(session.program, session.slices[party], make_loader(data_key(run.seed, party), base))
         for party in run.parties
@@ -129,6 +130,8 @@ class Lane:
 class InlineSession:
     """One session: its tasks, its lanes, and the round-robin that moves them."""
 
+    node_class: ClassVar[type[PartyNode]] = PartyNode
+
     def __init__(
         self,
         run: Run,
@@ -152,7 +155,7 @@ class InlineSession:
                 direction = Direction(direction_name(sender, receiver), fiber, key)
                 self.lanes[sender, receiver] = Lane(direction, link.credit_octets)
         self.nodes = {
-            party: PartyNode(
+            party: self.node_class(
                 party,
                 party_key(run.seed, session.name, party),
                 public,

@@ -43,10 +43,10 @@ class Owned:
         self.steps: dict[int, list[Step]] = {
             int(visit): build_layers(specs, self.qubits, load) for visit, specs in values["visits"].items()
         }
-        self.input = _input(values["input"], self.qubits, load) if "input" in values else None
+        self.input = input_state(values["input"], self.qubits, load) if "input" in values else None
 
 
-def _input(source: dict[str, Any] | None, qubits: int, load: Loader) -> NDArray[np.complex128]:
+def input_state(source: dict[str, Any] | None, qubits: int, load: Loader) -> NDArray[np.complex128]:
     """|psi(x)>: the amplitude encoding of the input vector, or |0...0>; shape (1, 2**qubits)."""
     size = 1 << qubits
     if source is None:
@@ -89,6 +89,7 @@ class InferenceParty:
             mixed=self._mixed,
             shared=values["shared_rows"],
             chains=chain_plans(values.get("chains", ())),
+            window=values.get("window"),
         )
         if not plan.has_part(node.name):
             return Outcome()
@@ -117,12 +118,14 @@ class InferenceParty:
 class DenseStateParty:
     """The classical rival: every crossing carries the whole state, 2 N numbers at b bits each.
 
-    A contraction leaves the vector shorter; the last party divides by its norm, as post-selection does.
+    A contraction leaves the vector shorter; the last party divides by its norm, as post-selection does, unless
+    the protocol keeps contractions coherent (`coherent`).
     """
 
     def __init__(self, slice: Slice, load: Loader) -> None:
         self._owned = Owned(slice, load)
         self._bits: int = slice.values["bits"]
+        self._coherent = bool(slice.values.get("coherent", False))
         self.shapes = self._owned.shapes
 
     def start(self) -> NDArray[np.complex128]:
@@ -136,14 +139,13 @@ class DenseStateParty:
             vector = step.on_vector(vector)
         return vector
 
-    @staticmethod
-    def loss(vector: NDArray[np.complex128]) -> float:
-        """Probability of |0> on qubit 0.
+    def loss(self, vector: NDArray[np.complex128]) -> float:
+        """Probability of |0> on qubit 0, given that no flag fired; with it where contractions are coherent.
 
         Raises:
             ScenarioError: the contractions, or too few bits, left nothing of the vector.
         """
-        norm = float(np.linalg.norm(vector))
+        norm = 1.0 if self._coherent else float(np.linalg.norm(vector))
         if not norm > 0.0:
             raise ScenarioError("protocol.layers: the contractions leave nothing, expected some of the state")
         zero = float(np.linalg.norm(vector[: len(vector) // 2]))

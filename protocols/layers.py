@@ -10,10 +10,14 @@ Every layer of THEORY's section on the distributed circuit has a name here. What
     hadamards    one on every qubit
     householder  1 - 2 v v^T, vector: source
     contraction  matrix: source with norm at most 1; its flag is measured at once
+    openqasm     program: a .qasm file; angles: source, a value for each input
+    gates        callable: module:name of the owner's own function of the number of qubits, which returns a
+                 circuit or a list of gates; angles: source, a value for each parameter
 """
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import reduce
@@ -28,6 +32,7 @@ from ketwire.protocols.node import Json, Loader, Node
 from ketwire.quantum import layers
 from ketwire.quantum.circuits import Circuit, Contraction
 from ketwire.quantum.engine import apply
+from ketwire.quantum.gates import Gate
 
 
 @dataclass(frozen=True)
@@ -107,6 +112,54 @@ def _contraction(spec: dict[str, Json], qubits: int, load: Loader) -> Step:
     return Step(Contraction(_held(spec, "matrix", (1 << qubits,) * 2, load, complex_too=True)), NO_PARAMETERS)
 
 
+def _openqasm(spec: dict[str, Json], qubits: int, load: Loader) -> Step:
+    from ketwire.protocols.openqasm import circuit_of  # noqa: PLC0415
+
+    octets = load(f"{spec['key']}.program", spec["program"])["values"].tobytes()
+    try:
+        text = octets.decode("utf-8")
+    except UnicodeDecodeError:
+        raise ScenarioError(f"{spec['key']}.program: no text given, expected an OpenQASM 3 program") from None
+    return _fed(spec, _fitting(circuit_of(text), qubits), load)
+
+
+def _gates(spec: dict[str, Json], qubits: int, load: Loader) -> Step:
+    module_name, _, name = spec["callable"].partition(":")
+    try:
+        function: Any = importlib.import_module(module_name)
+        for part in name.split("."):
+            function = getattr(function, part)
+        made = function(qubits)
+    except Exception as error:
+        told = (str(error).splitlines() or [type(error).__name__])[0]
+        raise ScenarioError(
+            f"{spec['key']}.callable: {spec['callable']!r} given, expected a function of the number of qubits ({told})"
+        ) from error
+    if not isinstance(made, Circuit):
+        gates = list(made) if isinstance(made, list | tuple) else [made]
+        if not all(isinstance(gate, Gate) for gate in gates):
+            raise ScenarioError(f"{spec['key']}.callable: {type(made).__name__} returned, expected a circuit or gates")
+        slots = [slot for gate in gates for slot in gate.slots]
+        made = Circuit(qubits, tuple(gates), 1 + max(slots, default=-1))
+    return _fed(spec, _fitting(made, qubits), load)
+
+
+def _fitting(circuit: Circuit, qubits: int) -> Circuit:
+    if circuit.qubits != qubits:
+        raise ValueError(f"a circuit of {circuit.qubits} qubits given, expected {qubits}")
+    return circuit
+
+
+def _fed(spec: dict[str, Json], circuit: Circuit, load: Loader) -> Step:
+    """A circuit with the parameters that the layer's `angles` hold."""
+    count = circuit.parameter_count
+    if spec["angles"] is None and count:
+        raise ScenarioError(f"{spec['key']}.angles: nothing given, expected {count} values")
+    if spec["angles"] is not None and not count:
+        raise ScenarioError(f"{spec['key']}.angles: values given, expected none: nothing reads a parameter")
+    return Step(circuit, _held(spec, "angles", (count,), load) if count else NO_PARAMETERS)
+
+
 _BUILDERS: dict[str, Callable[[dict[str, Json], int, Loader], Step]] = {
     "rotations": _rotations,
     "phases": _phases,
@@ -115,6 +168,8 @@ _BUILDERS: dict[str, Callable[[dict[str, Json], int, Loader], Step]] = {
     "hadamards": _hadamards,
     "householder": _householder,
     "contraction": _contraction,
+    "openqasm": _openqasm,
+    "gates": _gates,
 }
 
 

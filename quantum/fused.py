@@ -12,6 +12,8 @@ Imported only when `engine="fused"` is asked for, because numba takes about a se
   tables.
 """
 
+import math
+import threading
 from typing import Any
 
 import numpy as np
@@ -24,6 +26,9 @@ from ketwire.quantum.plan import Local
 LEAST_QUBITS = 3  # smaller registers do not fill a vector; the NumPy engine serves them
 _MIDDLE_BITS = 16  # 2^16 amplitudes, 1 MiB: within a second-level cache
 _INNER_BITS = 11  # 2^11 amplitudes, 32 KiB: within a first-level cache
+_LINE = 64  # octets of a cache line
+_MOST_KEPT = 1 << 20  # amplitudes, 16 MiB, of an array kept for the next call of this thread
+_KEPT = threading.local()
 
 
 
@@ -38,9 +43,34 @@ def _jit(function: Any) -> Any:
 
 def run_local(local: Local, states: Complexes, parameters: Floats, out: Complexes | None = None) -> Complexes:
     """Apply a stretch of rotations and phases to a (rows, 2**n) batch; the result is `out` or new."""
-    out = np.empty_like(states) if out is None else out
-    _run(states, out, local.integers, local.base, local.scale, parameters)
+    target = aligned(states.shape) if out is None else out
+    # A register beyond the first-level cache is swept several times, which pays for one copy at the end.
+    if states.shape[1] > 1 << _INNER_BITS and target.ctypes.data % _LINE:
+        target = _scratch(states.shape)
+    _run(states, target, local.integers, local.base, local.scale, parameters)
+    if out is None or target is out:
+        return target
+    np.copyto(out, target)
     return out
+
+
+def aligned(shape: tuple[int, ...]) -> Complexes:
+    """An empty array that begins at a cache line. Vectors that straddle two lines take nearly twice as long."""
+    entries = math.prod(shape)
+    room = np.empty(entries + _LINE // 16, dtype=np.complex128)
+    first = -room.ctypes.data % _LINE // 16
+    return room[first : first + entries].reshape(shape)
+
+
+def _scratch(shape: tuple[int, ...]) -> Complexes:
+    """An aligned array that is used again: a new one would cost its page faults each time."""
+    entries = math.prod(shape)
+    kept = getattr(_KEPT, "array", None)
+    if kept is None or len(kept) < entries:
+        kept = aligned((entries,))
+        if entries <= _MOST_KEPT:
+            _KEPT.array = kept
+    return np.asarray(kept[:entries].reshape(shape))
 
 
 @_jit

@@ -88,6 +88,7 @@ class ShadowTomography:
 
     noise: float = 2.0
     name: ClassVar[str] = "shadow-tomography"
+    most_qubits: ClassVar[int] = MOST_QUBITS - 1
 
     def __post_init__(self) -> None:
         if not (self.noise > 0 and math.isfinite(self.noise)):

@@ -36,12 +36,13 @@ def outcomes(states: Complexes, counts: Integers, rng: np.random.Generator) -> I
     A vector's overall phase means nothing: <ψ|v> comes out real.
     """
     size = states.shape[1]
-    rows = np.repeat(np.arange(len(states)), counts)
+    ends = np.cumsum(counts)
+    total = int(ends[-1])
     step = max(1, CHUNK // size)
     one = len(states) == 1
-    for start in range(0, len(rows), step):
-        measured = states if one else states[rows[start : start + step]]
-        copies = min(step, len(rows) - start)
+    for start in range(0, total, step):
+        copies = min(step, total - start)
+        measured = states if one else states[np.searchsorted(ends, np.arange(start, start + copies), side="right")]
         along = rng.beta(2, size - 1, copies)
         across = rng.standard_normal((copies, 2 * size))
         vectors = across.view(np.complex128)
@@ -110,6 +111,7 @@ class ClassicalShadows:
     """
 
     name: ClassVar[str] = "classical-shadows"
+    most_qubits: ClassVar[int] = MOST_QUBITS - 1
 
     def copies(self, blocks: Sequence[Block], promise: Promise) -> int:
         """By Chebyshev's inequality, and the median over groups."""
@@ -145,6 +147,7 @@ class Tomography:
     """
 
     name: ClassVar[str] = "tomography"
+    most_qubits: ClassVar[int] = MOST_QUBITS - 1
 
     def copies(self, blocks: Sequence[Block], promise: Promise) -> int:
         """By the matrix Bernstein inequality."""

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from ketwire.scenarios.schema import Link, Scenario
 
 Complaint = tuple[str, Any, str]
-"""A key below `links`, what was given there, and what was expected."""
+"""A key, below `links` unless said otherwise, what was given there, and what was expected."""
 
 
 def complaint(scenario: Scenario) -> Complaint | None:
@@ -50,6 +50,21 @@ def _complaints(scenario: Scenario) -> Iterator[Complaint]:
         except ValueError as error:
             name, _, message = str(error).partition(": ")
             yield f"{index}.{name}", getattr(link, name, None), message.partition("expected ")[2] or message
+
+
+def misplaced(scenario: Scenario) -> Complaint | None:
+    """What a node says of gates and readouts that it never makes, as it does nothing but swap; a key of its own.
+
+    A preset's numbers may stand there, and its memory counts. Only links that serve a chain join such a node.
+    """
+    hops = {frozenset(step) for link in scenario.links if link.via is not None for step in _steps(link)}
+    visited = {name for link in scenario.links if frozenset(link.between) not in hops for name in link.between}
+    for name in dict.fromkeys(name for link in scenario.links for name in link.via or ()):
+        if name not in visited and (extra := scenario.nodes[name].beside_memory()):
+            key, value = next(iter(extra.items()))
+            expected = "nothing here: a repeater swaps, which takes no time and makes no errors"
+            return f"nodes.{name}.{key}", value, expected
+    return None
 
 
 def line(scenario: Scenario, link: Link, memories: Mapping[str, Memory], sender: str, receiver: str) -> Line:

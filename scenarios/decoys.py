@@ -44,6 +44,8 @@ class DecoysSpec(InferenceSpec):
 
     kind: Literal["decoys"]  # type: ignore[assignment]
     decoys: DecoyCheck = DecoyCheck()  # type: ignore[call-arg]
+    estimation: Literal["sampling"] = "sampling"
+    most_power: None = None
 
 
 class Decoys:
@@ -117,6 +119,10 @@ class Decoys:
 
     def exact(self, spec: DecoysSpec, network: Network, loaders: Mapping[str, Loader]) -> dict[str, Any]:
         return Inference().exact(spec, network, loaders)
+
+    def witness(self, spec: DecoysSpec, network: Network, session: Session) -> tuple[Session, bool] | None:
+        """As for `inference`; copies that an eavesdropper measured are drawn."""
+        return Inference().witness(spec, network, session)
 
 
 def error_rate(line: Line, bases: str) -> float:

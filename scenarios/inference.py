@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from itertools import pairwise
+from types import ModuleType
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
@@ -23,7 +25,7 @@ from ketwire.protocols.stream import MAX_BATCH_OCTETS, OCTETS_PER_COPY
 from ketwire.scenarios.chains import plan_values
 from ketwire.scenarios.kinds import Judge, Network
 from ketwire.scenarios.schema import NodeName, Strict, wrong
-from ketwire.scenarios.sources import Source
+from ketwire.scenarios.sources import ProgramSource, Source
 
 Axis = Literal["x", "y", "z"]
 Entangler = Literal["none", "cz-chain", "cz-ring", "cnot-chain", "cnot-ring"]
@@ -84,8 +86,25 @@ class Contraction(_Layer):
     matrix: Source = Field(description="2^qubits rows and columns, spectral norm at most 1")
 
 
+class OpenQasm(_Layer):
+    """A circuit in OpenQASM 3; its inputs are the layer's parameters. Needs the extra `qasm`."""
+
+    layer: Literal["openqasm"]
+    program: ProgramSource = Field(description="a .qasm file that its owner has")
+    angles: Source | None = Field(None, description="a value for each input, in radians, in their order")
+
+
+class Gates(_Layer):
+    """Whatever a Python callable of the layer's owner returns."""
+
+    layer: Literal["gates"]
+    callable: str = Field(pattern=r"^[\w.]+:[\w.]+$", description="module:name of a function of the number of qubits")
+    angles: Source | None = Field(None, description="a value for each parameter that the gates read, in radians")
+
+
 Layer = Annotated[
-    Rotations | Phases | Unitary | Signs | Hadamards | Householder | Contraction, Field(discriminator="layer")
+    Rotations | Phases | Unitary | Signs | Hadamards | Householder | Contraction | OpenQasm | Gates,
+    Field(discriminator="layer"),
 ]
 
 
@@ -117,8 +136,17 @@ class InferenceSpec(Strict):
     copies: int | None = Field(None, ge=1, le=10**9, description="measured copies, instead of epsilon and delta")
     budget_attempts: float = Field(DEFAULT_BUDGET_ATTEMPTS, ge=1, description="emitted copies that a run may need")
     max_batch_octets: int = Field(MAX_BATCH_OCTETS, ge=1024, le=1 << 30, description="of one message of copies")
+    estimation: Literal["sampling", "amplitude"] = Field(
+        "sampling", description="measure every copy, or let copies bounce along the path (amplitude estimation)"
+    )
+    most_power: int | None = Field(
+        None, ge=1, le=10**6, description="amplitude: Grover steps of a copy at most; null for what survival allows"
+    )
     representation: Literal["auto", Representation] = Field(
         "auto", description="of noisy states: errors drawn copy by copy, or density matrices (8 qubits at most)"
+    )
+    window: int | None = Field(
+        None, ge=1, description="copies under way at once; the next begin when the last party has told of these"
     )
     dense_state: DenseState | None = Field(DenseState(), description="the classical rival; null for none")  # type: ignore[call-arg]
 
@@ -127,6 +155,13 @@ class InferenceSpec(Strict):
         given = (self.epsilon is not None, self.delta is not None, self.copies is not None)
         if given not in {(True, True, False), (False, False, True)}:
             raise wrong("copies", self.copies, "either epsilon and delta, or copies alone")
+        if self.estimation == "sampling" and self.most_power is not None:
+            raise wrong("most_power", self.most_power, "nothing, or estimation: amplitude")
+        if self.estimation == "amplitude":
+            if self.epsilon is None or self.epsilon >= 0.5:
+                raise wrong("epsilon", self.epsilon, "an accuracy below 1/2, which amplitude estimation works by")
+            if self.representation == "density":
+                raise wrong("representation", self.representation, "trajectories, or estimation: sampling")
         return self
 
     @property
@@ -137,13 +172,19 @@ class InferenceSpec(Strict):
         return copies_for(self.epsilon, self.delta)
 
 
+WITNESS_OCTETS = 1 << 26  # of density matrices that no two copies share, beyond which --check draws errors too
+
+
 class Inference:
     """See `ketwire.scenarios.kinds.Kind`."""
 
     Spec = InferenceSpec
 
     def sessions(self, spec: InferenceSpec, network: Network) -> Sequence[Session]:
-        path, visits = _route(spec, network)
+        if spec.estimation == "amplitude":
+            made: Sequence[Session] = _amplitude().sessions(spec, network)
+            return made
+        path, visits = route_of(spec, network)
         _check_memory(spec, path)
         crossings = _crossings(spec, network, path)
         hardware = {party: network.hardware[party] for party in path if party in network.hardware}
@@ -158,7 +199,8 @@ class Inference:
             "budget_attempts": int(spec.budget_attempts),
             "representation": representation,
             "shared_rows": representation == "trajectories" or differing(crossings, hardware) is None,
-            **_chains(path, crossings),
+            "window": spec.window,
+            **chains_of(path, crossings),
         }
         slices = {party: _slice(spec, network, party, path, visits, common) for party in network.parties}
         sessions = [Session("inference", "quantum", "ketwire.protocols.inference:InferenceParty", slices)]
@@ -169,8 +211,10 @@ class Inference:
         return sessions
 
     def check(self, spec: InferenceSpec, network: Network, session: Session, public: Mapping[str, int]) -> None:
-        if session.role == "quantum":
-            path, _ = _route(spec, network)
+        if spec.estimation == "amplitude":
+            _amplitude().check(spec, network, session)
+        elif session.role == "quantum":
+            path, _ = route_of(spec, network)
             crossings = _crossings(spec, network, path)
             reason = refusal(crossings, spec.measured_copies, int(spec.budget_attempts)) if crossings else None
             if reason is not None:
@@ -181,6 +225,9 @@ class Inference:
         return {"qubits": spec.qubits}
 
     def summarise(self, spec: InferenceSpec, results: Sequence[SessionResult], judge: Judge) -> dict[str, Any]:
+        if spec.estimation == "amplitude":
+            told: dict[str, Any] = _amplitude().summarise(spec, results, judge.network)
+            return told
         quantum, *rivals = results
         counts = next(outcome.values for outcome in quantum.outcomes.values() if outcome.values)
         losses = {
@@ -198,8 +245,8 @@ class Inference:
         }
 
     def exact(self, spec: InferenceSpec, network: Network, loaders: Mapping[str, Loader]) -> dict[str, Any]:
-        path, visits = _route(spec, network)
-        public = {"path": path, "qubits": spec.qubits, "bits": EXACT_BITS}
+        path, visits = route_of(spec, network)
+        public = {"path": path, "qubits": spec.qubits, "bits": EXACT_BITS, "coherent": spec.estimation == "amplitude"}
         parties = {
             party: DenseStateParty(_slice(spec, network, party, path, visits, public), loaders[party])
             for party in dict.fromkeys(path)
@@ -209,8 +256,36 @@ class Inference:
             vector = parties[party].carry(visit, vector)
         return {"exact": parties[path[-1]].loss(vector)}
 
+    def witness(self, spec: InferenceSpec, network: Network, session: Session) -> tuple[Session, bool] | None:
+        """The quantum session as --check runs it once more, and whether all its copies end in the same state.
 
-def _route(spec: InferenceSpec, network: Network) -> tuple[list[str], list[list[int]]]:
+        None for amplitude estimation, whose outcomes are not drawn from the loss. On density matrices where
+        they fit and are few, as these average over all errors that copies draw.
+        """
+        if spec.estimation == "amplitude":
+            return None
+        path, _ = route_of(spec, network)
+        crossings = _crossings(spec, network, path)
+        hardware = {party: network.hardware[party] for party in path if party in network.hardware}
+        quiet = not hardware and not any(each.line.touches_states for each in crossings)
+        alike = differing(crossings, hardware) is None
+        octets = 0 if alike else spec.measured_copies * (16 << 2 * spec.qubits)
+        if quiet or octets > WITNESS_OCTETS or density_refusal(crossings, spec.qubits, spec.measured_copies, hardware):
+            return session, quiet
+        told = {"representation": "density", "shared_rows": alike}
+        slices = {party: Slice({**slice.values, **told}) for party, slice in session.slices.items()}
+        # Flags of a contraction that may be misread leave copies in different states.
+        return replace(session, slices=slices), alike and not any(isinstance(x, Contraction) for x in spec.layers)
+
+
+def _amplitude() -> ModuleType:
+    """What is different where copies bounce: see there. It builds on this module."""
+    from ketwire.scenarios import amplitude  # noqa: PLC0415
+
+    return amplitude
+
+
+def route_of(spec: InferenceSpec, network: Network) -> tuple[list[str], list[list[int]]]:
     """The party at each visit, and the indices of the layers that it applies there."""
     path, visits = [spec.start], [[]]  # type: tuple[list[str], list[list[int]]]
     for index, layer in enumerate(spec.layers):
@@ -235,7 +310,7 @@ def _route(spec: InferenceSpec, network: Network) -> tuple[list[str], list[list[
     return path, visits
 
 
-def _chains(path: Sequence[str], crossings: Sequence[Crossing]) -> dict[str, Any]:
+def chains_of(path: Sequence[str], crossings: Sequence[Crossing]) -> dict[str, Any]:
     """The chain of repeaters of each crossing, where any has one."""
     told = [plan_values(each.line, *ends) for each, ends in zip(crossings, pairwise(path), strict=True)]
     return {"chains": told} if any(told) else {}
@@ -292,7 +367,7 @@ def _slice(
 ) -> Slice:
     """What one party is given: the public plan, its own layers, and the input if it starts."""
     mine = {
-        str(visit): [_layer(spec, network, index) for index in indices]
+        str(visit): [layer_values(spec, network, index) for index in indices]
         for visit, (owner, indices) in enumerate(zip(path, visits, strict=True))
         if owner == party and indices
     }
@@ -302,7 +377,7 @@ def _slice(
     return Slice(values)
 
 
-def _layer(spec: InferenceSpec, network: Network, index: int) -> dict[str, Any]:
+def layer_values(spec: InferenceSpec, network: Network, index: int) -> dict[str, Any]:
     """One layer for its owner's slice, sources located, with its key in the scenario."""
     layer = spec.layers[index]
     told = {

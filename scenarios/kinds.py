@@ -86,6 +86,12 @@ class Kind(Protocol):
 
     A kind may also have `foreseen(spec, session)`: the public shapes of a session where the spec alone
     tells them, else None. With it `ketwire validate` can `check` budgets, which otherwise wait for data.
+    And `compared(spec, result)`: what the kind has to add to the result object, `exact` being in it if asked for.
+
+    A kind whose estimate is the share of outcome 0 among measured copies may have `witness(spec, network,
+    session)`: the quantum session as --check runs it once more to find the noisy expectation (`scenarios.bias`),
+    and whether all its copies end in one state, so that this is exact. Its spec has `delta`, `epsilon` and
+    `measured_copies`.
 
     Errors in the user's input are ScenarioErrors that begin with the scenario's key, such as
     "protocol.copies: 0 given, expected ..."; whoever loads the scenario puts the file's name before.
@@ -138,6 +144,7 @@ class Kind(Protocol):
 # tests/test_startup.py compares.
 _BUILT_IN = {
     "decoys": "ketwire.scenarios.decoys:Decoys",
+    "gradient": "ketwire.scenarios.gradient:Gradient",
     "inference": "ketwire.scenarios.inference:Inference",
     "subspace": "ketwire.scenarios.subspace:Subspace",
     "training": "ketwire.scenarios.training:Training",

@@ -92,14 +92,26 @@ def error_object(error: BaseException) -> dict[str, Any]:
 def _carry_out(
     loaded: Loaded, run: Run, runtime: Runtime, options: Options, out: Path | None
 ) -> tuple[dict[str, Any], Sequence[SessionResult]]:
-    kind, spec, network = loaded.kind, loaded.scenario.protocol, loaded.network()
+    kind, spec = loaded.kind, loaded.scenario.protocol
     with from_file(loaded.origin):
         begun_s = time.perf_counter()
         with watch(options.quiet) as progress:
             results = runtime(run, progress, out is not None and not options.by_hand, loaded.base, out)
         wall_s = time.perf_counter() - begun_s
-        summary = kind.summarise(spec, results, Judge(network))
-        exact = kind.exact(spec, network, network.loaders()) if options.check else None
+        summary = kind.summarise(spec, results, Judge(loaded.network()))
+        exact = _reference(loaded, run) if options.check else None
     head = {"scenario": loaded.name, "seed": run.seed, "protocol": loaded.kind_name}
     result = result_object(head, results, summary, exact, wall_s)
+    compared = getattr(kind, "compared", None)
+    if compared is not None:
+        result |= compared(spec, result)
     return {**result, "verdict": verdict(result)}, results
+
+
+def _reference(loaded: Loaded, run: Run) -> dict[str, Any]:
+    """What --check compares with: the ideal value and, of kinds that have a witness, the noisy expectation."""
+    from ketwire.scenarios.bias import bias  # noqa: PLC0415
+
+    network = loaded.network()
+    exact = loaded.kind.exact(loaded.scenario.protocol, network, network.loaders())
+    return {**exact, **bias(loaded, run, exact)}

@@ -108,6 +108,11 @@ class Node(Strict):
         errors = {name: chosen[name] for name in ERRORS if name in chosen}
         return replace(preset, memory=replace(preset.memory, **lifetimes), **times, **errors)
 
+    def beside_memory(self) -> dict[str, float | None]:
+        """What is said here of gates, preparation and readout, and is not what the preset says already."""
+        preset, given = Node(hardware=self.hardware)._numbers(), self._numbers()  # type: ignore[call-arg]
+        return {name: value for name, value in given.items() if name not in _LIFETIMES and value != preset[name]}
+
     def _numbers(self) -> dict[str, float | None]:
         """Every number in the units of a scenario: as given, else the preset's."""
         preset = HARDWARE[self.hardware].hardware
@@ -206,6 +211,15 @@ class BeamSplitterSpec(_Listening):
         return BeamSplitter(self.share, self.in_place_of_loss)
 
 
+
+def _code_name(given: Any) -> Any:
+    """[[4,2,2]] without quotation marks is a list of a list to YAML, and still the name of a code."""
+    match given:
+        case [[int(n), int(k), int(d)]]:
+            return f"[[{n},{k},{d}]]"
+    return given
+
+
 EveSpec = Annotated[InterceptResendSpec | BeamSplitterSpec, Field(discriminator="attack")]
 
 _TELEPORT_KEYS = frozenset(
@@ -249,7 +263,9 @@ class Link(Strict):
         None, description="via: after how many hops pairs are distilled two by two"
     )
     distill_protocol: Literal["bbpssw", "dejmps"] | None = Field(None, description="via: dejmps unless said otherwise")
-    code: str | None = Field(None, description="coded: [[4,2,2]], [[5,1,3]], [[7,1,3]] or qpc(n,m)")
+    code: Annotated[str | None, BeforeValidator(_code_name)] = Field(
+        None, description="coded: [[4,2,2]], [[5,1,3]], [[7,1,3]] or qpc(n,m)"
+    )
     gate_s: float | None = Field(None, ge=0, le=1e6, description="coded: one layer of the encoder's gates, s")
     eve: EveSpec | None = Field(None, description="direct: an eavesdropper in the fiber; null for none")
     length_km: float | None = Field(None, description="km, 0 to 1e6")
@@ -433,10 +449,12 @@ class Scenario(Strict):
             if ends in joined:
                 raise wrong(f"links.{index}.between", list(link.between), "one link between two nodes")
             joined.add(ends)
-        from ketwire.scenarios.chains import complaint  # noqa: PLC0415
+        from ketwire.scenarios.chains import complaint, misplaced  # noqa: PLC0415
 
         if (told := complaint(self)) is not None:
             raise wrong(f"links.{told[0]}", *told[1:])
+        if (told := misplaced(self)) is not None:
+            raise wrong(*told)
         return self
 
 

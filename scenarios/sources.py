@@ -34,6 +34,12 @@ class FileSource(_Source):
     label_column: str | int | None = Field(None, description="which column of a .csv file holds labels")
 
 
+class ProgramSource(_Source):
+    """A circuit in a .qasm file."""
+
+    path: str = Field(pattern=r"\.qasm$", description="relative to the scenario file")
+
+
 class ValuesSource(_Source):
     """Numbers in the scenario itself."""
 

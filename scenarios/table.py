@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ketwire.scenarios.bias import bias_lines
+
 HEAD = ("", "qubits sent", "delivered", "payload bits", "control bits", "virtual time", "result")
 COMPARABLE_ACCURACY = 0.01  # a point less counts as having done the same
 """A rival that is less accurate by more than this does not count as having done the same."""
@@ -26,7 +28,7 @@ def table_text(result: Mapping[str, Any]) -> str:
         ).rstrip()
         for row in rows
     ]
-    return "\n".join([_title(result), *lines, *spoils(result), verdict(result)])
+    return "\n".join([_title(result), *lines, *remarks(result), verdict(result)])
 
 
 def print_table(result: Mapping[str, Any]) -> None:
@@ -47,7 +49,7 @@ def print_table(result: Mapping[str, Any]) -> None:
         console.print(table_text(result), soft_wrap=True)
     else:
         console.print(table)
-        console.print("\n".join([*spoils(result), verdict(result)]))
+        console.print("\n".join([*remarks(result), verdict(result)]))
 
 
 def _narrowest(rows: Sequence[tuple[str, ...]]) -> int:
@@ -60,14 +62,14 @@ def _narrowest(rows: Sequence[tuple[str, ...]]) -> int:
 def verdict(result: Mapping[str, Any]) -> str:
     """One sentence: who wins on communication, and by what factor.
 
-    Quantum communication is the qubits emitted and the classical bits beside them; a rival's is its
-    bits. Rivals that did not do the same (`comparable: False`, or less accurate by more than
-    0.01) are left out. A protocol whose sessions are no rivals of each other (many sizes, say) says
-    `verdict` itself.
+    Quantum communication is the qubits emitted (pairs used up, where nobody knows what photons they took)
+    and the classical bits beside them; a rival's is its bits. Rivals that did not do the same (`comparable:
+    False`, or less accurate by more than 0.01) are left out. A protocol whose sessions are no rivals of each
+    other (many sizes, say) says `verdict` itself.
     """
     if isinstance(result.get("verdict"), str):
         return str(result["verdict"])
-    quantum = result["qubits_sent"] + result["payload_bits"] + result["control_bits"]
+    quantum = _qubits(result) + result["payload_bits"] + result["control_bits"]
     rivals = {name: rival for name, rival in result["rivals"].items() if _did_the_same(result, rival)}
     if not rivals:
         reason = "no classical rival did as well" if result["rivals"] else "no classical rival ran"
@@ -80,6 +82,11 @@ def verdict(result: Mapping[str, Any]) -> str:
     if bits < quantum:
         return f"the classical {best} wins on communication{by}: {bits:,} bits against {_spoken(result)}."
     return f"quantum wins on communication{by}: {_spoken(result)} against {bits:,} bits of {best}."
+
+
+def remarks(result: Mapping[str, Any]) -> list[str]:
+    """What is said between the table and its verdict."""
+    return [*pair_lines(result), *bias_lines(result), *spoils(result)]
 
 
 def spoils(result: Mapping[str, Any]) -> list[str]:
@@ -117,7 +124,8 @@ def _title(result: Mapping[str, Any]) -> str:
 def _rows(result: Mapping[str, Any]) -> Sequence[tuple[str, ...]]:
     """One row for quantum, each of its sessions before it where it has several, one for each rival."""
     quantum = [each for each in result.get("sessions", ()) if each["role"] == "quantum"]
-    parts = [_row(each["name"], each) for each in quantum] if len(quantum) > 1 else []
+    told = result.get("estimators", {})  # what a session came to, where a kind says it for each
+    parts = [_row(each["name"], {**each, **told.get(each["name"], {})}) for each in quantum] if len(quantum) > 1 else []
     whole = _row("quantum, all" if parts else "quantum", result)
     return [*parts, whole, *(_row(name, rival) for name, rival in result["rivals"].items())]
 
@@ -162,4 +170,20 @@ def _factor(large: int, small: int) -> str:
 
 def _spoken(result: Mapping[str, Any]) -> str:
     bits = result["payload_bits"] + result["control_bits"]
-    return f"{result['qubits_sent']:,} qubits" + (f" and {bits:,} bits" if bits else "")
+    what = "qubits" if result["qubits_sent"] == _qubits(result) else "entangled pairs"
+    return f"{_qubits(result):,} {what}" + (f" and {bits:,} bits" if bits else "")
+
+
+def _qubits(result: Mapping[str, Any]) -> int:
+    """Pairs at a measured rate come without a number of photons; each of them is one qubit sent, at least."""
+    return int(max(result["qubits_sent"], result.get("ebits", 0)))
+
+
+def pair_lines(result: Mapping[str, Any]) -> list[str]:
+    """A line on the pairs that were used up, where any were."""
+    ebits = result.get("ebits", 0)
+    if not ebits:
+        return []
+    if not result["qubits_sent"]:
+        return [f"{ebits:,} entangled pairs were used up (ebits); how many photons they took is not known."]
+    return [f"{ebits:,} entangled pairs were used up (ebits); the qubits sent are their photons, failed ones included."]

@@ -18,7 +18,7 @@ from ketwire.protocols.node import Loader, Slice
 from ketwire.protocols.training import copies_at
 from ketwire.protocols.training_holding import Holding
 from ketwire.protocols.training_rivals import forwarded_accuracy, train_alone
-from ketwire.scenarios.inference import Contraction, Hadamards, Rotations, _layer, _route
+from ketwire.scenarios.inference import Contraction, Hadamards, Rotations, layer_values, route_of
 from ketwire.scenarios.kinds import Judge, Network
 from ketwire.scenarios.training_results import baseline, summary
 from ketwire.scenarios.training_spec import TrainingSpec
@@ -93,7 +93,7 @@ class Training:
 def _path(spec: TrainingSpec, network: Network) -> tuple[list[str], list[list[int]]]:
     """The party at each visit, and the indices of the layers that it applies there."""
     as_inference: Any = spec  # what a route needs of a spec, `start` and `layers`, both kinds have
-    path, visits = _route(as_inference, network)
+    path, visits = route_of(as_inference, network)
     if len(path) == 1:
         raise ScenarioError(
             f"protocol.layers: all at {path[0]} given, which holds the samples; expected some at another node"
@@ -269,6 +269,6 @@ def _told(spec: TrainingSpec, network: Network, index: int) -> dict[str, Any]:
     """One layer for its owner's slice."""
     as_inference: Any = spec
     flag = sum(isinstance(layer, Contraction) for layer in spec.layers[:index])
-    return {**_layer(as_inference, network, index), "trainable": index in spec.moving, "flag": flag}
+    return {**layer_values(as_inference, network, index), "trainable": index in spec.moving, "flag": flag}
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import assume, given, settings
@@ -11,12 +12,13 @@ from hypothesis import strategies as st
 
 from ketwire.channels.budget import Crossing, path_survival, refusal
 from ketwire.channels.fiber import Fiber
+from ketwire.channels.line import Line, Teleport
 from ketwire.protocols.stream import BUDGET_ATTEMPTS
 
 STANDARD = Fiber(length_km=10.0, loss_db_per_km=0.2)
 
 
-def path(qubits: int, crossings: int, fiber: Fiber = STANDARD) -> list[Crossing]:
+def path(qubits: int, crossings: int, fiber: Fiber | Line = STANDARD) -> list[Crossing]:
     return [Crossing("a-b", fiber, qubits)] * crossings
 
 
@@ -113,6 +115,24 @@ def test_runs_beyond_the_clock_are_refused() -> None:
     assert refusal(path(4, 1, slow), 10**6) is None
     far = Fiber(length_km=1e6, speed_km_per_s=0.1)
     assert "2^62 ps" in str(refusal(path(1, 1, far), 1))
+
+
+def test_beyond_the_clock_too_the_advice_works_or_says_that_none_does() -> None:
+    def pairs(length_km: float, dark_count: float = 1.4e-5, **of: Any) -> list[Crossing]:
+        fiber = replace(STANDARD, length_km=length_km)
+        return path(8, 3, Line(fiber, transport=Teleport(dark_count=dark_count, **of)))
+
+    assert refusal(pairs(100.0), 2000) is None
+    told = str(refusal(pairs(380.0, dark_count=1e-7), 2000))
+    assert "2^62 ps" in told and "scheme: single-click with alpha: 0.1 on " in told
+    assert refusal(pairs(380.0, dark_count=1e-7, scheme="single-click", alpha=0.1), 2000) is None
+    # Dark counts herald in time, but no pairs; and a station midway sees nothing else from 1,000 km.
+    for hopeless in (pairs(380.0, dark_count=1e-4), pairs(1000.0, dark_count=0.0)):
+        assert "no other transport over the same fibers is in time" in str(refusal(hopeless, 2000))
+        assert "via" in str(refusal(hopeless, 2000)) and "single-click" not in str(refusal(hopeless, 2000))
+    # Bins of a second: pairs need but one of them.
+    slow = path(5, 1, Fiber(length_km=1.0, loss_db_per_km=0.2, emission_rate_hz=1.0))
+    assert "no other transport" in str(refusal(slow, 10**6))
 
 
 def test_a_direction_used_twice_a_copy_counts_twice() -> None:

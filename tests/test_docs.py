@@ -44,3 +44,25 @@ def test_links_between_pages_lead_somewhere() -> None:
         for target in re.findall(r"\]\(([^)#]+)\)", page.read_text()):
             if "://" not in target:
                 assert (page.parent / target).exists(), f"{page.name}: {target}"
+
+
+@pytest.mark.parametrize(
+    ("page", "command"),
+    [("docs/eavesdropping.md", "run eavesdropper"), ("docs/links.md", "run repeater-chain-100km --check")],
+)
+def test_what_pages_show_of_runs_is_what_runs_say(page: str, command: str) -> None:
+    """Every line that stands indented under the command, but for the one with the seconds it took."""
+    done = subprocess.run(
+        [sys.executable, "-m", "ketwire.scenarios.cli", *command.split(), "--inline"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stderr
+    block = (ROOT / page).read_text().split(f"ketwire {command}", 1)[1].split("\n    ", 1)[1].split("\n\n", 1)[0]
+    shown = [line.strip() for line in block.splitlines()]
+    lines = [line for line in shown if line != "..." and not re.search(r"seed \d+, [\d.]+ s$", line)]
+    said = [line.strip() for line in done.stdout.splitlines()]
+    assert len(lines) >= 4
+    for line in lines:
+        assert line in said

@@ -424,6 +424,21 @@ def test_registers_decay_while_they_wait_and_while_they_are_worked_on() -> None:
     assert_agrees((states, row[2::3], ready_ps, lost[2::3]), rho)
 
 
+def test_survivors_of_a_contraction_decay_while_their_flag_is_made_and_read() -> None:
+    """The identity never fires the flag, and on three qubits with it takes the gates of a dense one."""
+    memory, state = Memory(t1_ps=8e6, t2_ps=5e6), layers.haar_state(2, np.random.default_rng(6))
+    hardware = Hardware(memory, prepare_ps=1_000, gate2_ps=30_000, readout_ps=500_000)
+    lasts_ps = 1_000 + two_qubit_gates("dense", 3) * 30_000 + 500_000
+    alice = node(hardware)
+    come_ps = 10**7 * np.arange(COPIES)  # nobody waits for a turn
+    states, row, ready_ps, lost = settled(alice, alice.contract(np.eye(4), arrived(state, come_ps)))
+    assert not lost.any() and (ready_ps - come_ps == lasts_ps).all()
+    rho = DensityMatrix.from_states(state)
+    for qubit in range(2):
+        rho = rho.apply_kraus(decay(lasts_ps, *memory.constants).operators, [qubit])
+    assert_agrees((states, row, ready_ps, lost), rho)
+
+
 def test_fresh_registers_wait_for_nobody() -> None:
     """A hundred in a row, each made when its turn comes: all decay for their own circuit alone."""
     memory = Memory(t2_ps=1e6)

@@ -19,6 +19,7 @@ from ketwire.scenarios.schema import Link, scenario_model
 from ketwire.scenarios.validation import one_line
 
 MODEL = scenario_model([InferenceSpec])
+CODED = {"between": ["alice", "bob"], "fiber": "telecom-fiber", "transport": "coded"}
 
 LOWERED = [[[[1, 0], [0, 0]], [[0, 0], [0.5, 0]]]]  # one operator, diag(1, 1/2): no channel by itself
 
@@ -135,3 +136,12 @@ def test_every_refusal_names_a_key_of_the_link_or_the_budget(link: dict[str, Any
     named = re.match(r"x: (?:links\.0\.([a-z_0-9]+)|protocol\.copies)", told)
     assert named is not None, told
     assert named[1] is None or named[1] in Link.model_fields, told
+
+
+def test_the_name_of_a_code_needs_no_quotation_marks() -> None:
+    """What YAML makes of [[5,1,3]]; refusals advise codes by their names, and --set takes what they say."""
+    for name in ("[[4,2,2]]", "[[5,1,3]]", "[[7,1,3]]"):
+        bare = Link.model_validate_json(json.dumps({**CODED, "code": json.loads(name)}), strict=True)
+        assert bare == Link.model_validate_json(json.dumps({**CODED, "code": name}), strict=True)
+    assert "[[9,1,3]]" in str(said(transport="coded", code=[[9, 1, 3]]))
+    assert said(transport="coded", code=[[4, 2]]) == "x: links.0.code: [[4, 2]] given, expected a valid string"

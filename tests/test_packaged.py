@@ -20,6 +20,7 @@ NAMES = [
     "breast-cancer",
     "digits",
     "eavesdropper",
+    "gradient-two-parties",
     "metro-10km-coded",
     "metro-25km-teleport",
     "repeater-chain-100km",

@@ -687,12 +687,35 @@ def _wrong() -> Iterator[tuple[Any, str]]:
         data["links"][0]["memory_slots"] = 3
         data["links"][3]["distill_spans"] = [2, 3]
 
+    def repeater(**values: Any) -> Any:
+        return lambda data: data["nodes"]["r1"].update(values)
+
+    yield repeater(p_gate2=0.1), "nodes.r1.p_gate2: 0.1 given, expected nothing here: a repeater swaps"
+    yield repeater(readout_s=1.0), "nodes.r1.readout_s: 1.0 given, expected nothing here"
+    yield repeater(hardware="trapped-ion", gate2_s=0.0), "nodes.r1.gate2_s: 0.0 given, expected nothing here"
     yield narrow, "expected fewer: a pair takes 4 memory slots on hop 1 of 3, which has 3"
 
 
 @pytest.mark.parametrize("change,message", list(_wrong()), ids=lambda value: value if isinstance(value, str) else "")
 def test_what_is_no_chain_is_refused_with_one_line(change: Any, message: str) -> None:
     assert message in refusals_of(changed(change))
+
+
+def test_a_repeater_has_the_memory_of_its_preset_and_registers_may_visit_it_otherwise() -> None:
+    from ketwire.scenarios.yamltext import parse
+
+    def with_preset(data: Data) -> None:
+        data["nodes"]["r1"] = {"hardware": "trapped-ion", "t2_s": 5.0}
+
+    def visited(data: Data) -> None:
+        data["nodes"] |= {"r1": {"p_gate2": 0.1}, "carol": {}}
+        data["links"].insert(0, {"between": ["r1", "carol"], "fiber": "ideal"})
+
+    hop = loaded(changed(with_preset)).network().links[0].forward
+    assert hop.receiver.t2_ps == 5e12
+    resolved = loaded(changed(with_preset)).resolved()
+    assert loaded(parse(resolved, "resolved")).resolved() == resolved
+    assert loaded(changed(visited)).network().hardware["r1"].p_gate2 == 0.1
 
 
 def test_seventeen_hops_are_refused() -> None:

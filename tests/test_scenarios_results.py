@@ -139,6 +139,22 @@ def test_the_verdict_names_the_winner_and_the_factor() -> None:
     assert "against 100 qubits and 7 bits" in against(50, payload_bits=4, control_bits=3)
 
 
+def test_pairs_whose_photons_nobody_counted_are_communication() -> None:
+    """Registers that cross by pairs at a measured rate send no photons that are known, and are not for nothing."""
+    won = "120 entangled pairs and 240 bits"
+    assert against(1000, qubits=0, ebits=120, control_bits=240).endswith(f"2.78: {won} against 1,000 bits of raw.")
+    assert "the classical raw wins" in against(300, qubits=0, ebits=120, control_bits=240)
+    assert against(1000, ebits=90).endswith("by a factor of 10: 100 qubits against 1,000 bits of raw.")
+
+
+def test_the_table_says_how_many_pairs_were_used_up() -> None:
+    result = told({}, session("echo", "quantum", Totals(1, 3, 12, 10, 7, 0, 3)), RIVAL)
+    assert "\n7 entangled pairs were used up (ebits); the qubits sent are their photons" in table_text(result)
+    result = told({}, session("echo", "quantum", Totals(1, 3, 0, 10, 7, 0, 3)), RIVAL)
+    assert "how many photons they took is not known" in table_text(result)
+    assert "entangled" not in table_text(told({}, QUANTUM, RIVAL))
+
+
 def test_the_kinds_own_verdict_comes_first() -> None:
     assert against(1, verdict="nobody wins.") == "nobody wins."
 

@@ -175,6 +175,21 @@ def test_a_coded_register_arrives_as_its_blocks_do(name: str) -> None:
     assert delivery.record.qubits_delivered == arrived * qubits
 
 
+def test_qubits_of_one_block_err_together_and_those_of_another_by_themselves() -> None:
+    """Three qubits in two blocks of [[4,2,2]]: the first two share one, and the last one's partner holds nothing."""
+    copies, line = 20_000, Line(GLASS, (Noise("bit-flip", 0.3),), transport=Coded(code="[[4,2,2]]"))
+    delivery = carried(line, np.eye(1, 8, dtype=complex), copies)
+    assert isinstance(delivery.message, Copies)
+    states, row, _, lost = delivery.message.take()
+    found = np.bincount(np.abs(states[row[~lost]]).argmax(axis=1), minlength=8)
+    weights = code("[[4,2,2]]").logical_channel(GLASS.survival, line.flight).weights.reshape(4, 4)
+    flips = np.array([[1, 0, 0, 1], [0, 1, 1, 0]])  # which of I, X, Y, Z leave a bit, and which turn it
+    block = flips @ weights @ flips.T
+    assert abs(block[1, 1] - block[1].sum() * block[:, 1].sum()) > 0.04  # not independent
+    expected = np.kron(block.ravel(), block.sum(axis=1)) * found.sum()
+    assert found.sum() > 2000 and ((found - expected) ** 2 / expected).sum() < 30  # chi-squared of 7: p = 1e-4
+
+
 def test_codes_carry_further_than_bare_photons_and_not_past_half() -> None:
     for km, wins in ((5.0, True), (20.0, False)):
         fiber = Fiber(length_km=km, loss_db_per_km=0.2)

@@ -1,0 +1,98 @@
+"""What an estimate is an estimate of: the noisy expectation, and the bias of that against the ideal value.
+
+Measured copies give what the network answers *as it is*, with its noise, memories and imperfect nodes: the
+noisy expectation. (epsilon, delta) speak of that alone. How far it is from the answer of a network without
+noise, the ideal value, is the bias, and no number of copies reduces it. With --check both are worked out: the
+quantum session runs once more, inline, with a witness (`nodes.witness`), on density matrices where they fit.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from ketwire.nodes.witness import expectation
+
+if TYPE_CHECKING:
+    from ketwire.nodes.session import Run
+    from ketwire.scenarios.load import Loaded
+
+CONFIDENCE = 0.95
+"""Of the interval around an estimate where the scenario asks for copies and not for epsilon and delta."""
+
+NOTHING = 1e-9
+"""A bias that is rounding."""
+
+
+def bias(loaded: Loaded, run: Run, exact: Mapping[str, Any]) -> dict[str, Any]:
+    """The entry `noisy` of a result, for kinds that have a `witness`; empty for others.
+
+    exact: what `Kind.exact` answered
+
+    expectation, standard_error: of the noisy expectation; 0 where it is exact
+    bias: expectation less the ideal value
+    epsilon, delta: with probability at least 1 - delta an estimate is within epsilon of the expectation
+        (Hoeffding)
+    """
+    kind, spec = loaded.kind, loaded.scenario.protocol
+    if not hasattr(kind, "witness"):
+        return {}
+    witness = kind.witness(spec, loaded.network(), run.sessions[0])
+    if witness is None:
+        return {}
+    session, alike = witness
+    # The built-in engine models every line, and is the one that is in this interpreter.
+    links = tuple(
+        replace(link, **{way: replace(getattr(link, way), engine="builtin") for way in ("forward", "backward")})
+        for link in run.links
+    )
+    found = expectation(replace(run, links=links), session, loaded.base)
+    delta = 1.0 - CONFIDENCE if spec.delta is None else spec.delta
+    return {
+        "noisy": {
+            "expectation": found.mean,
+            "standard_error": 0.0 if alike else found.standard_error,
+            "bias": found.mean - exact["exact"],
+            "epsilon": radius(spec.measured_copies, delta) if spec.epsilon is None else spec.epsilon,
+            "delta": delta,
+        }
+    }
+
+
+def radius(copies: int, delta: float) -> float:
+    """How far the mean of so many outcomes is from its expectation, at most, with probability 1 - delta (Hoeffding)."""
+    return math.sqrt(math.log(2.0 / delta) / (2.0 * copies))
+
+
+def bias_lines(result: Mapping[str, Any]) -> list[str]:
+    """The lines that tell a reader, after the table; none where nothing was worked out."""
+    noisy = result.get("noisy")
+    if not noisy:
+        return []
+    mean, error, shift = noisy["expectation"], noisy["standard_error"], noisy["bias"]
+    off = abs(result["estimate"] - mean)
+    rows = [
+        (
+            "estimate",
+            f"{result['estimate']:.5f}",
+            f"of the noisy expectation, by {result['copies']:,} copies: off by {off:.2g}, and by at most "
+            f"{noisy['epsilon']:.3g} with probability {1 - noisy['delta']:.6g}",
+        ),
+        (
+            "noisy expectation",
+            f"{mean:.5f}" + (f" +- {max(error, 1e-5):.5f}" if error else ""),
+            "what the network as it is answers on average, with all that disturbs what arrives",
+        ),
+        ("ideal value", f"{result['exact']:.5f}", "what it would answer if nothing did"),
+        ("bias", f"{shift:+.5f}" if abs(shift) > NOTHING else "0", _of_bias(shift, error)),
+    ]
+    width = max(len(figure) for _, figure, _ in rows)
+    return [f"{name:<17}  {figure:<{width}}  {told}" for name, figure, told in rows]
+
+
+def _of_bias(shift: float, error: float) -> str:
+    if abs(shift) <= max(NOTHING, 3.0 * error):
+        return "noisy expectation less ideal value: none" + (" that could be told from chance" if error else "")
+    return "noisy expectation less ideal value: more copies do not reduce it, less noise does"

@@ -1,0 +1,115 @@
+"""Teleportation, qubit by qubit, against a density matrix that is walked by hand: who waits where, and how long.
+
+With a memory slot for every pair all attempts begin at 0, so a run of single qubits without memories, over the
+same streams, tells when each pair was heralded. The rest is arithmetic and Kraus operators.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from ketwire.channels.copies import Copies
+from ketwire.channels.fiber import Fiber
+from ketwire.channels.line import Line, Memory, Teleport
+from ketwire.channels.link import Direction
+from ketwire.quantum import mixtures
+from ketwire.quantum.layers import haar_state
+
+KEY = b"w" * 32
+COPIES, QUBITS = 5, 3
+GLASS = Fiber(length_km=20.0, loss_db_per_km=0.1, emission_rate_hz=1e6)
+LV = 100_000_000  # 20 km at 2e5 km/s, ps
+SOURCE = Line(GLASS, transport=Teleport(memory_slots=COPIES * QUBITS, visibility=0.9, dark_count=1e-3))
+BELL = np.array([[1, 0, 0, 1], [0, 1, -1, 0], [0, 1, 1, 0], [1, 0, 0, -1]]) / np.sqrt(2)  # of I, Y, X, Z on half b
+PAULI = np.array([[[1, 0], [0, 1]], [[0, -1j], [1j, 0]], [[0, 1], [1, 0]], [[1, 0], [0, -1]]])
+MEMORIES = {
+    "sender dephases": (Memory(t2_ps=4e8), Memory()),
+    "receiver dephases": (Memory(), Memory(t2_ps=4e8)),
+    "sender relaxes": (Memory(t1_ps=6e8), Memory()),
+    "receiver relaxes": (Memory(), Memory(t1_ps=6e8)),
+    "both, unlike": (Memory(t1_ps=9e8, t2_ps=5e8), Memory(t1_ps=4e8, t2_ps=7e8)),
+}
+
+
+def kraus(memory: Memory, wait_ps: int) -> list[np.ndarray]:
+    """Amplitude damping after a phase flip, from the two lifetimes."""
+    t1, t2 = memory.constants
+    kept, coherent = np.exp(-wait_ps / t1), np.exp(-wait_ps / t2)
+    phase = coherent / np.sqrt(kept)  # what T2 takes beyond T1
+    flips = [np.sqrt((1 + phase) / 2) * np.eye(2), np.sqrt((1 - phase) / 2) * np.diag([1, -1])]
+    falls = [np.diag([1, np.sqrt(kept)]), np.array([[0, np.sqrt(1 - kept)], [0, 0]])]
+    return [fall @ flip for fall in falls for flip in flips]
+
+
+def on(qubit: int, operators: list[np.ndarray], rho: np.ndarray) -> np.ndarray:
+    n = len(rho).bit_length() - 1
+    whole = [np.kron(np.kron(np.eye(1 << qubit), each), np.eye(1 << n - qubit - 1)) for each in operators]
+    return np.sum([each @ rho @ each.conj().T for each in whole], axis=0)
+
+
+def sent(line: Line, states: np.ndarray, ready_ps: np.ndarray, fresh: bool = False) -> tuple[np.ndarray, np.ndarray]:
+    """Density matrix and arrival time of each copy."""
+    count = len(ready_ps)
+    batch = Copies(mixtures.mixed(states), np.zeros(count, np.int64), ready_ps, np.zeros(count, np.bool_), fresh=fresh)
+    delivery = Direction("a->b", line, KEY).carry(batch, 0)
+    assert isinstance(delivery.message, Copies)
+    rho, row, arrival_ps, lost = delivery.message.take()
+    assert not lost.any()
+    return rho[row], arrival_ps
+
+
+@pytest.mark.parametrize("fresh", [False, True])
+@pytest.mark.parametrize("name", MEMORIES)
+def test_every_qubit_and_half_decays_for_as_long_as_it_waits(name: str, fresh: bool) -> None:
+    _, arrival_ps = sent(SOURCE, np.array([[1, 0]], dtype=complex), np.zeros(COPIES * QUBITS, np.int64))
+    herald_ps = (arrival_ps - LV).reshape(COPIES, QUBITS)
+    assert len(np.unique(herald_ps)) > 5
+    ready_ps = np.quantile(herald_ps, [0.0, 0.3, 0.5, 0.8, 1.0]).astype(np.int64)
+    sender, receiver = MEMORIES[name]
+    psi = haar_state(QUBITS, np.random.default_rng(3))
+    found, arrived_ps = sent(replace(SOURCE, sender=sender, receiver=receiver), psi, ready_ps, fresh)
+    transport = SOURCE.transport
+    assert isinstance(transport, Teleport)
+    for copy in range(COPIES):
+        used_ps = np.maximum(herald_ps[copy], ready_ps[copy])
+        begun_ps = used_ps.min() if fresh else ready_ps[copy]
+        assert arrived_ps[copy] == used_ps.max() + LV
+        rho = np.outer(psi[0], psi[0].conj())
+        for qubit in range(QUBITS):
+            # The photons of a pair left L/v before its herald.
+            pair = transport.pairs(SOURCE).state()
+            for half, memory in enumerate((sender, receiver)):
+                pair = on(half, kraus(memory, used_ps[qubit] - herald_ps[copy, qubit] + LV), pair)
+            weights = np.einsum("bi,ij,bj->b", BELL, pair, BELL).real
+            rho = on(qubit, kraus(sender, used_ps[qubit] - begun_ps), rho)
+            rho = on(qubit, [np.sqrt(w) * sigma for w, sigma in zip(weights, PAULI, strict=True)], rho)
+            rho = on(qubit, kraus(receiver, arrived_ps[copy] - used_ps[qubit]), rho)
+        assert np.abs(found[copy] - rho).max() < 1e-12
+
+
+def test_slots_go_on_in_turn_from_batch_to_batch() -> None:
+    """Five single qubits over three slots, in one message or as two and three: the same slots serve them."""
+    line = Line(GLASS, transport=Teleport(scheme="given", rate_hz=1e3, fidelity=1.0, memory_slots=3))
+    direction = Direction("a->b", line, KEY)
+    states = np.array([[1, 0]], dtype=complex)
+
+    def arrivals(count: int) -> np.ndarray:
+        nothing = np.zeros(count, np.int64)
+        delivery = direction.carry(Copies(states, nothing, nothing, np.zeros(count, np.bool_)), 0)
+        assert isinstance(delivery.message, Copies)
+        return delivery.message.take().ready_ps - line.fiber.delay_ps
+
+    first, second = arrivals(2), arrivals(3)
+    # The third slot has made nothing yet: its pair takes a time of its own, from 0 on; the others go on.
+    alone = Direction("a->b", replace(line, transport=replace(line.transport, memory_slots=8)), KEY)
+    takes = []
+    for count in (2, 3):
+        nothing = np.zeros(count, np.int64)
+        delivery = alone.carry(Copies(states, nothing, nothing, np.zeros(count, np.bool_)), 0)
+        assert isinstance(delivery.message, Copies)
+        takes.append(delivery.message.take().ready_ps - line.fiber.delay_ps)
+    assert first.tolist() == takes[0].tolist()
+    assert second.tolist() == [takes[1][0], first[0] + takes[1][1], first[1] + takes[1][2]]
