@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -24,9 +26,11 @@ from ketwire.protocols.training import TrainingParty
 from ketwire.protocols.training_data import Schedule, standardised
 from ketwire.quantum.gates import PAULI
 from ketwire.scenarios.kinds import Judge, Network
+from ketwire.scenarios.load import load
 from ketwire.scenarios.training import Training
 from ketwire.scenarios.training_spec import TrainingSpec
 from tests.kit import IDEAL
+from tests.test_checkpoints import Interrupted, interrupt, killer
 
 KIND = Training()
 RNG = np.random.default_rng(3)
@@ -415,3 +419,49 @@ def test_nodes_that_err_are_refused_and_memories_are_not() -> None:
     assert refused({}, ion).startswith("nodes.b.p_readout: 0.01 given, expected 0")
     unowned = {"layers": [{"at": "a", "layer": "rotations", "angles": {"random": "angles"}}]}
     assert refused(unowned).startswith("protocol.layers: all at a given")
+
+
+# ---------------------------------------------------------------- checkpoints, and the long ones
+
+
+def whole(results: list[SessionResult]) -> list[Any]:
+    """All that was told, as it can be compared."""
+    return [
+        (each.transcript_sha256, each.clocks_ps, party, told.values, {k: v.tolist() for k, v in told.arrays.items()})
+        for each in results
+        for party, told in each.outcomes.items()
+    ]
+
+
+@pytest.mark.parametrize("commits", [1, 3])
+def test_an_interrupted_training_goes_on_to_the_same_parameters(
+    commits: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = run_of(spec_of(**SAMPLED, checkpoint_every=1), network(LOSSY), telling=False)
+    plain = whole(run_inline(run))
+    with monkeypatch.context() as patched, pytest.raises(Interrupted):
+        interrupt(patched, commits, Interrupted())
+        run_inline(run, out=tmp_path)
+    assert whole(run_inline(run, out=tmp_path)) == plain
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("seed", range(3))
+def test_kills_at_random_moments_leave_the_parameters_as_they_would_have_been(seed: int, tmp_path: Path) -> None:
+    changed = {**SAMPLED, "validation": None, "steps": 40, "rivals": {"backprop": [], "raw": []}}
+    run = run_of(spec_of(**changed, checkpoint_every=2), network(LOSSY))
+    plain = whole(run_inline(run))
+    log: list[str] = []
+    with killer(random.Random(seed), 3, log):
+        results = run_processes(run, out=tmp_path)
+    assert whole(results) == plain and log
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("name", ["train-breast-cancer", "train-digits"])
+def test_accuracy_is_within_two_points_of_logistic_regression(name: str) -> None:
+    loaded = load(name, ["protocol.rivals={backprop: [], raw: []}"])
+    results = run_inline(loaded.run())
+    told = loaded.kind.summarise(loaded.scenario.protocol, results, Judge(loaded.network()))
+    assert told["baseline_accuracy"] > 0.9
+    assert told["test_accuracy"] >= told["baseline_accuracy"] - 0.02
