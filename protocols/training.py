@@ -73,7 +73,7 @@ class TrainingParty:
         for visit in self.held.mine:
             self.shapes[copies_at(visit)] = Shape(self._copies(visit), "protocol.copies")
         self._best: dict[int, Floats] = {}
-        self._best_loss, self._waited = math.inf, 0
+        self._best_loss, self._waited, self._stopped = math.inf, 0, False
         self._series = Series(self.values["steps"])
 
     def _copies(self, visit: int) -> int:
@@ -95,20 +95,18 @@ class TrainingParty:
 
     async def run(self, node: Node) -> Outcome:
         if "visits" not in self.values:
-            return Outcome()
+            return await look_on(node, self.values)
         meter, held = Meter(node), self.held
         schedule = held.schedule(node.public["train rows"])
         self._want = {visit: node.public[copies_at(visit)] for visit in held.trained}
-        stopped = False
-        begin = self._resume(node)
-        for step in range(begin, self.values["steps"]):
-            await self._step(meter.node, schedule, step)
-            if self._is_due(step):
-                stopped = await self._validate(meter.node, schedule)
-            self._series.close(step, meter.taken(), node.now_ps)
-            node.progress(step + 1, self.values["steps"], "steps")
-            if stopped:
-                break
+        for step in range(self._resume(node), self.values["steps"]):
+            if not self._stopped:
+                await self._step(meter.node, schedule, step)
+                if self._is_due(step):
+                    self._stopped = await self._validate(meter.node, schedule)
+                self._series.close(step, meter.taken(), node.now_ps)
+                node.progress(step + 1, self.values["steps"], "steps")
+            # After an early stop too: parties off the path do not hear of it, and wait for everybody.
             if (step + 1) % self.values["checkpoint_every"] == 0:
                 await node.checkpoint(step + 1, self._saved(step + 1))
         for visit, parameters in self._best.items():
@@ -276,6 +274,7 @@ class TrainingParty:
             "want": [[visit, copies] for visit, copies in self._want.items()],
             "best_loss": self._best_loss if math.isfinite(self._best_loss) else None,
             "waited": self._waited,
+            "stopped": self._stopped,
             "counts": self._series.counts,
         }
         best = {f"best {visit}": parameters for visit, parameters in self._best.items()}
@@ -286,15 +285,25 @@ class TrainingParty:
         if node.restored is None:
             return 0
         step, state = node.restored.step, node.restored.state
-        self.held.restore(state.arrays, step)
+        self._series.restore(state.arrays, state.values["counts"])
+        self.held.restore(state.arrays, self._series.steps)
         self._want = dict(state.values["want"])
+        self._stopped = state.values["stopped"]
         told = state.values["best_loss"]
         self._best_loss, self._waited = math.inf if told is None else told, state.values["waited"]
         self._best = {
             visit: state.arrays[f"best {visit}"] for visit in self.held.mine if f"best {visit}" in state.arrays
         }
-        self._series.restore(state.arrays, step, state.values["counts"])
         return step
+
+
+async def look_on(node: Node, values: dict[str, Any]) -> Outcome:
+    """A party off the path: it takes part in checkpoints alone."""
+    begin = 0 if node.restored is None else node.restored.step
+    for step in range(begin + 1, values["steps"] + 1):
+        if step % values["checkpoint_every"] == 0:
+            await node.checkpoint(step, State())
+    return Outcome()
 
 
 def parts_of(estimator: str, blocks: tuple[Block, ...]) -> int:

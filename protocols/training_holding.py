@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ketwire.errors import ScenarioError
 from ketwire.protocols.features import Share, parties_with_parameters, share_of
 from ketwire.protocols.node import Json, Loader, Shape
 from ketwire.protocols.objectives import Objective, objective
@@ -42,7 +43,11 @@ class Holding:
         self.labels = Labels(values["labels"], self.objective, load) if self.objective is not None else None
         self.shapes: dict[str, Shape] = {}
         for held in (self.samples, self.labels):
-            self.shapes |= held.shapes if held is not None else {}
+            for name, shape in (held.shapes if held is not None else {}).items():
+                other = self.shapes.setdefault(name, shape)
+                if other.value != shape.value:  # one party has both: nobody else would notice
+                    told = f"{shape.value} labels given, expected {other.value}, one for each row"
+                    raise ScenarioError(f"{shape.origin}: {told}")
 
     def schedule(self, rows: int) -> Schedule:
         """Which rows each step takes, the same at every party."""

@@ -20,6 +20,7 @@ from ketwire.channels.messages import Packed
 from ketwire.protocols.announce import announce
 from ketwire.protocols.node import Json, Loader, Node, Outcome, Shape, Slice, State
 from ketwire.protocols.numbers import EXACT_BITS, pack_numbers, unpack_numbers
+from ketwire.protocols.training import look_on
 from ketwire.protocols.training_data import Schedule, encode
 from ketwire.protocols.training_holding import Holding
 from ketwire.protocols.training_streams import Meter, Series
@@ -46,14 +47,14 @@ class BackpropParty:
 
     async def run(self, node: Node) -> Outcome:
         if "visits" not in self.values:
-            return Outcome()
+            return await look_on(node, self.values)
         held, meter = self.held, Meter(node)
         schedule = held.schedule(node.public["train rows"])
         begin = 0
         if node.restored is not None:
             begin = node.restored.step
             held.restore(node.restored.state.arrays, begin)
-            self._series.restore(node.restored.state.arrays, begin, self._series.counts)
+            self._series.restore(node.restored.state.arrays, self._series.counts)
         for step in range(begin, self.values["steps"]):
             await self._step(meter.node, schedule.batch(step))
             self._series.close(step, meter.taken(), node.now_ps)

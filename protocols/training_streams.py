@@ -154,9 +154,9 @@ class Series:
             told["validations"] = np.array(self.validations).reshape(-1, 2)
         return told
 
-    def restore(self, arrays: Mapping[str, NDArray[Any]], steps: int, counts: Sequence[int]) -> None:
+    def restore(self, arrays: Mapping[str, NDArray[Any]], counts: Sequence[int]) -> None:
         """Go on from what `arrays` and `counts` told."""
-        self.steps = steps
+        steps = self.steps = len(arrays["costs"])
         self.copies, self.measured, self.widest, self.samples = counts
         self._table[:steps] = arrays["costs"]
         self.losses = arrays["losses"].tolist() if "losses" in arrays else []

@@ -17,6 +17,9 @@ from ketwire.quantum.arrays import Complexes, Floats, Integers
 from ketwire.quantum.features import Block
 from ketwire.quantum.segments import Segment
 
+MOST_SHUFFLED = 1 << 22
+"""Copies that are dealt out one by one, in one go; more are drawn sample by sample, part by part."""
+
 
 @dataclass(frozen=True)
 class Promise:
@@ -98,9 +101,11 @@ class Held:
 
     def gather(self, of_rows: Floats | Integers) -> Floats:
         """Sums over each sample's rows: (rows, k) to (samples, k)."""
-        result = np.zeros((len(self.totals), of_rows.shape[1]))
-        np.add.at(result, self.of, of_rows)
-        return result
+        if len(self.of) == self.of[-1] + 1 and (np.diff(self.of) == 1).all():
+            return np.asarray(of_rows, dtype=np.float64)
+        order = np.argsort(self.of, kind="stable")
+        begins = np.flatnonzero(np.diff(self.of[order], prepend=-1))
+        return np.add.reduceat(np.asarray(of_rows, dtype=np.float64)[order], begins, axis=0)
 
     def deal(self, parts: int, rng: np.random.Generator) -> Integers:
         """Each sample's copies dealt evenly to `parts` uses, at random: (parts, rows).
@@ -114,6 +119,8 @@ class Held:
         if self.is_pure:
             numbers = np.arange(parts)[:, None]
             return np.asarray(self.counts // parts + (numbers < self.counts % parts))
+        if totals.sum() <= MOST_SHUFFLED:
+            return self._shuffled(parts, rng)
         dealt = np.zeros((parts, len(self.counts)), dtype=np.int64)
         for sample, total in enumerate(totals):
             rows = np.flatnonzero(self.of == sample)
@@ -123,6 +130,20 @@ class Held:
                 dealt[part, rows] = taken
                 left = left - taken
         return dealt
+
+    def _shuffled(self, parts: int, rng: np.random.Generator) -> Integers:
+        """`deal`, copy by copy, all samples at once: a sample's copies in a random order, cut into parts."""
+        row = np.repeat(np.arange(len(self.counts)), self.counts)
+        totals, sample = self.totals, self.of[row]
+        order = np.lexsort((rng.random(len(row)), sample))
+        begins = np.cumsum(totals) - totals
+        place = np.arange(len(row)) - begins[sample[order]]
+        each, larger = np.divmod(totals, parts)
+        each, larger = each[sample[order]], larger[sample[order]]
+        early = place < larger * (each + 1)
+        part = np.where(early, place // (each + 1), larger + (place - larger * (each + 1)) // each)
+        cells = np.bincount(part * len(self.counts) + row[order], minlength=parts * len(self.counts))
+        return cells.reshape(parts, -1).astype(np.int64)
 
 
 def draw_copies(counts: Integers, number: int, rng: np.random.Generator) -> Integers:

@@ -226,7 +226,8 @@ def _session(
     visits: Sequence[Sequence[int]],
     common: Mapping[str, Any],
 ) -> Session:
-    slices = {party: Slice({}) for party in network.parties}
+    beside = {"steps": spec.steps, "checkpoint_every": spec.checkpoint_every}
+    slices = {party: Slice(beside) for party in network.parties}
     for party in dict.fromkeys(path):
         slices[party] = _slice(spec, network, party, path, visits, common)
     kind = next(kind for kind in PROGRAMS if name.startswith(kind))

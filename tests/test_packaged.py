@@ -16,6 +16,8 @@ from ketwire.nodes.session import Run, SessionResult, data_key
 from ketwire.scenarios.load import load
 from tests.kit import Threads, recording
 
+SHORT = ("protocol.steps=2", "protocol.loss_copies=4", "protocol.test_copies=4", "protocol.rivals.backprop=[8]")
+TRAININGS = ["fine-tune-digits", "train-breast-cancer", "train-digits", "train-pipeline-of-four"]
 NAMES = [
     "breast-cancer",
     "digits",
@@ -27,6 +29,7 @@ NAMES = [
     "ring-of-three",
     "subspace",
     "two-layer-inference",
+    *TRAININGS,
 ]
 REFUSED = ["metro-10km-direct"]
 """Those that say in their description that they are meant to be."""
@@ -49,10 +52,11 @@ def test_the_list_is_complete() -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_inline_and_processes_give_one_transcript_and_another_seed_another(name: str) -> None:
-    run = run_of(name)
+    sets = SHORT if name in TRAININGS else ()
+    run = run_of(name, sets)
     inline = run_inline(run)
     assert hashes(run_processes(run)) == hashes(inline)
-    other = run_of(name, seed=run.seed + 1)
+    other = run_of(name, sets, seed=run.seed + 1)
     first = run_inline(replace(other, sessions=other.sessions[:1]))[0]
     assert first.transcript_sha256 != hashes(inline)[first.name]
 
@@ -107,7 +111,7 @@ def test_it_is_refused_with_a_transport_that_would_work(
 def test_validate_refuses_nothing_that_runs(name: str) -> None:
     loaded = load(name)
     unseen = loaded.check_foreseen(loaded.run())
-    assert unseen == (["classify"] if name == "breast-cancer" else [])
+    assert unseen == (["classify"] if name == "breast-cancer" else ["training"] if name in TRAININGS else [])
 
 
 ADVISED = {
