@@ -3,7 +3,8 @@
     python -m benchmarks physics [--rounds 11]
 
 sharing: an inline run of two parties: prepare, apply a layer, carry over a quiet link, apply another,
-measure; ten thousand copies of eight qubits against one.
+measure; ten thousand copies of eight qubits against one. And all derivatives of four layers over a quiet link,
+by a hundred thousand copies of each state against a thousand.
 photons: processor time to carry a million one-qubit copies over a lossy fiber (a bound in seconds, so
 it depends on the machine).
 density: an inline run of ten thousand copies over three noisy crossings, by density matrices against
@@ -79,6 +80,30 @@ def path(copies: int, folder: str) -> Callable[[], object]:
     return carry
 
 
+GRADIENT = """\
+seed: 7
+nodes: {{alice: {{}}, bob: {{}}}}
+links: [{{between: [alice, bob], fiber: ideal, length_km: 1}}]
+protocol:
+  kind: gradient
+  qubits: 6
+  start: bob
+  layers: [{layers}]
+  estimators: [commuting]
+  copies: {copies}
+  dense_state: null
+"""
+
+
+def gradient(copies: int, folder: str) -> Callable[[], object]:
+    """A whole inline run of the kind `gradient`: both parties' derivatives from copies of |Phi>."""
+    scenario = Path(folder) / f"gradient-{copies}.yaml"
+    layers = ", ".join(f"{{at: {at}, layer: rotations, angles: {{random: angles}}}}" for at in ("bob", "alice") * 2)
+    scenario.write_text(GRADIENT.format(layers=layers, copies=copies), encoding="utf-8")
+    run = load(str(scenario), []).run()
+    return lambda: run_inline(run)
+
+
 def processor_s(action: Callable[[], object], repeats: int) -> float:
     start = time.process_time()
     for _ in range(repeats):
@@ -89,7 +114,12 @@ def processor_s(action: Callable[[], object], repeats: int) -> float:
 def measure_sharing(rounds: int) -> list[Figure]:
     with tempfile.TemporaryDirectory() as folder:
         taken = rounds_of({"many": path(MANY, folder), "one": path(1, folder)}, rounds, 10)
-    return [taken.figure("sharing: 10,000 copies over one copy", "many", "one", 2.0, "us")]
+        counts = {name: gradient(copies, folder) for name, copies in (("many", 100_000), ("few", 1_000))}
+        gradients = rounds_of(counts, rounds)
+    return [
+        taken.figure("sharing: 10,000 copies over one copy", "many", "one", 2.0, "us"),
+        gradients.figure("sharing: gradients by 100,000 copies over 1,000", "many", "few", 3.0, "ms"),
+    ]
 
 
 def measure_photons(rounds: int) -> list[Figure]:
