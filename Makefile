@@ -11,7 +11,7 @@ demo: $(STAMP)-demo ## classify digits over a lossy fiber, then show how the cos
 	@$(BIN)/ketwire run digits
 	@$(BIN)/ketwire run subspace
 
-test: $(STAMP)-test ## the tests, in about two minutes on two cores
+test: $(STAMP)-test ## the tests, in three to five minutes on two cores
 	@$(BIN)/python -m pytest -n 2 -m "not long and not peers"
 
 test-long: $(STAMP)-test ## statistics and kills that take minutes
