@@ -7,10 +7,10 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 from pydantic import BeforeValidator, Field, GetJsonSchemaHandler, model_validator
 from pydantic_core import CoreSchema
 
-from ketwire.protocols.numbers import EXACT_BITS
 from ketwire.quantum import shadow_tomography, shadows
 from ketwire.scenarios.inference import (
     Contraction,
+    DenseState,
     Hadamards,
     Householder,
     InferenceSpec,
@@ -128,19 +128,8 @@ Layer = Annotated[
 ]
 
 
-class DenseGradient(Strict):
+class DenseGradient(DenseState):
     """The classical rival that sends the forward and the backward state."""
-
-    bits: list[Annotated[int, Field(ge=2, le=EXACT_BITS)]] = Field(
-        [8, EXACT_BITS], description="bits for each of the 2 N real numbers of a state; up to 52, or 64"
-    )
-
-    @model_validator(mode="after")
-    def _exact(self) -> Self:
-        for index, bits in enumerate(self.bits):
-            if 52 < bits < EXACT_BITS or bits in self.bits[:index]:
-                raise wrong(f"bits.{index}", bits, "a new width, 2 to 52 or 64")
-        return self
 
 
 class GradientSpec(InferenceSpec):
