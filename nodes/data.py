@@ -112,7 +112,7 @@ def _from_file(where: str, source: dict[str, Json], base: str) -> Arrays:
     suffix = os.path.splitext(path)[1]
     readers = {".npy": _read_npy_file, ".npz": _read_npz, ".csv": _read_csv, ".qasm": _read_octets}
     if suffix not in readers:
-        raise ScenarioError(f"{where}.path: {given!r} given, expected a .npy, .npz, .csv or .qasm file")
+        raise ScenarioError(f"{where}.path: {given!r} given, expected a .npy, .npz or .csv file")
     limit = {".csv": MAX_TEXT_OCTETS, ".qasm": MAX_PROGRAM_OCTETS}.get(suffix, MAX_OCTETS)
     try:
         if not os.path.isfile(path):

@@ -151,7 +151,7 @@ class GradientSpec(InferenceSpec):
     representation: Literal["trajectories"] = "trajectories"
     estimation: Literal["sampling"] = "sampling"
     most_power: None = None
-    dense_state: DenseGradient | None = Field(DenseGradient(), description="the classical rival; null for none")  # type: ignore[call-arg, assignment]
+    dense_state: DenseGradient | None = Field(DenseGradient(), description="the classical rival; null for none")  # type: ignore[call-arg]
 
     @model_validator(mode="after")
     def _promised(self) -> Self:
