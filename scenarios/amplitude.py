@@ -25,7 +25,7 @@ from ketwire.nodes.session import Session, SessionResult
 from ketwire.protocols.inference import copies_for
 from ketwire.protocols.node import Slice
 from ketwire.quantum.amplitude import FIRST_SHOTS, AmplitudeEstimation
-from ketwire.scenarios.inference import Contraction, InferenceSpec, chains_of, layer_values, route_of
+from ketwire.scenarios.inference import Contraction, InferenceSpec, chains_of, layer_values, layers_of, route_of
 from ketwire.scenarios.kinds import Network
 
 MOST_POWER = 10**6
@@ -235,10 +235,9 @@ def _slice(
     common: Mapping[str, Any],
 ) -> Slice:
     """What one party is given: the public plan, its own layers with their flags, and the input if it starts."""
-    mine: dict[str, list[dict[str, Any]]] = {}
-    for visit, (owner, indices) in enumerate(zip(path, visits, strict=True)):
-        if owner == party and indices:
-            mine[str(visit)] = [{**layer_values(spec, network, index), **_flag(spec, index)} for index in indices]
+    mine = layers_of(
+        party, path, visits, lambda index: {**layer_values(spec, network, index), **_flag(spec, index)}
+    )
     values: dict[str, Any] = {**common, "visits": mine}
     if party == path[0]:
         values["input"] = spec.input.located(network.base) if spec.input is not None else None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from itertools import pairwise
 from types import ModuleType
@@ -366,15 +366,22 @@ def _slice(
     common: Mapping[str, Any],
 ) -> Slice:
     """What one party is given: the public plan, its own layers, and the input if it starts."""
-    mine = {
-        str(visit): [layer_values(spec, network, index) for index in indices]
-        for visit, (owner, indices) in enumerate(zip(path, visits, strict=True))
-        if owner == party and indices
-    }
+    mine = layers_of(party, path, visits, lambda index: layer_values(spec, network, index))
     values: dict[str, Any] = {**common, "visits": mine}
     if party == path[0]:
         values["input"] = spec.input.located(network.base) if spec.input is not None else None
     return Slice(values)
+
+
+def layers_of(
+    party: str, path: Sequence[str], visits: Sequence[Sequence[int]], told: Callable[[int], dict[str, Any]]
+) -> dict[str, list[dict[str, Any]]]:
+    """A party's own layers by visit, each as `told` tells it from its index."""
+    return {
+        str(visit): [told(index) for index in indices]
+        for visit, (owner, indices) in enumerate(zip(path, visits, strict=True))
+        if owner == party and indices
+    }
 
 
 def layer_values(spec: InferenceSpec, network: Network, index: int) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from ketwire.protocols.node import Loader, Slice
 from ketwire.protocols.training import copies_at
 from ketwire.protocols.training_holding import Holding
 from ketwire.protocols.training_rivals import forwarded_accuracy, train_alone
-from ketwire.scenarios.inference import Contraction, Hadamards, Rotations, layer_values, route_of
+from ketwire.scenarios.inference import Contraction, Hadamards, Rotations, layer_values, layers_of, route_of
 from ketwire.scenarios.kinds import Judge, Network
 from ketwire.scenarios.training_results import baseline, summary
 from ketwire.scenarios.training_spec import TrainingSpec
@@ -251,11 +251,7 @@ def _slice(
     common: Mapping[str, Any],
 ) -> Slice:
     """The public plan, a party's own layers, and samples or labels where it has them."""
-    mine = {
-        str(visit): [_told(spec, network, index) for index in indices]
-        for visit, (owner, indices) in enumerate(zip(path, visits, strict=True))
-        if owner == party and indices
-    }
+    mine = layers_of(party, path, visits, lambda index: _told(spec, network, index))
     values: dict[str, Any] = {**common, "visits": mine}
     if party == path[0]:
         parts = {part: getattr(spec.data, part).located(network.base) for part in ("train", "test")}
