@@ -446,7 +446,7 @@ def test_an_interrupted_training_goes_on_to_the_same_parameters(
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(20))
 def test_kills_at_random_moments_leave_the_parameters_as_they_would_have_been(seed: int, tmp_path: Path) -> None:
     changed = {**SAMPLED, "validation": None, "steps": 40, "rivals": {"backprop": [], "raw": []}}
     run = run_of(spec_of(**changed, checkpoint_every=2), network(LOSSY))
