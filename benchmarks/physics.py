@@ -13,7 +13,8 @@ one to the other, for two and four times as many, and with much noise.
 trajectories: what noise on a crossing costs where copies share nothing. Thousands of distinct states, a copy
 each, go through a party's segment (R_y, R_z and a CZ chain, twice), noise on every qubit, and a segment of the
 other party; processor time for each row, over that of the two segments alone. Pauli noise is depolarizing
-with p = 0.01, damping has gamma = 0.05; as many rows come out as went in.
+with p = 0.01, damping has gamma = 0.05; as many rows come out as went in. And the same batch from its preparation
+to its measurement, by the nodes' own calls.
 metro: wall time of the packaged scenario metro-25km-teleport as processes, from the command line.
 """
 
@@ -39,8 +40,10 @@ from ketwire.channels.machines import disturb
 from ketwire.channels.presets import fiber
 from ketwire.channels.representation import expected_rows
 from ketwire.nodes.inline import run_inline
+from ketwire.nodes.party import PartyNode
 from ketwire.quantum.engine import apply
 from ketwire.quantum.layers import haar_state, hardware_efficient
+from ketwire.quantum.observables import Projector
 from ketwire.scenarios.load import load
 
 QUBITS = 8
@@ -205,8 +208,32 @@ def crossing(qubits: int, rows: int, noise: tuple[Noise, ...]) -> Callable[[], o
     return pass_on
 
 
+def batch(qubits: int, rows: int, noise: tuple[Noise, ...]) -> Callable[[], object]:
+    """The same from preparation to measurement, by the nodes' own calls."""
+    rng = np.random.default_rng(qubits)
+    states, ones, items = haar_state(qubits, rng, rows), np.ones(rows, np.int64), np.arange(rows)
+    segment = hardware_efficient(qubits, 2, entangler="cz-chain")
+    angles = rng.uniform(-np.pi, np.pi, (2, segment.parameter_count))
+    channel = Line(fiber("ideal"), noise).channel()
+
+    def run() -> None:
+        alice, bob = PartyNode("alice", KEY, {}), PartyNode("bob", KEY, {})
+        parts = alice.apply(segment, alice.prepare(states, ones), angles[0]).take()
+        noisy, row = disturb(parts.states, parts.row, channel, rng)
+        copies = Copies(noisy, row, parts.ready_ps, parts.lost)
+        counts = bob.measure(bob.apply(segment, copies, angles[1]), Projector(0), items, rows)
+        assert counts.sum() == rows
+
+    return run
+
+
 def measure_trajectories(rounds: int) -> list[Figure]:
     figures = []
+    for qubits, rows in ((6, 4096), (8, 4096), (10, 2048)):
+        whole = {"quiet": batch(qubits, rows, ()), "pauli": batch(qubits, rows, (Noise("depolarizing", 0.01),))}
+        taken = rounds_of(whole, max(rounds, 31), measure=processor_s)
+        what = f"trajectories: pauli batch, prepared to measured, n = {qubits}"
+        figures.append(taken.figure(what, "pauli", "quiet", 1.3, "ms"))
     noises = {"noiseless": (), "pauli": (Noise("depolarizing", 0.01),), "damping": (Noise("amplitude-damping", 0.05),)}
     for qubits, rows in ((6, 4096), (8, 4096), (10, 2048)):
         actions = {name: crossing(qubits, rows, noise) for name, noise in noises.items()}
