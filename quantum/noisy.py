@@ -24,10 +24,12 @@ import numpy as np
 
 from ketwire.quantum.arrays import Complexes, Floats, Integers
 from ketwire.quantum.circuits import Circuit
+from ketwire.quantum.events import hits
 from ketwire.quantum.gates import Gate
 from ketwire.quantum.mixtures import depolarize_jointly
 from ketwire.quantum.representations import is_mixed
-from ketwire.quantum.trajectories import Batch, apply_masks, hits
+from ketwire.quantum.shared_rows import Batch
+from ketwire.quantum.trajectories import apply_masks
 
 MOST_SEGMENTS = 1024  # circuits of stretches kept, each with its plan
 Run = Callable[[Circuit, Complexes, Floats], Complexes]

@@ -9,22 +9,33 @@ Which copies were lost is not known here: pass the `row` of those alive.
 Averaged over trajectories, copies are in the state that `density_channel` gives exactly.
 """
 
-from collections.abc import Iterator, Sequence
-from functools import cache, lru_cache
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ketwire.quantum import shared_rows
 from ketwire.quantum.arrays import Complexes, Floats, Integers
 from ketwire.quantum.circuits import apply_matrix
+from ketwire.quantum.events import event_masks, mark, pauli_errors
 from ketwire.quantum.kraus import Kraus, pauli
 from ketwire.quantum.sampling import outcomes_in_order
+from ketwire.quantum.shared_rows import (
+    Batch,
+    branch_off,
+    compact,
+    contract,
+    distinct,
+    fill,
+    flip_signs,
+    forget_ones,
+    normalise,
+    row_chunks,
+    squares,
+)
 
 SUM_TOLERANCE = 1e-9
-CHUNK_AMPLITUDES = 1 << 14  # of one step over states: a quarter of a mebibyte, so that it stays in the cache
-CHUNK_PHOTONS = 1 << 20  # of one step over copies: bounds the memory of the errors drawn
 LEAST_CHANCE = 1e-15  # of a branch: what is below is rounding, and uniform numbers are no finer
-Batch = tuple[Complexes, Integers]
 
 
 def apply_paulis(states: Complexes, row: Integers, weights: ArrayLike, rng: np.random.Generator) -> Batch:
@@ -39,10 +50,10 @@ def apply_paulis(states: Complexes, row: Integers, weights: ArrayLike, rng: np.r
     states, row, n = _checked_batch(states, row)
     edges = _edges(weights, len(row), n)
     x, z = np.zeros_like(row), np.zeros_like(row)
-    for copy, qubit, kind in _pauli_errors(edges, len(row), n, rng):
+    for copy, qubit, kind in pauli_errors(edges, len(row), n, rng):
         bit = np.int64(1) << (n - 1 - qubit)
-        _mark(x, copy, np.where(kind < 3, bit, 0))
-        _mark(z, copy, np.where(kind > 1, bit, 0))
+        mark(x, copy, np.where(kind < 3, bit, 0))
+        mark(z, copy, np.where(kind > 1, bit, 0))
     return apply_masks(states, row, x, z)
 
 
@@ -54,17 +65,17 @@ def apply_masks(states: Complexes, row: Integers, x: Integers, z: Integers) -> B
     n = states.shape[1].bit_length() - 1
     hit = np.flatnonzero(x | z)
     if len(hit) == 0:
-        return _compact(states, row)
+        return compact(states, row)
     old, x, z = row[hit], x[hit], z[hit]
     # What was done to a state comes first, so that most runs of rows need not all of it.
     done = 2 * (x > 0) + (z > 0)
-    first, place = _distinct((done, 4), (old, len(states)), (x, 1 << n), (z, 1 << n))
-    batch, new = _branch_off(states, row, hit, place, len(first))
-    for chunk in _row_chunks(*new.shape):
+    first, place = distinct((done, 4), (old, len(states)), (x, 1 << n), (z, 1 << n))
+    batch, new = branch_off(states, row, hit, place, len(first))
+    for chunk in row_chunks(*new.shape):
         pick = first[chunk]
-        _fill(new[chunk], states, old[pick], x[pick])
+        fill(new[chunk], states, old[pick], x[pick])
         if z[pick].any():
-            _flip_signs(new[chunk], z[pick])
+            flip_signs(new[chunk], z[pick])
     return batch
 
 
@@ -89,32 +100,32 @@ def apply_decay(
     states, row, n = _checked_batch(states, row)
     bits = _bits(qubits, n)
     if len(bits) == 0:
-        return _compact(states, row)
+        return compact(states, row)
     damping, flipping = _chances("gamma", gamma, len(row)), _chances("p_z", p_z, len(row))
-    jumps = _event_masks(damping, bits, len(row), rng)
+    jumps = event_masks(damping, bits, len(row), rng)
     candidates = np.flatnonzero(jumps)
     jumps[candidates] &= _basis_states(states, row[candidates], rng)
-    flips = _event_masks(flipping, bits, len(row), rng) & ~jumps  # after its jump a qubit is |0>
+    flips = event_masks(flipping, bits, len(row), rng) & ~jumps  # after its jump a qubit is |0>
     hit = np.flatnonzero((jumps | flips != 0) | (damping > 0))
     if len(hit) == 0:
-        return _compact(states, row)
+        return compact(states, row)
     strengths, strength = np.unique(np.broadcast_to(damping, row.shape)[hit], return_inverse=True)
     old, x, z = row[hit], jumps[hit], flips[hit]
     done = 2 * (x > 0) + (z > 0)  # first, as in `apply_paulis`
     columns = (old, len(states)), (strength, len(strengths)), (x, 1 << n), (z, 1 << n)
-    first, place = _distinct((done, 4), *columns)
-    batch, new = _branch_off(states, row, hit, place, len(first))
+    first, place = distinct((done, 4), *columns)
+    batch, new = branch_off(states, row, hit, place, len(first))
     kept, noisy = np.sqrt(1 - strengths), int(bits.sum())
-    for chunk in _row_chunks(*new.shape):
+    for chunk in row_chunks(*new.shape):
         pick = first[chunk]
-        _fill(new[chunk], states, old[pick], x[pick])
+        fill(new[chunk], states, old[pick], x[pick])
         # A |1> is scaled by √(1-γ), with a sign where it was flipped, and is gone where it jumped.
-        _contract(new[chunk], kept if len(kept) == 1 else kept[strength[pick]], noisy)
+        contract(new[chunk], kept if len(kept) == 1 else kept[strength[pick]], noisy)
         if x[pick].any():
-            _forget_ones(new[chunk], x[pick])
+            forget_ones(new[chunk], x[pick])
         if z[pick].any():
-            _flip_signs(new[chunk], z[pick])
-        _normalise(new[chunk])
+            flip_signs(new[chunk], z[pick])
+        normalise(new[chunk])
     return batch
 
 
@@ -136,7 +147,7 @@ def apply_channel(
         return apply_decay(states, row, *kraus.damping, qubits, rng)
     if len(row) == 0:
         return states, row
-    states, row = _compact(states, row)
+    states, row = compact(states, row)
     for bit in bits.tolist():
         states, row = _branch_on(states, row, kraus.operators, bit, rng)
     return states, row
@@ -164,81 +175,12 @@ def density_channel(rho: Complexes, channel: Kraus | ArrayLike, qubits: Sequence
     return flat.reshape(rows, size, size)
 
 
-# What happens to which copy.
-
-
-def hits(places: int, chance: float, rng: np.random.Generator) -> Integers:
-    """Which of `places` something happens at, each with the same chance: ascending, int64.
-
-    Jumps from one to the next by geometric gaps, so the cost is that of the hits.
-    """
-    if chance <= 0.0:
-        return np.zeros(0, dtype=np.int64)
-    size = int(places * chance + 4 * np.sqrt(places * chance)) + 8
-    found: list[Integers] = []
-    last = -1
-    while last < places:
-        gaps = np.minimum(rng.geometric(chance, size), places + 1)  # their sum must not overflow
-        found.append(last + np.cumsum(gaps))
-        last = int(found[-1][-1])
-    places_hit = np.concatenate(found)
-    return places_hit[: np.searchsorted(places_hit, places)]
-
-
-def _chunks_of_copies(copies: int, width: int) -> Iterator[tuple[int, int]]:
-    step = max(1, CHUNK_PHOTONS // width)
-    for start in range(0, copies, step):
-        yield start, min(step, copies - start)
-
-
-def _pauli_errors(
-    edges: Floats, copies: int, n: int, rng: np.random.Generator
-) -> Iterator[tuple[Integers, Integers, Integers]]:
-    """(copy, qubit, which of X, Y, Z as 1, 2, 3) of every error, ascending, a part at a time.
-
-    Candidates come at the highest rate of all; the uniform number that decides between X, Y and Z
-    also thins them out to the rate of their own copy and qubit.
-    """
-    highest = float(edges[..., 2].max(initial=0.0))
-    for start, count in _chunks_of_copies(copies, n):
-        place = hits(count * n, highest, rng)
-        if len(place) == 0:
-            continue
-        uniform = highest * rng.random(len(place))
-        copy, qubit = start + place // n, place % n
-        own = edges[copy if len(edges) > 1 else 0, qubit if edges.shape[1] > 1 else 0]
-        kind = np.where(uniform < own[..., 0], 1, np.where(uniform < own[..., 1], 2, 3))
-        real = uniform < own[..., 2]
-        yield copy[real], qubit[real], kind[real]
-
-
-def _event_masks(chances: Floats, bits: Integers, copies: int, rng: np.random.Generator) -> Integers:
-    """For each copy the sum of those of `bits` at which an event happened, int64, shape (copies,)."""
-    masks = np.zeros(copies, dtype=np.int64)
-    highest = float(chances.max(initial=0.0))
-    for start, count in _chunks_of_copies(copies, len(bits)):
-        place = hits(count * len(bits), highest, rng)
-        copy = start + place // len(bits)
-        if chances.ndim:
-            real = highest * rng.random(len(place)) < chances[copy]
-            place, copy = place[real], copy[real]
-        _mark(masks, copy, bits[place % len(bits)])
-    return masks
-
-
-def _mark(masks: Integers, copy: Integers, bits: Integers) -> None:
-    """masks[copy] |= bits, for ascending copies that may come again."""
-    if len(copy):
-        starts = np.flatnonzero(np.diff(copy, prepend=-1))
-        masks[copy[starts]] |= np.bitwise_or.reduceat(bits, starts)
-
-
 def _basis_states(states: Complexes, row: Integers, rng: np.random.Generator) -> Integers:
     """For each copy the index of a basis state, drawn from the populations of its row."""
     if len(row) < len(states):
-        states, row = _compact(states, row)
+        states, row = compact(states, row)
     drawn = np.zeros(len(row), dtype=np.int64)
-    step = max(1, 4 * CHUNK_AMPLITUDES // states.shape[1])  # many calls a block: not too small
+    step = max(1, 4 * shared_rows.CHUNK_AMPLITUDES // states.shape[1])  # many calls a block: not too small
     order = np.argsort(row, kind="stable") if len(states) > step else np.arange(len(row))
     for start in range(0, len(states), step):
         block = states[start : start + step]
@@ -254,152 +196,13 @@ def _basis_states(states: Complexes, row: Integers, rng: np.random.Generator) ->
     return drawn
 
 
-# Which rows that makes.
-
-
-def _distinct(*columns: tuple[Integers, int]) -> tuple[Integers, Integers]:
-    """Group by several columns, each given with a bound that its values stay below.
-
-    Returns (index of one member of each group, group of each member); groups are sorted.
-    """
-    key, span = columns[0]
-    for values, bound in columns[1:]:
-        if span * bound >= 1 << 62:
-            unique, key = np.unique(key, return_inverse=True)
-            span = len(unique)
-        key, span = key * bound + values, span * bound
-    if span > 8 * len(key):
-        _, first, group = np.unique(key, return_index=True, return_inverse=True)
-        return first, group
-    seen = np.zeros(span, dtype=np.bool_)
-    seen[key] = True
-    group = (np.cumsum(seen) - 1)[key]
-    first = np.empty(int(seen.sum()), dtype=np.int64)
-    first[group] = np.arange(len(key))
-    return first, group
-
-
-def _compact(states: Complexes, row: Integers) -> Batch:
-    """Drop the rows that no copy is in; the same arrays if there are none, or no copies."""
-    used = np.bincount(row, minlength=len(states)) > 0
-    if used.all() or len(row) == 0:
-        return states, row
-    return states[used], (np.cumsum(used) - 1)[row]
-
-
-def _branch_off(
-    states: Complexes, row: Integers, hit: Integers, place: Integers, groups: int
-) -> tuple[Batch, Complexes]:
-    """Move copy hit[k] to new row place[k] of `groups`, whose states the caller then fills in.
-
-    Returns the batch and, as a view of it, the new rows.
-    """
-    rows, size = states.shape
-    quiet = np.bincount(row, minlength=rows) - np.bincount(row[hit], minlength=rows) > 0
-    kept = int(quiet.sum())
-    fresh = np.empty((kept + groups, size), dtype=np.complex128)
-    np.take(states, np.flatnonzero(quiet), axis=0, out=fresh[:kept], mode="clip")  # a third of the time of compress
-    moved = (np.cumsum(quiet) - 1)[row]
-    moved[hit] = kept + place
-    return (fresh, moved), fresh[kept:]
-
-
-def _row_chunks(rows: int, size: int) -> Iterator[slice]:
-    """Cut (rows, size) into runs of rows that fit the cache, or single rows where none does."""
-    step = max(1, CHUNK_AMPLITUDES // size)
-    for start in range(0, rows, step):
-        yield slice(start, min(start + step, rows))
-
-
-def _columns(size: int) -> Iterator[slice]:
-    width = min(size, CHUNK_AMPLITUDES)
-    for start in range(0, size, width):
-        yield slice(start, start + width)
-
-
-def _fill(out: Complexes, states: Complexes, old: Integers, x: Integers) -> None:
-    """out[r] = X^x[r] states[old[r]], that is its amplitude i is number i xor x."""
-    rows, size = out.shape
-    if not x.any():
-        np.take(states, old, axis=0, out=out, mode="clip")
-        return
-    base = (old * size) | x  # no carries: x is below size, a power of two
-    for columns in _columns(size):
-        index = np.arange(columns.start, columns.stop) ^ base[:, None]
-        if rows == 1 or columns.stop - columns.start == size:
-            np.take(states.reshape(-1), index, out=out[:, columns], mode="clip")
-        else:
-            out[:, columns] = states.reshape(-1)[index]
-
-
-def _flip_signs(states: Complexes, z: Integers) -> None:
-    """states[r] = Z^z[r] states[r] in place."""
-    for columns in _columns(states.shape[1]):
-        inside = (columns.stop - columns.start).bit_length() - 1
-        low, high = inside // 2, inside - inside // 2
-        left = _signs(high)[z >> low & (1 << high) - 1]
-        # The bits above are the same in all of these columns: they flip whole rows.
-        above = _bits_of(z & columns.start, columns.start.bit_length()).sum(axis=1)
-        left *= 1.0 - 2.0 * (above % 2)[:, None]
-        right = _signs(low)[z & (1 << low) - 1]
-        states[:, columns] *= (left[:, :, None] * right[:, None, :]).reshape(len(states), -1)
-
-
-def _contract(states: Complexes, kept: Floats, noisy: int) -> None:
-    """states[r, i] *= kept[r] ** (how many bits i has of `noisy`) in place; one `kept` may stand for all rows."""
-    for columns in _columns(states.shape[1]):
-        counts = _counts(columns.stop - columns.start, noisy)
-        above = (columns.start & noisy).bit_count()
-        powers = kept[:, None] ** np.arange(above, above + int(counts.max()) + 1)
-        states[:, columns] *= powers[:, counts]
-
-
-def _forget_ones(states: Complexes, x: Integers) -> None:
-    """states[r, i] = 0 in place where i has a bit of x[r]."""
-    for columns in _columns(states.shape[1]):
-        states[:, columns] *= (np.arange(columns.start, columns.stop) & x[:, None]) == 0
-
-
-@cache
-def _signs(bits: int) -> Floats:
-    """(-1) to the number of bits that z and i share, for z and i of few bits: (2**bits, 2**bits)."""
-    signs = np.ones((1, 1))
-    for _ in range(bits):
-        signs = np.block([[signs, signs], [signs, -signs]])
-    return signs
-
-
-@lru_cache(maxsize=64)
-def _counts(width: int, noisy: int) -> Integers:
-    """How many bits each i below `width` has of `noisy`."""
-    bits = _bits_of(np.arange(width) & noisy, width.bit_length() - 1)
-    return np.asarray(bits.sum(axis=1), dtype=np.int64)
-
-
-def _bits_of(masks: Integers, n: int) -> Floats:
-    """The bits of each mask, qubit 0 first, shape (masks, n)."""
-    return (masks[:, None] >> np.arange(n - 1, -1, -1) & 1).astype(np.float64)
-
-
-def _normalise(states: Complexes) -> None:
-    assert states.flags.c_contiguous
-    parts = states.view(np.float64)
-    parts *= 1 / np.sqrt(_squares(states))[:, None]
-
-
-def _squares(states: Complexes) -> Floats:
-    """Squared norm of each row."""
-    parts = np.ascontiguousarray(states).view(np.float64)
-    return np.asarray(np.einsum("ri,ri->r", parts, parts))
-
-
 def _branch_on(
     states: Complexes, row: Integers, operators: Complexes, bit: int, rng: np.random.Generator
 ) -> Batch:
     """One qubit of `apply_channel`, the one of this bit of the index."""
     rows, size = states.shape
     branch = outcomes_in_order(_branch_chances(states, operators, bit), row, rng)
-    first, group = _distinct((branch, len(operators)), (row, rows))
+    first, group = distinct((branch, len(operators)), (row, rows))
     old, taken = row[first], branch[first]
     fresh = np.empty((len(first), size), dtype=np.complex128)
     is_one = (np.arange(size) & bit > 0).astype(np.int64)
@@ -407,16 +210,16 @@ def _branch_on(
         low, high = np.searchsorted(taken, (k, k + 1))
         # Amplitude i takes K_ii of itself and K_ij of its partner, in which the qubit is the other way.
         same, partner = K.diagonal()[is_one], K[[0, 1], [1, 0]][is_one]
-        for chunk in _row_chunks(high - low, size):
+        for chunk in row_chunks(high - low, size):
             out, source = fresh[low:high][chunk], old[low:high][chunk]
             flipped = np.full(len(source), 0 if same.any() else bit)
-            _fill(out, states, source, flipped)
+            fill(out, states, source, flipped)
             out *= same if same.any() else partner
             if same.any() and partner.any():
                 other = np.empty_like(out)
-                _fill(other, states, source, np.full(len(source), bit))
+                fill(other, states, source, np.full(len(source), bit))
                 out += partner * other
-            _normalise(out)
+            normalise(out)
     return fresh, group
 
 
@@ -426,10 +229,10 @@ def _branch_chances(states: Complexes, operators: Complexes, bit: int) -> Floats
     index = np.arange(states.shape[1])
     at_zero, at_one = index[index & bit == 0], index[index & bit > 0]
     chances = np.empty((len(states), len(operators)))
-    for chunk in _row_chunks(*states.shape):
+    for chunk in row_chunks(*states.shape):
         zero, one = states[chunk].take(at_zero, axis=1), states[chunk].take(at_one, axis=1)
-        part = np.outer(_squares(zero), effects[:, 0, 0].real)
-        part += np.outer(_squares(one), effects[:, 1, 1].real)
+        part = np.outer(squares(zero), effects[:, 0, 0].real)
+        part += np.outer(squares(one), effects[:, 1, 1].real)
         if effects[:, 0, 1].any():
             coherence = np.einsum("ri,ri->r", zero.conj(), one)
             part += 2 * np.outer(coherence, effects[:, 0, 1]).real

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import pytest
 
-from ketwire.quantum import trajectories
+from ketwire.quantum import events, shared_rows
 from ketwire.quantum.circuits import apply_matrix
 from ketwire.quantum.density import DensityMatrix
 from ketwire.quantum.encodings import amplitude_encode
@@ -330,8 +330,8 @@ def test_jumps_of_copies_and_qubits_are_independent() -> None:
 @pytest.mark.parametrize(("amplitudes", "photons"), [(4, 1 << 20), (64, 500), (1, 70)])
 def test_chunks_change_nothing(monkeypatch: pytest.MonkeyPatch, amplitudes: int, photons: int) -> None:
     """Rows cut into columns, batches cut into parts: the same exact results, the same statistics."""
-    monkeypatch.setattr(trajectories, "CHUNK_AMPLITUDES", amplitudes)
-    monkeypatch.setattr(trajectories, "CHUNK_PHOTONS", photons)
+    monkeypatch.setattr(shared_rows, "CHUNK_AMPLITUDES", amplitudes)
+    monkeypatch.setattr(events, "CHUNK_PHOTONS", photons)
     test_certain_errors_are_the_pauli_strings()
     test_decay_where_nothing_jumps_is_the_contraction_alone()
     states, row = mixed_start(3, 3, 2_000, seed=35)
@@ -344,7 +344,7 @@ def test_large_keys_are_grouped_all_the_same() -> None:
     """26 qubits leave no room for three columns in one integer; values must not mix."""
     rng = np.random.default_rng(37)
     columns = [rng.integers(0, 3, 5_000) * ((bound - 1) // 2) for bound in (1 << 22, 1 << 26, 1 << 26)]
-    first, group = trajectories._distinct(*zip(columns, (1 << 22, 1 << 26, 1 << 26), strict=True))
+    first, group = shared_rows.distinct(*zip(columns, (1 << 22, 1 << 26, 1 << 26), strict=True))
     assert len(first) == 27
     assert all((column == column[first][group]).all() for column in columns)
 
