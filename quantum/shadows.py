@@ -157,7 +157,8 @@ class Tomography:
             return 0
         size = _checked_size(asked.qubits, self.name)
         t = promise.epsilon / (4 * asked.sums)
-        return math.ceil(2 * (2 * size - 1 + size * t / 3) / t**2 * math.log(2 * size / promise.share(asked.parameters)))
+        failure = promise.share(asked.parameters)
+        return math.ceil(2 * (2 * size - 1 + size * t / 3) / t**2 * math.log(2 * size / failure))
 
     def estimate(self, held: Held, segment: Segment, promise: Promise, rng: np.random.Generator) -> Estimate:
         """For each sample the derivatives of its reconstructed state."""
