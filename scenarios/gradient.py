@@ -18,8 +18,8 @@ from ketwire.channels.hardware import ERRORS, TIMES, Hardware
 from ketwire.channels.representation import differing, expected_rows
 from ketwire.errors import ScenarioError
 from ketwire.nodes.session import Session, SessionResult
+from ketwire.protocols.agreement import NO_FRAME, Agreement, frame_fact, public_numbers, starts_of
 from ketwire.protocols.features import Route, share_of, with_flags
-from ketwire.protocols.gradient import NO_FRAME, Agreement, frame_fact, public_numbers, starts_of
 from ketwire.protocols.inference import input_state
 from ketwire.protocols.node import Loader, Shape, Slice
 from ketwire.protocols.outline import outline
@@ -223,10 +223,10 @@ def _plan(layout: Layout, each: AnyEstimator) -> dict[str, Any]:
     copies = each.copies or layout.spec.copies
     if each.name == "exact":
         copies = each.copies or (NOISY_COPIES if layout.is_noisy else 1)
-    told = {"estimator": each.settings, "copies": copies, "blocks": getattr(each, "blocks", None)}
+    told = {"estimator": each.settings, "copies": copies, "derived": layout.derived}
+    told["blocks"] = getattr(each, "blocks", None)
     if each.name == ParameterShift.name:
-        routes = [{"visit": visit} for visit in layout.derived]
-        return {**told, "routes": routes, "whole": layout.stream(layout.whole)}
+        return {**told, "whole": layout.stream(layout.whole)}
     return {**told, "routes": [layout.stream(layout.route(visit)) for visit in layout.derived]}
 
 
