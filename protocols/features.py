@@ -24,6 +24,7 @@ from ketwire.channels.copies import Copies, States
 from ketwire.errors import ScenarioError
 from ketwire.protocols.layers import Step, build_layers
 from ketwire.protocols.node import Json, Loader, Node, Procedure, Stock
+from ketwire.protocols.outline import derivable
 from ketwire.protocols.stream import Batch
 from ketwire.quantum import features
 from ketwire.quantum.circuits import Circuit, Contraction
@@ -93,7 +94,7 @@ def share_of(values: dict[str, Json], load: Loader) -> Share:
     for key, specs in values["visits"].items():
         circuit, parameters, moves = Circuit(total, ()), NO_PARAMETERS, np.zeros(0, dtype=np.bool_)
         for spec in specs:
-            for step in build_layers([spec], bare, load):
+            for step in (derivable(spec, step) for step in build_layers([spec], bare, load)):
                 circuit = circuit.then(_coherent(step, bare, total, spec))
                 parameters = np.concatenate([parameters, step.parameters])
                 moves = np.concatenate([moves, np.full(len(step.parameters), bool(spec.get("trainable", True)))])

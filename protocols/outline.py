@@ -1,32 +1,137 @@
-"""What all parties know of everybody's layers: which gates on which qubits, and no angle, matrix or vector.
+"""What all parties know of everybody's unitaries: numbers that their owners tell, and no gate, angle or matrix.
 
-Copies, routes and shifted runs follow from it, so that they are public before anybody has loaded anything.
-Where a layer holds numbers, others of no meaning stand in their place; what matters of a gate without
-parameters is which qubits it touches and whether it is diagonal.
+Copies, routes and shifted runs follow from them. Each owner tells them of its visits when it has loaded its
+layers, as public facts; so a layer may be whatever its owner alone has, and everything is still agreed on, and
+checked against the budget, before anything runs. How many copies a promise takes depends on the number of
+parameters of the whole circuit, which nobody knows alone: so what is told is what the formulas ask for
+(`Demand`, `Shifts`), and everybody works out the same copies from the sum.
+
+What is not a whole number is told in units of 2^-32, rounded up, so that the promise is kept; multiples of
+1/2 and their squares, as of all rotations, stay what they are.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ketwire.protocols.layers import build_layers
-from ketwire.protocols.node import Json
+from ketwire.errors import ScenarioError
+from ketwire.protocols.layers import Step, build_layers
+from ketwire.protocols.node import Json, Shape
 from ketwire.quantum import layers
 from ketwire.quantum.circuits import Circuit
+from ketwire.quantum.estimation import Demand, Promise
+from ketwire.quantum.features import MOST_JOINT, blocks_of
 from ketwire.quantum.frozen import frozen
+from ketwire.quantum.parameter_shift import Shifts
 from ketwire.quantum.segments import Segment
 
+UNIT = 2.0**-32
+UNPROMISED = 0.5
+MOST = 1 << 62  # of a public fact
+OWN = ("openqasm", "gates")
+"""Layers whose gates their owner alone knows."""
 
-def outline(specs: Sequence[dict[str, Json]], bare: int, flags: int) -> Circuit:
+Numbers = TypeVar("Numbers", bound=Demand | Shifts)
+
+
+def facts(numbers: Demand | Shifts, visit: int) -> dict[str, Shape]:
+    """What the owner of a visit tells of its unitary there.
+
+    Raises:
+        ScenarioError: a number is too large to be told.
+    """
+    told = {}
+    for field in fields(numbers):
+        value = getattr(numbers, field.name)
+        whole = value if isinstance(value, int) else math.ceil(value / UNIT)
+        if whole > MOST:
+            raise ScenarioError(f"protocol.layers: angles of a gate are {math.sqrt(value):.2g} times a parameter; "
+                                f"expected {math.sqrt(MOST * UNIT):.2g} times at most")  # fmt: skip
+        told[_fact(field.name, visit)] = Shape(whole, "protocol.layers")
+    return told
+
+
+def heard(kind: type[Numbers], public: Mapping[str, int], visit: int) -> Numbers:
+    """What all parties know of the unitary at a visit."""
+    told: dict[str, Any] = {}
+    for field in fields(kind):
+        whole = public[_fact(field.name, visit)]
+        told[field.name] = whole if field.type == "int" else whole * UNIT
+    return kind(**told)
+
+
+def promise_of(epsilon: float | None, delta: float | None, numbers: Mapping[int, Demand | Shifts]) -> Promise:
+    """The promise for all parameters of the circuit, whoever owns them; `numbers` of each visit that has any.
+
+    Where copies are given instead, one of no meaning: nobody reads it who can do with copies.
+    """
+    parameters = sum(each.parameters for each in numbers.values())
+    return Promise(UNPROMISED if epsilon is None else epsilon, UNPROMISED if delta is None else delta, parameters)
+
+
+def _fact(name: str, visit: int) -> str:
+    return f"{name} at visit {visit}"
+
+
+# ---------------------------------------------------------------- what may be derived by
+
+
+def derivable(spec: Mapping[str, Json], step: Step) -> Step:
+    """A layer as those want it who derive by its angles: one of its owner's own is constant where they do not move.
+
+    Raises:
+        ScenarioError: they move, and their derivatives cannot be read.
+    """
+    circuit = step.operation
+    if spec["layer"] not in OWN or "trainable" not in spec or not isinstance(circuit, Circuit):
+        return step
+    if spec["trainable"]:
+        _check_derivable(spec, circuit)
+        return step
+    constant = frozen(Segment(circuit, step.parameters), np.zeros(circuit.parameter_count, dtype=np.bool_))
+    return Step(constant.circuit, constant.values)
+
+
+def _check_derivable(spec: Mapping[str, Json], circuit: Circuit) -> None:
+    """Refuse a gate with a parameter that is too wide to be read, and a parameter that nothing depends on."""
+    for gate in circuit.gates:
+        if gate.slots and len(gate.qubits) > MOST_JOINT:
+            raise ScenarioError(
+                f"{spec['key']}: gate {gate.name!r} with a parameter on {len(gate.qubits)} qubits given, expected at "
+                f"most {MOST_JOINT}, or trainable: false"
+            )
+    moved = {
+        slot for block in blocks_of(circuit) for slot, bound in zip(block.slots, block.bounds, strict=True) if bound
+    }
+    idle = next((slot for slot in range(circuit.parameter_count) if slot not in moved), None)
+    if idle is not None:
+        raise ScenarioError(
+            f"{spec['key']}.angles: nothing depends on number {idle}, counted from 0; expected parameters that gates "
+            "read, or trainable: false"
+        )
+
+
+# ---------------------------------------------------------------- before anybody has loaded anything
+
+
+def outline(specs: Sequence[dict[str, Json]], bare: int, flags: int) -> Circuit | None:
     """The unitary of one visit as `share_of` will build it, fed by the parameters that may move.
+
+    Where a layer holds numbers, others of no meaning stand in their place; what matters of a gate without
+    parameters is which qubits it touches and whether it is diagonal. None where its owner alone knows a layer.
 
     specs: layers as in a slice, whose `flag` says which flag qubit a contraction has.
     """
     total = bare + flags
     circuit, moves = Circuit(total, ()), np.zeros(0, dtype=np.bool_)
+    if any(spec["layer"] in OWN for spec in specs):
+        return None
     for spec in specs:
         part = _stand_in(spec, bare, total)
         circuit = circuit.then(part)
@@ -49,6 +154,6 @@ def _stand_in(spec: dict[str, Json], bare: int, total: int) -> Circuit:
     return step.operation.on(total, range(bare))
 
 
-def _zeros(key: str, source: dict[str, Json]) -> dict[str, NDArray[np.float64]]:
+def _zeros(key: str, source: dict[str, Json]) -> dict[str, NDArray[Any]]:
     """Numbers of the shape that `build_layers` asks for."""
     return {"values": np.zeros(tuple(source["shape"]))}

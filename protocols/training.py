@@ -9,6 +9,9 @@ A step of one batch (THEORY §5), the same program at every party:
 3. the last party tells all others the outer derivatives, some bits each;
 4. each owner sums its estimates, weighted by them, and takes a step of its optimiser.
 
+With parameter-shift there are no features: in 2, each gate with an angle that moves has two inferences of every
+sample with that angle shifted, and the last party tells the owners their outcomes (`protocols.shifts`).
+
 Features are under way before the outer derivatives are told, as only their reading needs these. Nothing
 else crosses, except what a rule for copies or an early stop announces, in counted bits.
 
@@ -29,17 +32,22 @@ from numpy.typing import NDArray
 
 from ketwire.channels.messages import Answers, Packed
 from ketwire.errors import RemoteProtocolError, ScenarioError
+from ketwire.protocols.agreement import Agreement, public_numbers
 from ketwire.protocols.announce import announce
 from ketwire.protocols.features import FeatureStage, Route, refuse_large
 from ketwire.protocols.node import Loader, Node, Outcome, Shape, Slice, State
 from ketwire.protocols.numbers import pack_numbers, unpack_numbers
+from ketwire.protocols.shifts import run_shifted
 from ketwire.protocols.stream import Stage, StreamPlan, Tally, run_stream
 from ketwire.protocols.training_data import Schedule
 from ketwire.protocols.training_holding import Holding
 from ketwire.protocols.training_streams import ForwardStage, Meter, Series
-from ketwire.quantum.estimation import Estimator, Promise, half_ranges
-from ketwire.quantum.estimators import FROM_FEATURES
+from ketwire.quantum.estimation import half_ranges
+from ketwire.quantum.estimators import estimator
 from ketwire.quantum.features import Block, blocks_of
+from ketwire.quantum.frozen import frozen
+from ketwire.quantum.parameter_shift import ParameterShift, ShiftPlan, shift_plan
+from ketwire.quantum.segments import Segment
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -53,11 +61,6 @@ SHORTFALL_SHARE = 0.02
 COPIES_BITS = 32
 
 
-def copies_at(visit: int) -> str:
-    """The name of the public fact how many copies of |Φ> a sample gets for a visit."""
-    return f"copies at visit {visit}"
-
-
 class TrainingParty:
     """Any party of the training: roles differ only in the slice that they hold."""
 
@@ -68,28 +71,33 @@ class TrainingParty:
             return
         self.held = Holding(self.values, load)
         self.shapes = dict(self.held.shapes)
-        self._estimator: Estimator = FROM_FEATURES[self.values["estimator"]]()
-        self._promise = Promise(**self.values["promise"])
+        self._estimator = estimator(self.values["estimator"])
         for visit in self.held.mine:
-            self.shapes[copies_at(visit)] = Shape(self._copies(visit), "protocol.copies")
+            self._refuse_few(visit)
+            circuit = self._read(visit).circuit
+            self.shapes |= public_numbers(self.values["agreed"], circuit, visit)
         self._best: dict[int, Floats] = {}
         self._best_loss, self._waited, self._stopped = math.inf, 0, False
         self._series = Series(self.values["steps"])
 
-    def _copies(self, visit: int) -> int:
-        """Copies of |Φ> for each sample, for one of this party's visits."""
+    def _read(self, visit: int) -> Segment:
+        """The unitary whose derivatives are read: of a shifted one those alone that are wanted."""
+        segment = self.held.share.segments[visit]
+        return frozen(segment, self.held.share.trainable[visit]) if self._is_shifted else segment
+
+    @property
+    def _is_shifted(self) -> bool:
+        return isinstance(self._estimator, ParameterShift)
+
+    def _refuse_few(self, visit: int) -> None:
+        """Refuse copies that an estimator cannot deal to all that it measures, for one of this party's visits."""
         segment, name = self.held.share.segments[visit], self._estimator.name
-        refuse_large(self._estimator, segment, "protocol.estimator")
-        if name == "exact":
-            return 1
-        blocks = blocks_of(segment.circuit)
         given: int | None = self.values["copies"]
-        if given is None:
-            return self._estimator.copies(blocks, self._promise)
-        least = 1 if name == "random-coordinate" else parts_of(name, blocks)
-        if given < least:
+        if not isinstance(self._estimator, ParameterShift):
+            refuse_large(self._estimator, segment, "protocol.estimator")
+        least = 1 if name == "random-coordinate" else parts_of(name, blocks_of(segment.circuit))
+        if given is not None and given < least:
             raise ScenarioError(f"protocol.copies: {given} given, expected {least} or more for estimator {name}")
-        return given
 
     # ------------------------------------------------------------ the program
 
@@ -98,7 +106,8 @@ class TrainingParty:
             return await look_on(node, self.values)
         meter, held = Meter(node), self.held
         schedule = held.schedule(node.public["train rows"])
-        self._want = {visit: node.public[copies_at(visit)] for visit in held.trained}
+        self._agreed = Agreement.of(self.values["agreed"], node.public)
+        self._want = dict(self._agreed.copies)
         for step in range(self._resume(node), self.values["steps"]):
             if not self._stopped:
                 await self._step(meter.node, schedule, step)
@@ -118,9 +127,12 @@ class TrainingParty:
         held, rows = self.held, schedule.batch(step)
         self._series.samples += len(rows)
         z = await self._infer(node, "train", rows, self.values["loss_copies"])
-        estimates = {}
-        for visit in reversed(held.trained):
-            estimates[visit] = await self._derivatives(node, visit, rows)
+        estimates: dict[int, Floats | None] = {}
+        if self._is_shifted:
+            estimates |= await self._shifted(node, rows)
+        else:
+            for visit in reversed(held.trained):
+                estimates[visit] = await self._derivatives(node, visit, rows)
         slopes = await self._outer(node, rows, z)
         asked: dict[int, int] = {}
         for visit in held.mine:
@@ -157,7 +169,29 @@ class TrainingParty:
         await self._stream(node, plan, stage)
         if visit not in held.mine:
             return None
-        return stage.read(node, len(rows), self._estimator, self._promise).values
+        assert not isinstance(self._estimator, ParameterShift)
+        return stage.read(node, len(rows), self._estimator, self._agreed.promise).values
+
+    async def _shifted(self, node: Node, rows: Integers) -> dict[int, Floats]:
+        """∂<Π> of some training samples by the parameters of this party's visits, from shifted inferences."""
+        held = self.held
+        inputs = held.samples.states("train", rows, held.flags) if held.samples is not None else None
+        plans: dict[int, ShiftPlan] = {visit: shift_plan(self._read(visit)) for visit in held.mine}
+        runs = {visit: self._agreed.runs[visit] for visit in reversed(held.trained)}
+        sizes = (held.share.qubits,) * held.last
+
+        async def stream(visit: int, stage: Stage | None) -> Tally:
+            assert stage is not None
+            plan = self._plan("forward", held.path, sizes, self._want[visit], len(rows))
+            return await self._stream(node, plan, stage)
+
+        found = await run_shifted(node, held.share, inputs, len(rows), runs, self._want, plans, stream)
+        estimates = {}
+        for visit, values in found.items():
+            moves = held.share.trainable[visit]
+            estimates[visit] = np.zeros((len(rows), len(moves)))
+            estimates[visit][:, moves] = values
+        return estimates
 
     def _plan(self, name: str, path: tuple[str, ...], sizes: tuple[int, ...], copies: int, items: int) -> StreamPlan:
         values = self.values
@@ -197,18 +231,24 @@ class TrainingParty:
         rule = self.values["adaptive"]
         if rule is None:
             return self._want[visit]
-        blocks = blocks_of(self.held.share.segments[visit].circuit)
-        bound = parts_of(self._estimator.name, blocks) * float(half_ranges(blocks)[1].sum())
+        bound = self._variance_bound(visit)
         one = 4.0 * bound * float(slopes @ slopes) / len(slopes) ** 2  # variance at one copy a sample
         signal = max(float(gradient @ gradient) - one / self._want[visit], one / self._want[visit])
-        least = self.shapes[copies_at(visit)].value
+        least = self._agreed.copies[visit]
         return int(np.clip(math.ceil(one / (rule["ratio"] ** 2 * signal)), least, max(rule["most"], least)))
+
+    def _variance_bound(self, visit: int) -> float:
+        """Of the estimates of one sample's derivatives of <Π> from one copy, summed over them."""
+        if self._is_shifted:  # each a sum of ½ scale (mean - mean), of numbers in [0, 1]
+            return float((shift_plan(self._read(visit)).scales ** 2).sum()) / 8
+        blocks = blocks_of(self.held.share.segments[visit].circuit)
+        return parts_of(self._estimator.name, blocks) * float(half_ranges(blocks)[1].sum())
 
     async def _announce_copies(self, node: Node, asked: dict[int, int]) -> None:
         for visit in self.held.trained:
             mine = Answers(np.array([asked[visit]]), COPIES_BITS) if visit in asked else None
             self._want[visit] = await self._told(node, self.held.path[visit], mine, max(self.values["adaptive"]["most"],
-                                                 node.public[copies_at(visit)]))
+                                                 self._agreed.copies[visit]))
 
     async def _told(self, node: Node, origin: str, message: Answers | None, most: int) -> int:
         """One whole number from 0 to `most`, which `origin` tells all."""

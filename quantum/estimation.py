@@ -166,8 +166,8 @@ class Estimator(Protocol):
 
     name: ClassVar[str]
 
-    def copies(self, blocks: Sequence[Block], promise: Promise) -> int:
-        """Copies of |Φ> that keep the promise for the unitary that has these blocks."""
+    def copies(self, blocks: Asked, promise: Promise) -> int:
+        """Copies of |Φ> that keep the promise for the unitary that has these blocks, or asks for as much."""
         ...
 
     def estimate(self, held: Held, segment: Segment, promise: Promise, rng: np.random.Generator) -> Estimate:
@@ -190,11 +190,52 @@ def half_ranges(blocks: Sequence[Block]) -> tuple[Floats, Floats]:
     return sums, squares
 
 
-def copies_each(blocks: Sequence[Block], promise: Promise) -> int:
+@dataclass(frozen=True)
+class Demand:
+    """All that the formulas for copies ask of a unitary: numbers, and no gate or angle.
+
+    So an owner may tell them to others, who then know as well how many copies come. ValueError where
+    there is no such unitary.
+
+    qubits: of |Φ>, the ancilla included. parameters: whose derivatives blocks read. blocks: of the unitary.
+    readings: parameters, each counted once for each block that reads it. widest: max_pb r_pb. sums:
+    max_p Σ_b r_pb. squares: max_p Σ_b r_pb². All 0 where nothing is to be read.
+    """
+
+    qubits: int
+    parameters: int
+    blocks: int
+    readings: int
+    widest: float
+    sums: float
+    squares: float
+
+    def __post_init__(self) -> None:
+        for name, given in vars(self).items():
+            if not (given >= 0 and math.isfinite(given)):
+                raise ValueError(f"{name}: {given} given, expected a number from 0 up")
+
+    @classmethod
+    def of(cls, asked: Asked) -> Demand:
+        """What a unitary asks for that has these blocks."""
+        if isinstance(asked, Demand):
+            return asked
+        if not asked:
+            return cls(0, 0, 0, 0, 0.0, 0.0, 0.0)
+        sums, squares = half_ranges(asked)
+        readings, widest = sum(len(block.slots) for block in asked), max(float(block.bounds.max()) for block in asked)
+        largest = (float(sums.max()), float(squares.max()))
+        return cls(asked[0].qubits, len(sums), len(asked), readings, widest, *largest)
+
+
+Asked = Sequence[Block] | Demand
+"""A unitary by its blocks, or by what its owner tells of them."""
+
+
+def copies_each(blocks: Asked, promise: Promise) -> int:
     """K measurements of each part keep the promise, K = 2 ln(2P/delta) max_p Σ_b r_pb² / epsilon².
 
     Hoeffding's inequality for a sum over b of means of K numbers in [-r_pb, r_pb], and a union bound over
     the P parameters of the promise. One rotation of scale 1 has r = 1/2: K = ln(2P/delta) / (2 epsilon²).
     """
-    _, squares = half_ranges(blocks)
-    return math.ceil(2 * promise.log_term * float(squares.max(initial=0.0)) / promise.epsilon**2)
+    return math.ceil(2 * promise.log_term * Demand.of(blocks).squares / promise.epsilon**2)

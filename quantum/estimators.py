@@ -7,15 +7,15 @@ together: Bowles, Wierichs and Park (arXiv 2306.14962). docs/estimators.md compa
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 import numpy as np
 
 from ketwire.quantum.arrays import Complexes, Floats
-from ketwire.quantum.estimation import Estimate, Estimator, Held, Promise, copies_each, half_ranges
-from ketwire.quantum.features import Block, blocks_of, contributions, sweep
+from ketwire.quantum.estimation import Asked, Demand, Estimate, Estimator, Held, Promise, copies_each
+from ketwire.quantum.features import blocks_of, contributions, sweep
 from ketwire.quantum.parameter_shift import ParameterShift
 from ketwire.quantum.sampling import sample
 from ketwire.quantum.segments import Segment
@@ -29,7 +29,7 @@ class Exact:
 
     name: ClassVar[str] = "exact"
 
-    def copies(self, blocks: Sequence[Block], promise: Promise) -> int:
+    def copies(self, blocks: Asked, promise: Promise) -> int:
         """None."""
         return 0
 
@@ -49,9 +49,9 @@ class Direct:
 
     name: ClassVar[str] = "direct"
 
-    def copies(self, blocks: Sequence[Block], promise: Promise) -> int:
+    def copies(self, blocks: Asked, promise: Promise) -> int:
         """Parameters times `copies_each`, counted once for each block that they feed."""
-        return sum(len(block.slots) for block in blocks) * copies_each(blocks, promise)
+        return Demand.of(blocks).readings * copies_each(blocks, promise)
 
     def estimate(self, held: Held, segment: Segment, promise: Promise, rng: np.random.Generator) -> Estimate:
         """ValueError where a sample has fewer copies than there are parameters to measure."""
@@ -74,9 +74,9 @@ class Commuting:
 
     name: ClassVar[str] = "commuting"
 
-    def copies(self, blocks: Sequence[Block], promise: Promise) -> int:
+    def copies(self, blocks: Asked, promise: Promise) -> int:
         """Blocks times `copies_each`."""
-        return len(blocks) * copies_each(blocks, promise)
+        return Demand.of(blocks).blocks * copies_each(blocks, promise)
 
     def estimate(self, held: Held, segment: Segment, promise: Promise, rng: np.random.Generator) -> Estimate:
         """ValueError where a sample has fewer copies than there are blocks."""
@@ -106,17 +106,15 @@ class RandomCoordinate:
         if self.unit not in ("block", "parameter"):
             raise ValueError(f"unit: {self.unit!r} given, expected 'block' or 'parameter'")
 
-    def _units(self, blocks: Sequence[Block]) -> int:
-        return len(blocks) if self.unit == "block" else sum(len(block.slots) for block in blocks)
+    def _units(self, blocks: Asked) -> int:
+        asked = Demand.of(blocks)
+        return asked.blocks if self.unit == "block" else asked.readings
 
-    def copies(self, blocks: Sequence[Block], promise: Promise) -> int:
+    def copies(self, blocks: Asked, promise: Promise) -> int:
         """By Bernstein's inequality and a union bound."""
-        if not blocks:
-            return 0
-        sums, squares = half_ranges(blocks)
-        units, most = self._units(blocks), max(float(block.bounds.max()) for block in blocks)
-        spread = 2 * units * float(squares.max()) / promise.epsilon**2
-        return math.ceil(promise.log_term * (spread + 2 * (units * most + float(sums.max())) / (3 * promise.epsilon)))
+        asked, units = Demand.of(blocks), self._units(blocks)
+        spread = 2 * units * asked.squares / promise.epsilon**2
+        return math.ceil(promise.log_term * (spread + 2 * (units * asked.widest + asked.sums) / (3 * promise.epsilon)))
 
     def estimate(self, held: Held, segment: Segment, promise: Promise, rng: np.random.Generator) -> Estimate:
         """Works for any number of copies from one up."""

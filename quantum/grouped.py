@@ -12,7 +12,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from ketwire.quantum.estimation import Estimate, Held, Promise, copies_each
+from ketwire.quantum.estimation import Asked, Estimate, Held, Promise, copies_each
 from ketwire.quantum.features import Block, blocks_of, sweep
 from ketwire.quantum.sampling import sample
 from ketwire.quantum.segments import Segment
@@ -35,7 +35,7 @@ class Grouped:
     groups: tuple[tuple[int, ...], ...]
     name: ClassVar[str] = "commuting"
 
-    def copies(self, blocks: Sequence[Block], promise: Promise) -> int:
+    def copies(self, blocks: Asked, promise: Promise) -> int:
         """Groups times `copies_each`."""
         return len(self.groups) * copies_each(blocks, promise)
 

@@ -5,7 +5,9 @@ A gate exp(-i θ D) with D of two eigenvalues one apart (all Pauli rotations, an
     ∂_θ <Π> = ½ ( <Π>(θ + π/2) - <Π>(θ - π/2) ).
 
 θ = scale · parameter + offset brings the factor `scale`, and a parameter that feeds several gates the sum
-over them, each shifted alone: so the plan runs a circuit in which every gate has an angle of its own.
+over them, each shifted alone: so the plan runs a circuit in which every gate has an angle of its own. A
+diagonal gate with many eigenvalues ("phases") is the product of one phase for each value of its payload, all
+of which commute, and each of which is shifted alone.
 Source: Mitarai et al. 2018 (arXiv 1803.00745), Schuld et al. 2019 (arXiv 1811.11184).
 """
 
@@ -14,7 +16,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import ClassVar
+from functools import lru_cache
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -22,9 +25,35 @@ from numpy.typing import ArrayLike
 from ketwire.quantum.arrays import Floats, Integers
 from ketwire.quantum.circuits import Circuit
 from ketwire.quantum.estimation import Promise
+from ketwire.quantum.gates import Gate
 from ketwire.quantum.segments import Segment
 
 SHIFT = np.pi / 2
+
+
+@dataclass(frozen=True)
+class Shifts:
+    """All that others need to know of a unitary whose circuit is run with shifted angles.
+
+    parameters: that feed gates. gates: with an angle, two runs each. squares: max_p Σ_g scale_g², the sum
+    over the gates that parameter p feeds.
+    """
+
+    parameters: int
+    gates: int
+    squares: float
+
+    @classmethod
+    def of(cls, circuit: Circuit | Shifts) -> Shifts:
+        if isinstance(circuit, Shifts):
+            return circuit
+        rule = _Rule.of(circuit)
+        sums = np.bincount(rule.slots, rule.scales**2)
+        return cls(len(np.unique(rule.slots)), len(rule.slots), float(sums.max(initial=0.0)))
+
+    @property
+    def runs(self) -> int:
+        return 2 * self.gates
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,35 +82,72 @@ class ShiftPlan:
 
 
 def shift_plan(segment: Segment) -> ShiftPlan:
-    """The runs for every parameter of U. ValueError for a gate that the rule does not hold for."""
-    gates, angles = [], []
-    slots, scales = _fed(segment.circuit)
-    for gate in segment.circuit.gates:
-        if gate.slots:
-            angles.append(gate.angle(segment.values))
-            gate = replace(gate, slots=(len(angles) - 1,), scale=1.0, offset=0.0)  # noqa: PLW2901
-        gates.append(gate)
-    count = len(angles)
+    """The runs for every parameter of U."""
+    rule = _Rule.of(segment.circuit)
+    count = len(rule.slots)
     shifts = np.zeros((count, 2, count))
     shifts[np.arange(count), 0, np.arange(count)] = SHIFT
     shifts[np.arange(count), 1, np.arange(count)] = -SHIFT
+    angles = rule.scales * segment.values[rule.slots] + rule.offsets
     return ShiftPlan(
-        Circuit(segment.qubits, tuple(gates), count),
-        shifts.reshape(2 * count, count) + np.array(angles).reshape(count),
-        slots,
-        scales,
+        rule.circuit,
+        shifts.reshape(2 * count, count) + angles,
+        rule.slots,
+        rule.scales,
         segment.circuit.parameter_count,
     )
 
 
-def _fed(circuit: Circuit) -> tuple[Integers, Floats]:
-    """Slot and scale of each parametrised gate."""
-    fed = [gate for gate in circuit.gates if gate.slots]
-    for gate in fed:
-        if not gate.pauli and gate.name != "phase":
-            raise ValueError(f"gate {gate.name!r} on qubits {gate.qubits}: the shift rule holds for rotations "
-                             "and phases alone")
-    return np.array([gate.slots[0] for gate in fed], dtype=np.int64), np.array([gate.scale for gate in fed])
+@dataclass(frozen=True, eq=False)
+class _Rule:
+    """What of a plan does not depend on angles: each gate's angle is scales · parameters[slots] + offsets."""
+
+    circuit: Circuit
+    slots: Integers
+    scales: Floats
+    offsets: Floats
+
+    @staticmethod
+    @lru_cache(maxsize=64)
+    def of(circuit: Circuit) -> _Rule:
+        gates: list[Gate] = []
+        turns: list[_Turn] = []
+        for gate in circuit.gates:
+            if not gate.slots:
+                gates.append(gate)
+            for turn in _turns(gate) if gate.slots else ():
+                gates.append(replace(turn.gate, slots=(len(turns),), scale=1.0, offset=0.0))
+                turns.append(turn)
+        return _Rule(
+            Circuit(circuit.qubits, tuple(gates), len(turns)),
+            np.array([turn.slot for turn in turns], dtype=np.int64),
+            np.array([turn.scale for turn in turns], dtype=np.float64),
+            np.array([turn.offset for turn in turns], dtype=np.float64),
+        )
+
+
+class _Turn(NamedTuple):
+    """A gate whose generator has two eigenvalues one apart, at the angle scale · parameters[slot] + offset."""
+
+    gate: Gate
+    slot: int
+    scale: float
+    offset: float
+
+
+def _turns(gate: Gate) -> list[_Turn]:
+    """A gate with a parameter as gates that the rule holds for, up to a global phase."""
+    if gate.name != "phases":
+        return [_Turn(gate, gate.slots[0], gate.scale, gate.offset)]
+    payload, size = np.asarray(gate.data(), dtype=np.float64), len(gate.data())
+    if len(gate.slots) == 1:
+        payload = payload - payload[0]  # what all entries have in common is a global phase
+    slots = np.array(gate.slots if len(gate.slots) == size else gate.slots * size)
+    kinds = sorted({(slot, value) for slot, value in zip(slots.tolist(), payload.tolist(), strict=True) if value})
+    return [
+        _Turn(replace(gate, slots=(slot,), payload=(slots == slot) & (payload == value)), slot, gate.scale * value, 0.0)
+        for slot, value in kinds
+    ]
 
 
 @dataclass(frozen=True)
@@ -90,19 +156,15 @@ class ParameterShift:
 
     name: ClassVar[str] = "parameter-shift"
 
-    def runs(self, circuits: Sequence[Circuit]) -> int:
+    def runs(self, circuits: Sequence[Circuit | Shifts]) -> int:
         """Inferences with a circuit of their own, over all unitaries."""
-        return 2 * sum(len(_fed(circuit)[0]) for circuit in circuits)
+        return sum(Shifts.of(circuit).runs for circuit in circuits)
 
-    def copies(self, circuits: Sequence[Circuit], promise: Promise) -> int:
+    def copies(self, circuits: Sequence[Circuit | Shifts], promise: Promise) -> int:
         """Measured copies of each run that keep the promise.
 
         A derivative is a sum over its gates of ½ scale (mean - mean), of numbers in [0, 1]: by Hoeffding's
         inequality and a union bound K = ln(2P/delta) max_p Σ_g scale_g² / (4 epsilon²).
         """
-        most = 0.0
-        for circuit in circuits:
-            slots, scales = _fed(circuit)
-            if len(slots):
-                most = max(most, float(np.bincount(slots, scales**2).max()))
+        most = max((Shifts.of(circuit).squares for circuit in circuits), default=0.0)
         return math.ceil(promise.log_term * most / (4 * promise.epsilon**2))

@@ -31,15 +31,14 @@ The algorithm never sees it.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
 
 from ketwire.quantum.arrays import Complexes, Floats, Integers
-from ketwire.quantum.estimation import Estimate, Held, Promise, draw_copies, half_ranges
-from ketwire.quantum.features import Block, blocks_of, sweep
+from ketwire.quantum.estimation import Asked, Demand, Estimate, Held, Promise, draw_copies, half_ranges
+from ketwire.quantum.features import blocks_of, sweep
 from ketwire.quantum.joint import JointPaulis
 from ketwire.quantum.segments import Segment
 
@@ -105,12 +104,12 @@ class ShadowTomography:
         batch = math.ceil(root**2)
         return Plan(gap, batch, rounds, tail, self.noise * math.sqrt(batch))
 
-    def copies(self, blocks: Sequence[Block], promise: Promise) -> int:
+    def copies(self, blocks: Asked, promise: Promise) -> int:
         """As many as all rounds together may take; `estimate` stops earlier and says how many it used."""
-        if not blocks:
+        asked = Demand.of(blocks)
+        if not asked.blocks:
             return 0
-        sums, _ = half_ranges(blocks)
-        plan = self.plan(blocks[0].qubits, len(sums), float(sums.max()), promise)
+        plan = self.plan(asked.qubits, asked.parameters, asked.sums, promise)
         return plan.rounds * plan.batch
 
     def estimate(self, held: Held, segment: Segment, promise: Promise, rng: np.random.Generator) -> Estimate:

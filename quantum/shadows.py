@@ -13,7 +13,7 @@ Source: Huang, Kueng and Preskill 2020 (arXiv 2002.08953); Guță, Kahn, Kueng a
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import ClassVar
@@ -21,8 +21,8 @@ from typing import ClassVar
 import numpy as np
 
 from ketwire.quantum.arrays import Complexes, Floats, Integers
-from ketwire.quantum.estimation import Estimate, Held, Promise, half_ranges
-from ketwire.quantum.features import Block, contributions
+from ketwire.quantum.estimation import Asked, Demand, Estimate, Held, Promise
+from ketwire.quantum.features import contributions
 from ketwire.quantum.segments import Segment
 
 CHUNK = 1 << 16  # amplitudes of outcomes held at once, 1 MiB: they stay in the caches
@@ -113,13 +113,14 @@ class ClassicalShadows:
     name: ClassVar[str] = "classical-shadows"
     most_qubits: ClassVar[int] = MOST_QUBITS - 1
 
-    def copies(self, blocks: Sequence[Block], promise: Promise) -> int:
+    def copies(self, blocks: Asked, promise: Promise) -> int:
         """By Chebyshev's inequality, and the median over groups."""
-        if not blocks:
+        asked = Demand.of(blocks)
+        if not asked.blocks:
             return 0
-        size, (sums, _) = _checked_size(blocks[0].qubits, self.name), half_ranges(blocks)
+        size = _checked_size(asked.qubits, self.name)
         groups, p = median_plan(promise.delta / promise.parameters)
-        return groups * math.ceil((size + 1) * float(sums.max()) ** 2 / (p * promise.epsilon**2))
+        return groups * math.ceil((size + 1) * asked.sums**2 / (p * promise.epsilon**2))
 
     def estimate(self, held: Held, segment: Segment, promise: Promise, rng: np.random.Generator) -> Estimate:
         """ValueError where a sample has fewer copies than there are groups."""
@@ -149,13 +150,15 @@ class Tomography:
     name: ClassVar[str] = "tomography"
     most_qubits: ClassVar[int] = MOST_QUBITS - 1
 
-    def copies(self, blocks: Sequence[Block], promise: Promise) -> int:
+    def copies(self, blocks: Asked, promise: Promise) -> int:
         """By the matrix Bernstein inequality."""
-        if not blocks:
+        asked = Demand.of(blocks)
+        if not asked.blocks:
             return 0
-        size, (sums, _) = _checked_size(blocks[0].qubits, self.name), half_ranges(blocks)
-        t = promise.epsilon / (4 * float(sums.max()))
-        return math.ceil(2 * (2 * size - 1 + size * t / 3) / t**2 * math.log(2 * size / promise.share(len(sums))))
+        size = _checked_size(asked.qubits, self.name)
+        t = promise.epsilon / (4 * asked.sums)
+        failure = promise.share(asked.parameters)
+        return math.ceil(2 * (2 * size - 1 + size * t / 3) / t**2 * math.log(2 * size / failure))
 
     def estimate(self, held: Held, segment: Segment, promise: Promise, rng: np.random.Generator) -> Estimate:
         """For each sample the derivatives of its reconstructed state."""

@@ -6,7 +6,7 @@ import math
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property
 from itertools import pairwise
 from typing import Any
 
@@ -18,33 +18,27 @@ from ketwire.channels.hardware import ERRORS, TIMES, Hardware
 from ketwire.channels.representation import differing, expected_rows
 from ketwire.errors import ScenarioError
 from ketwire.nodes.session import Session, SessionResult
+from ketwire.protocols.agreement import NO_FRAME, Agreement, frame_fact, public_numbers, starts_of
 from ketwire.protocols.features import Route, share_of, with_flags
-from ketwire.protocols.gradient import made_estimator
 from ketwire.protocols.inference import input_state
-from ketwire.protocols.node import Loader, Slice
+from ketwire.protocols.node import Loader, Shape, Slice
 from ketwire.protocols.outline import outline
-from ketwire.quantum.circuits import Circuit
-from ketwire.quantum.estimation import Promise
-from ketwire.quantum.features import Block, blocks_of
 from ketwire.quantum.frozen import frozen
 from ketwire.quantum.gradients import exact_gradients
-from ketwire.quantum.grouped import strangers
 from ketwire.quantum.parameter_shift import ParameterShift
 from ketwire.quantum.segments import Segment
 from ketwire.scenarios.gradient_report import compared, summary
-from ketwire.scenarios.gradient_spec import AnyEstimator, Commuting, GradientSpec
+from ketwire.scenarios.gradient_spec import AnyEstimator, GradientSpec
 from ketwire.scenarios.inference import Contraction, chains_of, layer_values, route_of
 from ketwire.scenarios.kinds import Judge, Network
 
 NOISY_COPIES = 1000
 """Whose mean is the noisy mean, where nobody says how many the reference is to have."""
-UNPROMISED = Promise(0.5, 0.5, 1)
-"""Told to estimators that are given copies and read no promise."""
 
 
 @dataclass(frozen=True, eq=False)
 class Layout:
-    """What is public of a circuit on its network: the way of the register, and the gates without their angles."""
+    """What a scenario alone says of a circuit on its network: the way of the register, and whose angles move where."""
 
     spec: GradientSpec
     network: Network
@@ -67,26 +61,13 @@ class Layout:
         return told
 
     @cached_property
-    def circuits(self) -> dict[int, Circuit]:
-        """Outlines of the unitaries with parameters that may move, by visit."""
-        made = {v: outline(self.layers(v), self.spec.qubits, self.spec.flags) for v in range(len(self.path))}
-        return {visit: circuit for visit, circuit in made.items() if circuit.parameter_count}
+    def derived(self) -> list[int]:
+        """Visits with angles that may move, for each of which there is a |Phi>."""
+        return [visit for visit, layers in enumerate(self.visits) if any(map(self._moves, layers))]
 
-    @property
-    def parameters(self) -> int:
-        return sum(circuit.parameter_count for circuit in self.circuits.values())
-
-    @property
-    def starts(self) -> dict[int, int]:
-        """The number of the first parameter of each visit, counted through the circuit."""
-        counts = [circuit.parameter_count for circuit in self.circuits.values()]
-        return dict(zip(self.circuits, np.cumsum([0, *counts[:-1]]).tolist(), strict=True))
-
-    @property
-    def promise(self) -> Promise:
-        if self.spec.epsilon is None or self.spec.delta is None:
-            return UNPROMISED
-        return Promise(self.spec.epsilon, self.spec.delta, self.parameters)
+    def _moves(self, index: int) -> bool:
+        layer = self.spec.layers[index]
+        return getattr(layer, "trainable", False) and getattr(layer, "angles", None) is not None
 
     def route(self, visit: int) -> Route:
         return Route(self.path, visit, self.spec.total_qubits)
@@ -112,7 +93,7 @@ class Layout:
             differing(crossings, self.hardware) is not None
             or expected_rows(crossings, 2) > 1.0
             or any(isinstance(each.line.eve, InterceptResend) for each in crossings)
-            for crossings in (self.crossings(self.route(visit)) for visit in self.circuits)
+            for crossings in (self.crossings(self.route(visit)) for visit in self.derived)
         )
 
     @property
@@ -120,22 +101,16 @@ class Layout:
         """Of the parties on the path that are not perfect."""
         return {party: self.network.hardware[party] for party in self.path if party in self.network.hardware}
 
-    def stream(self, route: Route, copies: int) -> dict[str, Any]:
+    def stream(self, route: Route) -> dict[str, Any]:
         """The plan of one stream, as slices carry it."""
         crossings = self.crossings(route)
         survival = path_survival(crossings)
         return {
             "visit": route.visit,
-            "copies": copies,
             "survival": survival,
             "certain": survival == 1.0,
             **chains_of(route.parties, crossings),
         }
-
-
-@lru_cache(maxsize=8)
-def _blocks(circuit: Circuit) -> tuple[Block, ...]:
-    return blocks_of(circuit)
 
 
 class Gradient:
@@ -147,8 +122,8 @@ class Gradient:
         layout = Layout.of(spec, network)
         _check_parties(layout)
         _check_memory(layout)
-        if not layout.circuits:
-            raise ScenarioError("protocol.layers: no trainable rotations given, expected a parameter to derive by")
+        if not layout.derived:
+            raise ScenarioError("protocol.layers: no trainable angles given, expected a parameter to derive by")
         common = {
             "path": list(layout.path),
             "qubits": spec.qubits,
@@ -156,16 +131,17 @@ class Gradient:
             "max_batch_octets": spec.max_batch_octets,
             "budget_attempts": int(spec.budget_attempts),
             "window": spec.window,
-            "promise": {name: getattr(layout.promise, name) for name in ("epsilon", "delta", "parameters")},
+            "epsilon": spec.epsilon,
+            "delta": spec.delta,
         }
         made = []
-        for index, (name, each) in enumerate(zip(spec.session_names(), spec.estimators, strict=True)):
-            own = _shift_plan(layout, each) if each.name == "parameter-shift" else _feature_plan(layout, each, index)
+        for name, each in zip(spec.session_names(), spec.estimators, strict=True):
+            own = _plan(layout, each)
             program = "ShiftParty" if each.name == "parameter-shift" else "GradientParty"
             slices = {party: _slice(layout, party, {**common, **own}) for party in network.parties}
             made.append(Session(name, "quantum", f"ketwire.protocols.gradient:{program}", slices))
         for bits in spec.dense_state.bits if spec.dense_state is not None else ():
-            own = {"path": list(layout.path), "qubits": spec.qubits, "bits": bits, "first_owner": min(layout.circuits)}
+            own = {"path": list(layout.path), "qubits": spec.qubits, "bits": bits, "first_owner": min(layout.derived)}
             slices = {party: _slice(layout, party, own) for party in network.parties}
             program = "ketwire.protocols.gradient_rival:DenseGradientParty"
             made.append(Session(f"dense-state-{bits}-bit", "rival", program, slices))
@@ -175,8 +151,12 @@ class Gradient:
         if session.role != "quantum":
             return
         layout = Layout.of(spec, network)
+        values = next(iter(session.slices.values())).values
+        agreed = Agreement.of(values, public)
+        if values.get("blocks") is not None:
+            _check_blocks(f"protocol.estimators.{spec.session_names().index(session.name)}", values, agreed, public)
         total = 0.0
-        for route, copies in _streams(layout, session):
+        for route, copies in _streams(layout, agreed):
             crossings = layout.crossings(route)
             reason = refusal(crossings, copies, int(spec.budget_attempts)) if crossings else None
             if reason is not None:
@@ -189,9 +169,19 @@ class Gradient:
                 f"{total:.1e} attempts for all of its states; expected as many, fewer copies or a larger epsilon"
             )
 
-    def foreseen(self, spec: GradientSpec, session: Session) -> Mapping[str, int]:
-        """Nothing that `check` looks at is left to data."""
-        return {"qubits": spec.qubits}
+    def foreseen(self, spec: GradientSpec, session: Session) -> Mapping[str, int] | None:
+        """Nothing that `check` looks at is left to data, but for what an owner alone knows of its own layers."""
+        told: dict[str, Shape] = {"qubits": Shape(spec.qubits, "protocol.qubits")}
+        if session.role != "quantum":
+            return {"qubits": spec.qubits}
+        for slice in session.slices.values():
+            for visit, layers in slice.values["visits"].items():
+                circuit = outline(layers, spec.qubits, spec.flags)
+                if circuit is None:
+                    return None
+                if circuit.parameter_count:
+                    told |= public_numbers(slice.values, circuit, int(visit))
+        return {name: shape.value for name, shape in told.items()}
 
     def summarise(self, spec: GradientSpec, results: Sequence[SessionResult], judge: Judge) -> dict[str, Any]:
         return summary(spec, Layout.of(spec, judge.network), results)
@@ -228,63 +218,50 @@ def _slice(layout: Layout, party: str, common: Mapping[str, Any]) -> Slice:
 # ---------------------------------------------------------------- copies
 
 
-def _feature_plan(layout: Layout, each: AnyEstimator, index: int) -> dict[str, Any]:
-    """The streams of an estimator that reads |Phi>, one for each visit with parameters."""
-    chosen = _groups(layout, each, f"protocol.estimators.{index}") if isinstance(each, Commuting) else {}
-    routes = []
-    for visit, circuit in layout.circuits.items():
-        tool = made_estimator(each.settings, chosen.get(visit))
-        copies = each.copies or layout.spec.copies
-        if each.name == "exact":
-            copies = each.copies or (NOISY_COPIES if layout.is_noisy else 1)
-        copies = copies or tool.copies(_blocks(circuit), layout.promise)
-        told = layout.stream(layout.route(visit), copies)
-        routes.append(told | ({"groups": chosen[visit]} if chosen else {}))
-    return {"estimator": each.settings, "routes": routes}
+def _plan(layout: Layout, each: AnyEstimator) -> dict[str, Any]:
+    """The streams of an estimator: one for each visit with parameters, or whole inferences."""
+    copies = each.copies or layout.spec.copies
+    if each.name == "exact":
+        copies = each.copies or (NOISY_COPIES if layout.is_noisy else 1)
+    told = {"estimator": each.settings, "copies": copies, "derived": layout.derived}
+    told["blocks"] = getattr(each, "blocks", None)
+    if each.name == ParameterShift.name:
+        return {**told, "whole": layout.stream(layout.whole)}
+    return {**told, "routes": [layout.stream(layout.route(visit)) for visit in layout.derived]}
 
 
-def _shift_plan(layout: Layout, each: AnyEstimator) -> dict[str, Any]:
-    tool, circuits = ParameterShift(), list(layout.circuits.values())
-    copies = each.copies or layout.spec.copies or tool.copies(circuits, layout.promise)
-    runs = [[visit, tool.runs([circuit])] for visit, circuit in layout.circuits.items()]
-    return {"runs": runs, "whole": layout.stream(layout.whole, copies)}
-
-
-def _streams(layout: Layout, session: Session) -> list[tuple[Route, int]]:
+def _streams(layout: Layout, agreed: Agreement) -> list[tuple[Route, int]]:
     """Every stream of a session: its route and the copies that are to arrive."""
-    values = next(iter(session.slices.values())).values
-    if "runs" in values:
-        return [(layout.whole, values["whole"]["copies"] * sum(count for _, count in values["runs"]))]
-    return [(layout.route(told["visit"]), told["copies"]) for told in values["routes"]]
+    if agreed.runs:
+        return [(layout.whole, sum(agreed.copies[visit] * count for visit, count in agreed.runs.items()))]
+    return [(layout.route(visit), copies) for visit, copies in agreed.copies.items()]
 
 
-def _groups(layout: Layout, each: Commuting, key: str) -> dict[int, list[list[int]]]:
-    """Explicit blocks as groups of each unitary's own parameters; empty where there are none.
-
-    Raises:
-        ScenarioError: they are no partition, or parameters of one block share no frame.
-    """
-    if each.blocks is None:
-        return {}
-    seen = sorted(number for block in each.blocks for number in block)
-    if seen != list(range(layout.parameters)):
+def _check_blocks(key: str, values: Mapping[str, Any], agreed: Agreement, public: Mapping[str, int]) -> None:
+    """Refuse explicit blocks that are no partition, or whose parameters share no frame."""
+    count, starts = agreed.promise.parameters, starts_of(agreed.numbers)
+    if sorted(number for block in values["blocks"] for number in block) != list(range(count)):
         raise ScenarioError(
-            f"{key}.blocks: {each.blocks} given, expected each of the parameters 0 to {layout.parameters - 1} once"
+            f"{key}.blocks: {values['blocks']} given, expected each of the parameters 0 to {count - 1} once"
         )
-    groups: dict[int, list[list[int]]] = {visit: [] for visit in layout.circuits}
-    for index, block in enumerate(each.blocks):
-        visit = max(visit for visit, start in layout.starts.items() if start <= block[0])
-        start, circuit = layout.starts[visit], layout.circuits[visit]
-        others = [number for number in block if not start <= number < start + circuit.parameter_count]
-        local = [number - start for number in block]
-        pair = (local[0], others[0] - start) if others else strangers(_blocks(circuit), local)
-        if pair is not None:
+    frames = {
+        start + own: (visit, public[frame_fact(own, visit)])
+        for visit, start in starts.items()
+        for own in range(agreed.numbers[visit].parameters)
+    }
+    for index, block in enumerate(values["blocks"]):
+        torn = next((number for number in block if frames[number][1] == NO_FRAME), None)
+        if torn is not None:
             raise ScenarioError(
-                f"{key}.blocks.{index}: parameters {pair[0] + start} and {pair[1] + start} together given, expected "
+                f"{key}.blocks.{index}: parameter {torn} given, expected parameters of one frame each: it feeds gates "
+                "in several"
+            )
+        other = next((number for number in block if frames[number] != frames[block[0]]), None)
+        if other is not None:
+            raise ScenarioError(
+                f"{key}.blocks.{index}: parameters {block[0]} and {other} together given, expected "
                 "parameters that share a frame: rotations of one layer about one axis, with no gate between"
             )
-        groups[visit].append(local)
-    return groups
 
 
 # ---------------------------------------------------------------- refusals

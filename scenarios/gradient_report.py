@@ -29,7 +29,7 @@ def summary(spec: GradientSpec, layout: Layout, results: Sequence[SessionResult]
     return {
         "estimate": first["estimate"],
         "copies": sum(each["copies"] for each in told.values()),
-        "parameters": layout.parameters,
+        "parameters": len(first["estimate"]),
         "epsilon": spec.epsilon,
         "delta": spec.delta,
         "noisy": layout.is_noisy,
@@ -63,7 +63,7 @@ def _of_estimator(layout: Layout, result: SessionResult) -> dict[str, Any]:
 def _gradient(layout: Layout, result: SessionResult) -> NDArray[np.float64]:
     """All derivatives in the order of the circuit, whoever owns them."""
     parts = {name: part for outcome in result.outcomes.values() for name, part in outcome.arrays.items()}
-    return np.concatenate([parts[f"gradient-{visit}"] for visit in layout.circuits])
+    return np.concatenate([parts[f"gradient-{visit}"] for visit in layout.derived])
 
 
 # ---------------------------------------------------------------- beside the exact gradient

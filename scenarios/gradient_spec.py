@@ -11,9 +11,11 @@ from ketwire.quantum import shadow_tomography, shadows
 from ketwire.scenarios.inference import (
     Contraction,
     DenseState,
+    Gates,
     Hadamards,
     Householder,
     InferenceSpec,
+    OpenQasm,
     Phases,
     Rotations,
     Signs,
@@ -122,8 +124,28 @@ class TrainableRotations(Rotations):
     trainable: bool = Field(True, description="whether the derivatives by its angles are wanted")
 
 
+class TrainableOpenQasm(OpenQasm):
+    """A circuit in OpenQASM 3 whose angles may move, or not."""
+
+    trainable: bool = Field(True, description="whether the derivatives by its angles are wanted")
+
+
+class TrainableGates(Gates):
+    """A callable's gates, whose angles may move, or not."""
+
+    trainable: bool = Field(True, description="whether the derivatives by its angles are wanted")
+
+
 Layer = Annotated[
-    TrainableRotations | Phases | Unitary | Signs | Hadamards | Householder | Contraction,
+    TrainableRotations
+    | Phases
+    | Unitary
+    | Signs
+    | Hadamards
+    | Householder
+    | Contraction
+    | TrainableOpenQasm
+    | TrainableGates,
     Field(discriminator="layer"),
 ]
 

@@ -13,9 +13,9 @@ from ketwire.channels.representation import differing
 from ketwire.channels.streams import derive_key
 from ketwire.errors import ScenarioError
 from ketwire.nodes.session import Session, SessionResult
+from ketwire.protocols.agreement import Agreement
 from ketwire.protocols.features import Route
 from ketwire.protocols.node import Loader, Slice
-from ketwire.protocols.training import copies_at
 from ketwire.protocols.training_holding import Holding
 from ketwire.protocols.training_rivals import forwarded_accuracy, train_alone
 from ketwire.scenarios.inference import Contraction, Hadamards, Rotations, layer_values, layers_of, route_of
@@ -56,11 +56,15 @@ class Training:
         """The budget of a step, and of the inferences when all is over."""
         if session.role != "quantum":
             return
-        path, visits = _path(spec, network)
+        path, _ = _path(spec, network)
         batch = min(spec.batch or public["train rows"], public["train rows"])
         asked: list[tuple[int | None, int, str]] = [(None, spec.loss_copies * batch, "loss_copies")]
         asked += [(None, spec.test_copies * max(public["train rows"], public["test rows"]), "test_copies")]
-        asked += [(visit, public[copies_at(visit)] * batch, "copies") for visit in _trained(spec, visits)]
+        agreed = Agreement.of(session.slices[path[0]].values["agreed"], public)
+        if agreed.runs:
+            asked += [(None, sum(agreed.copies[visit] * runs for visit, runs in agreed.runs.items()) * batch, "copies")]
+        else:
+            asked += [(visit, copies * batch, "copies") for visit, copies in agreed.copies.items()]
         for visit, copies, key in asked:
             needed = batch if spec.estimator == "exact" else copies
             reason = refusal(_crossings(spec, network, path, visit), needed, int(spec.budget_attempts))
@@ -111,7 +115,7 @@ def _path(spec: TrainingSpec, network: Network) -> tuple[list[str], list[list[in
 
 def _refuse_frozen(spec: TrainingSpec) -> None:
     """Refuse a `trainable` that names what has no angles, or nobody's."""
-    able = [index for index, layer in enumerate(spec.layers) if isinstance(layer, Rotations)]
+    able = sorted(spec.with_angles)
     if not able:
         raise ScenarioError("protocol.trainable: no layer has angles, expected one of rotations or more")
     if spec.trainable == "all":
@@ -182,18 +186,19 @@ def _common(
     passages |= {str(visit): _crossings(spec, network, path, visit) for visit in trained}
     crossings = [crossing for each in passages.values() for crossing in each]
     hardware = {party: network.hardware[party] for party in path if party in network.hardware}
-    layers = [spec.layers[index] for index in sorted(spec.moving)]
-    parameters = sum(
-        layer.sublayers * len(layer.axes) * spec.qubits for layer in layers if isinstance(layer, Rotations)
-    )
     return {
         "path": list(path),
         "qubits": spec.qubits,
         "flags": _flags(spec),
         "trained": trained,
         "schedule_key": derive_key(network.seed, "shared randomness", "batches").hex(),
-        # Estimators that count shots alone never look at the promise: any will do for them.
-        "promise": {"epsilon": spec.epsilon or 1.0, "delta": spec.delta or 0.5, "parameters": parameters},
+        "agreed": {
+            "estimator": {"name": spec.estimator},
+            "copies": 1 if spec.estimator == "exact" else spec.copies,
+            "epsilon": spec.epsilon,
+            "delta": spec.delta,
+            "derived": trained,
+        },
         "survivals": {name: path_survival(each) for name, each in passages.items()},
         "shared_rows": differing(crossings, hardware) is None,
         "optimiser": spec.optimiser.model_dump(mode="json"),

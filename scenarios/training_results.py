@@ -92,6 +92,8 @@ def _overhead(spec: TrainingSpec, path: Sequence[str], segments: int, result: Se
     tables = [result.outcomes[party].arrays["costs"] for party in dict.fromkeys(path)]
     applied = sum(int(table[:, COLUMNS.index("circuits")].sum()) for table in tables)
     read = told["measured"] - told["samples"] * (spec.loss_copies if spec.estimator != "exact" else 1)
+    if spec.estimator == "parameter-shift":  # nothing but inferences
+        read = 0
     usual = 2 * segments * told["samples"]
     at_once = told["widest"] if spec.window is None else min(spec.window, told["widest"])
     batch = -(-told["samples"] // max(result.outcomes[path[-1]].values["steps"], 1))

@@ -10,13 +10,13 @@ from ketwire.channels.budget import DEFAULT_BUDGET_ATTEMPTS
 from ketwire.channels.copies import MAX_COPIES, MAX_QUBITS
 from ketwire.protocols.numbers import EXACT_BITS
 from ketwire.protocols.stream import MAX_BATCH_OCTETS
-from ketwire.scenarios.inference import Layer, Rotations
+from ketwire.scenarios.inference import Gates, Layer, OpenQasm, Rotations
 from ketwire.scenarios.schema import NodeName, Strict, wrong
 from ketwire.scenarios.sources import RandomSource, Source
 
 ESTIMATORS = ("exact", "direct", "commuting", "random-coordinate", "classical-shadows", "tomography",
-              "shadow-tomography")  # fmt: skip
-SHOTS = ("direct", "commuting", "random-coordinate")
+              "shadow-tomography", "parameter-shift")  # fmt: skip
+SHOTS = ("direct", "commuting", "random-coordinate", "parameter-shift")
 Bits = Annotated[int, Field(ge=2, le=EXACT_BITS)]
 
 
@@ -140,7 +140,9 @@ class TrainingSpec(Strict):
     )
     objective: Objective = SquaredLoss()
     estimator: str = Field("commuting", description="of gradients: " + ", ".join(ESTIMATORS))
-    copies: int | None = Field(None, ge=1, le=MAX_COPIES, description="of a sample's |Φ> at each visit that trains")
+    copies: int | None = Field(
+        None, ge=1, le=MAX_COPIES, description="of a sample's |Φ> at each visit that trains, or in each shifted run"
+    )
     epsilon: float | None = Field(None, gt=0, description="of a sample's derivatives of the probability, not copies")
     delta: float | None = Field(None, gt=0, lt=1, description="probability that any is off by more")
     loss_copies: int = Field(32, ge=1, le=MAX_COPIES, description="of a sample at each step, for its <Z0>")
@@ -181,9 +183,18 @@ class TrainingSpec(Strict):
         return self
 
     @property
+    def with_angles(self) -> set[int]:
+        """The layers that have angles."""
+        return {
+            index
+            for index, layer in enumerate(self.layers)
+            if isinstance(layer, Rotations | OpenQasm | Gates) and layer.angles is not None
+        }
+
+    @property
     def moving(self) -> set[int]:
         """The layers whose angles move."""
-        whole = {index for index, layer in enumerate(self.layers) if isinstance(layer, Rotations)}
+        whole = self.with_angles
         if self.trainable == "all":
             return whole
         named = set(self.trainable)

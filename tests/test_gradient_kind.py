@@ -16,7 +16,7 @@ from ketwire.nodes.party import PartyNode
 from ketwire.nodes.process import run_processes
 from ketwire.nodes.session import SessionResult
 from ketwire.protocols.features import Route, refuse_large
-from ketwire.protocols.gradient import _share_outcomes
+from ketwire.protocols.shifts import share_outcomes
 from ketwire.quantum import layers
 from ketwire.quantum.circuits import Circuit
 from ketwire.quantum.estimation import Held, Promise
@@ -357,8 +357,8 @@ REFUSED: list[tuple[Data, str]] = [
     ({"copies": 5, "estimators": ["shadow-tomography"]}, r"protocol.copies: 5 given, expected epsilon and delta"),
     ({"qubits": 8, "estimators": ["tomography"]}, r'estimators.0.name: "tomography" given, .* at most 7'),
     ({"qubits": 8, "estimators": ["direct", "shadow-tomography"]}, r'estimators.1.name: "shadow-tomography" .* 7'),
-    ({"layers": [{"at": "b", "layer": "hadamards"}]}, r"protocol.layers: no trainable rotations given"),
-    ({"layers": [rotations("b", trainable=False)]}, r"protocol.layers: no trainable rotations given"),
+    ({"layers": [{"at": "b", "layer": "hadamards"}]}, r"protocol.layers: no trainable angles given"),
+    ({"layers": [rotations("b", trainable=False)]}, r"protocol.layers: no trainable angles given"),
     ({"layers": [rotations("z")]}, r"protocol.layers.0.at: 'z' given, expected a node"),
     (
         {"estimators": [{"name": "commuting", "blocks": [[0, 1], [2]]}]},
@@ -417,9 +417,9 @@ def test_editors_know_names_and_settings() -> None:
 @pytest.mark.parametrize("values", [[1, 2, 3], [1, 9], [-1, 1]])
 def test_outcomes_that_no_run_can_have_are_the_teller_s_fault(values: list[int]) -> None:
     """Two runs of 5 copies each were planned."""
-    asked = _share_outcomes(PartyNode("a", b"k" * 32, {}), "ab", [(0, 2)], {0: np.zeros(2, dtype=np.int64)}, 5)
+    asked = share_outcomes(PartyNode("a", b"k" * 32, {}), "ab", {0: np.zeros((2, 1), dtype=np.int64)}, {0: 5})
     asked.send(None)
-    with pytest.raises(RemoteProtocolError, match="b told other outcomes than 5 copies"):
+    with pytest.raises(RemoteProtocolError, match="b told other outcomes than copies of each run"):
         asked.send(Answers(np.array(values), 3))
 
 
@@ -441,6 +441,7 @@ def test_an_outline_has_the_blocks_of_the_unitary() -> None:
     for party in "ab":
         share = share_of(run.sessions[0].slices[party].values, network.loaders()[party])
         for visit, segment in share.segments.items():
-            circuit: Circuit = outline(run.sessions[0].slices[party].values["visits"][str(visit)], 2, 2)
+            circuit = outline(run.sessions[0].slices[party].values["visits"][str(visit)], 2, 2)
+            assert circuit is not None
             real = blocks_of(frozen(segment, share.trainable[visit]).circuit)
             assert [block.slots for block in blocks_of(circuit)] == [block.slots for block in real]
