@@ -7,7 +7,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from ketwire.quantum.arrays import Complexes, Floats
+from ketwire.quantum.arrays import Complexes, Floats, Integers
 from ketwire.quantum.circuits import Circuit
 from ketwire.quantum.engine import apply
 from ketwire.quantum.gates import Gate
@@ -56,6 +56,14 @@ class JointPaulis:
         kept = sorted(qubits)
         table = weights.sum(axis=rest).transpose(0, *(1 + kept.index(qubit) for qubit in qubits))
         return tidy(table.reshape(len(batch), -1))
+
+    def numbers(self, qubits: int) -> Integers:
+        """The outcome to which each basis state of the measured basis belongs, (2**qubits,)."""
+        index = np.arange(1 << qubits)
+        number = np.zeros_like(index)
+        for qubit, _ in self.paulis:
+            number = 2 * number + (index >> (qubits - 1 - qubit) & 1)
+        return number
 
     def basis(self, qubits: int) -> Circuit:
         """Gates on a register of `qubits` that take each letter to Z."""

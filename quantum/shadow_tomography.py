@@ -39,11 +39,10 @@ import numpy as np
 from ketwire.quantum.arrays import Complexes, Floats, Integers
 from ketwire.quantum.estimation import Asked, Demand, Estimate, Held, Promise, draw_copies, half_ranges
 from ketwire.quantum.features import blocks_of, sweep
-from ketwire.quantum.joint import JointPaulis
 from ketwire.quantum.segments import Segment
+from ketwire.quantum.tangents import MOST_OCTETS, TangentHypothesis, Tangents
 
 MOST_QUBITS = 8  # n + 1: ω is dense
-MOST_OCTETS = 1 << 29  # of all operators together
 _GRID = np.linspace(-6.0, 6.0, 61)  # standard deviations
 
 
@@ -67,10 +66,12 @@ class Plan:
 class Run:
     """What became of one sample. hypothesis: (D, D). updates: rounds that ended with a yes.
 
-    disturbance: the ledger. converged: whether a round without a yes was reached with the copies held.
+    means: (P_U,), Tr O_p ω. disturbance: the ledger. converged: whether a round without a yes was reached with
+    the copies held.
     """
 
     hypothesis: Complexes
+    means: Floats
     used: int
     updates: int
     disturbance: float
@@ -117,34 +118,60 @@ class ShadowTomography:
         values = np.zeros((len(held.totals), segment.circuit.parameter_count))
         used = np.zeros_like(held.totals)
         if blocks_of(segment.circuit):
-            slots, ops = operators(segment)
+            tangents = Tangents.of(segment)
             for at in range(len(values)):
                 rows = held.of == at
-                run = self.learn(ops, _radii(segment), held.states[rows], held.counts[rows], promise, rng)
-                values[at, slots], used[at] = means(ops, run.hypothesis[None])[0], run.used
+                run = self.learn(tangents, _radii(segment), held.states[rows], held.counts[rows], promise, rng)
+                values[at, tangents.slots], used[at] = run.means, run.used
         return Estimate(values, used)
 
-    def learn(self, ops: Complexes, radii: Floats, states: Complexes, counts: Integers, promise: Promise,
+    def learn(self, ops: Tangents | Complexes, radii: Floats, states: Complexes, counts: Integers, promise: Promise,
               rng: np.random.Generator) -> Run:
         """Run it on copies of one sample.
 
-        ops: the O_p, (P_U, D, D), Hermitian, ||O_p|| <= radii[p]. states, (rows, D), with counts[row] copies each.
+        ops: the O_p of a unitary, or any (P_U, D, D), Hermitian; ||O_p|| <= radii[p]. states, (rows, D), with
+        counts[row] copies each.
         """
-        size, parameters = ops.shape[1], len(ops)
+        size, parameters = states.shape[1], len(radii)
         plan = self.plan(size.bit_length() - 1, parameters, float(radii.max()), promise)
-        batches = _Batches(0.5 + means(ops, _projectors(states)) / (2 * radii), np.array(counts), plan, rng)
-        exponent = np.zeros((size, size), dtype=np.complex128)
-        hypothesis = _thermal(exponent)
-        for updates in range(plan.rounds):
-            if batches.left < plan.batch:
-                return Run(hypothesis, batches.used, updates, batches.disturbance, False)
-            found = batches.search(0.5 + means(ops, hypothesis[None])[0] / (2 * radii))
+        omega = TangentHypothesis(ops) if isinstance(ops, Tangents) else DenseHypothesis(ops)
+        batches = _Batches(0.5 + omega.means_of(states) / (2 * radii), np.array(counts), plan, rng)
+        believed, updates, converged = omega.means(), 0, False
+        while updates < plan.rounds and batches.left >= plan.batch:
+            found = batches.search(0.5 + believed / (2 * radii))
             if found is None:
-                return Run(hypothesis, batches.used, updates, batches.disturbance, True)
+                converged = True
+                break
             index, sign, gap = found
-            exponent += 4 * gap * sign / (2 * radii[index]) * ops[index]
-            hypothesis = _thermal(exponent)
-        return Run(hypothesis, batches.used, plan.rounds, batches.disturbance, False)
+            omega.add(index, 4 * gap * sign / (2 * float(radii[index])))
+            believed, updates = omega.means(), updates + 1
+        return Run(omega.matrix(), believed, batches.used, updates, batches.disturbance, converged)
+
+
+class DenseHypothesis:
+    """ω = exp(Σ_p c_p O_p) over its trace, for any Hermitian O_p, (P_U, D, D); c begins at 0."""
+
+    def __init__(self, ops: Complexes) -> None:
+        self._ops = ops
+        self._exponent = np.zeros(ops.shape[1:], dtype=np.complex128)
+
+    def add(self, index: int, amount: float) -> None:
+        """c of this operator grows by `amount`."""
+        self._exponent += amount * self._ops[index]
+
+    def means(self) -> Floats:
+        """Tr O_p ω, (P_U,)."""
+        return np.asarray(means(self._ops, self.matrix()[None])[0])
+
+    def means_of(self, states: Complexes) -> Floats:
+        """<Φ| O_p |Φ> of each row: (rows, D) to (rows, P_U)."""
+        return means(self._ops, states[:, :, None] * states[:, None, :].conj())
+
+    def matrix(self) -> Complexes:
+        """ω, (D, D)."""
+        values, vectors = np.linalg.eigh(self._exponent)
+        weights = np.exp(values - values.max())
+        return np.asarray((vectors * (weights / weights.sum())) @ vectors.conj().T)
 
 
 class _Batches:
@@ -202,9 +229,9 @@ def disturbance(counts: Integers, q: Floats, threshold: Floats, scale: float) ->
 
 
 def operators(segment: Segment) -> tuple[Integers, Complexes]:
-    """(slots, O): the operators O_p of the parameters that are read, (slots, D, D).
+    """(slots, O): the operators O_p of the parameters that are read, written out, (slots, D, D).
 
-    ValueError where they would not fit into memory.
+    `Tangents` holds the same in an eighth of the memory. ValueError where they would not fit into memory.
     """
     blocks = blocks_of(segment.circuit)
     slots = np.array(sorted({slot for block in blocks for slot in block.slots}), dtype=np.int64)
@@ -216,35 +243,15 @@ def operators(segment: Segment) -> tuple[Integers, Complexes]:
     for block, framed in sweep(segment, np.eye(size, dtype=np.complex128)):
         turned = block.observable.turn(framed)  # row j: what becomes of basis state j
         at = np.searchsorted(slots, block.slots)
-        diagonal = block.values[outcome_numbers(block.observable, segment.qubits + 1)].T
+        diagonal = block.values[block.observable.numbers(segment.qubits + 1)].T
         ops[at] += (turned.conj() * diagonal[:, None, :]) @ turned.T
     return slots, ops
-
-
-def outcome_numbers(observable: JointPaulis, qubits: int) -> Integers:
-    """The outcome to which each basis state of the measured basis belongs, (2**qubits,)."""
-    index = np.arange(1 << qubits)
-    number = np.zeros_like(index)
-    for qubit, _ in observable.paulis:
-        number = 2 * number + (index >> (qubits - 1 - qubit) & 1)
-    return number
 
 
 def means(ops: Complexes, matrices: Complexes) -> Floats:
     """Tr O_p ρ for each Hermitian matrix of (any, D, D): (any, P_U)."""
     flat = np.ascontiguousarray(matrices).reshape(len(matrices), -1).view(np.float64)
     return np.asarray(flat @ ops.reshape(len(ops), -1).view(np.float64).T)
-
-
-def _projectors(states: Complexes) -> Complexes:
-    return np.asarray(states[:, :, None] * states[:, None, :].conj())
-
-
-def _thermal(exponent: Complexes) -> Complexes:
-    """exp(exponent) over its trace."""
-    values, vectors = np.linalg.eigh(exponent)
-    weights = np.exp(values - values.max())
-    return np.asarray((vectors * (weights / weights.sum())) @ vectors.conj().T)
 
 
 def _radii(segment: Segment) -> Floats:

@@ -13,21 +13,23 @@ Source: Huang, Kueng and Preskill 2020 (arXiv 2002.08953); Guță, Kahn, Kueng a
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import islice
 from typing import ClassVar
 
 import numpy as np
 
 from ketwire.quantum.arrays import Complexes, Floats, Integers
 from ketwire.quantum.estimation import Asked, Demand, Estimate, Held, Promise
-from ketwire.quantum.features import contributions
 from ketwire.quantum.segments import Segment
+from ketwire.quantum.tangents import read_by, traces, unitary
 
 CHUNK = 1 << 16  # amplitudes of outcomes held at once, 1 MiB: they stay in the caches
 MOST_QUBITS = 10  # with the ancilla: a mean outcome is a (2**n, 2**n) matrix
 MOST_GROUPS = 99
+MOST_READ = 1 << 24  # numbers of matrices that are read together
 
 
 def outcomes(states: Complexes, counts: Integers, rng: np.random.Generator) -> Iterator[Complexes]:
@@ -63,12 +65,16 @@ def inversion(states: Complexes, counts: Integers, rng: np.random.Generator) -> 
     return np.asarray((size + 1) / counts.sum() * total - np.eye(size))
 
 
-def expectations(segment: Segment, matrices: Complexes) -> Floats:
-    """Tr O_p ρ for every parameter p of U and each Hermitian matrix of (any, D, D): (any, P_U)."""
-    weights, vectors = np.linalg.eigh(matrices)
-    rows = np.ascontiguousarray(vectors.swapaxes(1, 2)).reshape(-1, matrices.shape[2])
-    told = contributions(segment, rows).reshape(*weights.shape, -1)
-    return np.asarray(np.einsum("md,mdp->mp", weights, told))
+def expectations(segment: Segment, matrices: Iterable[Complexes]) -> Floats:
+    """Tr O_p ρ for every parameter p of U and each Hermitian (D, D) matrix: (any, P_U).
+
+    Of each matrix as it comes nothing is kept but what tells of derivatives, 4**n numbers.
+    """
+    U, told = unitary(segment), []
+    rows = (read_by(U, matrix) for matrix in matrices)
+    while together := list(islice(rows, max(1, MOST_READ // U.size))):
+        told.append(traces(segment, np.array(together)))
+    return np.concatenate(told)
 
 
 @lru_cache(maxsize=256)
@@ -127,12 +133,10 @@ class ClassicalShadows:
         _checked_size(segment.qubits + 1, self.name)
         groups, _ = median_plan(promise.delta / promise.parameters)
         dealt = held.deal(groups, rng)
-        values = np.empty((len(held.totals), segment.circuit.parameter_count))
-        for at in range(len(values)):
-            rows = held.of == at
-            means = [inversion(held.states[rows], portion[rows], rng) for portion in dealt]
-            values[at] = np.median(expectations(segment, np.array(means)), axis=0)
-        return Estimate(values, held.totals)
+        rows = [held.of == at for at in range(len(held.totals))]
+        means = (inversion(held.states[of], portion[of], rng) for of in rows for portion in dealt)
+        told = expectations(segment, means).reshape(len(rows), groups, -1)
+        return Estimate(np.median(told, axis=1), held.totals)
 
 
 @dataclass(frozen=True)
@@ -163,11 +167,9 @@ class Tomography:
     def estimate(self, held: Held, segment: Segment, promise: Promise, rng: np.random.Generator) -> Estimate:
         """For each sample the derivatives of its reconstructed state."""
         _checked_size(segment.qubits + 1, self.name)
-        found = []
-        for at in range(len(held.totals)):
-            rows = held.of == at
-            found.append(nearest_state(inversion(held.states[rows], held.counts[rows], rng)))
-        return Estimate(expectations(segment, np.array(found)), held.totals)
+        rows = [held.of == at for at in range(len(held.totals))]
+        found = (nearest_state(inversion(held.states[of], held.counts[of], rng)) for of in rows)
+        return Estimate(expectations(segment, found), held.totals)
 
 
 def nearest_state(matrix: Complexes) -> Complexes:
