@@ -1,8 +1,8 @@
 """The command line.
 
 Exit codes: 0 done; 2 bad input, one line on standard error; 3 a party failed, a deadlock, a broken
-protocol; 130 interrupted. Commands import what they need when they run, since each start of the
-program pays for imports.
+protocol, or what was to be printed could not be; 130 interrupted. Commands import what they need when
+they run, since each start of the program pays for imports.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
@@ -22,6 +23,7 @@ from ketwire.errors import KetwireError, ScenarioError
 if TYPE_CHECKING:
     from ketwire.scenarios.launch import Options, Runtime
     from ketwire.scenarios.load import Loaded
+    from ketwire.scenarios.output import Output
 
 BAD_INPUT, FAILED, INTERRUPTED = 2, 3, 130
 
@@ -66,14 +68,26 @@ def main() -> NoReturn:
 
 def execute(argv: Sequence[str]) -> int:
     """Run one command line; answers with its exit code."""
+    from ketwire.scenarios.output import watched  # noqa: PLC0415
+
+    with watched() as output:
+        code = _executed(argv, output)
+        unwritten = output.told()
+    if unwritten is None:
+        return code
+    print(f"ketwire: {unwritten}", file=sys.stderr)
+    return code or FAILED
+
+
+def _executed(argv: Sequence[str], output: Output) -> int:
     try:
         command = typer.main.get_command(app)
         code = command.main(list(argv) or ["--help"], prog_name="ketwire", standalone_mode=False)
-    except BrokenPipeError:
-        # Whoever read our output has gone; nothing more can be said there.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
-    except (Exception, KeyboardInterrupt) as error:
+    except (Exception, KeyboardInterrupt, SystemExit) as error:
+        if output.fault is not None:
+            return 0  # what failed is the telling
+        if isinstance(error, SystemExit):
+            raise
         return _failed(error, "--json" in argv)
     if code == INTERRUPTED:  # some versions of Typer turn Ctrl-C into a code by themselves
         return _failed(KeyboardInterrupt(), "--json" in argv)
@@ -342,7 +356,8 @@ def _failed(error: BaseException, as_json: bool) -> int:
     if as_json:
         from ketwire.scenarios.launch import error_object  # noqa: PLC0415
 
-        _print_json(error_object(error))
+        with suppress(OSError):  # told by whoever watches the output
+            _print_json(error_object(error))
     message = str(error) or type(error).__name__
     party = getattr(error, "party", None)
     told = f"{party}: {message}" if party else message

@@ -306,7 +306,7 @@ def test_the_program_sets_one_blas_thread() -> None:
     assert python(code).stdout.splitlines()[-1] == "1 False"
 
 
-def test_a_reader_that_leaves_is_no_error(scenario: str) -> None:
+def test_a_reader_that_leaves_brings_no_traceback(scenario: str) -> None:
     code = "import sys\nfrom ketwire.scenarios import cli\nsys.argv = ['ketwire', 'schema']\ncli.main()"
     reading = subprocess.Popen(
         [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
