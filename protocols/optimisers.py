@@ -7,10 +7,14 @@ runs it. The state is one array and a step number, so that a checkpoint can hold
     momentum   m ← β m + g;  θ ← θ - η m            (Polyak's heavy ball)
     adam       m ← β1 m + (1-β1) g;  v ← β2 v + (1-β2) g²;
                θ ← θ - η m̂ / (√v̂ + ε),  m̂ = m / (1-β1^t),  v̂ = v / (1-β2^t)      (Kingma and Ba 2015)
+
+With a `horizon` T the rate falls along half a cosine, η_t = η (1 + cos(π t / T)) / 2 for the update after t
+others (Loshchilov and Hutter 2017, without restarts): early steps go far, late ones average shot noise out.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import ClassVar, Protocol
 
@@ -44,13 +48,14 @@ class Optimiser(Protocol):
 
 @dataclass(frozen=True)
 class SGD:
-    """Stochastic gradient descent. rate: η > 0. ValueError where it is not."""
+    """Stochastic gradient descent. rate: η > 0; horizon: T >= 1. ValueError where they are not."""
 
     rate: float
+    horizon: int | None = None
     name: ClassVar[str] = "sgd"
 
     def __post_init__(self) -> None:
-        _check_rate(self.rate)
+        _check_rate(self.rate, self.horizon)
 
     def start(self, count: int) -> State:
         """No moments."""
@@ -59,19 +64,21 @@ class SGD:
     def update(self, parameters: Vector, gradient: Vector, state: State) -> tuple[Vector, State]:
         """One step against the gradient."""
         _check_shapes(parameters, gradient, state, 0)
-        return parameters - self.rate * gradient, State(state.steps + 1, state.moments)
+        rate = _rate_after(state.steps, self.rate, self.horizon)
+        return parameters - rate * gradient, State(state.steps + 1, state.moments)
 
 
 @dataclass(frozen=True)
 class Momentum:
-    """Heavy ball. rate: η > 0; decay: β in [0, 1). ValueError where they are not."""
+    """Heavy ball. rate: η > 0; decay: β in [0, 1); horizon: T >= 1. ValueError where they are not."""
 
     rate: float
     decay: float = 0.9
+    horizon: int | None = None
     name: ClassVar[str] = "momentum"
 
     def __post_init__(self) -> None:
-        _check_rate(self.rate)
+        _check_rate(self.rate, self.horizon)
         _check_decay("decay", self.decay)
 
     def start(self, count: int) -> State:
@@ -82,21 +89,26 @@ class Momentum:
         """One step against the sum of gradients."""
         _check_shapes(parameters, gradient, state, 1)
         moment = self.decay * state.moments[0] + gradient
-        return parameters - self.rate * moment, State(state.steps + 1, moment[None])
+        rate = _rate_after(state.steps, self.rate, self.horizon)
+        return parameters - rate * moment, State(state.steps + 1, moment[None])
 
 
 @dataclass(frozen=True)
 class Adam:
-    """Adaptive moments. rate: η > 0; decays: β1, β2 in [0, 1); floor: ε > 0. ValueError where they are not."""
+    """Adaptive moments. rate: η > 0; decays: β1, β2 in [0, 1); floor: ε > 0; horizon: T >= 1.
+
+    ValueError where they are not.
+    """
 
     rate: float = 0.001
     first_decay: float = 0.9
     second_decay: float = 0.999
     floor: float = 1e-8
+    horizon: int | None = None
     name: ClassVar[str] = "adam"
 
     def __post_init__(self) -> None:
-        _check_rate(self.rate)
+        _check_rate(self.rate, self.horizon)
         _check_decay("first_decay", self.first_decay)
         _check_decay("second_decay", self.second_decay)
         if not 0 < self.floor < np.inf:
@@ -114,15 +126,25 @@ class Adam:
         second = self.second_decay * state.moments[1] + (1 - self.second_decay) * gradient**2
         unbiased = first / (1 - self.first_decay**steps)
         scale = np.sqrt(second / (1 - self.second_decay**steps)) + self.floor
-        return parameters - self.rate * unbiased / scale, State(steps, np.stack([first, second]))
+        rate = _rate_after(state.steps, self.rate, self.horizon)
+        return parameters - rate * unbiased / scale, State(steps, np.stack([first, second]))
 
 
 OPTIMISERS: dict[str, type[SGD] | type[Momentum] | type[Adam]] = {kind.name: kind for kind in (SGD, Momentum, Adam)}
 
 
-def _check_rate(rate: float) -> None:
+def _rate_after(steps: int, rate: float, horizon: int | None) -> float:
+    """The rate of the update that follows `steps` others; 0 from the horizon on."""
+    if horizon is None:
+        return rate
+    return rate * (1.0 + math.cos(math.pi * min(steps / horizon, 1.0))) / 2.0
+
+
+def _check_rate(rate: float, horizon: int | None) -> None:
     if not 0 < rate < np.inf:
         raise ValueError(f"rate: {rate} given, expected a number above 0")
+    if horizon is not None and horizon < 1:
+        raise ValueError(f"horizon: {horizon} given, expected a number of steps, or None")
 
 
 def _check_decay(name: str, decay: float) -> None:

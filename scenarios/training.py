@@ -201,12 +201,19 @@ def _common(
         },
         "survivals": {name: path_survival(each) for name, each in passages.items()},
         "shared_rows": differing(crossings, hardware) is None,
-        "optimiser": spec.optimiser.model_dump(mode="json"),
+        "optimiser": _optimiser(spec),
         "validation": spec.validation.model_dump(mode="json") if spec.validation is not None else None,
         "adaptive": spec.adaptive.model_dump(mode="json") if spec.adaptive is not None else None,
         "budget_attempts": int(spec.budget_attempts),
         **{name: getattr(spec, name) for name in _PLAIN},
     }
+
+
+def _optimiser(spec: TrainingSpec) -> dict[str, Any]:
+    """Its settings as `ketwire.protocols.optimisers` names them: a schedule by the steps that it takes."""
+    settings = spec.optimiser.model_dump(mode="json")
+    falls = settings.pop("schedule") == "cosine"
+    return {**settings, "horizon": spec.steps if falls else None}
 
 
 _PLAIN = (

@@ -72,18 +72,26 @@ Objective = Annotated[
 ]
 
 
-class SGD(Strict):
+class _Optimiser(Strict):
+    """What all optimisers can be told."""
+
+    schedule: Literal["constant", "cosine"] = Field(
+        "constant", description="of the rate; cosine falls to 0 over all steps, along half a period"
+    )
+
+
+class SGD(_Optimiser):
     name: Literal["sgd"]
     rate: float = Field(gt=0)
 
 
-class Momentum(Strict):
+class Momentum(_Optimiser):
     name: Literal["momentum"]
     rate: float = Field(gt=0)
     decay: float = Field(0.9, ge=0, lt=1)
 
 
-class Adam(Strict):
+class Adam(_Optimiser):
     name: Literal["adam"]
     rate: float = Field(0.05, gt=0)
     first_decay: float = Field(0.9, ge=0, lt=1)

@@ -67,6 +67,21 @@ def test_adam_with_its_floor_is_the_formula() -> None:
 
 
 @pytest.mark.parametrize("kind", list(OPTIMISERS))
+def test_a_horizon_lets_the_rate_fall_along_half_a_cosine(kind: str) -> None:
+    """Moments do not see the rate, so each move is the constant one times its share: whole, half, none."""
+    start, gradients = drawn(5, steps=7)
+    state = OPTIMISERS[kind](0.1).start(len(start))
+    for gradient in gradients:
+        share = {0: 1.0, 2: 0.5, 4: 0.0}.get(state.steps, 0.0 if state.steps > 4 else None)
+        whole, after = OPTIMISERS[kind](0.1).update(start, gradient, state)
+        fallen, same = OPTIMISERS[kind](0.1, horizon=4).update(start, gradient, state)
+        assert (same.moments == after.moments).all() and same.steps == after.steps
+        if share is not None:
+            assert np.abs((fallen - start) - share * (whole - start)).max() < 1e-15
+        state = after
+
+
+@pytest.mark.parametrize("kind", list(OPTIMISERS))
 def test_updates_are_pure_and_each_parameter_goes_alone(kind: str) -> None:
     optimiser, (start, gradients) = OPTIMISERS[kind](0.1), drawn(4)
     kept = start.copy()
@@ -80,7 +95,8 @@ def test_updates_are_pure_and_each_parameter_goes_alone(kind: str) -> None:
 @pytest.mark.parametrize(
     ("make", "field"),
     [(lambda: SGD(0.0), "rate"), (lambda: Momentum(0.1, 1.0), "decay"), (lambda: Adam(first_decay=-0.1), "first_decay"),
-     (lambda: Adam(second_decay=1.5), "second_decay"), (lambda: Adam(floor=0.0), "floor")],
+     (lambda: Adam(second_decay=1.5), "second_decay"), (lambda: Adam(floor=0.0), "floor"),
+     (lambda: SGD(0.1, horizon=0), "horizon")],
 )  # fmt: skip
 def test_bad_settings_are_refused(make: type, field: str) -> None:
     with pytest.raises(ValueError, match=f"^{field}: "):

@@ -128,9 +128,14 @@ def slopes_of(angles: NDArray[np.float64], rows: NDArray[np.float64]) -> NDArray
     return np.stack(columns, axis=1)
 
 
-def reference(loss: Squared | Logistic, batches: Sequence[NDArray[np.int64]], moves: NDArray[np.bool_]) -> Any:
+def reference(
+    loss: Squared | Logistic,
+    batches: Sequence[NDArray[np.int64]],
+    moves: NDArray[np.bool_],
+    horizon: int | None = None,
+) -> Any:
     """(losses, angles after the last step) of Adam with rate 0.05."""
-    angles, rule, losses = ANGLES.reshape(-1), Adam(0.05, floor=1e-4), []
+    angles, rule, losses = ANGLES.reshape(-1), Adam(0.05, floor=1e-4, horizon=horizon), []
     labels = np.where(np.array(LABELS) == 8, 1.0, -1.0)
     state = rule.start(12)
     for batch in batches:
@@ -160,6 +165,21 @@ def test_exact_training_is_the_dense_reference_step_by_step(loss: str, batch: in
     labels = np.where(np.array(TEST_LABELS) == 8, 1.0, -1.0)
     right = np.where(outputs(angles, TESTS) > 0, 1.0, -1.0) == labels
     assert result.outcomes["a"].values["test_accuracy"] == right.mean()
+
+
+def test_a_cosine_schedule_falls_over_all_steps() -> None:
+    """Each owner by itself, and both rivals with them: exact gradients bring all to the reference's losses."""
+    optimiser = {"name": "adam", "rate": 0.05, "floor": 1e-4, "schedule": "cosine"}
+    spec = spec_of(optimiser=optimiser, rivals={"backprop": [64], "raw": [64]})
+    losses, angles = reference(Squared(), [np.arange(12)] * 4, np.ones(12, dtype=bool), horizon=4)
+    results = carried_out(spec, telling=False)
+    for each in results:
+        assert np.abs(each.outcomes["a"].arrays["losses"] - losses).max() < 1e-10
+    whole = run_of(spec, network(), telling=True)
+    told = run_inline(replace(whole, sessions=whole.sessions[:1]))[0]
+    assert np.abs(parameters(told) - angles).max() < 1e-10
+    constant = reference(Squared(), [np.arange(12)] * 4, np.ones(12, dtype=bool))
+    assert np.abs(constant[1] - angles).max() > 0.01
 
 
 @pytest.mark.parametrize("estimator", ["commuting", "random-coordinate", "direct"])
@@ -193,6 +213,7 @@ SAMPLED: dict[str, Any] = {
     "loss_copies": 8,
     "test_copies": 16,
     "derivative_bits": 16,
+    "optimiser": {"name": "adam", "rate": 0.05, "schedule": "cosine"},
     "batch": 6,
     "adaptive": {"ratio": 0.3, "most": 64},
     "validation": {"share": 0.25, "every": 2, "patience": 1, "copies": 16},
