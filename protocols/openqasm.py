@@ -2,7 +2,7 @@
 
 The parser is the language's own reference library (`openqasm3`, the extra `qasm`), imported when a layer
 asks for it. Qubits are counted in the order of their declaration; the first is qubit 0, the most
-significant. An angle may be an expression that is linear in one input: `2 * theta + pi / 4`. Gates are
+significant. An angle may be an expression that is linear in the inputs: `2 * theta - phi + pi / 4`. Gates are
 those of stdgates.inc with a fixed matrix or an angle, and whatever the program defines of them; global
 phases are left out, as no expectation value sees them. What measures, resets, branches or loops is refused by name.
 """
@@ -27,20 +27,22 @@ CONSTANTS = {"pi": math.pi, "π": math.pi, "tau": math.tau, "τ": math.tau, "eul
 
 @dataclass(frozen=True)
 class Linear:
-    """scale · parameters[slot] + offset; no slot for a number."""
+    """offset + Σ scale · parameters[slot]; no terms for a number.
+
+    terms: (slot, scale), each slot once.
+    """
 
     offset: float
-    scale: float = 0.0
-    slot: int | None = None
+    terms: tuple[tuple[int, float], ...] = ()
 
     def times(self, factor: float) -> Linear:
-        return Linear(self.offset * factor, self.scale * factor, self.slot)
+        return Linear(self.offset * factor, tuple((slot, scale * factor) for slot, scale in self.terms))
 
     def plus(self, other: Linear) -> Linear:
-        if self.slot is not None and other.slot is not None and self.slot != other.slot:
-            raise ValueError("an angle of two inputs, expected one input in each angle")
-        slot = other.slot if self.slot is None else self.slot
-        return Linear(self.offset + other.offset, self.scale + other.scale, slot)
+        sums = dict(self.terms)
+        for slot, scale in other.terms:
+            sums[slot] = sums.get(slot, 0.0) + scale
+        return Linear(self.offset + other.offset, tuple(sums.items()))
 
 
 def circuit_of(text: str) -> Circuit:
@@ -121,7 +123,7 @@ class _Reader:
             raise ValueError("output given, expected inputs alone")
         if type(statement.type).__name__ not in ("FloatType", "AngleType"):
             raise ValueError(f"input {statement.identifier.name} given, expected a float or an angle")
-        self.values[statement.identifier.name] = Linear(0.0, 1.0, self.inputs)
+        self.values[statement.identifier.name] = Linear(0.0, ((self.inputs, 1.0),))
         self.inputs += 1
 
     def _declare_constant(self, statement: Any) -> None:
@@ -169,7 +171,10 @@ class _Reader:
             raise ValueError(f"gate {name} is defined by more than {MOST_DEPTH} others, expected fewer")
         if len(set(where)) != len(where):
             raise ValueError(f"gate {name} on one qubit twice, expected distinct ones")
-        angles = [self._value(argument, values) for argument in statement.arguments]
+        try:
+            angles = [self._value(argument, values) for argument in statement.arguments]
+        except ValueError as error:
+            raise ValueError(f"gate {name}: {error}") from None
         if name in self.definitions:
             made = self._expanded(self.definitions[name], where, angles, depth)
         else:
@@ -197,12 +202,12 @@ class _Reader:
 
     def _whole(self, expression: Any, values: Mapping[str, Linear]) -> int:
         value = self._value(expression, values)
-        if value.slot is not None or value.offset != int(value.offset):
+        if value.terms or not math.isfinite(value.offset) or value.offset != int(value.offset):
             raise ValueError("a number that is not whole, expected a whole one")
         return int(value.offset)
 
     def _value(self, expression: Any, values: Mapping[str, Linear], depth: int = 0) -> Linear:
-        """A number, or something linear in one input."""
+        """A number, or something linear in inputs."""
         kind = type(expression).__name__
         if depth > MOST_DEPTH:
             raise ValueError("an expression too deep, expected a simpler one")
@@ -225,13 +230,20 @@ def _combined(operator: str, left: Linear, right: Linear) -> Linear:
         return left.plus(right)
     if operator == "-":
         return left.plus(right.times(-1.0))
-    if operator == "*" and (left.slot is None or right.slot is None):
-        return right.times(left.offset) if left.slot is None else left.times(right.offset)
-    if operator == "/" and right.slot is None and right.offset != 0.0:
+    if operator == "*" and not (left.terms and right.terms):
+        return left.times(right.offset) if left.terms else right.times(left.offset)
+    if operator == "/" and not right.terms and right.offset != 0.0:
         return left.times(1.0 / right.offset)
-    if operator == "**" and left.slot is None and right.slot is None:
-        return Linear(left.offset**right.offset)
-    raise ValueError(f"{operator} in an angle, expected something linear in one input")
+    if operator == "**" and not left.terms and not right.terms:
+        return Linear(_power(left.offset, right.offset))
+    raise ValueError(f"{operator} in an angle, expected something linear in the inputs")
+
+
+def _power(base: float, exponent: float) -> float:
+    try:
+        return math.pow(base, exponent)
+    except (OverflowError, ValueError):
+        raise ValueError(f"{base:g} ** {exponent:g} given, expected a power that is a finite number") from None
 
 
 # ---------------------------------------------------------------- stdgates.inc
@@ -256,9 +268,12 @@ Where = tuple[int, ...]
 Make = Callable[[Where, Sequence[Linear]], list[Gate]]
 
 
-def _angled(name: str, where: Where, angle: Linear) -> Gate:
-    slots = () if angle.slot is None else (angle.slot,)
-    return Gate(name, where, slots, angle.scale if slots else 1.0, angle.offset)
+def _angled(name: str, where: Where, angle: Linear) -> list[Gate]:
+    """One gate for each input in the angle, all about one axis, so that they commute."""
+    if not angle.terms:
+        return [Gate(name, where, offset=angle.offset)]
+    (slot, scale), *others = angle.terms
+    return [Gate(name, where, (slot,), scale, angle.offset), *(Gate(name, where, (at,), by) for at, by in others)]
 
 
 def _fixed(name: str) -> Make:
@@ -266,19 +281,19 @@ def _fixed(name: str) -> Make:
 
 
 def _turned(name: str) -> Make:
-    return lambda where, angles: [_angled(name, where, angles[0])]
+    return lambda where, angles: _angled(name, where, angles[0])
 
 
 def _controlled_turn(letter: str) -> Make:
     """R_P(θ/2) R_ZP(-θ/2): the halves cancel where the control is |0>."""
     return lambda where, angles: [
-        _angled("r" + letter, where[1:], angles[0].times(0.5)),
-        _angled("rz" + letter, where, angles[0].times(-0.5)),
+        *_angled("r" + letter, where[1:], angles[0].times(0.5)),
+        *_angled("rz" + letter, where, angles[0].times(-0.5)),
     ]
 
 
 def _any_turn(where: Where, theta: Linear, phi: Linear, lam: Linear) -> list[Gate]:
-    return [_angled("rz", where, lam), _angled("ry", where, theta), _angled("rz", where, phi)]
+    return [*_angled("rz", where, lam), *_angled("ry", where, theta), *_angled("rz", where, phi)]
 
 
 def _cnot(a: int, b: int) -> Gate:
@@ -294,7 +309,7 @@ _HALF = Linear(math.pi / 2)
 _STANDARD: dict[str, tuple[int, int, Make]] = {
     **{name: (1, 0, _fixed(name)) for name in ("x", "y", "z", "h", "s", "sdg", "t", "tdg")},
     "id": (1, 0, lambda where, angles: []),
-    "sx": (1, 0, lambda where, angles: [_angled("rx", where, _HALF)]),
+    "sx": (1, 0, lambda where, angles: _angled("rx", where, _HALF)),
     **{name: (1, 1, _turned(name)) for name in ("rx", "ry", "rz")},
     **{name: (1, 1, _turned("phase")) for name in ("p", "phase", "u1")},
     "u2": (1, 2, lambda where, angles: _any_turn(where, _HALF, *angles)),

@@ -20,7 +20,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from ketwire.errors import ScenarioError
+from ketwire.errors import RemoteProtocolError, ScenarioError
 from ketwire.protocols.layers import Step, build_layers
 from ketwire.protocols.node import Json, Shape
 from ketwire.quantum import layers
@@ -58,10 +58,16 @@ def facts(numbers: Demand | Shifts, visit: int) -> dict[str, Shape]:
 
 
 def heard(kind: type[Numbers], public: Mapping[str, int], visit: int) -> Numbers:
-    """What all parties know of the unitary at a visit."""
+    """What all parties know of the unitary at a visit.
+
+    Raises:
+        RemoteProtocolError: its owner told no such numbers.
+    """
     told: dict[str, Any] = {}
     for field in fields(kind):
-        whole = public[_fact(field.name, visit)]
+        whole = public.get(_fact(field.name, visit))
+        if type(whole) is not int or whole < (field.name == "parameters"):
+            raise RemoteProtocolError(f"the owner of visit {visit} told {whole} {field.name}, expected a number")
         told[field.name] = whole if field.type == "int" else whole * UNIT
     return kind(**told)
 
