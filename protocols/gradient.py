@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from ketwire.channels.copies import Copies, States
 from ketwire.channels.messages import Answers
 from ketwire.errors import RemoteProtocolError
-from ketwire.protocols.features import FeatureStage, Route, Share, run_circuit, share_of, with_flags
+from ketwire.protocols.features import FeatureStage, Route, Share, reader_at, run_circuit, share_of, with_flags
 from ketwire.protocols.inference import input_state
 from ketwire.protocols.node import Json, Loader, Node, Outcome, Shape, Slice
 from ketwire.protocols.repeaters import chain_plans
@@ -71,6 +71,7 @@ class _Party:
             qubits=route.qubits,
             max_batch_octets=values["max_batch_octets"],
             budget_attempts=values["budget_attempts"],
+            shared=told["shared"],
             chains=chain_plans(told.get("chains", ())),
             sizes=route.sizes,
             window=values["window"],
@@ -90,10 +91,11 @@ class GradientParty(_Party):
             plan = self.stream(values, route)
             if not plan.has_part(node.name):
                 continue
-            stage = FeatureStage(self.share, route, self.inputs)
+            estimator = made_estimator(self.values["estimator"], values.get("groups"))
+            reader = reader_at(node, self.share, route, estimator, 1, plan.want)
+            stage = FeatureStage(self.share, route, self.inputs, reader)
             tally = await run_stream(node, plan, stage if node.name in plan.path else None)
             if self.share.path[visit] == node.name:
-                estimator = made_estimator(self.values["estimator"], values.get("groups"))
                 estimate = stage.read(node, 1, estimator, promise)
                 arrays[f"gradient-{visit}"] = estimate.values[0]
                 measured = {"held": plan.want, "used": int(estimate.used[0]), "attempted": int(tally.attempted[0])}

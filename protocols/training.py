@@ -30,7 +30,7 @@ from numpy.typing import NDArray
 from ketwire.channels.messages import Answers, Packed
 from ketwire.errors import RemoteProtocolError, ScenarioError
 from ketwire.protocols.announce import announce
-from ketwire.protocols.features import FeatureStage, Route, refuse_large
+from ketwire.protocols.features import FeatureStage, Route, reader_at, refuse_large
 from ketwire.protocols.node import Loader, Node, Outcome, Shape, Slice, State
 from ketwire.protocols.numbers import pack_numbers, unpack_numbers
 from ketwire.protocols.stream import Stage, StreamPlan, Tally, run_stream
@@ -152,7 +152,8 @@ class TrainingParty:
         held = self.held
         route = Route(held.path, visit, held.share.qubits)
         inputs = held.samples.states("train", rows, held.flags) if held.samples is not None else None
-        stage = FeatureStage(held.share, route, inputs)
+        reader = reader_at(node, held.share, route, self._estimator, len(rows), self._want[visit])
+        stage = FeatureStage(held.share, route, inputs, reader)
         plan = self._plan(str(visit), route.parties, route.sizes, self._want[visit], len(rows))
         await self._stream(node, plan, stage)
         if visit not in held.mine:
