@@ -15,6 +15,7 @@ from ketwire.channels.timing import CLOCK_END_PS
 
 TIMES = ("prepare_ps", "gate1_ps", "gate2_ps", "readout_ps")
 ERRORS = ("p_prepare", "p_gate1", "p_gate2", "p_readout")
+OF_READING = ("gate1_ps", "gate2_ps", "readout_ps", "p_gate1", "p_gate2", "p_readout")
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,11 @@ class Hardware:
     def takes_time(self) -> bool:
         """Whether anything keeps the processor busy."""
         return any(getattr(self, name) for name in TIMES)
+
+    @property
+    def reads_perfectly(self) -> bool:
+        """Whether gates and readouts take no time and never err; preparation and memory may be what they are."""
+        return not any(getattr(self, name) for name in OF_READING)
 
     @property
     def is_perfect(self) -> bool:

@@ -14,18 +14,21 @@ PS_PER_S = 1_000_000_000_000
 CLOCK_END_PS = 1 << 62  # 53 days; a run that would pass it is refused before it starts
 
 
-def serve(ready_ps: NDArray[np.int64], service_ps: int, free_ps: int) -> NDArray[np.int64]:
+def serve(ready_ps: NDArray[np.int64], service_ps: int | NDArray[np.int64], free_ps: int) -> NDArray[np.int64]:
     """When each customer of a single server is done.
 
     Args:
         ready_ps: int64, shape (k,): when each customer is ready, in the order of service.
-        service_ps: how long each of them keeps the server busy.
+        service_ps: how long each of them keeps the server busy; or int64, shape (k,), each for itself.
         free_ps: when the server is free for the first of them.
 
     Returns:
         int64, shape (k,): when each is done; the last entry is when the server is free again.
     """
-    begun = np.arange(len(ready_ps), dtype=np.int64) * service_ps
+    if isinstance(service_ps, np.ndarray):
+        begun: NDArray[np.int64] = np.cumsum(service_ps) - service_ps
+    else:
+        begun = np.arange(len(ready_ps), dtype=np.int64) * service_ps
     latest = np.maximum.accumulate(np.maximum(ready_ps - begun, free_ps))
     return latest + begun + service_ps
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
@@ -20,13 +21,14 @@ from ketwire.channels.streams import stream
 from ketwire.channels.transcript import Chain, Transcript
 from ketwire.errors import LocalProtocolError, RemoteProtocolError, ScenarioError
 from ketwire.nodes.archive import check_arrays, check_values
-from ketwire.protocols.node import Checkpoint, Observable, Procedure, Receive, Send, State, Stock
+from ketwire.protocols.node import Checkpoint, Observable, Procedure, Receive, Send, Setting, State, Stock
 from ketwire.quantum import mixtures, pauli_bases, representations
 from ketwire.quantum.circuits import Circuit
 from ketwire.quantum.sampling import sample
 
 if TYPE_CHECKING:
     from ketwire.nodes.processor import Processor
+    from ketwire.nodes.settings import Turned
     from ketwire.quantum.estimation import Estimate
 
 M = TypeVar("M", bound=Message)
@@ -57,6 +59,16 @@ class HeraldReceipt:
         if self._done_ps is None:
             raise LocalProtocolError("a receipt of something else than pairs says of no memory when it is free")
         return self._done_ps
+
+
+def _run_perfectly(
+    circuit: Circuit, states: States, row: NDArray[np.int64], parameters: NDArray[np.float64]
+) -> tuple[States, NDArray[np.int64]]:
+    from ketwire.quantum.segments import pieces  # noqa: PLC0415
+
+    for piece in pieces(circuit):
+        states = representations.apply_circuit(piece, states, parameters)
+    return states, row
 
 
 def _tally(cells: NDArray[np.int64], end: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -192,11 +204,70 @@ class PartyNode:
         """What is measured on so many copies that are alike, a row for each; (rows, outcomes)."""
         return sample(probabilities, copies, self.random("outcome"))
 
+    @property
+    def reads_perfectly(self) -> bool:
+        return self._processor is None or self._processor.hardware.reads_perfectly
+
+    def measure_in(
+        self,
+        settings: Sequence[Setting],
+        parameters: NDArray[np.float64],
+        choice: NDArray[np.int64],
+        copies: Copies,
+        groups: NDArray[np.int64],
+        count: int,
+        keep: NDArray[np.bool_] | None = None,
+        *,
+        peek: bool = False,
+    ) -> list[NDArray[np.float64]]:
+        mask = copies.alive if keep is None else keep & copies.alive
+        chosen = np.flatnonzero(mask)
+        if self._processor is not None:
+            found, copies = self._processor.read_in(
+                settings, parameters, choice[chosen], copies, mask, self.now_ps, peek=peek
+            )
+            ready_ps = copies.take().ready_ps
+        else:
+            from ketwire.nodes.settings import turned  # noqa: PLC0415
+
+            states, row, ready_ps, _ = copies.take()
+            run = partial(_run_perfectly, parameters=parameters)
+            found = turned(settings, states, row[chosen], choice[chosen], run, peek)
+        self.advance(int(ready_ps[chosen].max(initial=0)))
+        tallies = [
+            self._counted(setting.observable, each, groups[chosen], count, peek)
+            for setting, each in zip(settings, found, strict=True)
+        ]
+        if peek:  # probabilities stay out: their last bits move
+            self.transcript.outcomes(self.now_ps, np.bincount(groups[chosen], minlength=count)[:, None])
+        else:
+            self.transcript.outcomes(self.now_ps, np.concatenate(tallies, axis=1).astype(np.int64))
+        return tallies
+
+    def _counted(
+        self, observable: Observable, found: Turned, groups: NDArray[np.int64], count: int, peek: bool
+    ) -> NDArray[np.float64]:
+        """Outcomes of the copies of one setting, by group; with `peek` how likely each was, summed."""
+        tally = np.zeros((count, observable.outcomes))
+        rows = len(found.states)
+        cells, copies_in = _tally(groups[found.which] * rows + found.row, count * rows)
+        if len(cells):
+            used, place = np.unique(cells % rows, return_inverse=True)
+            laws = representations.probabilities(observable, found.states[used])
+            if self._processor is not None:
+                laws = self._processor.reported(laws)
+            laws = laws[place]
+            drawn = laws * copies_in[:, None] if peek else self._outcomes(laws, copies_in)
+            np.add.at(tally, cells // rows, drawn)
+        return tally
+
     def attach(self, copies: Copies) -> Copies:
         from ketwire.quantum.features import open_feature  # noqa: PLC0415
 
         if copies.mixed:
             raise LocalProtocolError("a qubit was to be attached to mixed states: expected pure ones")
+        if self._processor is not None and self._processor.takes_part_in_attaching:
+            return self._processor.attach(copies, self.now_ps)
         fresh, held = copies.fresh, copies.take_as_held()
         return Copies.of(held._replace(states=open_feature(held.states)), fresh)
 

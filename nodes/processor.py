@@ -16,7 +16,7 @@ A contraction's flag decides whether a copy lives, which programs may look at: i
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import lru_cache, partial
 from typing import NamedTuple
 
@@ -28,17 +28,23 @@ from ketwire.channels.hardware import Hardware
 from ketwire.channels.machines import hold
 from ketwire.channels.timing import CLOCK_END_PS, PS_PER_S, serve
 from ketwire.errors import ScenarioError
+from ketwire.nodes.settings import Turned, turned
+from ketwire.protocols.node import Setting
 from ketwire.quantum import representations
 from ketwire.quantum.circuits import Circuit, Contraction
+from ketwire.quantum.controlled import CONTROL
+from ketwire.quantum.features import open_feature
 from ketwire.quantum.kraus import depolarize
 from ketwire.quantum.noisy import depolarize_together, duration_ps, gate_error, gate_ps, noisy
-from ketwire.quantum.readout import confusion
+from ketwire.quantum.readout import confusion, misread
+from ketwire.quantum.segments import pieces
 
 Integers = NDArray[np.int64]
 Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 Batch = tuple[States, Integers]
 
+MOST_TABLE = 16  # outcomes of which a table says how each is misread
 MOST_CONTRACTIONS = 16  # kept with their dilations, which take a singular value decomposition each
 
 
@@ -48,11 +54,13 @@ class Task(NamedTuple):
     duration_ps: how long it keeps the processor, a copy
     work: new (states, row) from old
     held: the registers decay meanwhile
+    own_ps: what each of the copies that are served takes beside, in their order; then work lets them decay itself
     """
 
     duration_ps: int
     work: Callable[[States, Integers], Batch]
     held: bool
+    own_ps: Integers | None = None
 
 
 class Visit:
@@ -61,12 +69,18 @@ class Visit:
     def __init__(self, copies: Copies, begun_ps: int) -> None:
         self.copies = copies
         self.begun_ps = begun_ps
+        self.qubits = copies.qubits
         self.tasks: list[Task] = []
 
     @property
     def duration_ps(self) -> int:
-        """How long one copy keeps the processor."""
+        """How long any copy keeps the processor."""
         return sum(task.duration_ps for task in self.tasks)
+
+    @property
+    def own_ps(self) -> Integers | None:
+        """What each copy takes beside that, where they differ; int64, shape (copies served,)."""
+        return next((task.own_ps for task in self.tasks if task.own_ps is not None), None)
 
 
 class Processor:
@@ -102,6 +116,24 @@ class Processor:
         work = partial(self._applied, circuit=circuit, parameters=parameters)
         return self._put_down(copies, now_ps, Task(lasts_ps, work, held=True))
 
+    @property
+    def takes_part_in_attaching(self) -> bool:
+        """Whether a qubit that is attached, or what its visit takes, makes any difference here."""
+        return self.hardware.takes_time or self.hardware.p_prepare > 0 or self.hardware.p_gate1 > 0
+
+    def attach(self, copies: Copies, now_ps: int) -> Copies:
+        """Prepare a qubit in |0> and turn it to |+>, before qubit 0 of each copy: the registers wait for it."""
+        copies = self._put_down(copies, now_ps, Task(self.hardware.prepare_ps, _unchanged, held=True))
+        copies = self._put_down(copies, now_ps, Task(self.hardware.gate1_ps, self._attached, held=True))
+        assert self._visit is not None
+        copies.owed = None
+        states, row, ready_ps, lost = copies.take()
+        # Until it is served the new qubit stands there in |0>: whoever looks sees how large the register is.
+        wide = np.concatenate([states, np.zeros_like(states)], axis=1)
+        self._visit.copies = Copies(wide, row, ready_ps, lost, copies.fresh)
+        self._visit.copies.owed = self._serve
+        return self._visit.copies
+
     def contract(self, matrix: NDArray[np.complex128], copies: Copies, now_ps: int) -> Copies:
         """Prepare a flag, apply the dilation, read the flag: what reads 1 is dead from then on."""
         hardware, contraction = self.hardware, self._contraction(matrix)
@@ -131,15 +163,52 @@ class Processor:
 
         The others are dropped before anything is done with them. What is read: see `reported`.
         """
-        readout = Task(self.hardware.readout_ps, lambda states, row: (states, row), held=False)
-        copies = self._put_down(copies, now_ps, readout)
+        copies = self._put_down(copies, now_ps, Task(self.hardware.readout_ps, _unchanged, held=False))
         self._serve(keep)
         return copies
+
+    def read_in(
+        self,
+        settings: Sequence[Setting],
+        parameters: Floats,
+        choice: Integers,
+        copies: Copies,
+        keep: Mask,
+        now_ps: int,
+        *,
+        peek: bool,
+    ) -> tuple[list[Turned], Copies]:
+        """Have the copies in `keep`, all of them alive, measured, each in a setting of its own.
+
+        choice: of each copy in `keep`, in order. Answers what is measured, and the copies, ready when they are read.
+        """
+        hardware, found = self.hardware, list[Turned]()
+        own_ps = np.array([min(self._lasts_ps(setting.circuit), CLOCK_END_PS) for setting in settings])[choice]
+
+        def run(circuit: Circuit, states: States, row: Integers) -> Batch:
+            for piece in pieces(circuit):
+                states, row = self._applied(states, row, piece, parameters)
+            return self._hold(states, row, np.full_like(row, self._lasts_ps(circuit)))
+
+        def work(states: States, row: Integers) -> Batch:
+            found.extend(turned(settings, states, row, choice, run, peek))
+            return states, row
+
+        copies = self._put_down(copies, now_ps, Task(hardware.readout_ps, work, held=False, own_ps=own_ps))
+        self._serve(keep)
+        return found, copies
+
+    def _lasts_ps(self, circuit: Circuit) -> int:
+        """How long a circuit takes that runs piece by piece."""
+        return sum(duration_ps(piece, self.hardware.gate1_ps, self.hardware.gate2_ps) for piece in pieces(circuit))
 
     def reported(self, probabilities: Floats) -> Floats:
         """Probabilities of what a readout reports, from those of the outcomes; (rows, outcomes)."""
         if self.hardware.p_readout == 0:
             return probabilities
+        outcomes = probabilities.shape[1]
+        if outcomes > MOST_TABLE and outcomes & (outcomes - 1) == 0:
+            return misread(probabilities, self.hardware.p_readout)
         return np.asarray(probabilities @ confusion(probabilities.shape[1], self.hardware.p_readout))
 
     def reported_bits(self, bits: Integers) -> Integers:
@@ -181,11 +250,15 @@ class Processor:
         assert visit is not None
         visit.copies.owed = None
         states, row, ready_ps, lost = visit.copies.take()
+        if visit.qubits < visit.copies.qubits:  # a qubit is attached on the way
+            states = np.ascontiguousarray(states[:, : 1 << visit.qubits])
         served = np.flatnonzero(~lost if keep is None else keep & ~lost)
-        done_ps = self._schedule(np.maximum(ready_ps[served], visit.begun_ps), visit.duration_ps)
+        come_ps = np.maximum(ready_ps[served], visit.begun_ps)
+        done_ps = self._schedule(come_ps, visit.duration_ps, visit.own_ps)
         kept = row[served]
         if not visit.copies.fresh:
-            states, kept = self._hold(states, kept, done_ps - visit.duration_ps - ready_ps[served])
+            worked_ps = visit.duration_ps + (0 if visit.own_ps is None else visit.own_ps)
+            states, kept = self._hold(states, kept, done_ps - worked_ps - ready_ps[served])
         for task in visit.tasks:
             states, kept = task.work(states, kept)
             if task.held:
@@ -195,18 +268,21 @@ class Processor:
         visit.copies.restore(Parts(states, _whole(kept, served, len(row)), ready_ps, lost))
         return served
 
-    def _schedule(self, ready_ps: Integers, service_ps: int) -> Integers:
+    def _schedule(self, ready_ps: Integers, service_ps: int, own_ps: Integers | None = None) -> Integers:
         """When each copy is done, in order; without durations there are no turns."""
         if not self.hardware.takes_time or len(ready_ps) == 0:
             return ready_ps
         # Before any array is computed: integers of 64 bits would wrap without a word.
-        latest_ps = max(self.free_ps, int(ready_ps.max())) + len(ready_ps) * service_ps
+        busy_ps = len(ready_ps) * service_ps
+        busy_ps += 0 if own_ps is None else int(own_ps.sum(dtype=np.float64))
+        latest_ps = max(self.free_ps, int(ready_ps.max())) + busy_ps
         if latest_ps >= CLOCK_END_PS:
+            each_s = busy_ps / len(ready_ps) / PS_PER_S
             raise ScenarioError(
-                f"nodes.{self.name}: {len(ready_ps)} copies at {service_ps / PS_PER_S:.1e} s each keep it busy until "
+                f"nodes.{self.name}: {len(ready_ps)} copies at {each_s:.1e} s each keep it busy until "
                 f"{latest_ps / PS_PER_S:.1e} s of virtual time, expected less than the clock's 2^62 ps (53 days)"
             )
-        done_ps = serve(ready_ps, service_ps, self.free_ps)
+        done_ps = serve(ready_ps, service_ps if own_ps is None else service_ps + own_ps, self.free_ps)
         self.free_ps = int(done_ps[-1])
         return done_ps
 
@@ -229,6 +305,14 @@ class Processor:
         qubits = states.shape[1].bit_length() - 1
         error = gate_error("prepare", qubits, self.hardware.p_gate1, self.hardware.p_gate2)
         return depolarize_together(states, row, error, tuple(range(qubits)), self._random("loading"))
+
+    def _attached(self, states: States, row: Integers) -> Batch:
+        """One more qubit, in |+>, with the errors of its preparation and of the gate that turned it there."""
+        hardware, states = self.hardware, open_feature(states)
+        for p, purpose in ((hardware.p_prepare, "preparation"), (hardware.p_gate1, "gates")):
+            if p > 0:
+                states, row = depolarize_together(states, row, p, (CONTROL,), self._random(purpose))
+        return states, row
 
     def _applied(self, states: States, row: Integers, circuit: Circuit, parameters: Floats) -> Batch:
         if self.hardware.p_gate1 == 0 and self.hardware.p_gate2 == 0:
@@ -293,6 +377,10 @@ def _halves(wide: States) -> tuple[States, Floats]:
         return halves, np.linalg.norm(halves, axis=1) ** 2
     blocks = np.stack([wide[:, :size, :size], wide[:, size:, size:]], axis=1).reshape(-1, size, size)
     return blocks, np.asarray(np.einsum("rii->r", blocks).real)
+
+
+def _unchanged(states: States, row: Integers) -> Batch:
+    return states, row
 
 
 def _run(circuit: Circuit, states: States, parameters: Floats) -> States:

@@ -25,6 +25,7 @@ from ketwire.errors import ScenarioError
 from ketwire.protocols.layers import Step, build_layers
 from ketwire.protocols.node import Json, Loader, Node, Procedure, Stock
 from ketwire.protocols.outline import derivable
+from ketwire.protocols.reading import Reader
 from ketwire.protocols.stream import Batch
 from ketwire.quantum import features
 from ketwire.quantum.circuits import Circuit, Contraction
@@ -139,11 +140,11 @@ class FeatureStage:
     """One party's part in making |Φ> of the unitary at `route.visit`, a `Stage` of `run_stream`.
 
     inputs: at the first party, the states of all items, complex128, shape (items, 2**n), flags included.
-    At the owner `stocks` has the copies in the end.
+    At the owner `stocks` has the copies in the end; or its `reader` has read them when they came.
     """
 
-    def __init__(self, share: Share, route: Route, inputs: States | None = None) -> None:
-        self._share, self._route, self._inputs = share, route, inputs
+    def __init__(self, share: Share, route: Route, inputs: States | None = None, reader: Reader | None = None) -> None:
+        self._share, self._route, self._inputs, self._reader = share, route, inputs, reader
         self.stocks: list[Stock] = []
 
     def prepare(self, node: Node, batch: Batch) -> Copies:
@@ -171,7 +172,10 @@ class FeatureStage:
     def measure(
         self, node: Node, copies: Copies, groups: NDArray[np.int64], keep: NDArray[np.bool_]
     ) -> NDArray[np.int64]:
-        """Keep the copies: they are measured together when all are there. Nothing is counted yet."""
+        """Keep the copies: they are measured together when all are there. Nothing is counted here."""
+        if self._reader is not None:
+            self._reader.read(node, copies, groups, keep)
+            return np.zeros((1, 1), dtype=np.int64)
         self.stocks.append(node.collect(copies, groups, keep))
         return np.zeros((1, 1), dtype=np.int64)
 
@@ -181,10 +185,21 @@ class FeatureStage:
         Raises:
             ScenarioError: the estimator needs more copies than there are.
         """
+        if self._reader is not None:
+            return self._reader.estimate()
         segment = self._share.segments[self._route.visit]
         procedure: Procedure = partial(_estimated, estimator, segment, promise)
         stocks, self.stocks = self.stocks, []
         return node.examine(stocks, samples, procedure, peek=estimator.name == "exact")
+
+
+def reader_at(
+    node: Node, share: Share, route: Route, estimator: Estimator, samples: int, copies: int
+) -> Reader | None:
+    """What reads the copies of a stream when they come, where `node` is their owner and reads imperfectly."""
+    if route.path[route.visit] != node.name or node.reads_perfectly:
+        return None
+    return Reader(node, estimator, share.segments[route.visit], samples, copies)
 
 
 def _estimated(

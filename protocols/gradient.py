@@ -17,7 +17,7 @@ from typing import Any
 
 from ketwire.channels.copies import States
 from ketwire.protocols.agreement import Agreement, made_estimator, public_numbers
-from ketwire.protocols.features import FeatureStage, Route, Share, share_of, with_flags
+from ketwire.protocols.features import FeatureStage, Route, Share, reader_at, share_of, with_flags
 from ketwire.protocols.inference import input_state
 from ketwire.protocols.node import Json, Loader, Node, Outcome, Shape, Slice
 from ketwire.protocols.repeaters import chain_plans
@@ -60,6 +60,7 @@ class _Party:
             qubits=route.qubits,
             max_batch_octets=values["max_batch_octets"],
             budget_attempts=values["budget_attempts"],
+            shared=told["shared"],
             chains=chain_plans(told.get("chains", ())),
             sizes=route.sizes,
             window=values["window"],
@@ -79,10 +80,11 @@ class GradientParty(_Party):
             plan = self.stream(values, route, agreed.copies[visit])
             if not plan.has_part(node.name):
                 continue
-            stage = FeatureStage(self.share, route, self.inputs)
+            estimator = made_estimator(self.values["estimator"], agreed.groups.get(visit))
+            reader = reader_at(node, self.share, route, estimator, 1, plan.want)
+            stage = FeatureStage(self.share, route, self.inputs, reader)
             tally = await run_stream(node, plan, stage if node.name in plan.path else None)
             if self.share.path[visit] == node.name:
-                estimator = made_estimator(self.values["estimator"], agreed.groups.get(visit))
                 estimate = stage.read(node, 1, estimator, agreed.promise)
                 arrays[f"gradient-{visit}"] = estimate.values[0]
                 measured = {"held": plan.want, "used": int(estimate.used[0]), "attempted": int(tally.attempted[0])}

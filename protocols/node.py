@@ -117,6 +117,13 @@ class Stock(Protocol):
         ...
 
 
+class Setting(NamedTuple):
+    """One way to measure copies: a circuit, then an observable."""
+
+    circuit: Circuit
+    observable: Observable
+
+
 class Procedure(Protocol):
     """A measurement of many copies: `ketwire.quantum.estimators` has some, with their segment and promise."""
 
@@ -132,6 +139,11 @@ class Node(Protocol):
     @property
     def now_ps(self) -> int:
         """The node's virtual clock."""
+        ...
+
+    @property
+    def reads_perfectly(self) -> bool:
+        """Whether its gates and readouts take no time and never err."""
         ...
 
     @property
@@ -170,6 +182,29 @@ class Node(Protocol):
 
         groups: int64, shape (copies,): the item each copy belongs to, below `count`. Returns int64,
         shape (count, outcomes). The clock moves to when the last of them is ready and read.
+        """
+        ...
+
+    def measure_in(
+        self,
+        settings: Sequence[Setting],
+        parameters: NDArray[np.float64],
+        choice: NDArray[np.int64],
+        copies: Copies,
+        groups: NDArray[np.int64],
+        count: int,
+        keep: NDArray[np.bool_] | None = None,
+        *,
+        peek: bool = False,
+    ) -> list[NDArray[np.float64]]:
+        """Measure the living copies (those in `keep`, if given), each in a setting of its own; consumes `copies`.
+
+        choice: int64, shape (copies,): the setting of each copy. parameters: of all circuits. groups, count: as
+        for `measure`. Returns for each setting how often each outcome came, float64, shape (count, outcomes). The
+        clock moves to when the last of them is read.
+
+        peek: every copy is read in all settings, which no laboratory can, and instead of outcomes the answer sums
+        how likely each was to be reported; for references alone.
         """
         ...
 

@@ -34,7 +34,7 @@ from ketwire.channels.messages import Answers, Packed
 from ketwire.errors import RemoteProtocolError, ScenarioError
 from ketwire.protocols.agreement import Agreement, public_numbers
 from ketwire.protocols.announce import announce
-from ketwire.protocols.features import FeatureStage, Route, refuse_large
+from ketwire.protocols.features import FeatureStage, Route, reader_at, refuse_large
 from ketwire.protocols.node import Loader, Node, Outcome, Shape, Slice, State
 from ketwire.protocols.numbers import pack_numbers, unpack_numbers
 from ketwire.protocols.shifts import run_shifted
@@ -162,14 +162,15 @@ class TrainingParty:
     async def _derivatives(self, node: Node, visit: int, rows: Integers) -> Floats | None:
         """∂<Π> of some training samples by the parameters of a visit, at its owner; None elsewhere."""
         held = self.held
+        assert not isinstance(self._estimator, ParameterShift)
         route = Route(held.path, visit, held.share.qubits)
         inputs = held.samples.states("train", rows, held.flags) if held.samples is not None else None
-        stage = FeatureStage(held.share, route, inputs)
+        reader = reader_at(node, held.share, route, self._estimator, len(rows), self._want[visit])
+        stage = FeatureStage(held.share, route, inputs, reader)
         plan = self._plan(str(visit), route.parties, route.sizes, self._want[visit], len(rows))
         await self._stream(node, plan, stage)
         if visit not in held.mine:
             return None
-        assert not isinstance(self._estimator, ParameterShift)
         return stage.read(node, len(rows), self._estimator, self._agreed.promise).values
 
     async def _shifted(self, node: Node, rows: Integers) -> dict[int, Floats]:

@@ -15,9 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ketwire.channels.copies import Copies, States
-from ketwire.protocols.features import Share, run_circuit
-from ketwire.protocols.node import Node, Stock
+from ketwire.protocols.features import NO_PARAMETERS, Share, run_circuit
+from ketwire.protocols.node import Node, Setting, Stock
 from ketwire.protocols.stream import Batch
+from ketwire.quantum.circuits import Circuit
 from ketwire.quantum.estimation import Estimate, Held
 from ketwire.quantum.observables import Projector
 
@@ -29,12 +30,13 @@ class ForwardStage:
     """One party's part in an inference of many samples, a `Stage` of `run_stream`.
 
     inputs: at the first party, complex128, shape (samples, 2**n), flags included. With `peek` the last
-    party reads expectation values, which no laboratory can: for references alone.
+    party reads expectation values, of what its readout reports, which no laboratory can: for references alone.
     """
 
     def __init__(self, share: Share, samples: int, inputs: States | None = None, peek: bool = False) -> None:
         self._share, self._samples, self._inputs, self._peek = share, samples, inputs, peek
         self._stocks: list[Stock] = []
+        self._laws: Floats | None = None
 
     def prepare(self, node: Node, batch: Batch) -> Copies:
         assert self._inputs is not None
@@ -47,13 +49,20 @@ class ForwardStage:
     def measure(self, node: Node, copies: Copies, groups: Integers, keep: NDArray[np.bool_]) -> Integers:
         if not self._peek:
             return node.measure(copies, self._share.projector, groups, self._samples, keep)
+        if not node.reads_perfectly:
+            setting = Setting(Circuit(self._share.qubits, ()), self._share.projector)
+            alike = np.zeros(len(copies), dtype=np.int64)
+            (law,) = node.measure_in([setting], NO_PARAMETERS, alike, copies, groups, self._samples, keep, peek=True)
+            self._laws = law if self._laws is None else self._laws + law
+            return np.zeros((1, 1), dtype=np.int64)
         self._stocks.append(node.collect(copies, groups, keep))
         return np.zeros((1, 1), dtype=np.int64)
 
     def read(self, node: Node, counts: Integers) -> Floats:
         """At the last party: <2Π - 1> of each sample, estimated from its outcomes; float64, shape (samples,)."""
-        if not self._peek:
-            return np.asarray((counts[:, 0] - counts[:, 1]) / counts.sum(axis=1))
+        told = counts if self._laws is None else self._laws
+        if not self._peek or self._laws is not None:
+            return np.asarray((told[:, 0] - told[:, 1]) / told.sum(axis=1))
         stocks, self._stocks = self._stocks, []
         procedure = partial(_expected, self._share.projector)
         return node.examine(stocks, self._samples, procedure, peek=True).values[:, 0]

@@ -97,7 +97,7 @@ def depolarize_together(
     return (states, row) if masks is None else apply_masks(states, row, *masks)
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=256)
 def noisy(circuit: Circuit, p_gate1: float, p_gate2: float) -> "NoisyCircuit":
     """The circuit with its gates' errors, found once."""
     return NoisyCircuit(circuit, p_gate1, p_gate2)

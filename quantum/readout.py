@@ -28,3 +28,15 @@ def confusion(outcomes: int, p: float) -> Floats:
     told = p ** wrong * (1.0 - p) ** (bits - wrong)
     # No probability falls below zero by rounding: samplers refuse that.
     return np.asarray(told + np.maximum(1.0 - told.sum(axis=1, keepdims=True), 0.0) / outcomes)
+
+
+def misread(probabilities: Floats, p: float) -> Floats:
+    """`probabilities @ confusion(2**k, p)`, bit by bit: (rows, 2**k) to the same, without a table of 4**k numbers."""
+    rows, outcomes = probabilities.shape
+    if outcomes & (outcomes - 1):
+        raise ValueError(f"probabilities: {outcomes} outcomes given, expected a power of two")
+    told = probabilities
+    for bit in range(outcomes.bit_length() - 1):
+        halves = told.reshape(rows, -1, 2, 1 << bit)
+        told = ((1.0 - p) * halves + p * halves[:, :, ::-1]).reshape(rows, outcomes)
+    return told

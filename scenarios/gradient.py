@@ -14,7 +14,7 @@ import numpy as np
 
 from ketwire.channels.budget import Crossing, path_survival, refusal
 from ketwire.channels.eve import InterceptResend
-from ketwire.channels.hardware import ERRORS, TIMES, Hardware
+from ketwire.channels.hardware import Hardware
 from ketwire.channels.representation import differing, expected_rows
 from ketwire.errors import ScenarioError
 from ketwire.nodes.session import Session, SessionResult
@@ -29,6 +29,7 @@ from ketwire.quantum.parameter_shift import ParameterShift
 from ketwire.quantum.segments import Segment
 from ketwire.scenarios.gradient_report import compared, summary
 from ketwire.scenarios.gradient_spec import AnyEstimator, GradientSpec
+from ketwire.scenarios.imperfect import gates_err, refuse_unstated
 from ketwire.scenarios.inference import Contraction, chains_of, layer_values, route_of
 from ketwire.scenarios.kinds import Judge, Network
 
@@ -88,8 +89,14 @@ class Layout:
 
     @cached_property
     def is_noisy(self) -> bool:
-        """Whether anything but loss befalls a copy on the way of some |Phi>."""
-        return any(
+        """Whether anything but loss befalls a copy on the way of some |Phi>, or its readout errs."""
+        nodes = self.hardware
+        owners = {self.path[visit] for visit in self.derived}
+        last = {self.path[-1]} if any(each.name == "parameter-shift" for each in self.spec.estimators) else set()
+        errs = any(node.p_gate1 or node.p_gate2 for node in nodes.values())
+        errs |= any(nodes[party].p_prepare for party in owners | {self.path[0]} if party in nodes)
+        errs |= any(nodes[party].p_readout for party in owners | last if party in nodes)
+        return errs or any(
             differing(crossings, self.hardware) is not None
             or expected_rows(crossings, 2) > 1.0
             or any(isinstance(each.line.eve, InterceptResend) for each in crossings)
@@ -109,6 +116,8 @@ class Layout:
             "visit": route.visit,
             "survival": survival,
             "certain": survival == 1.0,
+            # A copy that met errors of its own has a state of its own.
+            "shared": not gates_err(self.hardware.values()),
             **chains_of(route.parties, crossings),
         }
 
@@ -120,10 +129,11 @@ class Gradient:
 
     def sessions(self, spec: GradientSpec, network: Network) -> Sequence[Session]:
         layout = Layout.of(spec, network)
-        _check_parties(layout)
         _check_memory(layout)
         if not layout.derived:
             raise ScenarioError("protocol.layers: no trainable angles given, expected a parameter to derive by")
+        for each in spec.estimators:
+            refuse_unstated(each.name, [layout.path[visit] for visit in layout.derived], layout.hardware)
         common = {
             "path": list(layout.path),
             "qubits": spec.qubits,
@@ -267,20 +277,6 @@ def _check_blocks(key: str, values: Mapping[str, Any], agreed: Agreement, public
 # ---------------------------------------------------------------- refusals
 
 
-def _check_parties(layout: Layout) -> None:
-    """Estimators read perfectly: refuse nodes that take time or make errors; memories may decay."""
-    for party in dict.fromkeys(layout.path):
-        hardware = layout.network.hardware.get(party, Hardware())
-        wrong = [name for name in (*TIMES, *ERRORS) if getattr(hardware, name)]
-        if wrong:
-            key, given = wrong[0], getattr(hardware, wrong[0])
-            key, given = (key.replace("_ps", "_s"), given / 1e12) if key in TIMES else (key, given)
-            raise ScenarioError(
-                f"nodes.{party}.{key}: {given:g} given, expected none: the owners of parameters prepare, apply and "
-                "read without errors and at once here; memories may decay"
-            )
-
-
 def _check_memory(layout: Layout) -> None:
     """Refuse registers that this machine cannot hold: see `scenarios.inference`; |Phi> has a qubit more."""
     states = 4 * len(set(layout.path)) * (16 << (layout.spec.total_qubits + 1))
@@ -298,7 +294,9 @@ def _check_rows(layout: Layout, name: str, route: Route, copies: int) -> None:
     crossings = layout.crossings(route)
     if name.startswith("parameter-shift") or not crossings:
         return
-    apart = differing(crossings, layout.hardware) is not None
+    if not layout.hardware.get(layout.path[route.visit], Hardware()).reads_perfectly:
+        return  # they are read when they come
+    apart = differing(crossings, layout.hardware) is not None or gates_err(layout.hardware.values())
     rows = copies if apart else min(copies, math.ceil(expected_rows(crossings, copies, copies)))
     octets = 3 * rows * (16 << (route.qubits + 1))
     if octets > _installed() / 2:

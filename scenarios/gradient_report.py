@@ -77,7 +77,7 @@ def compared(spec: GradientSpec, result: Mapping[str, Any]) -> dict[str, Any]:
     truth = exact if exact is not None else None if noisy else reference
     for told in estimators.values():
         told["error"] = _distance(told["estimate"], truth)
-        # On a noisy link the promise is for the estimator's own mean, which nobody knows here.
+        # With noise the promise is for the estimator's own mean, which nobody knows here.
         judged = told["promised"] and told["error"] is not None and not noisy
         told["promise_kept"] = bool(told["error"] <= spec.epsilon) if judged else None
     rivals = {name: {**rival, "error": _distance(rival["estimate"], truth)} for name, rival in result["rivals"].items()}
@@ -120,7 +120,7 @@ def _verdict(spec: GradientSpec, result: Mapping[str, Any]) -> str:
             if bias is None
             else (f"is {bias:.2g}, give or take {result['bias_radius']:.2g}")
         )
-        lines.append(f"the links are noisy: the promise is for each estimator's own mean, whose bias {told}.")
+        lines.append(f"links or nodes are noisy: the promise is for each estimator's own mean, whose bias {told}.")
     rivals = result["rivals"]
     if rivals and measured:
         best = min(measured, key=lambda name: _sum(measured[name]))

@@ -41,7 +41,7 @@ class _Estimator(Strict):
 
 
 class Exact(_Estimator):
-    """The reference: reads amplitudes, which no laboratory can; of one copy, or of 1,000 where links are noisy."""
+    """The reference: reads amplitudes, which no laboratory can; of one copy, or of 1,000 where there is noise."""
 
     name: Literal["exact"]
 

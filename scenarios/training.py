@@ -18,6 +18,7 @@ from ketwire.protocols.features import Route
 from ketwire.protocols.node import Loader, Slice
 from ketwire.protocols.training_holding import Holding
 from ketwire.protocols.training_rivals import forwarded_accuracy, train_alone
+from ketwire.scenarios.imperfect import gates_err, refuse_unstated
 from ketwire.scenarios.inference import Contraction, Hadamards, Rotations, layer_values, layers_of, route_of
 from ketwire.scenarios.kinds import Judge, Network
 from ketwire.scenarios.training_results import baseline, summary
@@ -28,7 +29,6 @@ PROGRAMS = {
     "backprop": "ketwire.protocols.training_rivals:BackpropParty",
     "raw-data": "ketwire.protocols.training_rivals:RawDataParty",
 }
-ERRORS = ("p_prepare", "p_gate1", "p_gate2", "p_readout")
 PUBLIC_LAYERS = (Rotations, Hadamards)
 
 
@@ -40,7 +40,7 @@ class Training:
     def sessions(self, spec: TrainingSpec, network: Network) -> Sequence[Session]:
         path, visits = _path(spec, network)
         _refuse_frozen(spec)
-        _refuse_imperfect(network, path)
+        refuse_unstated(spec.estimator, [path[visit] for visit in _trained(spec, visits)], network.hardware)
         common = _common(spec, network, path, visits)
         sessions = [_session("training", spec, network, path, visits, common)]
         for bits in spec.rivals.backprop:
@@ -131,18 +131,6 @@ def _refuse_frozen(spec: TrainingSpec) -> None:
         raise ScenarioError("protocol.trainable: [] given, expected whose angles move")
 
 
-def _refuse_imperfect(network: Network, path: Sequence[str]) -> None:
-    """Estimators read perfectly, so nodes must, and what circuits err is not in their promise."""
-    for party in dict.fromkeys(path):
-        hardware = network.hardware.get(party)
-        name = next((name for name in ERRORS if hardware is not None and getattr(hardware, name)), None)
-        if name is not None:
-            raise ScenarioError(
-                f"nodes.{party}.{name}: {getattr(hardware, name):g} given, expected 0: "
-                "training reads gradients on nodes without errors; a memory may decay"
-            )
-
-
 def _refuse_private(spec: TrainingSpec) -> None:
     private = [index for index, layer in enumerate(spec.layers) if not isinstance(layer, PUBLIC_LAYERS)]
     if spec.rivals.raw and private:
@@ -200,7 +188,7 @@ def _common(
             "derived": trained,
         },
         "survivals": {name: path_survival(each) for name, each in passages.items()},
-        "shared_rows": differing(crossings, hardware) is None,
+        "shared_rows": differing(crossings, hardware) is None and not gates_err(hardware.values()),
         "optimiser": _optimiser(spec),
         "validation": spec.validation.model_dump(mode="json") if spec.validation is not None else None,
         "adaptive": spec.adaptive.model_dump(mode="json") if spec.adaptive is not None else None,

@@ -387,17 +387,6 @@ def test_what_cannot_work_is_refused_in_one_line(change: Data, told: str) -> Non
     assert "\n" not in str(refused.value)
 
 
-BUSY = [{"p_gate1": 0.01}, {"p_readout": 0.1}, {"gate2_s": 1e-6}, {"hardware": "trapped-ion"}]
-
-
-@pytest.mark.parametrize("hardware", BUSY)
-def test_nodes_that_err_or_take_time_are_refused(hardware: Data) -> None:
-    data = scenario("ba").scenario.model_dump(mode="json", exclude_unset=True)
-    data["nodes"]["a"] = hardware
-    with pytest.raises(ScenarioError, match=r"nodes\.a\.\w+: [\d.e-]+ given, expected none: the owners of parameters"):
-        validate(data, "test", "test", ".").run()
-
-
 def test_all_states_together_must_fit_the_budget() -> None:
     loaded = scenario("bababa", copies=1000, estimators=["direct"], budget_attempts=3000)
     with pytest.raises(ScenarioError, match=r"budget_attempts: 3.0e\+03 given, but direct needs about 6.0e\+03 "):

@@ -13,7 +13,6 @@ import pytest
 from numpy.typing import NDArray
 
 from ketwire.channels.fiber import Fiber
-from ketwire.channels.hardware import Hardware
 from ketwire.errors import ScenarioError
 from ketwire.nodes.inline import run_inline
 from ketwire.nodes.process import run_processes
@@ -435,9 +434,7 @@ def test_bad_input_is_one_line(changed: dict[str, Any], told: str) -> None:
     assert told in said and "\n" not in said
 
 
-def test_nodes_that_err_are_refused_and_memories_are_not() -> None:
-    ion = replace(network(), hardware={"b": Hardware(p_readout=0.01)})
-    assert refused({}, ion).startswith("nodes.b.p_readout: 0.01 given, expected 0")
+def test_what_nobody_but_the_start_owns_is_no_training() -> None:
     unowned = {"layers": [{"at": "a", "layer": "rotations", "angles": {"random": "angles"}}]}
     assert refused(unowned).startswith("protocol.layers: all at a given")
 

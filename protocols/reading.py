@@ -1,0 +1,62 @@
+"""Reading copies of |Φ> one by one, at an owner whose gates and readouts take time or err.
+
+Where an owner reads perfectly, its copies are collected and measured together when all are there
+(`ketwire.protocols.features`): nothing tells the difference. Elsewhere each is read when it comes, with the
+circuit of its block on the owner's own processor, before the next one gets its turn. Which copy is read how is
+drawn before any has come.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ketwire.channels.copies import Copies
+from ketwire.errors import ScenarioError
+from ketwire.protocols.node import Node, Setting
+from ketwire.quantum.estimation import Estimate, Estimator
+from ketwire.quantum.readings import readings_of
+from ketwire.quantum.segments import Segment
+
+Floats = NDArray[np.float64]
+Integers = NDArray[np.int64]
+
+
+class Reader:
+    """Reads `copies` copies of |Φ> of each of `samples` samples, as an estimator does with stated circuits.
+
+    The estimator `exact` peeks: it sums how likely each outcome was to be reported, of all blocks and each copy,
+    which takes the time of reading one.
+
+    Raises:
+        ScenarioError: the estimator needs more copies than there are.
+    """
+
+    def __init__(self, node: Node, estimator: Estimator, segment: Segment, samples: int, copies: int) -> None:
+        self._segment, self._peek = segment, estimator.name == "exact"
+        self._readings = readings_of(estimator, segment.circuit)
+        least = 1 if self._peek else self._readings.least_copies
+        if copies < least:
+            raise ScenarioError(f"protocol.copies: {copies} copies of a sample given, expected {least} or more")
+        self._settings = [Setting(reading.circuit, reading.observable) for reading in self._readings.parts]
+        self._choice = self._readings.choose(samples, copies, node.random("choice"))
+        self._seen = np.zeros(samples, dtype=np.int64)
+        self._counts = [np.zeros((samples, setting.observable.outcomes)) for setting in self._settings]
+
+    def read(self, node: Node, copies: Copies, groups: Integers, keep: NDArray[np.bool_]) -> None:
+        """Read the copies in `keep`; groups: the sample of each copy, ascending."""
+        samples = len(self._seen)
+        came = np.bincount(groups[keep], minlength=samples)
+        place = np.arange(int(came.sum())) - (np.cumsum(came) - came - self._seen)[groups[keep]]
+        choice = np.zeros(len(copies), dtype=np.int64)
+        choice[keep] = self._choice[groups[keep], place]
+        self._seen += came
+        counts = node.measure_in(
+            self._settings, self._segment.values, choice, copies, groups, samples, keep, peek=self._peek
+        )
+        self._counts = [before + more for before, more in zip(self._counts, counts, strict=True)]
+
+    def estimate(self) -> Estimate:
+        """The derivatives of each sample, from all that was read."""
+        used = np.zeros_like(self._seen) if self._peek else self._seen
+        return Estimate(self._readings.estimate(self._counts, self._seen).values, used)
