@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from ketwire.channels.copies import MAX_MIXED_QUBITS, Copies, States
 from ketwire.channels.hardware import Hardware
-from ketwire.channels.messages import Message, Timed
+from ketwire.channels.messages import NOTHING_SPENT, Message, Spent, Timed
 from ketwire.channels.streams import stream
 from ketwire.channels.transcript import Chain, Transcript
 from ketwire.errors import LocalProtocolError, RemoteProtocolError, ScenarioError
@@ -43,7 +43,9 @@ class HeraldReceipt:
         lost: NDArray[np.bool_],
         herald_ps: int,
         done_ps: NDArray[np.int64] | None = None,
+        spent: Spent = NOTHING_SPENT,
     ) -> None:
+        self.spent = spent
         self._node, self._lost, self._herald_ps = node, lost, herald_ps
         self._done_ps = done_ps
 
