@@ -26,7 +26,7 @@ from ketwire.errors import RemoteProtocolError
 from ketwire.protocols.features import FeatureStage, Route, Share, run_circuit, share_of, with_flags
 from ketwire.protocols.inference import input_state
 from ketwire.protocols.node import Json, Loader, Node, Outcome, Shape, Slice
-from ketwire.protocols.repeaters import chain_plans
+from ketwire.protocols.repeaters import Supplies, chain_plans
 from ketwire.protocols.stream import Batch, StreamPlan, report_hops, run_stream
 from ketwire.quantum.estimation import Estimator, Promise
 from ketwire.quantum.estimators import FROM_FEATURES
@@ -58,6 +58,7 @@ class _Party:
         if "input" in slice.values:
             self.inputs = with_flags(input_state(slice.values["input"], bare, load), flags)
         self.shapes = {"qubits": Shape(bare, "protocol.qubits")}
+        self.supplies = Supplies()
 
     def stream(self, told: Mapping[str, Json], route: Route) -> StreamPlan:
         """The stream over a route: `told` has its copies, its survival and its chains."""
@@ -91,7 +92,7 @@ class GradientParty(_Party):
             if not plan.has_part(node.name):
                 continue
             stage = FeatureStage(self.share, route, self.inputs)
-            tally = await run_stream(node, plan, stage if node.name in plan.path else None)
+            tally = await run_stream(node, plan, stage if node.name in plan.path else None, self.supplies)
             if self.share.path[visit] == node.name:
                 estimator = made_estimator(self.values["estimator"], values.get("groups"))
                 estimate = stage.read(node, 1, estimator, promise)
@@ -139,7 +140,7 @@ class ShiftParty(_Party):
             for index in range(count):
                 replaced = {visit: _shifted(plans[visit], index)} if visit in plans else {}
                 stage = ShiftStage(self.share, self.inputs, replaced) if node.name in path else None
-                tally = await run_stream(node, plan, stage)
+                tally = await run_stream(node, plan, stage, self.supplies)
                 attempted += int(tally.attempted[0])
                 if tally.counts is not None:
                     zeros[visit][index] = tally.counts[0, 0]
