@@ -184,14 +184,17 @@ class PartyNode:
             probabilities = representations.probabilities(observable, states[rows])
             if self._processor is not None:
                 probabilities = self._processor.reported(probabilities)
-            drawn = self._outcomes(probabilities[place], copies_in)
-            np.add.at(counts, cells // len(states), drawn)
+            items = cells // len(states)
+            drawn = self._outcomes(probabilities[place], copies_in, items)
+            np.add.at(counts, items, drawn)
             self.advance(int(ready_ps[chosen].max()))
         self.transcript.outcomes(self.now_ps, counts)
         return counts
 
-    def _outcomes(self, probabilities: NDArray[np.float64], copies: NDArray[np.int64]) -> NDArray[np.int64]:
-        """What is measured on so many copies that are alike, a row for each; (rows, outcomes)."""
+    def _outcomes(
+        self, probabilities: NDArray[np.float64], copies: NDArray[np.int64], items: NDArray[np.int64]
+    ) -> NDArray[np.int64]:
+        """What is measured on so many copies of an item that are alike, a row for each; (rows, outcomes)."""
         return sample(probabilities, copies, self.random("outcome"))
 
     def attach(self, copies: Copies) -> Copies:
