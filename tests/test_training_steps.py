@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -20,7 +21,9 @@ from ketwire.nodes.process import run_processes
 from ketwire.nodes.session import Link, SessionResult
 from ketwire.scenarios.kinds import Judge
 from ketwire.scenarios.load import Loaded, validate
-from tests.test_checkpoints import Interrupted, interrupt
+from ketwire.scenarios.steptext import step_lines
+from ketwire.scenarios.table import time_text
+from tests.test_checkpoints import Interrupted, interrupt, killer
 from tests.test_training import (
     ANGLES,
     IDEAL,
@@ -91,8 +94,20 @@ def test_a_training_over_repeaters_goes_on_as_it_was_and_is_accounted_for(
 
 
 def test_a_chain_gives_processes_the_transcript_of_inline() -> None:
-    run = chain(steps=2).run()
+    """Its rivals too, whose bits go from end to end while the repeater looks on."""
+    run = chain(steps=2, rivals={"backprop": [16], "raw": [8]}).run()
     assert whole(run_processes(run)) == whole(run_inline(run))
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("seed", range(5))
+def test_kills_at_random_moments_change_nothing_over_a_chain(seed: int, tmp_path: Path) -> None:
+    run = chain(steps=12, validation=None).run()
+    plain = whole(run_inline(run))
+    log: list[str] = []
+    with killer(random.Random(seed), 3, log):
+        results = run_processes(run, out=tmp_path)
+    assert whole(results) == plain and log
 
 
 def test_a_repeater_hears_of_an_early_stop() -> None:
@@ -155,6 +170,18 @@ def test_the_memory_told_is_what_a_party_had_in_its_hands(window: int | None, re
         0 if window is None else 48 * 2 - 24 * 3
     )
     assert overhead["backprop_numbers_at_once"] == 3 * 6 * 2 * 4
+
+
+def test_a_summary_shows_the_first_and_the_last_step() -> None:
+    spec = spec_of(**{**SAMPLED, **ALONE, "steps": 9})
+    told = KIND.summarise(spec, carried_out(spec, network(LOSSY)), Judge(network(LOSSY)))
+    lines = [line.split() for line in step_lines(told, time_text)]
+    numbers = [int(line[0]) for line in lines[1:-1]]
+    assert numbers[0] == 1 and numbers[-1] == told["steps"] and len(numbers) <= 6
+    for number, line in zip(numbers, lines[1:-1], strict=True):
+        shown = [told["per_step"][name][number - 1] for name in ("attempted_copies", "qubits_emitted", "ebits", "bits")]
+        assert [int(cell.replace(",", "")) for cell in line[2:6]] == shown
+    assert step_lines({"estimate": 1.0}, time_text) == []
 
 
 # ---------------------------------------------------------------- gradients beside the exact ones
