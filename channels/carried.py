@@ -18,11 +18,12 @@ from numpy.typing import NDArray
 from ketwire.channels.arrays import BOOL, COMPLEX128, COPY_BELOW_OCTETS, INT64, UINT8, UINT32, Octets
 from ketwire.channels.copies import Copies, InStep, Parts
 from ketwire.channels.frames import Carry, Limits, Receipt
-from ketwire.channels.messages import MAX_BITS_PER_ENTRY, Answers, Arrivals, Packed
+from ketwire.channels.messages import MAX_BITS_PER_ENTRY, Answers, Arrivals, Packed, Spent
 from ketwire.channels.refusals import MalformedHeader, OversizedFrame
 from ketwire.errors import LocalProtocolError
 
 TIME_END_PS = 1 << 62
+COST_END = 1 << 62  # sums of a few are within 64 bits
 Body = tuple[bytes, list[NDArray[Any]]]
 
 COPIES = Struct("<IIBBHqqq")
@@ -31,7 +32,7 @@ QUIET_OCTETS = 36 + _QUIET.size  # what such a message has beside its states
 PACKED = Struct("<qIBBHdQ")
 ANSWERS = Struct("<qIB")
 ARRIVALS = Struct("<qI")
-RECEIPT = Struct("<QqIB")
+RECEIPT = Struct("<QqIBQQQQ")
 
 _ndarray = np.ndarray
 _arange: Any = np.arange  # by position, which its stubs do not know: keywords take longer
@@ -387,6 +388,7 @@ def _check_counts(counts: NDArray[np.int64], limits: Limits, faults: _Faults) ->
 
 def write_receipt(receipt: Receipt, limits: Limits) -> Body:
     check_time(receipt.herald_ps)
+    _check_spent(receipt.spent, _OURS)
     count = len(receipt.lost)
     _check_sizes(count, 1, 0, limits, _OURS)
     died = np.count_nonzero(receipt.lost) > 0
@@ -399,21 +401,28 @@ def write_receipt(receipt: Receipt, limits: Limits) -> Body:
         _check_sizes(count, 1, 0, limits, _OURS)
         _check_times(receipt.done_ps, _OURS)
         arrays = [receipt.done_ps]
-    return RECEIPT.pack(receipt.of_sequence, receipt.herald_ps, count, form), arrays
+    return RECEIPT.pack(receipt.of_sequence, receipt.herald_ps, count, form, *receipt.spent), arrays
 
 
 def read_receipt(
     body: bytes, arrays: list[NDArray[Any]], digests: list[bytes | None], limits: Limits
 ) -> Receipt:
-    of_sequence, herald_ps, count, form = RECEIPT.unpack_from(body)
+    of_sequence, herald_ps, count, form, *costs = RECEIPT.unpack_from(body)
+    spent = Spent(*costs)
     if form not in (0, _DONE, _LOST):
         raise MalformedHeader("RECEIPT with unknown form bits, or of copies and pairs at once")
     check_time(herald_ps, _THEIRS)
+    _check_spent(spent, _THEIRS)
     _check_sizes(count, 1, 0, limits, _THEIRS)
     _expect_arrays(arrays, 1 if form else 0)
     if form == _DONE:
         done_ps = _expect(arrays[0], INT64, (count,))
         _check_times(done_ps, _THEIRS)
-        return Receipt(of_sequence, herald_ps, np.zeros(0, np.bool_), done_ps)
+        return Receipt(of_sequence, herald_ps, np.zeros(0, np.bool_), done_ps, spent)
     lost = _unpack_lost(arrays[0], count) if form else np.zeros(count, np.bool_)
-    return Receipt(of_sequence, herald_ps, lost)
+    return Receipt(of_sequence, herald_ps, lost, None, spent)
+
+
+def _check_spent(spent: Spent, faults: _Faults) -> None:
+    if not (min(spent) >= 0 and max(spent) < COST_END):
+        raise faults[0](f"costs {tuple(spent)} of a message, expected each from 0 to 2^62 - 1")

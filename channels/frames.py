@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from ketwire.channels.copies import MAX_MIXED_QUBITS, MAX_QUBITS, Copies
 from ketwire.channels.entangled import Pairs, Released
-from ketwire.channels.messages import Answers, Arrivals, Message, Packed
+from ketwire.channels.messages import NOTHING_SPENT, Answers, Arrivals, Message, Packed, Spent
 
 Json = dict[str, Any]
 Arrays = Mapping[str, NDArray[Any]]
@@ -125,12 +125,14 @@ class Receipt(NamedTuple):
     lost: bool, shape (copies,), which copies died; of pairs taken into stock, which are dead; shape
         (0,) for any other message
     done_ps: int64, shape (count,), for pairs, when the sender's memories were free of each; else None
+    spent: what the message cost, for the sender's account
     """
 
     of_sequence: int
     herald_ps: int
     lost: NDArray[np.bool_]
     done_ps: NDArray[np.int64] | None = None
+    spent: Spent = NOTHING_SPENT
 
 
 class Read(NamedTuple):

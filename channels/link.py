@@ -27,7 +27,7 @@ from ketwire.channels.eve import Eavesdropper
 from ketwire.channels.fiber import Fiber
 from ketwire.channels.line import Line, Teleport, as_line
 from ketwire.channels.machines import DirectMachine
-from ketwire.channels.messages import Answers, Classical, Message
+from ketwire.channels.messages import Answers, Classical, Message, Spent
 from ketwire.channels.streams import stream
 from ketwire.channels.timing import CLOCK_END_PS, PS_PER_S
 from ketwire.channels.transcript import Chain as ChainEnd
@@ -49,6 +49,10 @@ class Record(NamedTuple):
     ebits: int
     payload_bits: int
     control_bits: int
+
+    @property
+    def spent(self) -> Spent:
+        return Spent(self.qubits_sent, self.qubits_delivered, self.ebits, self.payload_bits + self.control_bits)
 
 
 class Delivery(NamedTuple):

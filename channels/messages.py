@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +20,22 @@ from ketwire.errors import LocalProtocolError
 
 MAX_BITS_PER_ENTRY = 64
 SCALE_BITS = 64
+
+
+class Spent(NamedTuple):
+    """What one message cost on its link, as the ledger has it: for accounts, and never for decisions.
+
+    qubits_sent, qubits_delivered: photons of failed attempts and of codes are sent too
+    ebits: pairs used up. bits: payload and control together, heralds and outcomes included
+    """
+
+    qubits_sent: int = 0
+    qubits_delivered: int = 0
+    ebits: int = 0
+    bits: int = 0
+
+
+NOTHING_SPENT = Spent()
 
 
 @dataclass(frozen=True, eq=False)

@@ -238,7 +238,7 @@ class FiberProcess:
             self._deliver(receiver, onward)
         else:
             receiver.waiting.append(onward)
-        self._say(sender, Receipt(number, delivery.herald_ps, delivery.lost, delivery.done_ps))
+        self._say(sender, Receipt(number, delivery.herald_ps, delivery.lost, delivery.done_ps, delivery.record.spent))
 
     def _mark(self, sender: Side, mark: Mark) -> None:
         """All that its sender sent before the mark has been carried: keep what the direction is now."""

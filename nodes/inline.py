@@ -236,7 +236,7 @@ class InlineSession:
             self.records.append(delivery.record)
             if self.vault is not None:
                 self.vault.note(party, effect.peer, self.index, delivery.record)
-        return HeraldReceipt(node, delivery.lost, delivery.herald_ps, delivery.done_ps)
+        return HeraldReceipt(node, delivery.lost, delivery.herald_ps, delivery.done_ps, delivery.record.spent)
 
     def _receive(self, party: str, lane: Lane, effect: Receive[Any]) -> Any:
         delivery = lane.pop()

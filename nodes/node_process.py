@@ -210,7 +210,7 @@ class NodeProcess:
         peer.load(weight)
         self._pump_until(lambda: number in peer.receipts)
         receipt = peer.receipts.pop(number)
-        return HeraldReceipt(node, receipt.lost, receipt.herald_ps, receipt.done_ps)
+        return HeraldReceipt(node, receipt.lost, receipt.herald_ps, receipt.done_ps, receipt.spent)
 
     def _receive(self, session: int, node: PartyNode, peer: Peer, effect: Receive[Any]) -> Any:
         self._pump_until(lambda: bool(peer.inbox), self._blocked(session, effect.kind.__name__, peer))

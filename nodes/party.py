@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from ketwire.channels.copies import MAX_MIXED_QUBITS, Copies, States
 from ketwire.channels.hardware import Hardware
-from ketwire.channels.messages import Message, Timed
+from ketwire.channels.messages import NOTHING_SPENT, Message, Spent, Timed
 from ketwire.channels.streams import stream
 from ketwire.channels.transcript import Chain, Transcript
 from ketwire.errors import LocalProtocolError, RemoteProtocolError, ScenarioError
@@ -45,7 +45,9 @@ class HeraldReceipt:
         lost: NDArray[np.bool_],
         herald_ps: int,
         done_ps: NDArray[np.int64] | None = None,
+        spent: Spent = NOTHING_SPENT,
     ) -> None:
+        self.spent = spent
         self._node, self._lost, self._herald_ps = node, lost, herald_ps
         self._done_ps = done_ps
 
@@ -194,14 +196,17 @@ class PartyNode:
             probabilities = representations.probabilities(observable, states[rows])
             if self._processor is not None:
                 probabilities = self._processor.reported(probabilities)
-            drawn = self._outcomes(probabilities[place], copies_in)
-            np.add.at(counts, cells // len(states), drawn)
+            items = cells // len(states)
+            drawn = self._outcomes(probabilities[place], copies_in, items)
+            np.add.at(counts, items, drawn)
             self.advance(int(ready_ps[chosen].max()))
         self.transcript.outcomes(self.now_ps, counts)
         return counts
 
-    def _outcomes(self, probabilities: NDArray[np.float64], copies: NDArray[np.int64]) -> NDArray[np.int64]:
-        """What is measured on so many copies that are alike, a row for each; (rows, outcomes)."""
+    def _outcomes(
+        self, probabilities: NDArray[np.float64], copies: NDArray[np.int64], items: NDArray[np.int64]
+    ) -> NDArray[np.int64]:
+        """What is measured on so many copies of an item that are alike, a row for each; (rows, outcomes)."""
         return sample(probabilities, copies, self.random("outcome"))
 
     @property
@@ -257,8 +262,9 @@ class PartyNode:
             if self._processor is not None:
                 laws = self._processor.reported(laws)
             laws = laws[place]
-            drawn = laws * copies_in[:, None] if peek else self._outcomes(laws, copies_in)
-            np.add.at(tally, cells // rows, drawn)
+            items = cells // rows
+            drawn = laws * copies_in[:, None] if peek else self._outcomes(laws, copies_in, items)
+            np.add.at(tally, items, drawn)
         return tally
 
     def attach(self, copies: Copies) -> Copies:

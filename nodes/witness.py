@@ -33,12 +33,14 @@ class WitnessNode(PartyNode):
 
     copies, total, squares = 0, 0.0, 0.0
 
-    def _outcomes(self, probabilities: NDArray[np.float64], copies: NDArray[np.int64]) -> NDArray[np.int64]:
+    def _outcomes(
+        self, probabilities: NDArray[np.float64], copies: NDArray[np.int64], items: NDArray[np.int64]
+    ) -> NDArray[np.int64]:
         likely = probabilities[:, 0]
         self.copies += int(copies.sum())
         self.total += float(copies @ likely)
         self.squares += float(copies @ likely**2)
-        return super()._outcomes(probabilities, copies)
+        return super()._outcomes(probabilities, copies, items)
 
 
 class _WitnessSession(InlineSession):

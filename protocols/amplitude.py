@@ -24,7 +24,7 @@ from ketwire.errors import RemoteProtocolError
 from ketwire.protocols.features import Share, run_circuit, share_of, with_flags
 from ketwire.protocols.inference import input_state
 from ketwire.protocols.node import Json, Loader, Node, Outcome, Shape, Slice
-from ketwire.protocols.repeaters import ChainPlan, chain_plans
+from ketwire.protocols.repeaters import ChainPlan, Supplies, chain_plans
 from ketwire.protocols.stream import Batch, StreamPlan, report_hops, run_stream
 from ketwire.quantum.amplitude import AmplitudeEstimation, Progress, Shots
 from ketwire.quantum.circuits import Circuit
@@ -118,6 +118,7 @@ class _Bouncing:
         if "input" in slice.values:
             self.inputs = with_flags(input_state(slice.values["input"], bare, load), flags)
         self.shapes = {"qubits": Shape(bare, "protocol.qubits")}
+        self.supplies = Supplies()
         self.there, self.back = (_chains(slice.values[way]) for way in ("there", "back"))
 
     def plan(self, shots: Shots) -> StreamPlan:
@@ -138,7 +139,7 @@ class _Bouncing:
     async def shoot(self, node: Node, shots: Shots) -> tuple[int, int]:
         """Run the shots: how many were emitted, and at the last party how many succeeded."""
         stage = BounceStage(self.share, shots.power, self.inputs) if node.name in self.share.path else None
-        tally = await run_stream(node, self.plan(shots), stage)
+        tally = await run_stream(node, self.plan(shots), stage, self.supplies)
         return int(tally.attempted[0]), 0 if tally.counts is None else int(tally.counts[0, 0])
 
 

@@ -12,6 +12,7 @@ from typing import TypeVar
 
 from ketwire.channels.messages import Answers, Packed
 from ketwire.protocols.node import Node
+from ketwire.protocols.repeaters import ChainPlan, hops_to_repeaters
 
 M = TypeVar("M", Packed, Answers)
 
@@ -47,13 +48,21 @@ def way(path: Sequence[str], origin: str, target: str) -> list[tuple[str, str]]:
 
 
 async def announce(
-    node: Node, path: Sequence[str], origin: str, message: M | None, kind: type[M], target: str | None = None
+    node: Node,
+    path: Sequence[str],
+    origin: str,
+    message: M | None,
+    kind: type[M],
+    target: str | None = None,
+    chains: Sequence[ChainPlan | None] = (),
 ) -> M | None:
     """Tell every party of the path, or `target` alone, what `origin` has to say; it alone has a message.
 
-    Returns the message at whoever has heard or passed it, None elsewhere.
+    With `chains` their repeaters hear it too, after the path. Returns the message at whoever has heard or
+    passed it, None elsewhere.
     """
     hops = hops_from(path, origin) if target is None else way(path, origin, target)
+    hops += hops_to_repeaters(path, chains)
     for teller, listener in hops:
         if listener == node.name:
             message = await node.receive(teller, kind)

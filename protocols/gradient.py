@@ -20,7 +20,7 @@ from ketwire.protocols.agreement import Agreement, made_estimator, public_number
 from ketwire.protocols.features import FeatureStage, Route, Share, reader_at, share_of, with_flags
 from ketwire.protocols.inference import input_state
 from ketwire.protocols.node import Json, Loader, Node, Outcome, Shape, Slice
-from ketwire.protocols.repeaters import chain_plans
+from ketwire.protocols.repeaters import Supplies, chain_plans
 from ketwire.protocols.shifts import run_shifted
 from ketwire.protocols.stream import Stage, StreamPlan, Tally, run_stream
 from ketwire.quantum.frozen import frozen
@@ -40,6 +40,7 @@ class _Party:
         if "input" in slice.values:
             self.inputs = with_flags(input_state(slice.values["input"], bare, load), flags)
         self.shapes = {"qubits": Shape(bare, "protocol.qubits")}
+        self.supplies = Supplies()
         for visit in self.mine:
             self.shapes |= public_numbers(self.values, self.segments[visit].circuit, visit)
 
@@ -83,7 +84,7 @@ class GradientParty(_Party):
             estimator = made_estimator(self.values["estimator"], agreed.groups.get(visit))
             reader = reader_at(node, self.share, route, estimator, 1, plan.want)
             stage = FeatureStage(self.share, route, self.inputs, reader)
-            tally = await run_stream(node, plan, stage if node.name in plan.path else None)
+            tally = await run_stream(node, plan, stage if node.name in plan.path else None, self.supplies)
             if self.share.path[visit] == node.name:
                 estimate = stage.read(node, 1, estimator, agreed.promise)
                 arrays[f"gradient-{visit}"] = estimate.values[0]
@@ -107,7 +108,7 @@ class ShiftParty(_Party):
 
         async def stream(visit: int, stage: Stage | None) -> Tally:
             nonlocal attempted
-            tally = await run_stream(node, streams[visit], stage)
+            tally = await run_stream(node, streams[visit], stage, self.supplies)
             attempted += int(tally.attempted[0])
             return tally
 

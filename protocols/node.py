@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ketwire.channels.copies import Copies, States
-from ketwire.channels.messages import Message
+from ketwire.channels.messages import Message, Spent
 
 if TYPE_CHECKING:  # fibers know no circuits
     from ketwire.quantum.circuits import Circuit
@@ -47,6 +47,11 @@ class Receipt(Protocol):
         Raises:
             LocalProtocolError: it sent something else.
         """
+        ...
+
+    @property
+    def spent(self) -> Spent:
+        """What the message cost, for accounts. Nobody may decide by it: it is there before any herald."""
         ...
 
 

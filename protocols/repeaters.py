@@ -28,11 +28,13 @@ last pair was known, so in such a chain the registers of a batch leave when all 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ketwire.channels.entangled import Pairs, Released, Times
 from ketwire.channels.messages import Arrivals
@@ -96,6 +98,15 @@ class Supply:
         # When both memories of each lane on the hop before this node are free, as far as it knows.
         begins = self._place is not None and self._place < len(plan.folds)
         self._free_ps: Times = np.zeros(plan.lanes * self._fold if begins else 0, dtype=np.int64)
+
+    @property
+    def free_ps(self) -> Times:
+        """All that is remembered from wave to wave; int64, shape (lanes of the hop before this node,)."""
+        return self._free_ps.copy()
+
+    def restore(self, free_ps: Times) -> None:
+        assert free_ps.shape == self._free_ps.shape
+        self._free_ps = free_ps.astype(np.int64)
 
     @property
     def _fold(self) -> int:
@@ -192,6 +203,50 @@ class Supply:
         if place > 0:
             await node.send(nodes[place - 1], Arrivals(np.array([living])))
         return living
+
+
+class Supplies:
+    """One node's parts in all chains of a session: what it knows of its memories outlasts a stream.
+
+    Without that, the first wave of a stream would begin in memories which the last wave of the stream before
+    still holds. It also outlasts a checkpoint: see `saved`.
+    """
+
+    def __init__(self) -> None:
+        self._parts: dict[str, Supply] = {}
+        self._saved: dict[str, Times] = {}
+
+    def part(self, plan: ChainPlan, name: str) -> Supply:
+        """The node `name`'s part in a chain, the same one whenever it is asked for."""
+        key = f"chain {plan.nodes[0]} {plan.nodes[-1]}"
+        if key not in self._parts:
+            self._parts[key] = Supply(plan, name)
+            if key in self._saved:
+                self._parts[key].restore(self._saved[key])
+        assert self._parts[key].plan == plan
+        return self._parts[key]
+
+    def saved(self) -> dict[str, Times]:
+        """When the memories of each chain are free, by a name of its own: for a checkpoint."""
+        return self._saved | {key: part.free_ps for key, part in self._parts.items()}
+
+    def restore(self, arrays: Mapping[str, NDArray[Any]]) -> None:
+        """Go on from what `saved` told, which may be among other arrays."""
+        self._saved = {key: array for key, array in arrays.items() if key.startswith("chain ")}
+
+
+def hops_to_repeaters(path: Sequence[str], chains: Sequence[ChainPlan | None]) -> list[tuple[str, str]]:
+    """(teller, listener): each repeater hears once, from the end of its chain that is its origin on.
+
+    Whoever is on the path has heard before.
+    """
+    hops, heard = [], set(path)
+    for chain in chains:
+        for teller, listener in pairwise(chain.nodes if chain is not None else ()):
+            if listener not in heard:
+                hops.append((teller, listener))
+                heard.add(listener)
+    return hops
 
 
 async def _released(node: Node, peer: str, lanes: int) -> Times:

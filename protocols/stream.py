@@ -18,7 +18,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -28,7 +27,7 @@ from ketwire.channels.copies import MAX_COPIES, Copies
 from ketwire.channels.messages import Arrivals
 from ketwire.errors import LocalProtocolError, RemoteProtocolError, ScenarioError
 from ketwire.protocols.node import Node
-from ketwire.protocols.repeaters import ChainPlan, Supply
+from ketwire.protocols.repeaters import ChainPlan, Supplies, Supply, hops_to_repeaters
 
 OCTETS_PER_COPY = 13  # row, ready time and loss bit
 MAX_BATCH_OCTETS = 1 << 24
@@ -121,10 +120,13 @@ class Tally(NamedTuple):
     counts: NDArray[np.int64] | None
 
 
-async def run_stream(node: Node, plan: StreamPlan, stage: Stage | None) -> Tally:
+async def run_stream(
+    node: Node, plan: StreamPlan, stage: Stage | None, supplies: Supplies | None = None
+) -> Tally:
     """Carry `plan.want` measured copies of every item through this node's part of the path.
 
-    A repeater, which no copy visits, has no stage.
+    A repeater, which no copy visits, has no stage. Whoever runs many streams over chains of repeaters gives
+    the same `supplies` to all of them.
 
     Raises:
         ScenarioError: so few copies come through (a contraction's flag fires, say) that the budget ends.
@@ -134,7 +136,7 @@ async def run_stream(node: Node, plan: StreamPlan, stage: Stage | None) -> Tally
     attempted = np.zeros(plan.items, dtype=np.int64)
     counts: NDArray[np.int64] | None = None
     most = 0
-    supplies = supplies_of(plan, node.name)
+    parts = supplies_of(plan, node.name, supplies or Supplies())
     for _ in range(MAX_ROUNDS):
         attempts = next_attempts(plan, arrived, attempted)
         if not attempts.any():
@@ -149,7 +151,7 @@ async def run_stream(node: Node, plan: StreamPlan, stage: Stage | None) -> Tally
                 "every item; expected contractions that let more through, or a larger budget"
             )
         for batch in batches(attempts, plan):
-            measured = await _carry(node, plan, stage, batch, arrived + came, supplies)
+            measured = await _carry(node, plan, stage, batch, arrived + came, parts)
             if measured is not None:
                 came += measured[0]
                 counts = measured[1] if counts is None else counts + measured[1]
@@ -206,11 +208,10 @@ async def _at(node: Node, plan: StreamPlan, stage: Stage, batch: Batch, visit: i
     return stage.transform(node, visit, copies)
 
 
-def supplies_of(plan: StreamPlan, party: str) -> list[Supply | None]:
+def supplies_of(plan: StreamPlan, party: str, supplies: Supplies) -> list[Supply | None]:
     """This party's part in the chain of each crossing; crossings one way over one chain share it."""
-    parts: dict[ChainPlan, Supply] = {}
     return [
-        None if chain is None else parts.setdefault(chain, Supply(chain, party))
+        None if chain is None else supplies.part(chain, party)
         for chain in (plan.chains or (None,) * (len(plan.path) - 1))
     ]
 
@@ -254,13 +255,7 @@ def report_hops(path: Sequence[str], chains: Sequence[ChainPlan | None] = ()) ->
     last_visit = {party: visit for visit, party in enumerate(path)}
     order = sorted(last_visit.items(), key=lambda entry: -entry[1])
     hops = [(party, path[visit + 1]) for party, visit in order[1:]]
-    heard = set(path)
-    for chain in chains:
-        for teller, listener in pairwise(chain.nodes if chain is not None else ()):
-            if listener not in heard:
-                hops.append((listener, teller))
-                heard.add(listener)
-    return hops
+    return hops + [(listener, teller) for teller, listener in hops_to_repeaters(path, chains)]
 
 
 def next_attempts(

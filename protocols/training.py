@@ -15,6 +15,9 @@ sample with that angle shifted, and the last party tells the owners their outcom
 Features are under way before the outer derivatives are told, as only their reading needs these. Nothing
 else crosses, except what a rule for copies or an early stop announces, in counted bits.
 
+Repeaters run the same program with nothing on their hands: they make the pairs of every stream, hear what is
+announced of copies and of the end, and take part in checkpoints.
+
 How many copies a step takes: `copies` for each sample and visit, or as many as (epsilon, delta) ask of the
 estimator, for each sample's derivatives of <Π>. With `adaptive` that is the least, and an owner whose
 gradient would drown in shot noise announces more for the next step: V <= ratio² |g|² is to hold for a bound
@@ -37,6 +40,7 @@ from ketwire.protocols.announce import announce
 from ketwire.protocols.features import FeatureStage, Route, reader_at, refuse_large
 from ketwire.protocols.node import Loader, Node, Outcome, Shape, Slice, State
 from ketwire.protocols.numbers import pack_numbers, unpack_numbers
+from ketwire.protocols.repeaters import Supplies, chain_plans
 from ketwire.protocols.shifts import run_shifted
 from ketwire.protocols.stream import Stage, StreamPlan, Tally, run_stream
 from ketwire.protocols.training_data import Schedule
@@ -64,12 +68,14 @@ COPIES_BITS = 32
 class TrainingParty:
     """Any party of the training: roles differ only in the slice that they hold."""
 
+    holding: type[Holding] = Holding
+
     def __init__(self, slice: Slice, load: Loader) -> None:
         self.values = slice.values
         self.shapes: dict[str, Shape] = {}
-        if "visits" not in self.values:  # not on the path
+        if "visits" not in self.values:  # neither on the path nor a repeater
             return
-        self.held = Holding(self.values, load)
+        self.held = self.holding(self.values, load)
         self.shapes = dict(self.held.shapes)
         self._estimator = estimator(self.values["estimator"])
         for visit in self.held.mine:
@@ -79,6 +85,8 @@ class TrainingParty:
         self._best: dict[int, Floats] = {}
         self._best_loss, self._waited, self._stopped = math.inf, 0, False
         self._series = Series(self.values["steps"])
+        self._supplies = Supplies()
+        self._chains = {name: chain_plans(told) for name, told in self.values["chains"].items()}
 
     def _read(self, visit: int) -> Segment:
         """The unitary whose derivatives are read: of a shifted one those alone that are wanted."""
@@ -115,7 +123,7 @@ class TrainingParty:
                     self._stopped = await self._validate(meter.node, schedule)
                 self._series.close(step, meter.taken(), node.now_ps)
                 node.progress(step + 1, self.values["steps"], "steps")
-            # After an early stop too: parties off the path do not hear of it, and wait for everybody.
+            # After an early stop too: parties that only look on do not hear of it, and wait for everybody.
             if (step + 1) % self.values["checkpoint_every"] == 0:
                 await node.checkpoint(step + 1, self._saved(step + 1))
         for visit, parameters in self._best.items():
@@ -144,8 +152,8 @@ class TrainingParty:
         if self.values["adaptive"] is not None:
             await self._announce_copies(node, asked)
 
-    async def _stream(self, node: Node, plan: StreamPlan, stage: Stage) -> Tally:
-        tally = await run_stream(node, plan, stage)
+    async def _stream(self, node: Node, plan: StreamPlan, stage: Stage | None) -> Tally:
+        tally = await run_stream(node, plan, stage if node.name in plan.path else None, self._supplies)
         self._series.count(tally.attempted, plan.want)
         return tally
 
@@ -182,7 +190,6 @@ class TrainingParty:
         sizes = (held.share.qubits,) * held.last
 
         async def stream(visit: int, stage: Stage | None) -> Tally:
-            assert stage is not None
             plan = self._plan("forward", held.path, sizes, self._want[visit], len(rows))
             return await self._stream(node, plan, stage)
 
@@ -210,6 +217,7 @@ class TrainingParty:
             shared=values["shared_rows"],
             sizes=sizes,
             window=values["window"],
+            chains=self._chains[name],
         )
 
     async def _outer(self, node: Node, rows: Integers, z: Floats | None) -> Floats:
@@ -222,7 +230,8 @@ class TrainingParty:
             self._series.losses.append(float(held.objective.losses(z, labels).mean()))
             message = pack_numbers(held.objective.slopes(z, labels), bits)
         told = await announce(node, held.path, held.path[-1], message, Packed)
-        assert told is not None
+        if told is None:  # a repeater, who has nothing to weigh
+            return np.zeros(0)
         return unpack_numbers(told, len(rows))
 
     # ------------------------------------------------------------ adaptive copies
@@ -253,7 +262,7 @@ class TrainingParty:
 
     async def _told(self, node: Node, origin: str, message: Answers | None, most: int) -> int:
         """One whole number from 0 to `most`, which `origin` tells all."""
-        heard = await announce(node, self.held.path, origin, message, Answers)
+        heard = await announce(node, self.held.path, origin, message, Answers, chains=self._chains["forward"])
         assert heard is not None
         if heard.values.shape != (1,) or not 0 <= heard.values[0] <= most:
             raise RemoteProtocolError(f"{origin} announced {heard.values.tolist()}, expected one number up to {most}")
@@ -293,7 +302,7 @@ class TrainingParty:
     async def _finish(self, meter: Meter, schedule: Schedule) -> Outcome:
         """Every part once more with the final parameters, and what there is to tell."""
         trained_ps = meter.node.now_ps
-        counts = dict(zip(("emitted", "measured", "widest", "samples"), self._series.counts, strict=True))
+        counts = dict(zip(("emitted", "measured", "samples"), self._series.counts, strict=True))
         parts = {
             "train": ("train", schedule.training),
             "validation": ("train", schedule.validation),
@@ -319,7 +328,7 @@ class TrainingParty:
             "counts": self._series.counts,
         }
         best = {f"best {visit}": parameters for visit, parameters in self._best.items()}
-        return State(values, {**self.held.saved(), **best, **self._series.arrays()})
+        return State(values, {**self.held.saved(), **best, **self._series.arrays(), **self._supplies.saved()})
 
     def _resume(self, node: Node) -> int:
         """The step to begin with: 0, or where the last checkpoint was taken."""
@@ -328,6 +337,7 @@ class TrainingParty:
         step, state = node.restored.step, node.restored.state
         self._series.restore(state.arrays, state.values["counts"])
         self.held.restore(state.arrays, self._series.steps)
+        self._supplies.restore(state.arrays)
         self._want = dict(state.values["want"])
         self._stopped = state.values["stopped"]
         told = state.values["best_loss"]
@@ -339,7 +349,7 @@ class TrainingParty:
 
 
 async def look_on(node: Node, values: dict[str, Any]) -> Outcome:
-    """A party off the path: it takes part in checkpoints alone."""
+    """A party that no register and no pair visits: it takes part in checkpoints alone."""
     begin = 0 if node.restored is None else node.restored.step
     for step in range(begin + 1, values["steps"] + 1):
         if step % values["checkpoint_every"] == 0:

@@ -155,6 +155,11 @@ def _expected(held: Holding, ends: States) -> Floats:
     return np.asarray(2.0 * inside - 1.0)
 
 
+def expected_of(circuit: Holding, states: States) -> Floats:
+    """<2Π - 1> of samples' states, from all visits' layers, exactly."""
+    return _expected(circuit, _through(circuit, states))
+
+
 def _accuracy_of(circuit: Holding, judged: Holding, ends: States, labels: Floats) -> float:
     assert judged.objective is not None
     return float((judged.objective.decide(_expected(circuit, ends)) == labels).mean())

@@ -76,12 +76,21 @@ def _expected(projector: Projector, held: Held, rng: np.random.Generator) -> Est
 
 @dataclass
 class Cost:
-    """What one party put on its links, and got: of registers whole ones alone, of bits those of messages."""
+    """What one party's messages cost on their links, as the ledger has it, and what its registers took.
+
+    circuits: applications of a circuit to one copy
+    registers_held, qubits_held: most living registers, and qubits of them, that were in the party's hands at
+        once, in the order of its program: the batch that it works on, from when it came or was prepared until
+        all of it was handed to a link or measured, and what is kept to be read together
+    """
 
     qubits_emitted: int = 0
     qubits_delivered: int = 0
+    ebits: int = 0
     bits: int = 0
     circuits: int = 0
+    registers_held: int = 0
+    qubits_held: int = 0
 
 
 @dataclass
@@ -90,6 +99,8 @@ class Meter:
 
     inner: Node
     total: Cost = field(default_factory=Cost)
+    _kept: dict[int, int] = field(default_factory=dict)
+    """Registers that wait to be read, by their qubits."""
 
     @property
     def node(self) -> Node:
@@ -103,28 +114,54 @@ class Meter:
     def __getattr__(self, name: str) -> Any:
         return getattr(self.inner, name)
 
+    def prepare(self, states: Any, counts: Any, *, mixed: bool = False) -> Copies:
+        return self._in_hand(self.inner.prepare(states, counts, mixed=mixed))
+
     def apply(self, circuit: Any, copies: Copies, parameters: Floats) -> Copies:
         if circuit.gates:
             self.total.circuits += int(np.count_nonzero(copies.alive))
         return self.inner.apply(circuit, copies, parameters)
 
+    def attach(self, copies: Copies) -> Copies:
+        return self._in_hand(self.inner.attach(copies))
+
+    def collect(self, copies: Copies, groups: Any, keep: Any = None) -> Stock:
+        qubits = copies.qubits
+        stock = self.inner.collect(copies, groups, keep)
+        self._kept[qubits] = self._kept.get(qubits, 0) + len(stock)
+        return stock
+
+    def examine(self, stocks: Sequence[Stock], samples: int, procedure: Any, *, peek: bool = False) -> Estimate:
+        self._kept.clear()
+        return self.inner.examine(stocks, samples, procedure, peek=peek)
+
     async def send(self, peer: str, message: Any) -> Any:
-        if isinstance(message, Copies):
-            self.total.qubits_emitted += int(np.count_nonzero(message.alive)) * message.qubits
-        else:
-            self.total.bits += getattr(message, "payload_bits", 0) + getattr(message, "control_bits", 0)
-        return await self.inner.send(peer, message)
+        receipt = await self.inner.send(peer, message)
+        spent, total = receipt.spent, self.total
+        total.qubits_emitted += spent.qubits_sent
+        total.qubits_delivered += spent.qubits_delivered
+        total.ebits += spent.ebits
+        total.bits += spent.bits
+        return receipt
 
     async def receive(self, peer: str, kind: Callable[..., Any]) -> Any:
         message = await self.inner.receive(peer, cast(Any, kind))
-        if isinstance(message, Copies):
-            self.total.qubits_delivered += int(np.count_nonzero(message.alive)) * message.qubits
-        return message
+        return self._in_hand(message) if isinstance(message, Copies) else message
+
+    def _in_hand(self, copies: Copies) -> Copies:
+        """Note what is held now that the party has this batch; it has handed on the one before."""
+        alive, total = int(np.count_nonzero(copies.alive)), self.total
+        total.registers_held = max(total.registers_held, alive + sum(self._kept.values()))
+        kept = sum(count * qubits for qubits, count in self._kept.items())
+        total.qubits_held = max(total.qubits_held, alive * copies.qubits + kept)
+        return copies
 
 
-
-
-COLUMNS = ("qubits_emitted", "qubits_delivered", "bits", "circuits", "copies", "clock_ps")
+SUMMED = ("qubits_emitted", "qubits_delivered", "ebits", "bits", "circuits")
+"""Of these a step's figure is the sum over parties."""
+HELD = ("registers_held", "qubits_held")
+"""Of these it is the largest of any party."""
+COLUMNS = ("qubits_emitted", "qubits_delivered", "bits", "circuits", "copies", "clock_ps", "ebits", *HELD)
 
 
 class Series:
@@ -134,7 +171,6 @@ class Series:
         self.steps = 0
         self.copies = 0
         self.measured = 0
-        self.widest = 0
         self.samples = 0
         self.losses: list[float] = []
         self.validations: list[tuple[float, float]] = []
@@ -144,7 +180,6 @@ class Series:
         """Put down a stream: copies emitted of each sample, and how many are measured."""
         self.copies += int(attempted.sum())
         self.measured += wanted * len(attempted)
-        self.widest = max(self.widest, int(attempted.sum()))
 
     def close(self, step: int, cost: Cost, clock_ps: int) -> None:
         """Put down a step's costs; `copies` is the sum so far, as the clock is."""
@@ -154,7 +189,7 @@ class Series:
 
     @property
     def counts(self) -> list[int]:
-        return [self.copies, self.measured, self.widest, self.samples]
+        return [self.copies, self.measured, self.samples]
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         told: dict[str, NDArray[Any]] = {"costs": self._table[: self.steps]}
@@ -166,7 +201,7 @@ class Series:
     def restore(self, arrays: Mapping[str, NDArray[Any]], counts: Sequence[int]) -> None:
         """Go on from what `arrays` and `counts` told."""
         steps = self.steps = len(arrays["costs"])
-        self.copies, self.measured, self.widest, self.samples = counts
+        self.copies, self.measured, self.samples = counts
         self._table[:steps] = arrays["costs"]
         self.losses = arrays["losses"].tolist() if "losses" in arrays else []
         if "validations" in arrays:

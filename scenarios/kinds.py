@@ -93,6 +93,9 @@ class Kind(Protocol):
     and whether all its copies end in one state, so that this is exact. Its spec has `delta`, `epsilon` and
     `measured_copies`.
 
+    With `retraced(spec, network, run, results)` a kind has more to tell with --check: it runs a session of `run`
+    again in one place and sees what its parties keep to themselves.
+
     Errors in the user's input are ScenarioErrors that begin with the scenario's key, such as
     "protocol.copies: 0 given, expected ..."; whoever loads the scenario puts the file's name before.
     """

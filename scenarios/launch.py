@@ -99,7 +99,7 @@ def _carry_out(
             results = runtime(run, progress, out is not None and not options.by_hand, loaded.base, out)
         wall_s = time.perf_counter() - begun_s
         summary = kind.summarise(spec, results, Judge(loaded.network()))
-        exact = _reference(loaded, run) if options.check else None
+        exact = _reference(loaded, run, results) if options.check else None
     head = {"scenario": loaded.name, "seed": run.seed, "protocol": loaded.kind_name}
     result = result_object(head, results, summary, exact, wall_s)
     compared = getattr(kind, "compared", None)
@@ -108,10 +108,12 @@ def _carry_out(
     return {**result, "verdict": verdict(result)}, results
 
 
-def _reference(loaded: Loaded, run: Run) -> dict[str, Any]:
-    """What --check compares with: the ideal value and, of kinds that have a witness, the noisy expectation."""
+def _reference(loaded: Loaded, run: Run, results: Sequence[SessionResult]) -> dict[str, Any]:
+    """What --check compares with: the ideal value, and what kinds that run once more for it make of that."""
     from ketwire.scenarios.bias import bias  # noqa: PLC0415
 
     network = loaded.network()
     exact = loaded.kind.exact(loaded.scenario.protocol, network, network.loaders())
-    return {**exact, **bias(loaded, run, exact)}
+    retraced = getattr(loaded.kind, "retraced", None)
+    again = {} if retraced is None else retraced(loaded.scenario.protocol, network, run, results)
+    return {**exact, **bias(loaded, run, exact), **again}

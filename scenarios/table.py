@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ketwire.scenarios.bias import bias_lines
+from ketwire.scenarios.steptext import step_lines
 
 HEAD = ("", "qubits sent", "delivered", "payload bits", "control bits", "virtual time", "result")
 COMPARABLE_ACCURACY = 0.01  # a point less counts as having done the same
@@ -86,7 +87,7 @@ def verdict(result: Mapping[str, Any]) -> str:
 
 def remarks(result: Mapping[str, Any]) -> list[str]:
     """What is said between the table and its verdict."""
-    return [*pair_lines(result), *bias_lines(result), *spoils(result)]
+    return [*pair_lines(result), *bias_lines(result), *step_lines(result, time_text), *spoils(result)]
 
 
 def spoils(result: Mapping[str, Any]) -> list[str]:

@@ -12,14 +12,14 @@ from ketwire.channels.budget import Crossing, path_survival, refusal
 from ketwire.channels.representation import differing
 from ketwire.channels.streams import derive_key
 from ketwire.errors import ScenarioError
-from ketwire.nodes.session import Session, SessionResult
+from ketwire.nodes.session import Run, Session, SessionResult
 from ketwire.protocols.agreement import Agreement
 from ketwire.protocols.features import Route
 from ketwire.protocols.node import Loader, Slice
 from ketwire.protocols.training_holding import Holding
 from ketwire.protocols.training_rivals import forwarded_accuracy, train_alone
 from ketwire.scenarios.imperfect import gates_err, refuse_unstated
-from ketwire.scenarios.inference import Contraction, Hadamards, Rotations, layer_values, layers_of, route_of
+from ketwire.scenarios.inference import Contraction, Hadamards, Rotations, chains_of, layer_values, layers_of, route_of
 from ketwire.scenarios.kinds import Judge, Network
 from ketwire.scenarios.training_results import baseline, summary
 from ketwire.scenarios.training_spec import TrainingSpec
@@ -77,6 +77,24 @@ class Training:
 
     def exact(self, spec: TrainingSpec, network: Network, loaders: Mapping[str, Loader]) -> dict[str, Any]:
         """The same training with exact gradients, in one place: its losses and its accuracy."""
+        whole, last, states = self._in_one_place(spec, network, loaders)
+        losses = train_alone(whole, last, states["train"], last.schedule(len(states["train"])), spec.steps)
+        told = {"exact_losses": losses, "exact_test_accuracy": forwarded_accuracy(whole, last, states["test"], "test")}
+        return {**told, "baseline_accuracy": baseline(spec, loaders[spec.start], network)}
+
+    def retraced(
+        self, spec: TrainingSpec, network: Network, run: Run, results: Sequence[SessionResult]
+    ) -> dict[str, Any]:
+        """What running the quantum session once more shows: each step's gradient beside the exact one."""
+        from ketwire.scenarios.training_check import Whole, gradient_errors  # noqa: PLC0415
+
+        whole, last, states = self._in_one_place(spec, network, network.loaders())
+        return {"gradient_error": gradient_errors(run, results[0], Whole(whole, last, states["train"]), network.base)}
+
+    def _in_one_place(
+        self, spec: TrainingSpec, network: Network, loaders: Mapping[str, Loader]
+    ) -> tuple[Holding, Holding, dict[str, Any]]:
+        """Who holds everybody's layers, who judges, and the samples' states by part."""
         path, visits = _path(spec, network)
         common = _common(spec, network, path, visits)
         slices = {party: _slice(spec, network, party, path, visits, common) for party in dict.fromkeys(path)}
@@ -89,9 +107,7 @@ class Training:
             part: whole.samples.states(part, np.arange(len(rows)), whole.flags)
             for part, rows in whole.samples.rows.items()
         }
-        losses = train_alone(whole, last, states["train"], last.schedule(len(states["train"])), spec.steps)
-        told = {"exact_losses": losses, "exact_test_accuracy": forwarded_accuracy(whole, last, states["test"], "test")}
-        return {**told, "baseline_accuracy": baseline(spec, loaders[path[0]], network)}
+        return whole, last, states
 
 
 def _path(spec: TrainingSpec, network: Network) -> tuple[list[str], list[list[int]]]:
@@ -102,14 +118,6 @@ def _path(spec: TrainingSpec, network: Network) -> tuple[list[str], list[list[in
         raise ScenarioError(
             f"protocol.layers: all at {path[0]} given, which holds the samples; expected some at another node"
         )
-    for a, b in pairwise(path):
-        link = network.link(a, b)
-        assert link is not None
-        if any(hasattr(line.transport, "via") for _, _, line in link.directions()):
-            raise ScenarioError(
-                f"protocol.layers: the register goes from {a} to {b}, whose link is a chain of repeaters; "
-                "expected a link that joins them directly"
-            )
     return path, visits
 
 
@@ -147,11 +155,7 @@ def _trained(spec: TrainingSpec, visits: Sequence[Sequence[int]]) -> list[int]:
 
 def _crossings(spec: TrainingSpec, network: Network, path: Sequence[str], visit: int | None) -> list[Crossing]:
     """What a register of an inference crosses, or that of |Φ> for a visit."""
-    qubits = spec.qubits + _flags(spec)
-    parties, sizes = tuple(path), (qubits,) * (len(path) - 1)
-    if visit is not None:
-        route = Route(parties, visit, qubits)
-        parties, sizes = route.parties, route.sizes
+    parties, sizes = _way(spec, path, visit)
     crossings = []
     for (sender, receiver), size in zip(pairwise(parties), sizes, strict=True):
         link = network.link(sender, receiver)
@@ -159,6 +163,15 @@ def _crossings(spec: TrainingSpec, network: Network, path: Sequence[str], visit:
         line = next(line for a, b, line in link.directions() if (a, b) == (sender, receiver))
         crossings.append(Crossing(link.name, line, size))
     return crossings
+
+
+def _way(spec: TrainingSpec, path: Sequence[str], visit: int | None) -> tuple[tuple[str, ...], tuple[int, ...]]:
+    """The party at each visit of such a register, and its qubits on each crossing."""
+    qubits = spec.qubits + _flags(spec)
+    if visit is None:
+        return tuple(path), (qubits,) * (len(path) - 1)
+    route = Route(tuple(path), visit, qubits)
+    return route.parties, route.sizes
 
 
 def _flags(spec: TrainingSpec) -> int:
@@ -173,6 +186,7 @@ def _common(
     passages: dict[str, list[Crossing]] = {"forward": _crossings(spec, network, path, None)}
     passages |= {str(visit): _crossings(spec, network, path, visit) for visit in trained}
     crossings = [crossing for each in passages.values() for crossing in each]
+    parties = {name: _way(spec, path, None if name == "forward" else int(name))[0] for name in passages}
     hardware = {party: network.hardware[party] for party in path if party in network.hardware}
     return {
         "path": list(path),
@@ -187,6 +201,7 @@ def _common(
             "delta": spec.delta,
             "derived": trained,
         },
+        "chains": {name: chains_of(parties[name], each).get("chains", []) for name, each in passages.items()},
         "survivals": {name: path_survival(each) for name, each in passages.items()},
         "shared_rows": differing(crossings, hardware) is None and not gates_err(hardware.values()),
         "optimiser": _optimiser(spec),
@@ -202,6 +217,12 @@ def _optimiser(spec: TrainingSpec) -> dict[str, Any]:
     settings = spec.optimiser.model_dump(mode="json")
     falls = settings.pop("schedule") == "cosine"
     return {**settings, "horizon": spec.steps if falls else None}
+
+
+def _repeaters(common: Mapping[str, Any]) -> list[str]:
+    """Who makes pairs for the registers and never has one."""
+    chains = [chain["nodes"][1:-1] for chain in common["chains"]["forward"] if chain is not None]
+    return [name for name in dict.fromkeys(name for nodes in chains for name in nodes) if name not in common["path"]]
 
 
 _PLAIN = (
@@ -231,6 +252,8 @@ def _session(
     for party in dict.fromkeys(path):
         slices[party] = _slice(spec, network, party, path, visits, common)
     kind = next(kind for kind in PROGRAMS if name.startswith(kind))
+    if kind == "training":
+        slices |= {repeater: Slice({**common, "visits": {}}) for repeater in _repeaters(common)}
     if kind == "raw-data":
         # How the layers look is public, what is in them is not: the last party is told the first alone.
         blank = {

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from ketwire.nodes.session import SessionResult
 from ketwire.protocols.training_data import standardised
-from ketwire.protocols.training_streams import COLUMNS
+from ketwire.protocols.training_streams import COLUMNS, HELD, SUMMED
+from ketwire.scenarios.inference import Contraction
 from ketwire.scenarios.kinds import Judge, Network
 from ketwire.scenarios.sources import DatasetSource
 from ketwire.scenarios.table import time_text
@@ -18,7 +19,6 @@ from ketwire.scenarios.training_spec import TrainingSpec
 
 Load = Callable[[str, dict[str, Any]], dict[str, NDArray[Any]]]
 PS_COLUMN, COPIES_COLUMN = COLUMNS.index("clock_ps"), COLUMNS.index("copies")
-SUMMED = COLUMNS[: COLUMNS.index("copies")]
 
 
 def summary(
@@ -68,17 +68,26 @@ def baseline(spec: TrainingSpec, load: Load, network: Network) -> float | None:
     return float(LogisticRegression(max_iter=10_000).fit(rows[0], labels[0]).score(rows[1], labels[1]))
 
 
-def _by_step(result: SessionResult, path: Sequence[str]) -> dict[str, list[int]]:
-    """Costs of each step, summed over parties, and how much later each step ended.
+def _tables(result: SessionResult) -> list[NDArray[np.int64]]:
+    """What each party noted of its steps; who noted nothing took no part."""
+    noted = [outcome.arrays["costs"] for outcome in result.outcomes.values() if "costs" in outcome.arrays]
+    assert len({len(table) for table in noted}) == 1
+    return noted
 
-    Qubits are those of registers, and bits those of messages: what a transport adds is in the totals alone.
+
+def _by_step(result: SessionResult, path: Sequence[str]) -> dict[str, list[Any]]:
+    """Loss and costs of each step, summed over parties, repeaters included, and how much later each step ended.
+
+    Qubits, ebits and bits are those of the wire's totals, which also have what comes after the last step.
     """
-    parties = list(dict.fromkeys(path))
-    tables = [result.outcomes[party].arrays["costs"] for party in parties]
-    told = {name: sum(table[:, column] for table in tables) for column, name in enumerate(SUMMED)}
+    tables = _tables(result)
+    told = {name: sum(table[:, COLUMNS.index(name)] for table in tables) for name in SUMMED}
+    told |= {name: np.maximum.reduce([table[:, COLUMNS.index(name)] for table in tables]) for name in HELD}
     clocks = np.maximum.reduce([table[:, PS_COLUMN] for table in tables])
     told["virtual_time_ps"] = np.diff(clocks, prepend=0)
-    told["attempted_copies"] = np.diff(tables[0][:, COPIES_COLUMN], prepend=0)
+    emitted = result.outcomes[path[0]].arrays["costs"][:, COPIES_COLUMN]
+    told["attempted_copies"] = np.diff(emitted, prepend=0)
+    told["loss"] = result.outcomes[path[-1]].arrays["losses"]
     return {name: np.asarray(values).tolist() for name, values in told.items()}
 
 
@@ -86,24 +95,28 @@ def _overhead(spec: TrainingSpec, path: Sequence[str], segments: int, result: Se
     """Operations and memory beside ordinary back-propagation of the same model, in one place.
 
     Back-propagation applies each party's circuit once forward and once back to every sample of a batch, and
-    keeps the state before each. What an owner applies to read its copies counts as one application a copy.
+    keeps the state before each layer. What an owner applies to read its copies counts as one application a
+    copy. What a party holds at once is what was counted while it ran: see `protocols.training_streams.Cost`.
     """
     told = result.outcomes[path[-1]].values["training"]
-    tables = [result.outcomes[party].arrays["costs"] for party in dict.fromkeys(path)]
+    tables = _tables(result)
     applied = sum(int(table[:, COLUMNS.index("circuits")].sum()) for table in tables)
     read = told["measured"] - told["samples"] * (spec.loss_copies if spec.estimator != "exact" else 1)
     if spec.estimator == "parameter-shift":  # nothing but inferences
         read = 0
     usual = 2 * segments * told["samples"]
-    at_once = told["widest"] if spec.window is None else min(spec.window, told["widest"])
+    registers, qubits = (max(int(table[:, COLUMNS.index(name)].max(initial=0)) for table in tables) for name in HELD)
     batch = -(-told["samples"] // max(result.outcomes[path[-1]].values["steps"], 1))
+    usual_qubits = spec.qubits + sum(isinstance(layer, Contraction) for layer in spec.layers)
+    numbers = len(spec.layers) * batch * 2 * (1 << usual_qubits)
     return {
         "circuit_applications": applied + read,
         "backprop_circuit_applications": usual,
         "operations_factor": (applied + read) / usual,
-        "registers_at_once": at_once,
-        "qubits_at_once": at_once * (spec.qubits + 1),
-        "backprop_numbers_at_once": segments * batch * 2 * (1 << spec.qubits),
+        "registers_at_once": registers,
+        "qubits_at_once": qubits,
+        "qubits_of_a_register": usual_qubits + 1,
+        "backprop_numbers_at_once": numbers,
     }
 
 

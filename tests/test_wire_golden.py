@@ -16,7 +16,7 @@ from ketwire.channels import frames as f
 from ketwire.channels.codec import Prelude, decode, encode
 from ketwire.channels.copies import Copies
 from ketwire.channels.entangled import Held, Order, Pairs, Released
-from ketwire.channels.messages import Answers, Arrivals, Packed
+from ketwire.channels.messages import Answers, Arrivals, Packed, Spent
 from ketwire.channels.refusals import MalformedHeader, TruncatedFrame
 from ketwire.errors import RemoteProtocolError
 
@@ -108,9 +108,9 @@ MEANING: dict[str, tuple[int, int, Any]] = {
     ),
     "ANSWERS": (1, 10, lambda: carry(Answers(i64(3, -1), 2), 1)),
     "ARRIVALS": (1, 11, lambda: carry(Arrivals(i64(4294967295)), 2)),
-    "RECEIPT": (1, 12, lambda: f.Receipt(3, 10**7, np.isin(np.arange(10), [0, 7, 9]))),
-    "RECEIPT.quiet": (1, 13, lambda: f.Receipt(8, 0, np.zeros(0, bool))),
-    "RECEIPT.pairs": (1, 18, lambda: f.Receipt(3, 5, np.zeros(0, bool), i64(7, 256))),
+    "RECEIPT": (1, 12, lambda: f.Receipt(3, 10**7, np.isin(np.arange(10), [0, 7, 9]), None, Spent(40, 31, 0, 266))),
+    "RECEIPT.quiet": (1, 13, lambda: f.Receipt(8, 0, np.zeros(0, bool), None, Spent(bits=35))),
+    "RECEIPT.pairs": (1, 18, lambda: f.Receipt(3, 5, np.zeros(0, bool), i64(7, 256), Spent(300, 0, 6, 4))),
     "PAIRS": (
         1,
         19,

@@ -18,7 +18,7 @@ from ketwire.channels.codec import decode, encode, verify_states
 from ketwire.channels.connection import Connection, Role
 from ketwire.channels.copies import Copies
 from ketwire.channels.entangled import Held, Order, Pairs, Released
-from ketwire.channels.messages import Answers, Arrivals, Packed
+from ketwire.channels.messages import Answers, Arrivals, Packed, Spent
 from ketwire.channels.pairs import elements_of_bell
 from ketwire.errors import LocalProtocolError, RemoteProtocolError
 
@@ -95,15 +95,21 @@ def random_message(rng: np.random.Generator) -> Any:
     return random_copies(rng)
 
 
+def random_spent(rng: np.random.Generator) -> Spent:
+    return Spent(*rng.integers(0, 1 << 62, 4).tolist())
+
+
 def random_data_frame(rng: np.random.Generator) -> Any:
     """What a fiber may say to a node whose connection is open and that has sent message 1."""
     kind = rng.integers(7)
     if kind == 6:
         return f.Mark(int(rng.integers(1 << 62)))
     if kind == 0 and rng.random() < 0.3:
-        return f.Receipt(1, int(rng.integers(1 << 62)), np.zeros(0, bool), rng.integers(0, 1 << 62, 3))
+        done_ps = rng.integers(0, 1 << 62, 3)
+        return f.Receipt(1, int(rng.integers(1 << 62)), np.zeros(0, bool), done_ps, random_spent(rng))
     if kind == 0:
-        return f.Receipt(1, int(rng.integers(1 << 62)), rng.random(int(rng.integers(0, 40))) < 0.5)
+        lost = rng.random(int(rng.integers(0, 40))) < 0.5
+        return f.Receipt(1, int(rng.integers(1 << 62)), lost, None, random_spent(rng))
     if kind == 1:
         return f.Credit(int(rng.integers(1, 1 << 62)))
     if kind == 2:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from ketwire.channels import frames as f
 from ketwire.channels.codec import decode, encode
 from ketwire.channels.copies import Copies
-from ketwire.channels.messages import Packed
+from ketwire.channels.messages import Packed, Spent
 from ketwire.errors import LocalProtocolError
 
 PLACE: dict[str, Any] = {"run": b"0123456789abcdef", "session": 7, "sequence": 1 << 40}
@@ -118,6 +118,8 @@ def job(**arrays: Any) -> f.Job:
         f.Read(-1),
         f.Read(1 << 64),
         f.Receipt(0, -1, np.zeros(0, bool)),
+        f.Receipt(0, 0, np.zeros(0, bool), None, Spent(ebits=-1)),
+        f.Receipt(0, 0, np.zeros(0, bool), None, Spent(bits=1 << 62)),
         f.Carry(quiet(1, 1), 1 << 62),
         f.Carry(Packed(3, 8, float("nan"), 3, np.zeros(3, np.uint8)), 0),
         f.Carry(Packed(1, 5, 0.0, 1, np.array([255], np.uint8)), 0),
