@@ -115,7 +115,7 @@ def check_deaths(run: Run, plain: Any, told: Any, folder: Path, faults: list[dic
     with pytest.MonkeyPatch.context() as patched:
         for name, value in with_faults(faults).items():
             patched.setenv(name, value)
-        results = run_processes(run, out=folder)
+        results = run_processes(run, out=folder, ledger=True)
     assert told(results) == plain and struck(faults)
 
 
