@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import shutil
 import sys
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
 from ketwire.errors import PartyFailed
+from ketwire.nodes.folders import mark_temporary, temporary_folder
 from ketwire.nodes.journal import Journal
 from ketwire.nodes.session import Run
 
@@ -39,11 +39,13 @@ def journal_of(run: Run, out: Path | None) -> Iterator[Journal | None]:
     if not is_restartable(run):
         yield None
         return
-    folder = Path(tempfile.mkdtemp(prefix="ketwire-")) if out is None else out / FOLDER
+    folder = temporary_folder() if out is None else out / FOLDER
     try:
         # What goes with this process anyway need not outlast the machine, and waits for no disk.
         journal = Journal(folder, run, durable=out is not None)
         try:
+            if out is None:
+                mark_temporary(folder)
             yield journal
         finally:
             journal.close()
