@@ -2,18 +2,32 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import random
 import shutil
+import signal
 import socket
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import zmq
 
+from ketwire import __version__
+from ketwire.channels import frames as f
+from ketwire.channels.codec import encode
+from ketwire.errors import PartyFailed, RemoteProtocolError
+from ketwire.nodes.control import Control, Credentials
+from ketwire.nodes.security import new_keys
+from ketwire.nodes.sockets import Endpoint, dealer
+from ketwire.nodes.sockets import send as put
 from ketwire.scenarios import cli
 from tests.hands import Hand, Hands
+from tests.kit import Threads, scripted
 
 STEPS = """\
 seed: 7
@@ -140,9 +154,11 @@ def test_who_does_not_come_back_is_named(network: Network) -> None:
     assert running["coordinator"].err.splitlines()[-1] == "ketwire: bob: has not joined within 0.3 s"
 
 
-def test_a_folder_without_the_commit_is_named(network: Network) -> None:
-    first = network.start_all("--rejoin-s", "0", faults={"alice": network.fault("alice.0.4.npz", 1)})
-    assert first["coordinator"].ended() == 3 and all(first[name].ended() for name in PARTIES)
+def test_a_full_disk_is_told_and_a_folder_without_the_commit_is_named(network: Network) -> None:
+    first = network.start_all(faults={"alice": network.fault("alice.0.4.npz", 1, "full")})
+    assert [hand.ended() for hand in first.values()] == [3, 3, 3, 3]
+    told = "checkpoint: kept-alice/alice.0.4.npz: No space left on device; the last good checkpoint stays"
+    assert first["coordinator"].err.splitlines()[-1] == f"ketwire: alice: {told}"
     shutil.rmtree(network.folder / "kept-bob")
     second = network.start_all()
     assert {hand.ended() for hand in second.values()} == {2, 3}
@@ -179,6 +195,74 @@ def test_parties_without_checkpoints_end_with_their_coordinator(network: Network
     for name in PARTIES:
         assert running[name].ended(10) == 3
         assert running[name].err.splitlines()[-1] == "ketwire: coordinator: the coordinator is gone"
+
+
+def test_what_an_epoch_before_says_is_dropped_and_another_connection_is_a_death() -> None:
+    """Alice's process of an epoch before speaks first, then one that joins, then one that joins in its place."""
+    run = Threads(scripted({"alice": [], "bob": []}))
+    member, sockets = run.coordinator.members["alice"], []
+
+    def say(frame: f.Frame, name: bytes, sequence: int) -> None:
+        sockets.append(dealer(run.context, run.endpoint, run.keys["alice"], "alice"))
+        put(sockets[-1], encode(frame, run=name, session=0, sequence=sequence, digest=True))
+
+    now = run.coordinator.run_id
+    say(f.Blocked(0, "send", "bob", {}, {}, {}), bytes(16), 17)
+    until_s = time.monotonic() + 1.0
+    run.coordinator._until(lambda: time.monotonic() > until_s)
+    assert member.route is None
+    say(f.Join("alice", "node", __version__, 1), now, 0)
+    run.coordinator._until(lambda: member.route is not None)
+    say(f.Join("alice", "node", __version__, 2), now, 0)
+    with pytest.raises(PartyFailed, match="its connection broke, or another process has come in its place") as caught:
+        run.coordinator._until(lambda: False)
+    assert caught.value.party == "alice" and caught.value.died
+    run.context.destroy(linger=0)
+
+
+@pytest.mark.parametrize("job", [{}, {"run": "0g" * 16}, {"run": "00"}, {"run": 7}])
+def test_a_job_names_its_run(job: dict[str, Any]) -> None:
+    context = zmq.Context()
+    pair = new_keys()
+    nowhere = Endpoint("tcp://127.0.0.1:1", pair.public)
+    control = Control(context, Credentials("alice", "node", bytes(16), nowhere, pair))
+    with pytest.raises(RemoteProtocolError, match="a job without the name of its run, 32 hexadecimal digits"):
+        control._take(f.Job(job))
+    control._take(f.Job({"run": "01" * 16}))
+    assert control.run == bytes([1]) * 16 and control.has_job
+    context.destroy(linger=0)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("attempt", range(10))
+def test_whoever_is_killed_at_any_moment_and_started_again_the_run_ends_the_same(
+    attempt: int, network: Network
+) -> None:
+    """Three deaths at random moments, of anybody, the coordinator included."""
+    rng = random.Random(attempt)
+    running = network.start_all()
+    for _ in range(3):
+        network.hands.ask("wait", [running["coordinator"].pid, rng.uniform(0.0, 1.5)])
+        victim = rng.choice([*running])
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(running[victim].pid, signal.SIGKILL)
+        if running[victim].ended() == 0:
+            break
+        running[victim] = network.start(victim)
+    network.assert_same_end(running)
+
+
+@pytest.mark.long
+def test_the_fourth_death_ends_the_run(network: Network) -> None:
+    running = network.start_all(faults={"alice": network.fault("alice.0.2.npz", 1)})
+    for _ in range(3):
+        assert running["alice"].ended() == -9
+        (network.folder / "struck-alice.0.2.npz").unlink()
+        running["alice"] = network.start("alice", faults=network.fault("alice.0.2.npz", 1))
+    assert {name: hand.ended() for name, hand in running.items()} == {
+        "alice": -9, "bob": 3, "alice-bob": 3, "coordinator": 3
+    }  # fmt: skip
+    assert "3 deaths were survived before this one, expected no more" in running["coordinator"].err
 
 
 @pytest.mark.parametrize(
