@@ -236,20 +236,28 @@ def test_a_job_names_its_run(job: dict[str, Any]) -> None:
 @pytest.mark.long
 @pytest.mark.parametrize("attempt", range(10))
 def test_whoever_is_killed_at_any_moment_and_started_again_the_run_ends_the_same(
-    attempt: int, network: Network
+    attempt: int, network: Network, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Three deaths at random moments, of anybody, the coordinator included."""
     rng = random.Random(attempt)
-    running = network.start_all()
+    longer = ("--set", "protocol.steps=60", "--set", "protocol.size=20000")
+    monkeypatch.chdir(network.folder)
+    capfd.readouterr()
+    assert cli.execute(["run", "steps.yaml", "--inline", "--json", *longer]) == 0
+    network.whole = json.loads(capfd.readouterr().out)
+    running = network.start_all(*longer)
+    deaths = 0
     for _ in range(3):
-        network.hands.ask("wait", [running["coordinator"].pid, rng.uniform(0.0, 1.5)])
+        network.hands.ask("wait", [running["coordinator"].pid, rng.uniform(0.3, 2.0)])
         victim = rng.choice([*running])
         with contextlib.suppress(ProcessLookupError):
             os.kill(running[victim].pid, signal.SIGKILL)
         if running[victim].ended() == 0:
             break
-        running[victim] = network.start(victim)
+        deaths += 1
+        running[victim] = network.start(victim, *(longer if victim == "coordinator" else ()))
     network.assert_same_end(running)
+    assert deaths
 
 
 @pytest.mark.long
