@@ -174,10 +174,8 @@ class Connection:
         limits: Limits = DEFAULT_LIMITS,
         verify_states: bool = True,
     ) -> None:
-        if len(run) != RUN_OCTETS:
-            raise LocalProtocolError(f"a run id of {len(run)} octets, it has {RUN_OCTETS}")
         self._role = role
-        self._run = run
+        self.adopt(run)
         self._digest = digest
         self._limits = limits
         self._verify_states = verify_states
@@ -189,6 +187,12 @@ class Connection:
         # Carried messages that a RECEIPT (sent ones) or a READ (delivered ones) may still name.
         self._sent_outstanding: set[int] = set()
         self._received_outstanding: set[int] = set()
+
+    def adopt(self, run: bytes) -> None:
+        """Be of this run from the next message on, either way: on the control plane the JOB says of which."""
+        if len(run) != RUN_OCTETS:
+            raise LocalProtocolError(f"a run id of {len(run)} octets, it has {RUN_OCTETS}")
+        self._run = run
 
     @property
     def role(self) -> Role:

@@ -18,7 +18,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from ketwire.channels.frames import Saved
-from ketwire.errors import LocalProtocolError, PartyFailed, RemoteProtocolError
+from ketwire.errors import LocalProtocolError, PartyFailed, ScenarioError
 from ketwire.nodes.archive import Broken, Content, load, pack, sha256, write
 
 KEPT = 2
@@ -82,8 +82,16 @@ class Keeper:
         """All hold their part of this checkpoint, or go on from it: drop what is older than the last two."""
         if (session, step) not in self._committed:
             self._committed.append((session, step))
-        if len(self._committed) < KEPT:
-            return  # where a run goes on, the checkpoint before may be one of the two
+        if len(self._committed) == KEPT:  # where a run goes on, the checkpoint before may be one of the two
+            self._forget()
+
+    def clear(self) -> None:
+        """The run is over: drop all of them."""
+        self._committed.clear()
+        self._forget()
+
+    def _forget(self) -> None:
+        """Drop whatever is not committed."""
         pattern = re.compile(rf"\.?{re.escape(self.owner)}\.(\d+)\.(\d+)\.npz(\.new)?")
         for path in self.folder.iterdir():
             match = pattern.fullmatch(path.name)
@@ -96,12 +104,14 @@ def keeper_of(folder: Path | None, owner: str, job: Mapping[str, Any] | None) ->
     """What keeps the checkpoints of a party, as its job says; None in a run that has none.
 
     Raises:
-        RemoteProtocolError: the run has checkpoints, and this party no folder for them.
+        ScenarioError: the run has checkpoints and this party no folder for them, or the other way round.
     """
-    if job is None:
+    if job is None and folder is not None:
+        raise ScenarioError(f"--checkpoints: {folder} given for {owner}, expected one for the coordinator as well")
+    if job is None or folder is None:
+        if job is not None:
+            raise ScenarioError(f"--checkpoints: none given for {owner}, expected a folder: the coordinator has one")
         return None
-    if folder is None:
-        raise RemoteProtocolError(f"a job with checkpoints for {owner}, who has no folder for them")
     return Keeper(folder, owner, job["run"], job["durable"])
 
 

@@ -16,13 +16,15 @@ from pathlib import Path
 from typing import Any
 
 from ketwire.errors import KetwireError
+from ketwire.nodes.folders import DYING_S, discard_stray
 
 EXIT_FAILED = 3
 
 
 def main() -> None:
     orders = json.loads(_first_line())
-    threading.Thread(target=_leave_with_parent, daemon=True).start()
+    stray = Path(orders["checkpoints"]) if orders["temporary"] else None
+    threading.Thread(target=_leave_with_parent, args=(stray,), daemon=True).start()
     sys.exit(serve(orders))
 
 
@@ -37,9 +39,12 @@ def _first_line() -> bytes:
     return bytes(line)
 
 
-def _leave_with_parent() -> None:
+def _leave_with_parent(stray: Path | None) -> None:
+    """Leave when the pipe closes; if that is because the coordinator died, its temporary folder goes too."""
     while os.read(0, 4096):
         pass
+    if stray is not None:
+        discard_stray(stray, DYING_S)
     os._exit(EXIT_FAILED)
 
 

@@ -17,14 +17,16 @@ import subprocess
 import sys
 import time
 from collections import deque
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from io import FileIO
 from pathlib import Path
 from typing import Any
 
 import zmq
 
 from ketwire.errors import PartyFailed
+from ketwire.nodes.epochs import warn
 from ketwire.nodes.interpreters import ONE_THREAD, command, environment
 
 LAST_LINES = 12
@@ -45,7 +47,10 @@ class Child:
         self.status: int | None = None
         self.is_ours = False  # and not the nursery's, which would tell of its death
         os.set_blocking(output, False)
-        self._log = log.open("ab") if log is not None else None
+        self._log: FileIO | None = None
+        if log is not None:
+            with self._logging():
+                self._log = FileIO(log, "ab")
 
     def read(self) -> bool:
         """Take in what it has printed; False at the end, when it is dead."""
@@ -57,8 +62,18 @@ class Child:
             if not octets:
                 return False
             if self._log is not None:
-                self._log.write(octets)
+                with self._logging():
+                    self._log.write(octets)
             self.lines.extend(octets.decode("utf-8", "replace").splitlines())
+
+    @contextmanager
+    def _logging(self) -> Iterator[None]:
+        """A log that cannot be written, on a full disk say, ends with a word; the run does not."""
+        try:
+            yield
+        except OSError as error:
+            self._log = None
+            warn(f"{self.name}: log: {error.strerror or error}; nothing more of what it prints is kept")
 
     def obituary(self) -> str:
         """How it died and what it said last."""

@@ -6,35 +6,48 @@ The coordinator may stop it at any time; a party whose coordinator is gone stops
 
 from __future__ import annotations
 
+import math
 import os
+import struct
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import zmq
 from numpy.typing import NDArray
 
 from ketwire import __version__
 from ketwire.channels.connection import Connection, Role
 from ketwire.channels.frames import Failed, Frame, Job, Join, Ping, Progress, Stop
-from ketwire.errors import KetwireError, RemoteProtocolError
-from ketwire.nodes.security import KeyPair
+from ketwire.errors import KetwireError, LocalProtocolError, PartyFailed, RemoteProtocolError
+from ketwire.nodes.security import COORDINATOR, KeyPair
 from ketwire.nodes.sockets import Endpoint, dealer, octets_of, receive, send
 from ketwire.protocols.node import Slice
 
 PROGRESS_EVERY_S = 0.2
 SILENCE_S = 45.0  # the coordinator says something every few seconds
 OVER = "the run is over"
+AGAIN = "everybody begins anew"  # how the reason begins where the run goes on in a new epoch
+LAST_WORDS_MS = 100
 
 
 class Stopped(Exception):
     """The coordinator said so, for the reason that is its text. Not an error of this party."""
 
 
+class Unanswered(PartyFailed):
+    """No coordinator has said a word for as long as a party waits for one."""
+
+
 @dataclass(frozen=True)
 class Credentials:
-    """What a party must have to join a run: who it is, where the coordinator is, its keys."""
+    """What a party must have to join a run: who it is, where the coordinator is, its keys.
+
+    run: what joining is said under; the job that is the answer says under what all the rest is.
+    wait_s: how long it waits for the first word of a coordinator.
+    """
 
     name: str
     role: str
@@ -42,13 +55,26 @@ class Credentials:
     coordinator: Endpoint
     keys: KeyPair | None
     digest: bool = True
+    wait_s: float = math.inf
 
 
 class Control:
-    """This party's end of the control plane."""
+    """This party's end of the control plane.
+
+    run: the epoch's name, once the job has told it: messages of others are refused.
+    has_job: the coordinator has answered.
+    anew: why this party was stopped leaves it free to join again: the coordinator said so, or is gone.
+    """
 
     def __init__(self, context: Any, credentials: Credentials) -> None:
+        self.run = credentials.run
+        self.has_job = self.anew = False
+        self._credentials = credentials
+        self._begun_s = time.monotonic()
         self.socket = dealer(context, credentials.coordinator, credentials.keys, credentials.name)
+        # A broken connection loses what was under way, so whoever is at its other end now knows nothing of us.
+        self._monitor = self.socket.get_monitor_socket(zmq.EVENT_HANDSHAKE_SUCCEEDED | zmq.EVENT_DISCONNECTED)
+        self._met = self._cut_off = False
         self._connection = Connection(Role.PARTY, credentials.run, digest=credentials.digest)
         self._next_progress = 0.0
         self._heard_s: float | None = None  # before the first word a coordinator may be long in coming
@@ -85,23 +111,69 @@ class Control:
         """The next command, or None where none waits.
 
         Raises:
-            Stopped: the coordinator ended the run.
+            Stopped: the coordinator ended the run, or is gone.
         """
+        if (heard := self._next()) is not None:
+            return heard
+        if self._is_cut_off():
+            self.socket.poll(LAST_WORDS_MS)  # what it said before may still be on its way up to us
+            if (heard := self._next()) is not None:
+                return heard
+            raise self._stopped("the coordinator is gone", anew=True)
+        if self._heard_s is not None and time.monotonic() - self._heard_s > SILENCE_S:
+            raise self._stopped("the coordinator fell silent", anew=True)
+        return None
+
+    def _next(self) -> Frame | None:
         while frames := receive(self.socket):
             self._heard_s = time.monotonic()
             heard = self._connection.receive(octets_of(frames))
-            if isinstance(heard, Stop | Failed):
-                raise Stopped(heard.reason if isinstance(heard, Stop) else heard.message)
+            if isinstance(heard, Stop):
+                raise self._stopped(heard.reason, anew=heard.reason.startswith(AGAIN))
+            if isinstance(heard, Failed):
+                raise self._stopped(heard.message, anew=False)
+            if isinstance(heard, Job):
+                self._take(heard)
             if not isinstance(heard, Ping):
                 return heard
-        if self._heard_s is not None and time.monotonic() - self._heard_s > SILENCE_S:
-            raise Stopped("the coordinator fell silent")
         return None
 
+    def _take(self, job: Job) -> None:
+        """From now on all is said under the run that a job names."""
+        try:
+            self.run = bytes.fromhex(job.job["run"])
+            self._connection.adopt(self.run)
+        except (KeyError, TypeError, ValueError, LocalProtocolError):
+            raise RemoteProtocolError("a job without the name of its run, 32 hexadecimal digits") from None
+        self.has_job = True
+
+    def _stopped(self, reason: str, anew: bool) -> Stopped:
+        self.anew = anew
+        return Stopped(reason)
+
+    def _is_cut_off(self) -> bool:
+        """Whether the connection has broken since it first stood."""
+        while self._monitor.poll(0):
+            event, _ = struct.unpack("=hi", self._monitor.recv_multipart()[0])
+            self._cut_off |= self._met and event == zmq.EVENT_DISCONNECTED
+            self._met |= event == zmq.EVENT_HANDSHAKE_SUCCEEDED
+        return self._cut_off
+
     def wait(self, kind: type[Any]) -> Any:
-        """The next command, which must be of `kind`."""
+        """The next command, which must be of `kind`.
+
+        Raises:
+            Unanswered: it would be the first, and nobody has spoken in time.
+        """
         while (heard := self.hear()) is None:
-            self.socket.poll(1000)
+            left_s = 1.0
+            if self._heard_s is None:
+                left_s = min(left_s, self._begun_s + self._credentials.wait_s - time.monotonic())
+                if left_s <= 0:
+                    where, wait_s = self._credentials.coordinator.address, self._credentials.wait_s
+                    told = f"no word from {where} within {wait_s:.3g} s, expected one that has this party's key"
+                    raise Unanswered(COORDINATOR, told)
+            self.socket.poll(1 + int(1000 * left_s))
         if not isinstance(heard, kind):
             raise RemoteProtocolError(f"the coordinator said {type(heard).__name__} where {kind.__name__} was due")
         return heard

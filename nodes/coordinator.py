@@ -7,6 +7,7 @@ fails or dies is named, and the rest is stopped.
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from collections.abc import Callable, Mapping
@@ -34,6 +35,7 @@ from ketwire.channels.frames import (
 from ketwire.channels.frames import Progress as ProgressFrame
 from ketwire.channels.hardware import told as told_hardware
 from ketwire.channels.line import told
+from ketwire.channels.refusals import WrongRun
 from ketwire.channels.transcript import Chain
 from ketwire.errors import (
     Deadlock,
@@ -60,7 +62,7 @@ from ketwire.nodes.session import (
 from ketwire.nodes.sockets import octets_of, receive, router, send, sender_of
 from ketwire.protocols.node import Outcome, Shape
 
-PING_EVERY_S = 5.0
+PING_EVERY_S = 1.0
 ERRORS: dict[str, type[KetwireError]] = {
     error.__name__: error for error in (ScenarioError, LocalProtocolError, RemoteProtocolError)
 }
@@ -92,6 +94,8 @@ class Coordinator:
         public_keys: of every node and fiber, Z85; empty where keys is None (plaintext).
         watch: called with the poller's events each turn; raises PartyFailed where a child has died.
         ledger: folder into which fibers on this machine write, or None.
+        run_id: what parties join under where they cannot be told one before; the job tells them of another.
+        patience_s: how long all parties may take to join.
         journal: what is kept of the run, so that it can be restarted; None: nothing is.
         warn: is told what is damaged in the journal where the run can go on all the same.
     """
@@ -106,11 +110,14 @@ class Coordinator:
         ledger: str | None = None,
         digest: bool = True,
         run_id: bytes | None = None,
+        patience_s: float = math.inf,
         journal: Journal | None = None,
         warn: Callable[[str], None] = lambda text: None,
     ) -> None:
         self.run = run
-        self.run_id = run_id if run_id is not None else os.urandom(16)
+        self.epoch = os.urandom(16)
+        self.run_id = run_id if run_id is not None else self.epoch
+        self._patience_s = patience_s
         self.public_keys = public_keys
         self.ledger = ledger
         self.journal = journal
@@ -147,6 +154,7 @@ class Coordinator:
         Raises:
             ScenarioError, PartyFailed, Deadlock, LocalProtocolError, RemoteProtocolError: as parties report.
         """
+        self._gather()
         self._until(lambda: all(member.ready for member in self.members.values()))
         publics = [self._agree(index) for index in range(len(self.run.sessions))]
         results = [] if self.journal is None else list(self.journal.finished)
@@ -155,6 +163,21 @@ class Coordinator:
             if self.journal is not None:
                 self.journal.finish(index, results[-1])
         return results
+
+    def _gather(self) -> None:
+        """Raises:
+        PartyFailed: somebody has not joined in time.
+        """
+        until_s = time.monotonic() + self._patience_s
+        absent = [*self.members.values()]
+
+        def waited() -> bool:
+            absent[:] = [member for member in self.members.values() if member.route is None]
+            return not absent or time.monotonic() > until_s
+
+        self._until(waited)
+        if absent:
+            raise PartyFailed(absent[0].name, f"has not joined within {self._patience_s:g} s")
 
     def stop(self, reason: str) -> None:
         """Tell everybody that it is over."""
@@ -198,7 +221,7 @@ class Coordinator:
         def faults_of(commit: Committed) -> list[str]:
             found = {name: member.held.get(commit.step) for name, member in self.members.items()}
             silent = [f"{name} holds no checkpoint {commit.step}" for name, saved in found.items() if saved is None]
-            return silent + [saved.fault for saved in found.values() if saved is not None and saved.fault is not None]
+            return silent + [f"{name}: {saved.fault}" for name, saved in found.items() if saved and saved.fault]
 
         return self.journal.choose(index, faults_of, self._warn)
 
@@ -258,8 +281,15 @@ class Coordinator:
         member = self.members.get(sender_of(frames, self._secured))
         if member is None:
             return
+        if member.route not in (None, frames[0].bytes):
+            told = "its connection broke, or another process has come in its place"
+            raise PartyFailed(member.name, told, died=True)
         try:
             frame = member.connection.receive(octets_of(frames[1:]))
+        except WrongRun:
+            if member.route is None:
+                return  # of an epoch before, by one who does not know yet that it is over
+            raise PartyFailed(member.name, "sent a frame of another run") from None
         except RemoteProtocolError as error:
             raise PartyFailed(member.name, f"sent a bad frame: {type(error).__name__}: {error}") from None
         self._serve(member, frame, frames[0].bytes)
@@ -270,6 +300,7 @@ class Coordinator:
             if (frame.name, frame.role) != (member.name, member.role):
                 raise PartyFailed(member.name, f"{member.name} joined as {frame.role} {frame.name}")
             self._say(member, self._job(member))
+            member.connection.adopt(self.epoch)
         elif isinstance(frame, Ready):
             member.ready = frame
         elif isinstance(frame, Done):
@@ -338,6 +369,7 @@ class Coordinator:
 
     def _job(self, member: Member) -> Job:
         job = self._node_job(member.name) if member.role == "node" else self._fiber_job(member.name)
+        job.job["run"] = self.epoch.hex()
         job.job["checkpoints"] = self._checkpoints(member.name)
         return job
 

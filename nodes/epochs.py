@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import shutil
 import sys
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
 from ketwire.errors import PartyFailed
+from ketwire.nodes.folders import mark_temporary, temporary_folder
 from ketwire.nodes.journal import Journal
 from ketwire.nodes.session import Run
 
@@ -39,11 +39,13 @@ def journal_of(run: Run, out: Path | None) -> Iterator[Journal | None]:
     if not is_restartable(run):
         yield None
         return
-    folder = Path(tempfile.mkdtemp(prefix="ketwire-")) if out is None else out / FOLDER
+    folder = temporary_folder() if out is None else out / FOLDER
     try:
         # What goes with this process anyway need not outlast the machine, and waits for no disk.
         journal = Journal(folder, run, durable=out is not None)
         try:
+            if out is None:
+                mark_temporary(folder)
             yield journal
         finally:
             journal.close()
@@ -62,17 +64,27 @@ def survive(epoch: Callable[[], T], run: Run, journal: Journal) -> T:
         try:
             return epoch()
         except PartyFailed as error:
-            index = len(journal.finished)
-            if not error.died or index == len(run.sessions) or not run.sessions[index].restartable:
+            if not is_survivable(error, run, journal):
                 raise
             if restarts == MAX_RESTARTS:
                 told = f"{error}; {MAX_RESTARTS} deaths were survived before this one, expected no more"
                 raise PartyFailed(error.party or "", told) from None
-            warn(f"{error.party}: {error}; everybody goes on from {_where(journal, run, index)}")
+            warn(f"{error.party}: {error}; everybody goes on from {begins(journal, run)}")
     raise AssertionError("the loop ends by itself")
 
 
-def _where(journal: Journal, run: Run, index: int) -> str:
+def is_survivable(error: BaseException, run: Run, journal: Journal) -> bool:
+    """Whether a party died in a session that can be restarted."""
+    index = len(journal.finished)
+    restartable = index < len(run.sessions) and run.sessions[index].restartable
+    return isinstance(error, PartyFailed) and error.died and restartable
+
+
+def begins(journal: Journal, run: Run) -> str:
+    """Where a run that is not over goes on from, in words."""
+    index = len(journal.finished)
+    if index == len(run.sessions):
+        return "its end"
     commits = journal.commits(index)
     return f"checkpoint {commits[0].step}" if commits else f"the start of {run.sessions[index].name}"
 

@@ -110,7 +110,7 @@ class FiberProcess:
         for line in self.job["lines"].values():
             require(line["engine"])
         for name, public in self.job["ends"].items():
-            self.sides[name] = Side(name, self.credentials.run, self.credentials.digest)
+            self.sides[name] = Side(name, self.control.run, self.credentials.digest)
             if self.doorman is not None:
                 self.doorman.admit(public, name)
         if self.job["ledger"] is not None:

@@ -12,12 +12,12 @@ part; whoever wrote it does, and says whether it is whole.
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import os
 import re
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -30,6 +30,7 @@ from ketwire.channels.transcript import Chain
 from ketwire.errors import LocalProtocolError, ScenarioError
 from ketwire.nodes.archive import Broken, load, pack, sha256, write
 from ketwire.nodes.checkpoints import KEPT, not_written
+from ketwire.nodes.folders import lock
 from ketwire.nodes.sealed import seal, unseal
 from ketwire.nodes.security import COORDINATOR
 from ketwire.nodes.session import Run, SessionResult, Totals
@@ -79,12 +80,9 @@ class Journal:
 
     def _lock_folder(self) -> int:
         """Two coordinators over one folder would undo each other's files."""
-        descriptor = os.open(self.folder, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            os.close(descriptor)
-            raise ScenarioError(f"checkpoints: {self.folder} is in use, expected a run that nobody runs") from None
+        descriptor = lock(self.folder)
+        if descriptor is None:
+            raise ScenarioError(f"checkpoints: {self.folder} is in use, expected a run that nobody runs")
         return descriptor
 
     def _identify(self, run: Run) -> str:
@@ -188,7 +186,8 @@ class Journal:
 
     def _forget(self, session: int, keep: int) -> None:
         for step in self._steps(session)[keep:]:
-            self._path(session, step).unlink()
+            with suppress(OSError):  # one too many does no harm
+                self._path(session, step).unlink()
 
     def _path(self, session: int, step: int) -> Path:
         return self.folder / f"commit.{session}.{step}.json"

@@ -167,7 +167,7 @@ class NodeProcess:
             if peer is None:
                 endpoint = Endpoint(start.addresses["fibers"][link["link"]], link["public"])
                 socket = dealer(self.context, endpoint, self.credentials.keys, self.name)
-                peer = Peer(link["peer"], socket, self.credentials.run, self.credentials.digest)
+                peer = Peer(link["peer"], socket, self.control.run, self.credentials.digest)
                 self.peers[link["peer"]] = self.by_socket[socket] = peer
                 self.poller.register(socket, zmq.POLLIN)
                 peer.connection.session = start.session  # a run that goes on does not begin with its first

@@ -89,6 +89,7 @@ def _epoch(
             "base": base,
             "out": folder,
             "checkpoints": None if journal is None else str(journal.folder),
+            "temporary": journal is not None and out is None,
         }
         for name in names:
             pair = keys.get(name)

@@ -3,72 +3,180 @@
 The folder of keys holds, for a party, its own NAME.key and coordinator.pub; for the coordinator its own
 key and everybody's NAME.pub (`ketwire keys` writes them all). Start order does not matter: whoever
 connects retries.
+
+With a folder for checkpoints each, they outlive one another. Where a party dies, the coordinator ends the
+epoch and waits for it to come back, which is for whoever started it to see to (a container's restart
+policy, say); the others join again by themselves. Where that fails, everybody ends, and the same commands
+over the same folders go on from the last commit.
 """
 
 from __future__ import annotations
 
 import hashlib
+import math
 import re
-import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 import zmq
 
 from ketwire.errors import KetwireError, PartyFailed, ScenarioError
-from ketwire.nodes.control import OVER, Credentials
+from ketwire.nodes.control import AGAIN, OVER, Credentials, Unanswered
 from ketwire.nodes.coordinator import Coordinator
+from ketwire.nodes.epochs import MAX_RESTARTS, begins, is_restartable, is_survivable, survive, warn
+from ketwire.nodes.folders import own_folder
 from ketwire.nodes.interpreters import refuse_interpreters
-from ketwire.nodes.security import COORDINATOR, read_keys, read_public_key
+from ketwire.nodes.journal import Journal
+from ketwire.nodes.security import COORDINATOR, KeyPair, read_keys, read_public_key
 from ketwire.nodes.session import Progress, Run, SessionResult
 from ketwire.nodes.sockets import Endpoint, bind
 
+WAIT_S = 60.0
+REJOIN_S = 60.0
 
-def serve_node(name: str, keys: Path, coordinator: str, base: str = ".") -> None:
+
+def serve_node(
+    name: str,
+    keys: Path,
+    coordinator: str,
+    base: str = ".",
+    checkpoints: Path | None = None,
+    wait_s: float = WAIT_S,
+) -> None:
     """Be the party `name` until the coordinator says that the run is over.
 
     Args:
         keys: folder with NAME.key and coordinator.pub.
         coordinator: tcp://HOST:PORT.
         base: the folder that this party's relative data paths start from.
+        checkpoints: this party's own folder for its checkpoints, if the run is to have any.
+        wait_s: how long to wait for the first word of a coordinator; inf: for ever.
+
+    Raises:
+        ScenarioError: what is given cannot serve. PartyFailed: no coordinator came, or the run ended early.
     """
     from ketwire.nodes.node_process import NodeProcess  # noqa: PLC0415
 
-    context = zmq.Context()
-    _serve(context, NodeProcess(context, _credentials(name, "node", keys, coordinator), base))
+    credentials = _credentials(name, "node", keys, coordinator, wait_s)
+    _serve(credentials, checkpoints, lambda context, own: NodeProcess(context, own, base, checkpoints))
 
 
-def serve_fiber(link: str, keys: Path, coordinator: str, host: str = "127.0.0.1", out: Path | None = None) -> None:
-    """Be the fiber of `link` ("alice-bob"). `host` is the address of this machine that nodes connect to."""
+def serve_fiber(
+    link: str,
+    keys: Path,
+    coordinator: str,
+    host: str = "127.0.0.1",
+    out: Path | None = None,
+    checkpoints: Path | None = None,
+    wait_s: float = WAIT_S,
+) -> None:
+    """Be the fiber of `link` ("alice-bob"). `host` is the address of this machine that nodes connect to.
+
+    The rest is as of `serve_node`.
+    """
     from ketwire.nodes.fiber_process import FiberProcess  # noqa: PLC0415
 
-    context = zmq.Context()
-    _serve(context, FiberProcess(context, _credentials(link, "fiber", keys, coordinator), host, out))
+    credentials = _credentials(link, "fiber", keys, coordinator, wait_s)
+    _serve(credentials, checkpoints, lambda context, own: FiberProcess(context, own, host, out, checkpoints))
 
 
 def serve_coordinator(
-    run: Run, keys: Path, address: str, progress: Progress | None = None, ledger: str | None = None
+    run: Run,
+    keys: Path,
+    address: str,
+    progress: Progress | None = None,
+    ledger: str | None = None,
+    checkpoints: Path | None = None,
+    rejoin_s: float = REJOIN_S,
 ) -> list[SessionResult]:
-    """Conduct `run` for parties that join at `address` (tcp://HOST:PORT)."""
+    """Conduct `run` for parties that join at `address` (tcp://HOST:PORT).
+
+    Args:
+        checkpoints: the coordinator's own folder; if it holds some of this very run, that goes on.
+        rejoin_s: how long to wait for a party that died to come back; 0: a death ends the run.
+
+    Raises:
+        ScenarioError: what is given cannot serve.
+        PartyFailed, Deadlock, RemoteProtocolError, LocalProtocolError: the run failed.
+    """
     refuse_interpreters(run)
-    host, port = _host_and_port(address)
+    if not rejoin_s >= 0:
+        raise ScenarioError(f"--rejoin-s: {rejoin_s:g} given, expected seconds, or 0 for not at all")
+    place = _host_and_port(address)
     names = (*run.parties, *(link.name for link in run.links))
     own = read_keys(keys, COORDINATOR)
     public = {name: read_public_key(keys, name) for name in names}
-    context = zmq.Context()
-    coordinator = Coordinator(context, run, own, public, progress, ledger, run_id=run_id_of(own.public))
+    with _journal(run, checkpoints) as journal:
+        restarts = count()
+
+        def epoch() -> list[SessionResult]:
+            number = next(restarts)
+
+            def goes_on(error: BaseException) -> bool:
+                able = journal is not None and number < MAX_RESTARTS and rejoin_s > 0
+                return able and journal is not None and is_survivable(error, run, journal)
+
+            context = zmq.Context()
+            coordinator = Coordinator(
+                context, run, own, public, progress, ledger, run_id=run_id_of(own.public), journal=journal, warn=warn,
+                patience_s=rejoin_s if number else math.inf,
+            )  # fmt: skip
+            return _conduct(coordinator, context, place, goes_on)
+
+        return epoch() if journal is None or rejoin_s == 0 else survive(epoch, run, journal)
+
+
+def _conduct(
+    coordinator: Coordinator, context: Any, place: tuple[str, int], goes_on: Callable[[BaseException], bool]
+) -> list[SessionResult]:
+    """One epoch; parties are told whether another follows where it ends early."""
     try:
-        bind(coordinator.socket, host, port)
+        _bind(coordinator.socket, *place)
         results = coordinator.conduct()
         coordinator.stop(OVER)
         return results
-    except zmq.ZMQError as error:
-        raise ScenarioError(f"--bind: {address}: {error.strerror}; expected a free address of this machine") from None
     except BaseException as error:
-        coordinator.stop(f"the run ended early: {error or type(error).__name__}")
+        head = AGAIN if goes_on(error) else "the run ended early"
+        coordinator.stop(f"{head}: {error or type(error).__name__}")
         raise
     finally:
         context.destroy(linger=1000)
+
+
+def _bind(socket: Any, host: str, port: int) -> None:
+    try:
+        bind(socket, host, port)
+    except zmq.ZMQError as error:
+        told = f"tcp://{host}:{port}: {error.strerror}; expected a free address of this machine"
+        raise ScenarioError(f"--bind: {told}") from None
+
+
+@contextmanager
+def _journal(run: Run, folder: Path | None) -> Iterator[Journal | None]:
+    """The coordinator's own files; whatever ends the run early is followed by how it can go on."""
+    if folder is None:
+        yield None
+        return
+    if not is_restartable(run):
+        raise ScenarioError(f"--checkpoints: {folder} given, expected none: no session of this scenario has any")
+    journal = Journal(folder, run)
+    try:
+        if len(journal.finished) == len(run.sessions):
+            warn(f"{folder}: of a run that is over, whose results are told again; another needs an empty folder")
+        yield journal
+    except ScenarioError:
+        raise
+    except BaseException:
+        where = begins(journal, run)
+        warn(f"{folder}: an unfinished run; the same commands over the same folders go on from {where}")
+        raise
+    finally:
+        journal.close()
 
 
 def run_id_of(public: str) -> bytes:
@@ -76,11 +184,14 @@ def run_id_of(public: str) -> bytes:
     return hashlib.sha256(public.encode()).digest()[:16]
 
 
-def _credentials(name: str, role: str, keys: Path, coordinator: str) -> Credentials:
+def _credentials(name: str, role: str, keys: Path, coordinator: str, wait_s: float) -> Credentials:
+    if not wait_s > 0:
+        raise ScenarioError(f"--wait-s: {wait_s:g} given, expected seconds above 0, or inf")
     public = read_public_key(keys, COORDINATOR)
     host, port = _host_and_port(coordinator)
     endpoint = Endpoint(f"tcp://{host}:{port}", public)
-    return Credentials(name, role, run_id_of(public), endpoint, read_keys(keys, name))
+    own: KeyPair = read_keys(keys, name)
+    return Credentials(name, role, run_id_of(public), endpoint, own, wait_s=wait_s)
 
 
 def _host_and_port(address: str) -> tuple[str, int]:
@@ -90,15 +201,47 @@ def _host_and_port(address: str) -> tuple[str, int]:
     return match[1], int(match[2])
 
 
-def _serve(context: Any, party: Any) -> None:
-    print(f"{party.credentials.name}: waiting for the coordinator at {party.credentials.coordinator.address}",
-          file=sys.stderr, flush=True)
+def _serve(credentials: Credentials, checkpoints: Path | None, make: Callable[[Any, Credentials], Any]) -> None:
+    """Be a party, in one epoch after another where it has a folder for checkpoints.
+
+    Raises:
+        PartyFailed: the run ended early, or nobody answered.
+    """
+    name, jobs = credentials.name, 0
+    with own_folder(checkpoints):
+        until_s = time.monotonic() + credentials.wait_s
+        warn(f"{name}: waiting for the coordinator at {credentials.coordinator.address}, {_patience(credentials)}")
+        while True:
+            # The patience is for hearing a coordinator at all, however often one comes and goes meanwhile.
+            left_s = until_s - time.monotonic()
+            reason, has_job, anew = _epoch(replace(credentials, wait_s=left_s), make)
+            if reason == OVER:
+                return
+            jobs += has_job
+            if checkpoints is None or not anew or jobs > MAX_RESTARTS:
+                raise PartyFailed(COORDINATOR, reason)
+            if has_job:
+                until_s = time.monotonic() + credentials.wait_s
+                warn(f"{name}: {reason}; joining again, {_patience(credentials)}")
+
+
+def _patience(credentials: Credentials) -> str:
+    return "for ever" if credentials.wait_s == math.inf else f"for {credentials.wait_s:g} s"
+
+
+def _epoch(credentials: Credentials, make: Callable[[Any, Credentials], Any]) -> tuple[str, bool, bool]:
+    """Join once: why it ended, whether there was a job, whether there may be another epoch."""
+    context = zmq.Context()
+    party = make(context, credentials)
     try:
         reason = party.run()
+        if reason == OVER and party.keeper is not None:
+            party.keeper.clear()
+        return reason, party.control.has_job, party.control.anew
+    except Unanswered:
+        raise
     except KetwireError as error:
         party.control.fail(error)
         raise
     finally:
         context.destroy(linger=0)
-    if reason != OVER:
-        raise PartyFailed(COORDINATOR, reason)

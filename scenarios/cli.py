@@ -53,6 +53,13 @@ Keys = Annotated[Path, typer.Option("--keys", metavar="DIR", help="The folder th
 Coordinator = Annotated[
     str, typer.Option("--coordinator", metavar="tcp://HOST:PORT", help="Where the run's coordinator listens.")
 ]
+Checkpoints = Annotated[
+    Path | None,
+    typer.Option("--checkpoints", metavar="DIR", help="A folder of its own for checkpoints: the run survives deaths."),
+]
+Wait = Annotated[
+    float, typer.Option("--wait-s", metavar="S", help="How long to wait for the coordinator; inf: for ever.")
+]
 
 
 def main() -> NoReturn:
@@ -259,6 +266,10 @@ def coordinator(
     seed: Seed = None,
     out: Out = None,
     as_json: Json = False,
+    checkpoints: Checkpoints = None,
+    rejoin_s: Annotated[
+        float, typer.Option("--rejoin-s", metavar="S", help="How long to wait for a party that died; 0: not at all.")
+    ] = 60.0,
 ) -> None:
     """Coordinate a run whose parties and fibers are started by hand, on any machines."""
     from ketwire.nodes.serve import serve_coordinator  # noqa: PLC0415
@@ -267,7 +278,7 @@ def coordinator(
     loaded = _load(scenario, sets, seed)
 
     def runtime(run: Any, progress: Any, ledger: bool, base: str, out: Path | None) -> Any:
-        return serve_coordinator(run, keys, bind, progress)
+        return serve_coordinator(run, keys, bind, progress, None, checkpoints, rejoin_s)
 
     _report(loaded, runtime, Options(out, quiet=as_json, by_hand=True), as_json)
 
@@ -278,11 +289,13 @@ def node(
     keys: Keys,
     coordinator: Coordinator,
     base: Annotated[str, typer.Option("--base", metavar="DIR", help="Where its data paths start.")] = ".",
+    checkpoints: Checkpoints = None,
+    wait_s: Wait = 60.0,
 ) -> None:
     """Be one party of a run: `ketwire node alice`."""
     from ketwire.nodes.serve import serve_node  # noqa: PLC0415
 
-    serve_node(name, keys, coordinator, base)
+    serve_node(name, keys, coordinator, base, checkpoints, wait_s)
 
 
 @app.command()
@@ -291,11 +304,13 @@ def fiber(
     keys: Keys,
     coordinator: Coordinator,
     host: Annotated[str, typer.Option("--host", help="The address that nodes reach this at.")] = "127.0.0.1",
+    checkpoints: Checkpoints = None,
+    wait_s: Wait = 60.0,
 ) -> None:
     """Be one fiber of a run: `ketwire fiber alice-bob`."""
     from ketwire.nodes.serve import serve_fiber  # noqa: PLC0415
 
-    serve_fiber(link, keys, coordinator, host)
+    serve_fiber(link, keys, coordinator, host, checkpoints=checkpoints, wait_s=wait_s)
 
 
 def runtime_of(inline: bool, plaintext: bool) -> Runtime:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -60,10 +61,11 @@ def launch(loaded: Loaded, runtime: Runtime, options: Options) -> dict[str, Any]
         return _carry_out(loaded, run, runtime, options, None)[0]
     try:
         result, results = _carry_out(loaded, run, runtime, options, folder.path)
-        folder.finish(loaded.resolved(), result, None if options.by_hand else results)
+        _finish(folder, loaded, result, None if options.by_hand else results)
         return result
     except FAILURES as error:
-        folder.fail(loaded.resolved(), error_object(error))
+        with suppress(OSError):  # a disk that is full may have no room for the error either
+            folder.fail(loaded.resolved(), error_object(error))
         raise
     except ScenarioError:
         folder.refuse()
@@ -81,6 +83,21 @@ def _new_folder(loaded: Loaded, run: Run, options: Options) -> RunDirectory | No
     from ketwire.scenarios.resumable import ResumableDirectory  # noqa: PLC0415
 
     return ResumableDirectory(options.out, loaded)
+
+
+def _finish(
+    folder: RunDirectory, loaded: Loaded, result: dict[str, Any], results: Sequence[SessionResult] | None
+) -> None:
+    """Raises:
+    PartyFailed: the disk is full, say.
+    """
+    from ketwire.nodes.security import COORDINATOR  # noqa: PLC0415
+
+    try:
+        folder.finish(loaded.resolved(), result, results)
+    except OSError as error:
+        told = f"result: {folder.target}: {error.strerror or error}; expected a folder with room for ledger and trace"
+        raise PartyFailed(COORDINATOR, told) from None
 
 
 def error_object(error: BaseException) -> dict[str, Any]:

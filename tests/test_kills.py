@@ -6,6 +6,7 @@ is left out. Random moments are in tests/test_checkpoints.py and tests/test_trai
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import subprocess
@@ -15,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from ketwire.nodes.children import Child
 from ketwire.nodes.inline import run_inline
 from ketwire.nodes.process import run_processes
 from ketwire.nodes.session import Run
@@ -115,7 +117,7 @@ def check_deaths(run: Run, plain: Any, told: Any, folder: Path, faults: list[dic
     with pytest.MonkeyPatch.context() as patched:
         for name, value in with_faults(faults).items():
             patched.setenv(name, value)
-        results = run_processes(run, out=folder)
+        results = run_processes(run, out=folder, ledger=True)
     assert told(results) == plain and struck(faults)
 
 
@@ -226,3 +228,37 @@ def test_a_full_disk_is_told_by_party_and_file_and_the_run_goes_on_later(
     unfinished = "out is unfinished; go on with: ketwire run --resume out"
     assert sorted(said.splitlines()) == sorted([f"ketwire: {told}", f"ketwire: {unfinished}"])
     assert commits == {f"commit.0.{step}.json" for step in left}
+
+
+@pytest.mark.parametrize("part", ["write_trace", "RunDirectory._write_ledger"])
+def test_a_disk_without_room_for_the_result_is_one_line_and_the_run_goes_on_later(
+    part: str, steps: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def full(*what: Any, **named: Any) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.chdir(tmp_path)
+    with monkeypatch.context() as patched:
+        patched.setattr(f"ketwire.scenarios.rundir.{part}", full)
+        assert cli.execute(["run", str(steps.parent / "steps.yaml"), "--inline", "--out", "out"]) == 3
+    said = capfd.readouterr().err.splitlines()
+    assert said == [
+        "ketwire: out is unfinished; go on with: ketwire run --resume out",
+        "ketwire: coordinator: result: out: No space left on device; expected a folder with room for ledger and trace",
+    ]
+    assert cli.execute(["run", "--resume", "out", "--inline", "--json"]) == 0
+    assert_same(steps, tmp_path / "out")
+
+
+def test_a_log_that_cannot_be_kept_ends_with_a_word(capfd: pytest.CaptureFixture[str]) -> None:
+    (orders_in, orders_out), (output_in, output_out) = os.pipe(), os.pipe()
+    child = Child("alice", orders_out, output_in, Path("/dev/full"))
+    for _ in range(2):
+        os.write(output_out, b"hello\n")
+        assert child.read()
+    assert list(child.lines) == ["hello", "hello"]
+    told = "ketwire: alice: log: No space left on device; nothing more of what it prints is kept\n"
+    assert capfd.readouterr().err == told
+    os.close(output_out)
+    child.close()
+    os.close(orders_in)

@@ -1,0 +1,103 @@
+"""Folders of checkpoints: each is one owner's at a time, and readable by nobody else.
+
+A lock on the folder itself says that its owner lives; it goes with the process, however that ends. So a
+temporary folder whose coordinator was killed outright can be told from others, and is removed: by the
+children that it leaves behind, or else by the next run.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import stat
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from ketwire.errors import ScenarioError
+
+PREFIX = "ketwire-"
+MARKER = "temporary"
+DYING_S = 1.0
+
+
+def lock(folder: Path) -> int | None:
+    """A descriptor that holds the folder for us alone; None where somebody else holds it.
+
+    Raises:
+        OSError: it is no folder that can be read.
+    """
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(descriptor)
+        return None
+    return descriptor
+
+
+@contextmanager
+def own_folder(folder: Path | None) -> Iterator[None]:
+    """For a party that is started by hand: its folder, made 0700 where there is none, is its alone meanwhile.
+
+    Raises:
+        ScenarioError: it cannot be written, or is somebody else's.
+    """
+    if folder is None:
+        yield
+        return
+    try:
+        folder.mkdir(mode=0o700, exist_ok=True)
+        held = lock(folder)
+        writable = os.access(folder, os.W_OK)
+    except OSError as error:
+        told = f"--checkpoints: {folder}: {error.strerror}, expected a folder that can be written"
+        raise ScenarioError(told) from None
+    if held is None:
+        raise ScenarioError(f"--checkpoints: {folder} is in use, expected a folder of this party's own")
+    try:
+        if not writable:
+            raise ScenarioError(f"--checkpoints: {folder}: Permission denied, expected a folder that can be written")
+        yield
+    finally:
+        os.close(held)
+
+
+def temporary_folder() -> Path:
+    """A new one for checkpoints that go with their run; those of runs that were killed go first."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
+        discard_stray(folder)
+    return Path(tempfile.mkdtemp(prefix=PREFIX))
+
+
+def mark_temporary(folder: Path) -> None:
+    """Say that a folder may go once nobody holds it. Whoever says so must hold it."""
+    (folder / MARKER).touch(mode=0o600)
+
+
+def discard_stray(folder: Path, patience_s: float = 0.0) -> None:
+    """Remove a temporary folder whose owner is dead, and none of which that is not certain.
+
+    It is this user's, 0700, no link, marked as temporary, and nobody holds it. Where somebody does, the
+    folder stays; `patience_s` is how long to look, for an owner that is only just dying.
+    """
+    until_s = time.monotonic() + patience_s
+    with suppress(OSError):
+        facts = folder.lstat()
+        private = stat.S_ISDIR(facts.st_mode) and stat.S_IMODE(facts.st_mode) == 0o700
+        if not private or facts.st_uid != os.getuid() or not (folder / MARKER).is_file():
+            return
+        while (held := lock(folder)) is None and time.monotonic() < until_s:
+            time.sleep(0.02)
+        if held is None:
+            return
+        try:
+            # Under another name nobody adds to it while it is emptied.
+            gone = folder.with_name(f"{folder.name}.gone")
+            folder.rename(gone)
+            shutil.rmtree(gone, ignore_errors=True)
+        finally:
+            os.close(held)

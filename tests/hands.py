@@ -1,0 +1,141 @@
+"""Commands started by hand, for tests: each a process of its own, without the cost of its imports.
+
+A helper process imports everything once and forks a command at a word, as the nursery does for parties. It
+leaves, with all that it has started, when its standard input closes.
+
+    {"start": [ARGV, FOLDER, OUTPUT, ENVIRONMENT]}     answered by a process id
+    {"wait": [PID, SECONDS]}                           answered by its exit code, or null while it lives
+    {"end": null}                                      kill what is left
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[1]
+
+
+class Hand:
+    """One command that was started."""
+
+    def __init__(self, hands: Hands, pid: int, output: Path) -> None:
+        self.hands, self.pid, self.output = hands, pid, output
+
+    def ended(self, patience_s: float = 30.0) -> int:
+        """Its exit code; a signal's number below zero."""
+        code = self.hands.ask("wait", [self.pid, patience_s])
+        assert code is not None, f"it has not ended: {self.err}"
+        return int(code)
+
+    def kill(self) -> None:
+        os.kill(self.pid, signal.SIGKILL)
+        assert self.ended() == -signal.SIGKILL
+
+    @property
+    def out(self) -> str:
+        return self.output.with_suffix(".out").read_text()
+
+    @property
+    def err(self) -> str:
+        return self.output.with_suffix(".err").read_text()
+
+
+class Hands:
+    """The helper process."""
+
+    def __init__(self) -> None:
+        here = os.environ.get("PYTHONPATH", "")
+        path = os.pathsep.join([str(ROOT / "tests" / "faults"), str(ROOT), *([here] if here else [])])
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "tests.hands"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT,
+            env={**os.environ, "PYTHONPATH": path},
+        )  # fmt: skip
+        self.count = 0
+
+    def ask(self, what: str, told: Any) -> Any:
+        assert self.process.stdin is not None and self.process.stdout is not None
+        self.process.stdin.write(json.dumps({what: told}) + "\n")
+        self.process.stdin.flush()
+        return json.loads(self.process.stdout.readline())
+
+    def start(self, folder: Path, *argv: str, faults: list[dict[str, Any]] | None = None) -> Hand:
+        self.count += 1
+        output = folder / str(self.count)
+        pid = self.ask("start", [argv, str(folder), str(output), faults or []])
+        return Hand(self, pid, output)
+
+    def close(self) -> None:
+        assert self.process.stdin is not None and self.process.stdout is not None
+        self.process.stdin.close()
+        assert self.process.wait(30) == 0
+        self.process.stdout.close()
+
+
+def be(argv: list[str], folder: str, output: str, faults: list[dict[str, Any]]) -> None:
+    """Become a command, with its files and its faults. Never returns."""
+    import sitecustomize
+
+    from ketwire.scenarios import cli
+
+    sitecustomize.FAULTS[:] = faults
+    os.chdir(folder)
+    for descriptor, name in ((0, os.devnull), (1, output + ".out"), (2, output + ".err")):
+        file = os.open(name, os.O_RDWR | os.O_CREAT, 0o600)
+        os.dup2(file, descriptor)
+        os.close(file)
+    code = 1
+    try:
+        code = cli.execute(argv)
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+
+
+def main() -> None:
+    import tests.programs
+    import tests.scenario_kinds  # noqa: F401
+
+    started: set[int] = set()
+
+    def code_of(pid: int) -> int | None:
+        ended, status = os.waitpid(pid, os.WNOHANG)
+        if not ended:
+            return None
+        started.remove(pid)
+        return os.waitstatus_to_exitcode(status)
+
+    def end() -> None:
+        for pid in [*started]:
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
+        started.clear()
+
+    for line in sys.stdin:
+        asked = json.loads(line)
+        answer: int | None = None
+        if "start" in asked:
+            answer = os.fork()
+            if answer == 0:
+                be(*asked["start"])
+            started.add(answer)
+        elif "end" in asked:
+            end()
+        else:
+            pid, patience_s = asked["wait"]
+            until = time.monotonic() + patience_s
+            while (answer := code_of(pid)) is None and time.monotonic() < until:
+                time.sleep(0.01)
+        print(json.dumps(answer), flush=True)
+    end()
+
+
+if __name__ == "__main__":
+    main()
