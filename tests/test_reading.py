@@ -45,7 +45,7 @@ from ketwire.scenarios.load import Loaded, load, validate
 from tests.test_checkpoints import Interrupted, interrupt
 from tests.test_gradient_kind import contraction, outcome, rotations, scenario
 from tests.test_hardware import NONE, arrived, assert_agrees, depolarized, flipped_bits, node, settled
-from tests.test_training import ANGLES, ROWS, carried_out, network, outputs, run_of, spec_of, whole
+from tests.test_training import ANGLES, LOSSY, ROWS, carried_out, network, outputs, run_of, spec_of, whole
 
 Data = dict[str, Any]
 QUICK = settings(derandomize=True, database=None, deadline=None, max_examples=60)
@@ -508,7 +508,7 @@ def test_a_training_on_imperfect_nodes_is_the_same_in_processes_and_after_a_chec
     given_: Data, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     spec = spec_of(**given_, **SHORT, checkpoint_every=1)
-    run = replace(run_of(spec, replace(network(), hardware=IMPERFECT)), hardware=IMPERFECT)
+    run = replace(run_of(spec, replace(network(LOSSY), hardware=IMPERFECT)), hardware=IMPERFECT)
     plain = whole(run_inline(run))
     with monkeypatch.context() as patched, pytest.raises(Interrupted):
         interrupt(patched, 2, Interrupted())
