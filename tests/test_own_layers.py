@@ -192,6 +192,11 @@ def cracks(qubits: int) -> list[Gate]:
     raise RuntimeError("no gates\ntoday")
 
 
+def leaves(qubits: int) -> list[Gate]:
+    print("good bye")
+    raise SystemExit(5)
+
+
 ALICES: Data = {"at": "alice", "layer": "openqasm", "program": {"path": "own.qasm"}, "angles": {"values": ALICE}}
 BOBS: Data = {"at": "bob", "layer": "gates", "callable": "tests.test_own_layers:ansatz", "angles": {"values": BOB}}
 TURNS: Data = {"at": "bob", "layer": "rotations", "angles": {"values": [0.2, 1.4, -0.6, 2.2]}}
@@ -437,6 +442,23 @@ def test_an_interrupted_training_by_shifts_goes_on_to_the_same_angles(
     assert ours == theirs
 
 
+def test_a_checkpoint_of_another_program_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The scenario is the same, and so are angles that are drawn for as many parameters as there are."""
+    drawn = [{**BOBS, "angles": {"random": "angles"}}, ALICES]
+    loaded, out = scenario(tmp_path, "training", drawn, checkpoint_every=1, steps=3), tmp_path / "out"
+    out.mkdir()
+    with monkeypatch.context() as patched, pytest.raises(Interrupted):
+        interrupt(patched, 2, Interrupted())
+        run_inline(loaded.run(), out=out)
+    monkeypatch.setattr("tests.test_own_layers.ansatz", lambda qubits: ansatz_of_two())
+    with pytest.raises(ScenarioError, match="2 parameters at visit 1, but 3 in the checkpoint"):
+        run_inline(loaded.run(), out=out)
+
+
+def ansatz_of_two() -> list[Gate]:
+    return [Gate("ry", (0,), (0,)), Gate("rx", (1,), (1,))]
+
+
 def test_shifted_runs_get_more_copies_where_their_gradient_drowns(tmp_path: Path) -> None:
     told: Data = {"estimator": "parameter-shift", "copies": 1, "loss_copies": 4, "test_copies": 1, "steps": 2}
     costs = []
@@ -478,6 +500,7 @@ REFUSED: list[tuple[Data, str]] = [
     ({"told": own("cracks")}, "protocol.layers.0.callable: 'tests.test_own_layers:cracks' given, expected a function "
                               "of the number of qubits (no gates)"),
     ({"told": own("BOBS")}, "protocol.layers.0.callable: "),
+    ({"told": own("leaves")}, "good bye\nketwire: "),
     ({"told": own("scenario_of_nobody")}, "has no attribute"),
     ({"told": own("idle", angles={"values": [0.1, 0.2]})},
      "protocol.layers.0.angles: nothing depends on number 0, counted from 0; expected parameters that gates read"),
@@ -496,7 +519,7 @@ def test_a_user_s_mistake_is_one_line_and_exit_code_two(
     scenario(tmp_path, kind, **{**told, **case})
     assert cli.execute(["run", "--inline", str(tmp_path / "own.yaml")]) == 2
     heard_of = capsys.readouterr()
-    assert heard_of.out == "" and heard_of.err.count("\n") == 1 and said in heard_of.err, heard_of.err
+    assert heard_of.out == "" and heard_of.err.count("\n") == 1 + said.count("\n") and said in heard_of.err
 
 
 def test_a_gate_too_wide_to_be_read_is_refused_where_it_moves() -> None:
