@@ -260,16 +260,15 @@ def summarised(loaded: Loaded, results: Sequence[SessionResult]) -> Data:
 ESTIMATORS = ["exact", "direct", "commuting", "random-coordinate", "classical-shadows", "tomography", "parameter-shift"]
 
 
-@pytest.mark.parametrize("link", [IDEAL, LOSSY], ids=["ideal", "lossy"])
-def test_every_estimator_keeps_its_promise_on_layers_of_one_s_own(link: Data, tmp_path: Path) -> None:
+def test_every_estimator_keeps_its_promise_on_layers_of_one_s_own(tmp_path: Path) -> None:
     expected = slopes(lambda angles: probability(angles, INPUT))
-    told = {"epsilon": 0.3, "delta": 0.1, "estimators": ESTIMATORS, "dense_state": {"bits": [64]}}
-    loaded = scenario(tmp_path, "gradient", link=link, **told)
+    told = {"epsilon": 0.4, "delta": 0.1, "estimators": ESTIMATORS, "dense_state": {"bits": [64]}}
+    loaded = scenario(tmp_path, "gradient", link=LOSSY, **told)
     found = summarised(loaded, run_inline(loaded.run()))
     assert found["parameters"] == 9
     for name, each in found["estimators"].items():
         error = float(np.abs(each["estimate"] - expected).max())
-        assert error < (1e-9 if name == "exact" else 0.3), name
+        assert error < (1e-9 if name == "exact" else 0.4), name
     assert np.abs(found["rivals"]["dense-state-64-bit"]["estimate"] - expected).max() < 1e-9
     network = loaded.network()
     exact = loaded.kind.exact(loaded.scenario.protocol, network, network.loaders())["exact"]
@@ -376,7 +375,7 @@ def test_an_exact_step_is_that_of_differences(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("estimator", "told"), [
-    ("parameter-shift", {"copies": 2000}), ("parameter-shift", {"epsilon": 0.02, "delta": 0.1}),
+    ("parameter-shift", {"copies": 2000}), ("parameter-shift", {"epsilon": 0.05, "delta": 0.1}),
     ("commuting", {"copies": 9000}), ("direct", {"copies": 20000}), ("random-coordinate", {"copies": 20000}),
     ("tomography", {"epsilon": 0.9, "delta": 0.3}),
 ])  # fmt: skip
@@ -409,7 +408,7 @@ def test_inline_and_processes_give_one_transcript(kind: str, tmp_path: Path) -> 
     told: Data = {"estimators": ["commuting", "parameter-shift"], "copies": 40, "dense_state": {"bits": [16]}}
     if kind == "training":
         told = {"estimator": "parameter-shift", "copies": 5, "loss_copies": 4, "test_copies": 2, "batch": 3, "steps": 2,
-                "adaptive": {"most": 20}, "rivals": {"backprop": [16], "raw": []}}  # fmt: skip
+                "adaptive": {"most": 20}, "rivals": {"backprop": [16], "raw": []}, "trainable": [0, 1]}  # fmt: skip
     loaded = scenario(tmp_path, kind, link=LOSSY, **told)
     run = loaded.run()
     inline, apart = run_inline(run), run_processes(run)
@@ -428,7 +427,7 @@ def test_an_interrupted_training_by_shifts_goes_on_to_the_same_angles(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     told = {"estimator": "parameter-shift", "copies": 5, "loss_copies": 4, "test_copies": 2, "batch": 3, "steps": 3,
-            "checkpoint_every": 1, "adaptive": {"most": 20}}  # fmt: skip
+            "checkpoint_every": 1, "adaptive": {"most": 20}, "trainable": ["alice"]}  # fmt: skip
     loaded = scenario(tmp_path, "training", link=LOSSY, **told)
     run, out = loaded.run(), tmp_path / "out"
     out.mkdir()
