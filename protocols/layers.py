@@ -18,7 +18,9 @@ Every layer of THEORY's section on the distributed circuit has a name here. What
 from __future__ import annotations
 
 import importlib
+import sys
 from collections.abc import Callable, Sequence
+from contextlib import redirect_stdout
 from dataclasses import dataclass
 from functools import reduce
 from typing import Any
@@ -126,11 +128,12 @@ def _openqasm(spec: dict[str, Json], qubits: int, load: Loader) -> Step:
 def _gates(spec: dict[str, Json], qubits: int, load: Loader) -> Step:
     module_name, _, name = spec["callable"].partition(":")
     try:
-        function: Any = importlib.import_module(module_name)
-        for part in name.split("."):
-            function = getattr(function, part)
-        made = function(qubits)
-    except Exception as error:
+        with redirect_stdout(sys.stderr):  # a result goes to the standard output, and nothing else
+            function: Any = importlib.import_module(module_name)
+            for part in name.split("."):
+                function = getattr(function, part)
+            made = function(qubits)
+    except (Exception, SystemExit) as error:
         told = (str(error).splitlines() or [type(error).__name__])[0]
         raise ScenarioError(
             f"{spec['key']}.callable: {spec['callable']!r} given, expected a function of the number of qubits ({told})"

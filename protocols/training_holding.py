@@ -75,7 +75,13 @@ class Holding:
 
     def restore(self, arrays: Mapping[str, NDArray[Any]], steps: int) -> None:
         for visit in self.mine:
-            self.share.with_parameters(visit, arrays[f"parameters {visit}"])
+            saved, own = arrays[f"parameters {visit}"], self.parameters(visit)
+            if saved.shape != own.shape:
+                raise ScenarioError(
+                    f"protocol.layers: {len(own)} parameters at visit {visit}, but {len(saved)} in the checkpoint; "
+                    "expected the layers that it was taken with"
+                )
+            self.share.with_parameters(visit, saved)
             self.moments[visit] = Moments(steps, arrays[f"moments {visit}"])
 
     def take_in(self, other: Holding) -> None:

@@ -192,6 +192,11 @@ def cracks(qubits: int) -> list[Gate]:
     raise RuntimeError("no gates\ntoday")
 
 
+def leaves(qubits: int) -> list[Gate]:
+    print("good bye")
+    raise SystemExit(5)
+
+
 ALICES: Data = {"at": "alice", "layer": "openqasm", "program": {"path": "own.qasm"}, "angles": {"values": ALICE}}
 BOBS: Data = {"at": "bob", "layer": "gates", "callable": "tests.test_own_layers:ansatz", "angles": {"values": BOB}}
 TURNS: Data = {"at": "bob", "layer": "rotations", "angles": {"values": [0.2, 1.4, -0.6, 2.2]}}
@@ -255,16 +260,15 @@ def summarised(loaded: Loaded, results: Sequence[SessionResult]) -> Data:
 ESTIMATORS = ["exact", "direct", "commuting", "random-coordinate", "classical-shadows", "tomography", "parameter-shift"]
 
 
-@pytest.mark.parametrize("link", [IDEAL, LOSSY], ids=["ideal", "lossy"])
-def test_every_estimator_keeps_its_promise_on_layers_of_one_s_own(link: Data, tmp_path: Path) -> None:
+def test_every_estimator_keeps_its_promise_on_layers_of_one_s_own(tmp_path: Path) -> None:
     expected = slopes(lambda angles: probability(angles, INPUT))
-    told = {"epsilon": 0.3, "delta": 0.1, "estimators": ESTIMATORS, "dense_state": {"bits": [64]}}
-    loaded = scenario(tmp_path, "gradient", link=link, **told)
+    told = {"epsilon": 0.4, "delta": 0.1, "estimators": ESTIMATORS, "dense_state": {"bits": [64]}}
+    loaded = scenario(tmp_path, "gradient", link=LOSSY, **told)
     found = summarised(loaded, run_inline(loaded.run()))
     assert found["parameters"] == 9
     for name, each in found["estimators"].items():
         error = float(np.abs(each["estimate"] - expected).max())
-        assert error < (1e-9 if name == "exact" else 0.3), name
+        assert error < (1e-9 if name == "exact" else 0.4), name
     assert np.abs(found["rivals"]["dense-state-64-bit"]["estimate"] - expected).max() < 1e-9
     network = loaded.network()
     exact = loaded.kind.exact(loaded.scenario.protocol, network, network.loaders())["exact"]
@@ -371,7 +375,7 @@ def test_an_exact_step_is_that_of_differences(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("estimator", "told"), [
-    ("parameter-shift", {"copies": 2000}), ("parameter-shift", {"epsilon": 0.02, "delta": 0.1}),
+    ("parameter-shift", {"copies": 2000}), ("parameter-shift", {"epsilon": 0.05, "delta": 0.1}),
     ("commuting", {"copies": 9000}), ("direct", {"copies": 20000}), ("random-coordinate", {"copies": 20000}),
     ("tomography", {"epsilon": 0.9, "delta": 0.3}),
 ])  # fmt: skip
@@ -404,7 +408,7 @@ def test_inline_and_processes_give_one_transcript(kind: str, tmp_path: Path) -> 
     told: Data = {"estimators": ["commuting", "parameter-shift"], "copies": 40, "dense_state": {"bits": [16]}}
     if kind == "training":
         told = {"estimator": "parameter-shift", "copies": 5, "loss_copies": 4, "test_copies": 2, "batch": 3, "steps": 2,
-                "adaptive": {"most": 20}, "rivals": {"backprop": [16], "raw": []}}  # fmt: skip
+                "adaptive": {"most": 20}, "rivals": {"backprop": [16], "raw": []}, "trainable": [0, 1]}  # fmt: skip
     loaded = scenario(tmp_path, kind, link=LOSSY, **told)
     run = loaded.run()
     inline, apart = run_inline(run), run_processes(run)
@@ -423,7 +427,7 @@ def test_an_interrupted_training_by_shifts_goes_on_to_the_same_angles(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     told = {"estimator": "parameter-shift", "copies": 5, "loss_copies": 4, "test_copies": 2, "batch": 3, "steps": 3,
-            "checkpoint_every": 1, "adaptive": {"most": 20}}  # fmt: skip
+            "checkpoint_every": 1, "adaptive": {"most": 20}, "trainable": ["alice"]}  # fmt: skip
     loaded = scenario(tmp_path, "training", link=LOSSY, **told)
     run, out = loaded.run(), tmp_path / "out"
     out.mkdir()
@@ -435,6 +439,23 @@ def test_an_interrupted_training_by_shifts_goes_on_to_the_same_angles(
     assert [each.transcript_sha256 for each in resumed] == [each.transcript_sha256 for each in expected]
     ours, theirs = (summarised(loaded, results)["parameters_sha256"] for results in (resumed, expected))
     assert ours == theirs
+
+
+def test_a_checkpoint_of_another_program_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The scenario is the same, and so are angles that are drawn for as many parameters as there are."""
+    drawn = [{**BOBS, "angles": {"random": "angles"}}, ALICES]
+    loaded, out = scenario(tmp_path, "training", drawn, checkpoint_every=1, steps=3), tmp_path / "out"
+    out.mkdir()
+    with monkeypatch.context() as patched, pytest.raises(Interrupted):
+        interrupt(patched, 2, Interrupted())
+        run_inline(loaded.run(), out=out)
+    monkeypatch.setattr("tests.test_own_layers.ansatz", lambda qubits: ansatz_of_two())
+    with pytest.raises(ScenarioError, match="2 parameters at visit 1, but 3 in the checkpoint"):
+        run_inline(loaded.run(), out=out)
+
+
+def ansatz_of_two() -> list[Gate]:
+    return [Gate("ry", (0,), (0,)), Gate("rx", (1,), (1,))]
 
 
 def test_shifted_runs_get_more_copies_where_their_gradient_drowns(tmp_path: Path) -> None:
@@ -478,6 +499,7 @@ REFUSED: list[tuple[Data, str]] = [
     ({"told": own("cracks")}, "protocol.layers.0.callable: 'tests.test_own_layers:cracks' given, expected a function "
                               "of the number of qubits (no gates)"),
     ({"told": own("BOBS")}, "protocol.layers.0.callable: "),
+    ({"told": own("leaves")}, "good bye\nketwire: "),
     ({"told": own("scenario_of_nobody")}, "has no attribute"),
     ({"told": own("idle", angles={"values": [0.1, 0.2]})},
      "protocol.layers.0.angles: nothing depends on number 0, counted from 0; expected parameters that gates read"),
@@ -496,7 +518,7 @@ def test_a_user_s_mistake_is_one_line_and_exit_code_two(
     scenario(tmp_path, kind, **{**told, **case})
     assert cli.execute(["run", "--inline", str(tmp_path / "own.yaml")]) == 2
     heard_of = capsys.readouterr()
-    assert heard_of.out == "" and heard_of.err.count("\n") == 1 and said in heard_of.err, heard_of.err
+    assert heard_of.out == "" and heard_of.err.count("\n") == 1 + said.count("\n") and said in heard_of.err
 
 
 def test_a_gate_too_wide_to_be_read_is_refused_where_it_moves() -> None:
