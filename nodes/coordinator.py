@@ -286,11 +286,9 @@ class Coordinator:
             raise PartyFailed(member.name, told, died=True)
         try:
             frame = member.connection.receive(octets_of(frames[1:]))
-        except WrongRun:
-            if member.route is None:
-                return  # of an epoch before, by one who does not know yet that it is over
-            raise PartyFailed(member.name, "sent a frame of another run") from None
         except RemoteProtocolError as error:
+            if isinstance(error, WrongRun) and member.route is None:
+                return  # of an epoch before, by one who does not know yet that it is over
             raise PartyFailed(member.name, f"sent a bad frame: {type(error).__name__}: {error}") from None
         self._serve(member, frame, frames[0].bytes)
 
