@@ -36,6 +36,7 @@ links: [{between: [alice, bob], fiber: telecom-fiber, length_km: 2}]
 protocol: {kind: "tests.scenario_kinds:Steps", steps: 5}
 """
 __all__ = ["hands"]
+CONDUCT = ("coordinator", "steps.yaml")
 PARTIES = ("alice", "bob", "alice-bob")
 
 
@@ -269,6 +270,13 @@ def test_the_fourth_death_ends_the_run(network: Network) -> None:
 @pytest.mark.parametrize(
     ("argv", "told"),
     [
+        ((*CONDUCT, "--rejoin-s", "3"), "steps.yaml: --rejoin-s: 3 given without --checkpoints, expected both"),
+        ((*CONDUCT, "--rejoin-s", "-1", "--checkpoints", "k"), "steps.yaml: --rejoin-s: -1 given, expected seconds"),
+        ((*CONDUCT, "--checkpoints", "no/where"), "steps.yaml: checkpoints: no/where: No such file or directory"),
+        (
+            (*CONDUCT, "--checkpoints", "k", "--set", "protocol.kept=false"),
+            "steps.yaml: --checkpoints: k given, expected none: no session of this scenario has any",
+        ),
         (("node", "alice", "--wait-s", "0"), "--wait-s: 0 given, expected seconds above 0, or inf"),
         (("fiber", "alice-bob", "--wait-s", "nan"), "--wait-s: nan given, expected seconds above 0, or inf"),
         (("node", "alice", "--checkpoints", "keys/alice.pub"), "--checkpoints: keys/alice.pub: "),
@@ -279,6 +287,7 @@ def test_what_cannot_serve_is_one_line(
     argv: tuple[str, ...], told: str, network: Network, capfd: pytest.CaptureFixture[str], monkeypatch: Any
 ) -> None:
     monkeypatch.chdir(network.folder)
-    assert cli.execute([*argv, "--keys", "keys", "--coordinator", network.address]) == 2
+    where = "--bind" if argv[0] == "coordinator" else "--coordinator"
+    assert cli.execute([*argv, "--keys", "keys", where, network.address]) == 2
     said = capfd.readouterr().err
     assert said.startswith(f"ketwire: {told}") and said.count("\n") == 1
