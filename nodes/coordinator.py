@@ -177,7 +177,8 @@ class Coordinator:
 
         self._until(waited)
         if absent:
-            raise PartyFailed(absent[0].name, f"has not joined within {self._patience_s:g} s")
+            rest = "".join(f", nor has {member.name}" for member in absent[1:])
+            raise PartyFailed(absent[0].name, f"has not joined within {self._patience_s:g} s{rest}")
 
     def stop(self, reason: str) -> None:
         """Tell everybody that it is over."""

@@ -141,11 +141,11 @@ def test_a_coordinator_that_comes_back_finds_all_others(network: Network) -> Non
 
 
 def test_who_does_not_come_back_is_named(network: Network) -> None:
-    running = network.start_all("--rejoin-s", "0.3", faults={"bob": network.fault("bob.0.2.npz", 0)})
+    running = network.start_all("--rejoin-s", "2", faults={"bob": network.fault("bob.0.2.npz", 0)})
     assert {name: hand.ended() for name, hand in running.items()} == {
         "alice": 3, "bob": -9, "alice-bob": 3, "coordinator": 3
     }  # fmt: skip
-    assert running["coordinator"].err.splitlines()[-1] == "ketwire: bob: has not joined within 0.3 s"
+    assert running["coordinator"].err.splitlines()[-1] == "ketwire: bob: has not joined within 2 s"
 
 
 def test_a_full_disk_is_told_and_a_folder_without_the_commit_is_named(network: Network) -> None:
