@@ -58,6 +58,12 @@ def test_the_program_says_so_whether_or_not_python_buffers(unbuffered: str, fold
     assert (done.returncode, done.stderr) == (3, NO_ROOM + "\n")
 
 
+def test_who_has_no_standard_output_wants_none(folder: Path) -> None:
+    code = "import sys; sys.stdout = None; from ketwire.scenarios import cli; sys.exit(cli.execute(['list']))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
 @pytest.mark.parametrize("stdout", ["/dev/full", ""], ids=["full", "unread"])
 def test_bad_input_keeps_its_own_line_and_code(stdout: str, hands: Hands, folder: Path) -> None:
     run = hands.start(folder, "run", "none.yaml", "--json", stdout=stdout)
