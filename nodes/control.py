@@ -27,7 +27,7 @@ from ketwire.nodes.sockets import Endpoint, dealer, octets_of, receive, send
 from ketwire.protocols.node import Slice
 
 PROGRESS_EVERY_S = 0.2
-SILENCE_S = 45.0  # the coordinator says something every few seconds
+SILENCE_S = 45.0  # the coordinator says something every second
 OVER = "the run is over"
 AGAIN = "everybody begins anew"  # how the reason begins where the run goes on in a new epoch
 LAST_WORDS_MS = 100

@@ -177,7 +177,8 @@ class Coordinator:
 
         self._until(waited)
         if absent:
-            raise PartyFailed(absent[0].name, f"has not joined within {self._patience_s:g} s")
+            rest = "".join(f", nor has {member.name}" for member in absent[1:])
+            raise PartyFailed(absent[0].name, f"has not joined within {self._patience_s:g} s{rest}")
 
     def stop(self, reason: str) -> None:
         """Tell everybody that it is over."""
@@ -286,11 +287,9 @@ class Coordinator:
             raise PartyFailed(member.name, told, died=True)
         try:
             frame = member.connection.receive(octets_of(frames[1:]))
-        except WrongRun:
-            if member.route is None:
-                return  # of an epoch before, by one who does not know yet that it is over
-            raise PartyFailed(member.name, "sent a frame of another run") from None
         except RemoteProtocolError as error:
+            if isinstance(error, WrongRun) and member.route is None:
+                return  # of an epoch before, by one who does not know yet that it is over
             raise PartyFailed(member.name, f"sent a bad frame: {type(error).__name__}: {error}") from None
         self._serve(member, frame, frames[0].bytes)
 

@@ -92,21 +92,25 @@ def serve_coordinator(
     progress: Progress | None = None,
     ledger: str | None = None,
     checkpoints: Path | None = None,
-    rejoin_s: float = REJOIN_S,
+    rejoin_s: float | None = None,
 ) -> list[SessionResult]:
     """Conduct `run` for parties that join at `address` (tcp://HOST:PORT).
 
     Args:
         checkpoints: the coordinator's own folder; if it holds some of this very run, that goes on.
-        rejoin_s: how long to wait for a party that died to come back; 0: a death ends the run.
+        rejoin_s: with checkpoints, how long to wait for a party that died to come back, 60 s unless
+            given; 0: a death ends the run.
 
     Raises:
         ScenarioError: what is given cannot serve.
         PartyFailed, Deadlock, RemoteProtocolError, LocalProtocolError: the run failed.
     """
     refuse_interpreters(run)
-    if not rejoin_s >= 0:
-        raise ScenarioError(f"--rejoin-s: {rejoin_s:g} given, expected seconds, or 0 for not at all")
+    if rejoin_s is not None and checkpoints is None:
+        raise ScenarioError(f"--rejoin-s: {rejoin_s:g} given without --checkpoints, expected both")
+    patience_s = REJOIN_S if rejoin_s is None else rejoin_s
+    if not patience_s >= 0:
+        raise ScenarioError(f"--rejoin-s: {patience_s:g} given, expected seconds, or 0 for not at all")
     place = _host_and_port(address)
     names = (*run.parties, *(link.name for link in run.links))
     own = read_keys(keys, COORDINATOR)
@@ -118,17 +122,18 @@ def serve_coordinator(
             number = next(restarts)
 
             def goes_on(error: BaseException) -> bool:
-                able = journal is not None and number < MAX_RESTARTS and rejoin_s > 0
-                return able and journal is not None and is_survivable(error, run, journal)
+                if journal is None or patience_s == 0 or number == MAX_RESTARTS:
+                    return False
+                return is_survivable(error, run, journal)
 
             context = zmq.Context()
             coordinator = Coordinator(
                 context, run, own, public, progress, ledger, run_id=run_id_of(own.public), journal=journal, warn=warn,
-                patience_s=rejoin_s if number else math.inf,
+                patience_s=patience_s if number else math.inf,
             )  # fmt: skip
             return _conduct(coordinator, context, place, goes_on)
 
-        return epoch() if journal is None or rejoin_s == 0 else survive(epoch, run, journal)
+        return epoch() if journal is None or patience_s == 0 else survive(epoch, run, journal)
 
 
 def _conduct(

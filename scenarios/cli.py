@@ -268,8 +268,9 @@ def coordinator(
     as_json: Json = False,
     checkpoints: Checkpoints = None,
     rejoin_s: Annotated[
-        float, typer.Option("--rejoin-s", metavar="S", help="How long to wait for a party that died; 0: not at all.")
-    ] = 60.0,
+        float | None,
+        typer.Option("--rejoin-s", metavar="S", help="How long to wait for a party that died, 60; 0: not at all."),
+    ] = None,
 ) -> None:
     """Coordinate a run whose parties and fibers are started by hand, on any machines."""
     from ketwire.nodes.serve import serve_coordinator  # noqa: PLC0415

@@ -39,6 +39,8 @@ class Output:
 
     def told(self) -> str | None:
         """What went wrong, and that from now on nothing else can; None where nothing did."""
+        if self.file is None:
+            return None  # whoever started us closed it, and wants nothing printed
         if self.fault is None:
             with suppress(OSError, ValueError):
                 self.flush()

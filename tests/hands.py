@@ -3,23 +3,34 @@
 A helper process imports everything once and forks a command at a word, as the nursery does for parties. It
 leaves, with all that it has started, when its standard input closes.
 
-    {"start": [ARGV, FOLDER, OUTPUT, ENVIRONMENT]}     answered by a process id
+    {"start": [ARGV, FOLDER, OUTPUT, FAULTS, STDOUT]}  answered by a process id
     {"wait": [PID, SECONDS]}                           answered by its exit code, or null while it lives
     {"end": null}                                      kill what is left
 """
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 ROOT = Path(__file__).parents[1]
+LOADED = [
+    *(f"ketwire.nodes.{name}" for name in ("child", "fiber_process", "inline", "node_process", "process", "serve")),
+    *(f"ketwire.scenarios.{name}" for name in ("inference", "launch", "linktext", "load", "resumable", "table")),
+    "tests.programs",
+    "tests.scenario_kinds",
+    "yaml",
+]
 
 
 class Hand:
@@ -65,10 +76,18 @@ class Hands:
         self.process.stdin.flush()
         return json.loads(self.process.stdout.readline())
 
-    def start(self, folder: Path, *argv: str, faults: list[dict[str, Any]] | None = None) -> Hand:
+    def start(
+        self, folder: Path, *argv: str, faults: list[dict[str, Any]] | None = None, stdout: str | None = None
+    ) -> Hand:
+        """Start `ketwire ARGV` in `folder`.
+
+        Args:
+            faults: as of tests/faults/sitecustomize.py; its children meet them too.
+            stdout: a file for its standard output; "": a pipe that nobody reads.
+        """
         self.count += 1
         output = folder / str(self.count)
-        pid = self.ask("start", [argv, str(folder), str(output), faults or []])
+        pid = self.ask("start", [argv, str(folder), str(output), faults or [], stdout])
         return Hand(self, pid, output)
 
     def close(self) -> None:
@@ -78,31 +97,46 @@ class Hands:
         self.process.stdout.close()
 
 
-def be(argv: list[str], folder: str, output: str, faults: list[dict[str, Any]]) -> None:
+@pytest.fixture(scope="module")
+def hands() -> Iterator[Hands]:
+    made = Hands()
+    yield made
+    made.close()
+
+
+def be(argv: list[str], folder: str, output: str, faults: list[dict[str, Any]], stdout: str | None) -> None:
     """Become a command, with its files and its faults. Never returns."""
     import sitecustomize
 
     from ketwire.scenarios import cli
 
     sitecustomize.FAULTS[:] = faults
+    os.environ["KETWIRE_FAULTS"] = json.dumps(faults)
     os.chdir(folder)
-    for descriptor, name in ((0, os.devnull), (1, output + ".out"), (2, output + ".err")):
-        file = os.open(name, os.O_RDWR | os.O_CREAT, 0o600)
+    for descriptor, name in ((0, os.devnull), (1, output + ".out" if stdout is None else stdout), (2, output + ".err")):
+        file = os.open(name, os.O_RDWR | os.O_CREAT, 0o600) if name else unread()
         os.dup2(file, descriptor)
         os.close(file)
     code = 1
     try:
         code = cli.execute(argv)
-    finally:
         sys.stdout.flush()
-        sys.stderr.flush()
+    except OSError:
+        code = 120  # as Python itself does where the last flush fails
+    finally:
         os._exit(code)
 
 
-def main() -> None:
-    import tests.programs
-    import tests.scenario_kinds  # noqa: F401
+def unread() -> int:
+    """A pipe whose reader has left."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    return writer
 
+
+def main() -> None:
+    for name in LOADED:
+        importlib.import_module(name)
     started: set[int] = set()
 
     def code_of(pid: int) -> int | None:

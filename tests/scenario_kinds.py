@@ -123,6 +123,7 @@ class StepsSpec(Strict):
     copies: int = Field(40, ge=1)
     size: int = Field(4, ge=1)
     fail: bool = False
+    kept: bool = Field(True, description="whether the first session keeps checkpoints")
     die: dict[str, dict[str, Any]] = Field({}, description="who kills itself at which step")
 
 
@@ -134,7 +135,7 @@ class Steps:
     def sessions(self, spec: StepsSpec, network: Network) -> Sequence[Session]:
         common = {"ring": list(network.parties), **spec.model_dump(include={"steps", "copies", "size"})}
         made = []
-        for name, kept in (("steps", True), ("straight", False)):
+        for name, kept in (("steps", spec.kept), ("straight", False)):
             slices = {
                 party: Slice({**common, "checkpoints": kept, "die": spec.die.get(party) if kept else None})
                 for party in network.parties

@@ -21,12 +21,13 @@ from ketwire.nodes.inline import run_inline
 from ketwire.nodes.process import run_processes
 from ketwire.nodes.session import Run
 from ketwire.scenarios import cli
+from tests.hands import Hands, hands
 from tests.kit import stepping
 from tests.test_checkpoint_files import assert_same, command
 from tests.test_checkpoints import facts, hasty
 from tests.test_training import LOSSY, SAMPLED, network, run_of, spec_of, whole
 
-__all__ = ["hasty"]
+__all__ = ["hands", "hasty"]
 ROOT = Path(__file__).parents[1]
 WRITING = ["open", "write", "fsync", "rename", "open folder", "fsync"]
 STEPS = """\
@@ -156,21 +157,20 @@ def training_scenario() -> str:
     return json.dumps(told)  # JSON is YAML
 
 
-def check_resumed(whole: Path, folder: Path, faults: list[dict[str, Any]], code: int) -> tuple[str, set[str]]:
+def check_resumed(
+    hands: Hands, whole: Path, folder: Path, faults: list[dict[str, Any]], code: int
+) -> tuple[str, set[str]]:
     """A run that ended early with `code` goes on, by --resume, to the end of the undisturbed one in `whole`.
 
     Answers with what it had said, and the commits that it had left.
     """
-    done = subprocess.run(
-        command("run", str(whole.parent / "steps.yaml"), "--out", "out", "--json"),
-        cwd=folder, env=with_faults(faults), capture_output=True, text=True, timeout=120,
-    )  # fmt: skip
-    assert done.returncode == code and struck(faults), done.stderr
+    run = hands.start(folder, "run", str(whole.parent / "steps.yaml"), "--out", "out", "--json", faults=faults)
+    assert run.ended(60) == code and struck(faults), run.err
     commits = {path.name for path in (folder / "out" / "checkpoints").glob("commit.*")}
     # Processes go on just so, as tests/test_checkpoint_files.py sees, and take longer.
     assert cli.execute(["run", "--resume", str(folder / "out"), "--inline", "--json"]) == 0
     assert_same(whole, folder / "out")
-    return done.stderr, commits
+    return run.err, commits
 
 
 @pytest.fixture(scope="module")
@@ -190,9 +190,9 @@ def undisturbed(folder: Path, scenario: str) -> Path:
     ("file", "at", "how"), [("commit.0.2.json", 3, "kill"), ("alice.0.3.npz", 1, "kill-coordinator")]
 )
 def test_a_coordinator_that_dies_in_the_middle_goes_on_by_resume(
-    file: str, at: int, how: str, steps: Path, tmp_path: Path
+    file: str, at: int, how: str, hands: Hands, steps: Path, tmp_path: Path
 ) -> None:
-    check_resumed(steps, tmp_path, [fault(tmp_path, file, at, how)], -9)
+    check_resumed(hands, steps, tmp_path, [fault(tmp_path, file, at, how)], -9)
 
 
 @pytest.mark.long
@@ -200,13 +200,15 @@ def test_a_coordinator_that_dies_in_the_middle_goes_on_by_resume(
     ("file", "how"),
     [("commit.0.{}.json", "kill"), ("a.0.{}.npz", "kill-coordinator"), ("a-b.0.{}.npz", "kill-coordinator")],
 )
-def test_a_coordinator_of_a_training_dies_at_any_operation(file: str, how: str, tmp_path: Path) -> None:
+def test_a_coordinator_of_a_training_dies_at_any_operation(
+    file: str, how: str, hands: Hands, tmp_path: Path
+) -> None:
     whole = undisturbed(tmp_path, training_scenario())
     for step in (1, 2, 3):
         for at in range(len(WRITING) + (step == 3)):
             folder = tmp_path / f"{step}-{at}"
             folder.mkdir()
-            check_resumed(whole, folder, [fault(folder, file.format(step), at, how)], -9)
+            check_resumed(hands, whole, folder, [fault(folder, file.format(step), at, how)], -9)
 
 
 # ---------------------------------------------------------------- full disks
@@ -221,9 +223,9 @@ def test_a_coordinator_of_a_training_dies_at_any_operation(file: str, how: str, 
     ],
 )
 def test_a_full_disk_is_told_by_party_and_file_and_the_run_goes_on_later(
-    file: str, at: int, who: str, left: set[int], steps: Path, tmp_path: Path
+    file: str, at: int, who: str, left: set[int], hands: Hands, steps: Path, tmp_path: Path
 ) -> None:
-    said, commits = check_resumed(steps, tmp_path, [fault(tmp_path, file, at, "full")], 3)
+    said, commits = check_resumed(hands, steps, tmp_path, [fault(tmp_path, file, at, "full")], 3)
     told = f"{who}: checkpoint: out/checkpoints/{file}: No space left on device; the last good checkpoint stays"
     unfinished = "out is unfinished; go on with: ketwire run --resume out"
     assert sorted(said.splitlines()) == sorted([f"ketwire: {told}", f"ketwire: {unfinished}"])

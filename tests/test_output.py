@@ -9,6 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.hands import Hands, hands
+
+__all__ = ["hands"]
 SCENARIO = """\
 seed: 7
 nodes: {alice: {}, bob: {}}
@@ -19,53 +22,51 @@ NO_ROOM = "ketwire: standard output: No space left on device; expected one that 
 NO_READER = "ketwire: standard output: Broken pipe; expected one that takes all that is printed"
 
 
-def ended(folder: Path, argv: list[str], pipe: bool, unbuffered: str) -> tuple[int, str]:
-    """Exit code and standard error of a command whose output nobody can take."""
-    if pipe:
-        reader, output = os.pipe()
-        os.close(reader)
-    else:
-        output = os.open("/dev/full", os.O_WRONLY)
-    (folder / "e.yaml").write_text(SCENARIO)
-    try:
-        done = subprocess.run(
-            [sys.executable, "-m", "ketwire.scenarios.cli", *argv], cwd=folder, stdout=output, stderr=subprocess.PIPE,
-            text=True, timeout=60, env={**os.environ, "PYTHONUNBUFFERED": unbuffered},
-        )  # fmt: skip
-    finally:
-        os.close(output)
-    return done.returncode, done.stderr
-
-
 COMMANDS = [
     "list",
     "show e.yaml",
     "schema",
     "link telecom-fiber --length 1",
     "--help",
-    "run e.yaml",
+    "run e.yaml --inline",
     "run e.yaml --json --inline",
 ]
 
 
-@pytest.mark.parametrize(
-    ("command", "pipe", "unbuffered"),
-    [
-        *((command, number % 2 == 0, "") for number, command in enumerate(COMMANDS)),
-        ("list", False, ""),
-        ("list", True, "1"),
-        ("run e.yaml --json --inline", False, "1"),
-    ],
-)
-def test_what_cannot_be_printed_is_one_line(command: str, pipe: bool, unbuffered: str, tmp_path: Path) -> None:
-    code, said = ended(tmp_path, command.split(), pipe, unbuffered)
-    *progress, line = said.splitlines()  # on a busy machine a run tells how far it is
-    assert (code, line) == (3, NO_READER if pipe else NO_ROOM)
-    assert all(" copies emitted" in told for told in progress)
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "e.yaml").write_text(SCENARIO)
+    return tmp_path
 
 
-@pytest.mark.parametrize("pipe", [False, True])
-def test_bad_input_keeps_its_own_line_and_code(pipe: bool, tmp_path: Path) -> None:
-    code, said = ended(tmp_path, ["run", "none.yaml", "--json"], pipe, "")
+@pytest.mark.parametrize("stdout", ["/dev/full", ""], ids=["full", "unread"])
+@pytest.mark.parametrize("command", COMMANDS)
+def test_what_cannot_be_printed_is_one_line(command: str, stdout: str, hands: Hands, folder: Path) -> None:
+    run = hands.start(folder, *command.split(), stdout=stdout)
+    code, (*progress, line) = run.ended(), run.err.splitlines()
+    assert (code, line) == (3, NO_ROOM if stdout else NO_READER)
+    assert all(" copies emitted" in told for told in progress)  # on a busy machine a run tells how far it is
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_the_program_says_so_whether_or_not_python_buffers(unbuffered: str, folder: Path) -> None:
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "ketwire.scenarios.cli", "list"], stdout=full, stderr=subprocess.PIPE, text=True,
+            timeout=60, env={**os.environ, "PYTHONUNBUFFERED": unbuffered},
+        )  # fmt: skip
+    assert (done.returncode, done.stderr) == (3, NO_ROOM + "\n")
+
+
+def test_who_has_no_standard_output_wants_none(folder: Path) -> None:
+    code = "import sys; sys.stdout = None; from ketwire.scenarios import cli; sys.exit(cli.execute(['list']))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+@pytest.mark.parametrize("stdout", ["/dev/full", ""], ids=["full", "unread"])
+def test_bad_input_keeps_its_own_line_and_code(stdout: str, hands: Hands, folder: Path) -> None:
+    run = hands.start(folder, "run", "none.yaml", "--json", stdout=stdout)
     told = "ketwire: none.yaml: No such file or directory, expected a scenario file that can be read"
-    assert code == 2 and sorted(said.splitlines()) == sorted([told, NO_READER if pipe else NO_ROOM])
+    assert run.ended() == 2
+    assert sorted(run.err.splitlines()) == sorted([told, NO_ROOM if stdout else NO_READER])
