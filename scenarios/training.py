@@ -16,6 +16,7 @@ from ketwire.nodes.session import Session, SessionResult
 from ketwire.protocols.features import Route
 from ketwire.protocols.node import Loader, Slice
 from ketwire.protocols.training import copies_at
+from ketwire.protocols.training_data import Schedule
 from ketwire.protocols.training_holding import Holding
 from ketwire.protocols.training_rivals import forwarded_accuracy, train_alone
 from ketwire.scenarios.inference import Contraction, Hadamards, Rotations, layer_values, layers_of, route_of
@@ -53,16 +54,29 @@ class Training:
         return sessions
 
     def check(self, spec: TrainingSpec, network: Network, session: Session, public: Mapping[str, int]) -> None:
-        """The budget of a step, and of the inferences when all is over."""
+        """A batch that there are rows for, and the budget of each stream: of a step, of validations, of the end."""
         if session.role != "quantum":
             return
         path, visits = _path(spec, network)
-        batch = min(spec.batch or public["train rows"], public["train rows"])
-        asked: list[tuple[int | None, int, str]] = [(None, spec.loss_copies * batch, "loss_copies")]
-        asked += [(None, spec.test_copies * max(public["train rows"], public["test rows"]), "test_copies")]
-        asked += [(visit, public[copies_at(visit)] * batch, "copies") for visit in _trained(spec, visits)]
-        for visit, copies, key in asked:
-            needed = batch if spec.estimator == "exact" else copies
+        rows = public["train rows"]
+        share = spec.validation.share if spec.validation is not None else 0.0
+        schedule = Schedule(bytes(32), rows, spec.batch, share)
+        trained_on, kept = len(schedule.training), len(schedule.validation)
+        if spec.batch is not None and spec.batch > trained_on:
+            raise ScenarioError(
+                f"protocol.batch: {spec.batch} given, expected at most the {trained_on} rows that are trained on, or "
+                "null for all of them"
+            )
+        batch = spec.batch or trained_on
+        asked: list[tuple[int | None, int, int, str]] = [(None, spec.loss_copies, batch, "loss_copies")]
+        asked += [(None, spec.test_copies, max(rows, public["test rows"]), "test_copies")]
+        asked += [(visit, public[copies_at(visit)], batch, "copies") for visit in _trained(spec, visits)]
+        if spec.validation is not None:
+            asked += [(None, spec.validation.copies, kept, "validation.copies")]
+        if spec.adaptive is not None:
+            asked += [(visit, spec.adaptive.most, batch, "adaptive.most") for visit in _trained(spec, visits)]
+        for visit, copies, samples, key in asked:
+            needed = samples if spec.estimator == "exact" else copies * samples
             reason = refusal(_crossings(spec, network, path, visit), needed, int(spec.budget_attempts))
             if reason is not None:
                 raise ScenarioError(f"protocol.{key}: {reason}")
@@ -118,6 +132,8 @@ def _refuse_frozen(spec: TrainingSpec) -> None:
         return
     owners = list(dict.fromkeys(spec.layers[index].at for index in able))
     for place, named in enumerate(spec.trainable):
+        if named in spec.trainable[:place]:
+            raise ScenarioError(f"protocol.trainable.{place}: {named!r} given a second time, expected each once")
         if named not in (*able, *owners):
             told = f"{', '.join(owners)}, or by number {', '.join(map(str, able))}"
             raise ScenarioError(
