@@ -159,7 +159,7 @@ class TrainingSpec(Strict):
     window: int | None = Field(None, ge=1, description="copies under way at once; no limit where there is none")
     derivative_bits: Bits = Field(16, description="of each outer derivative that is told")
     checkpoint_every: int = Field(10, ge=1, description="steps between two checkpoints")
-    budget_attempts: float = Field(DEFAULT_BUDGET_ATTEMPTS, ge=1, description="emitted copies that any one stream may need")
+    budget_attempts: float = Field(DEFAULT_BUDGET_ATTEMPTS, ge=1, description="emitted copies a stream may need")
     max_batch_octets: int = Field(MAX_BATCH_OCTETS, ge=1024, le=1 << 30, description="of one message of copies")
     rivals: Rivals = Rivals()  # type: ignore[call-arg]
 
