@@ -265,6 +265,16 @@ def test_qubits_are_those_of_walks_there_and_back(links: str, owners: str, start
     assert result["copies"] == len(owners)
 
 
+def test_a_window_makes_copies_wait() -> None:
+    """Over 5 µs each way twelve copies, one by one, take three times as long as three at once, and as many qubits."""
+    link = {"fiber": "ideal", "length_km": 1.0}
+    found = [outcome(scenario("ba", link=link, copies=12, estimators=["commuting"], window=window))
+             for window in (1, 3, None)]  # fmt: skip
+    one, three, all_at_once = (result["virtual_time_ps"] for result in found)
+    assert one > 2.5 * three > 2.5 * 3 * all_at_once
+    assert len({result["qubits_sent"] for result in found}) == 1
+
+
 # ---------------------------------------------------------------- who took least
 
 
