@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from ketwire.errors import ScenarioError
 from ketwire.quantum import estimation, layers
 from ketwire.quantum.circuits import Circuit
 from ketwire.quantum.estimation import Held, Promise
@@ -20,7 +21,8 @@ from ketwire.quantum.gates import PAULI, Gate
 from ketwire.quantum.parameter_shift import ParameterShift
 from ketwire.quantum.segments import Segment
 from ketwire.quantum.shadows import expectations, inversion, median_plan
-from ketwire.scenarios.gradient_report import _sum, _verdict
+from ketwire.scenarios import gradient
+from ketwire.scenarios.gradient_report import _radius, _sum, _verdict
 from tests.test_gradient_kind import contraction, outcome, rotations, scenario
 
 Matrix = NDArray[np.complex128]
@@ -286,3 +288,47 @@ def test_the_cheapest_is_named_and_pairs_count() -> None:
     said = _verdict(spec, {"estimators": {"direct": dear, "commuting": cheap}, "rivals": rivals, "noisy": False})
     assert said.startswith("commuting took least, 10 qubits and 5 ebits and 3 bits; direct")
     assert "commuting wins on communication: 10 qubits and 5 ebits and 3 bits of commuting against 20 bits" in said
+
+
+def test_parameters_are_counted_through_unitaries_of_unlike_sizes() -> None:
+    """Two of one owner's, four of another's, two more: blocks of one's own choice are told apart by their numbers."""
+    listed = [rotations("b", axes=["x"]), rotations("a"), rotations("b", axes=["y"])]
+    fitting = [[1, 0], [2], [3], [5, 4], [6], [7]]
+    result = outcome(scenario(listed, copies=400, estimators=[{"name": "commuting", "blocks": fitting}, "exact"]))
+    own, exact = (result["estimators"][name]["estimate"] for name in ("commuting", "exact"))
+    assert len(own) == 8 and np.abs(np.subtract(own, exact)).max() < 4.5 * 0.5 / math.sqrt(400 / 4)
+    across = {"1 and 2": [[0], [1, 2], [3], [4, 5], [6, 7]], "5 and 6": [[0, 1], [2, 3], [4], [5, 6], [7]]}
+    for pair, torn in across.items():
+        with pytest.raises(ScenarioError, match=f"parameters {pair} together given"):
+            scenario(listed, copies=400, estimators=[{"name": "commuting", "blocks": torn}]).run()
+
+
+def test_the_radius_of_a_noisy_mean_is_hoeffding_s() -> None:
+    """2 P exp(-2 K r²) = delta for means of K numbers in [-1/2, 1/2], at the state that has the fewest copies."""
+    spec = scenario("ba", epsilon=0.1, delta=0.2).scenario.protocol
+    told = {"parameters": 8, "estimators": {"exact": {"copies_per_state": {"0": 900, "1": 250}}}}
+    assert abs(2 * 8 * math.exp(-2 * 250 * _radius(spec, told) ** 2) - 0.2) < 1e-9
+
+
+def test_who_was_given_copies_has_promised_nothing() -> None:
+    estimators = [{"name": "commuting", "copies": 4}, "direct", "exact"]
+    told = outcome(scenario("ba", estimators=estimators))["estimators"]
+    assert [told[name]["promised"] for name in ("commuting", "direct", "exact")] == [False, True, False]
+    assert told["commuting"]["promise_kept"] is None and told["commuting"]["error"] > 0.1
+    assert told["direct"]["promise_kept"]
+
+
+def test_what_no_memory_holds_is_refused_before_it_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine of 1 MiB: states of thirteen qubits, and thousands of copies that noise tells apart."""
+    monkeypatch.setattr(gradient, "_installed", lambda: 1 << 20)
+    with pytest.raises(ScenarioError, match=r"^test: protocol.qubits: 13 given, with 0 flags, which takes about"):
+        scenario("ba", qubits=13).run()
+    noisy = {"fiber": "ideal", "noise": [{"kind": "depolarizing", "probability": 0.2}]}
+    for copies, fits in ((100, True), (8000, False)):
+        loaded = scenario("ba", link=noisy, qubits=5, copies=copies, estimators=["commuting"])
+        session = loaded.run().sessions[0]
+        if fits:
+            loaded.kind.check(loaded.scenario.protocol, loaded.network(), session, {})
+            continue
+        with pytest.raises(ScenarioError, match=r"^protocol.copies: commuting keeps 8000 copies of 6 qubits"):
+            loaded.kind.check(loaded.scenario.protocol, loaded.network(), session, {})
