@@ -5,7 +5,7 @@
   parameters move. b bits a number, and at 64 bits the gradients are exact.
 - Raw data. The start party sends its samples, b bits an entry, and the owners of the other layers their
   parameters, to the last party, which then trains alone. It needs to know how the layers look, though not
-  what is in them, so they must be rotations, Hadamard gates or signs: no layer with private matrices.
+  what is in them, so they must be rotations or Hadamard gates: no layer with numbers other than angles.
 """
 
 from __future__ import annotations

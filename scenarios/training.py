@@ -16,6 +16,7 @@ from ketwire.nodes.session import Run, Session, SessionResult
 from ketwire.protocols.agreement import Agreement
 from ketwire.protocols.features import Route
 from ketwire.protocols.node import Loader, Slice
+from ketwire.protocols.training_data import Schedule
 from ketwire.protocols.training_holding import Holding
 from ketwire.protocols.training_rivals import forwarded_accuracy, train_alone
 from ketwire.scenarios.imperfect import gates_err, refuse_unstated
@@ -53,20 +54,27 @@ class Training:
         return sessions
 
     def check(self, spec: TrainingSpec, network: Network, session: Session, public: Mapping[str, int]) -> None:
-        """The budget of a step, and of the inferences when all is over."""
+        """A batch that there are rows for, and the budget of each stream: of a step, of validations, of the end."""
         if session.role != "quantum":
             return
         path, _ = _path(spec, network)
-        batch = min(spec.batch or public["train rows"], public["train rows"])
-        asked: list[tuple[int | None, int, str]] = [(None, spec.loss_copies * batch, "loss_copies")]
-        asked += [(None, spec.test_copies * max(public["train rows"], public["test rows"]), "test_copies")]
-        agreed = Agreement.of(session.slices[path[0]].values["agreed"], public)
-        if agreed.runs:
-            asked += [(None, sum(agreed.copies[visit] * runs for visit, runs in agreed.runs.items()) * batch, "copies")]
-        else:
-            asked += [(visit, copies * batch, "copies") for visit, copies in agreed.copies.items()]
-        for visit, copies, key in asked:
-            needed = batch if spec.estimator == "exact" else copies
+        rows = public["train rows"]
+        share = spec.validation.share if spec.validation is not None else 0.0
+        schedule = Schedule(bytes(32), rows, spec.batch, share)
+        trained_on, kept = len(schedule.training), len(schedule.validation)
+        if spec.batch is not None and spec.batch > trained_on:
+            raise ScenarioError(
+                f"protocol.batch: {spec.batch} given, expected at most the {trained_on} rows that are trained on, or "
+                "null for all of them"
+            )
+        batch = spec.batch or trained_on
+        asked: list[tuple[int | None, int, int, str]] = [(None, spec.loss_copies, batch, "loss_copies")]
+        asked += [(None, spec.test_copies, max(rows, public["test rows"]), "test_copies")]
+        asked += _of_gradients(spec, Agreement.of(session.slices[path[0]].values["agreed"], public), batch)
+        if spec.validation is not None:
+            asked += [(None, spec.validation.copies, kept, "validation.copies")]
+        for visit, copies, samples, key in asked:
+            needed = samples if spec.estimator == "exact" else copies * samples
             reason = refusal(_crossings(spec, network, path, visit), needed, int(spec.budget_attempts))
             if reason is not None:
                 raise ScenarioError(f"protocol.{key}: {reason}")
@@ -130,6 +138,8 @@ def _refuse_frozen(spec: TrainingSpec) -> None:
         return
     owners = list(dict.fromkeys(spec.layers[index].at for index in able))
     for place, named in enumerate(spec.trainable):
+        if named in spec.trainable[:place]:
+            raise ScenarioError(f"protocol.trainable.{place}: {named!r} given a second time, expected each once")
         if named not in (*able, *owners):
             told = f"{', '.join(owners)}, or by number {', '.join(map(str, able))}"
             raise ScenarioError(
@@ -217,6 +227,18 @@ def _optimiser(spec: TrainingSpec) -> dict[str, Any]:
     settings = spec.optimiser.model_dump(mode="json")
     falls = settings.pop("schedule") == "cosine"
     return {**settings, "horizon": spec.steps if falls else None}
+
+
+def _of_gradients(spec: TrainingSpec, agreed: Agreement, batch: int) -> list[tuple[int | None, int, int, str]]:
+    """What a step's derivatives take: the visit whose |Φ> it is, copies of each of so many samples, and their key."""
+    counted = [(agreed.copies, "copies")]
+    if spec.adaptive is not None:
+        counted.append((dict.fromkeys(agreed.copies, spec.adaptive.most), "adaptive.most"))
+    if not agreed.runs:
+        return [(visit, each[visit], batch, key) for each, key in counted for visit in each]
+    # Shifted runs go the way of an inference, whosoever's angles they shift.
+    totals = ((sum(each[visit] * runs for visit, runs in agreed.runs.items()), key) for each, key in counted)
+    return [(None, copies, batch, key) for copies, key in totals]
 
 
 def _repeaters(common: Mapping[str, Any]) -> list[str]:

@@ -99,6 +99,14 @@ class Adam(_Optimiser):
     floor: float = Field(1e-8, gt=0)
 
 
+def _named(given: Any) -> str:
+    return "all" if given == "all" else "list" if isinstance(given, list) else "other"
+
+
+Trainable = Annotated[
+    Annotated[Literal["all"], Tag("all")] | Annotated[list[Annotated[int, Field(strict=True)] | NodeName], Tag("list")],
+    Discriminator(_named, custom_error_type="trainable", custom_error_message="all, or a list of nodes and layers"),
+]
 Optimiser = Annotated[SGD | Momentum | Adam, Field(discriminator="name")]
 
 
@@ -143,9 +151,7 @@ class TrainingSpec(Strict):
     data: Data
     labels: Labels
     layers: list[Layer] = Field(min_length=1, max_length=1000, description="in the order of their application")
-    trainable: Literal["all"] | list[int | NodeName] = Field(
-        "all", description="whose angles move: nodes, or layers counted from 0"
-    )
+    trainable: Trainable = Field("all", description="whose angles move: nodes, or layers counted from 0")
     objective: Objective = SquaredLoss()
     estimator: str = Field("commuting", description="of gradients: " + ", ".join(ESTIMATORS))
     copies: int | None = Field(
@@ -163,7 +169,7 @@ class TrainingSpec(Strict):
     window: int | None = Field(None, ge=1, description="copies under way at once; no limit where there is none")
     derivative_bits: Bits = Field(16, description="of each outer derivative that is told")
     checkpoint_every: int = Field(10, ge=1, description="steps between two checkpoints")
-    budget_attempts: float = Field(DEFAULT_BUDGET_ATTEMPTS, ge=1, description="emitted copies that a step may need")
+    budget_attempts: float = Field(DEFAULT_BUDGET_ATTEMPTS, ge=1, description="emitted copies a stream may need")
     max_batch_octets: int = Field(MAX_BATCH_OCTETS, ge=1024, le=1 << 30, description="of one message of copies")
     rivals: Rivals = Rivals()  # type: ignore[call-arg]
 
