@@ -300,7 +300,7 @@ def test_parameters_are_counted_through_unitaries_of_unlike_sizes() -> None:
     across = {"1 and 2": [[0], [1, 2], [3], [4, 5], [6, 7]], "5 and 6": [[0, 1], [2, 3], [4], [5, 6], [7]]}
     for pair, torn in across.items():
         with pytest.raises(ScenarioError, match=f"parameters {pair} together given"):
-            scenario(listed, copies=400, estimators=[{"name": "commuting", "blocks": torn}]).run()
+            outcome(scenario(listed, copies=400, estimators=[{"name": "commuting", "blocks": torn}]))
 
 
 def test_the_radius_of_a_noisy_mean_is_hoeffding_s() -> None:
@@ -327,8 +327,9 @@ def test_what_no_memory_holds_is_refused_before_it_is_made(monkeypatch: pytest.M
     for copies, fits in ((100, True), (8000, False)):
         loaded = scenario("ba", link=noisy, qubits=5, copies=copies, estimators=["commuting"])
         session = loaded.run().sessions[0]
+        told = loaded.kind.foreseen(loaded.scenario.protocol, session)
         if fits:
-            loaded.kind.check(loaded.scenario.protocol, loaded.network(), session, {})
+            loaded.kind.check(loaded.scenario.protocol, loaded.network(), session, told)
             continue
         with pytest.raises(ScenarioError, match=r"^protocol.copies: commuting keeps 8000 copies of 6 qubits"):
-            loaded.kind.check(loaded.scenario.protocol, loaded.network(), session, {})
+            loaded.kind.check(loaded.scenario.protocol, loaded.network(), session, told)

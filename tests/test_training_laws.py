@@ -41,6 +41,8 @@ def party_of(estimator: str, ratio: float = 0.5, most: int = 1024) -> TrainingPa
     slice = KIND.sessions(spec, network())[0].slices["a"]
     party = TrainingParty(slice, make_loader(bytes(32), "."))
     party._want = dict.fromkeys(party.held.trained, 16)
+    agreed: Any = SimpleNamespace(copies=dict.fromkeys(party.held.trained, 4))
+    party._agreed = agreed
     return party
 
 
@@ -173,14 +175,16 @@ def test_overhead_is_counted_by_hand() -> None:
     assert told["circuit_applications"] == 2 * 6 * a_sample
     assert told["backprop_circuit_applications"] == 2 * 6 * 2 * 3
     assert told["operations_factor"] == a_sample / 6
-    assert told["registers_at_once"] == 6 * 5 and told["qubits_at_once"] == 6 * 5 * 3
-    assert summary(spec_of(**COUNTED, steps=2, window=8), network())["overhead"]["registers_at_once"] == 8
+    # Six samples: five registers of two qubits each to infer, or four with an ancilla.
+    assert told["registers_at_once"] == max(6 * 5, 6 * 4) and told["qubits_at_once"] == max(6 * 5 * 2, 6 * 4 * 3)
+    windowed = summary(spec_of(**COUNTED, steps=2, window=8), network())["overhead"]
+    assert windowed["registers_at_once"] == 6 * 4  # eight are under way; an owner keeps what it reads together
 
 
-def test_registers_are_counted_where_they_arrive_whole() -> None:
-    """A qubit comes through with 0.891, so registers of two or three qubits with 0.794 or 0.708."""
+def test_qubits_are_counted_one_by_one_as_the_wire_has_them() -> None:
+    """A qubit comes through with 0.891, whatever becomes of the rest of its register."""
     told = summary(spec_of(**COUNTED, steps=2), network(LOSSY))["per_step"]
-    assert 0.69 < sum(told["qubits_delivered"]) / sum(told["qubits_emitted"]) < 0.81
+    assert 0.875 < sum(told["qubits_delivered"]) / sum(told["qubits_emitted"]) < 0.907
 
 
 def test_nothing_is_applied_to_what_is_lost() -> None:

@@ -11,7 +11,10 @@ import pytest
 from ketwire.channels.hardware import Hardware
 from ketwire.channels.line import Memory
 from ketwire.nodes.data import make_loader
+from ketwire.nodes.session import agree
+from ketwire.protocols.agreement import Agreement
 from ketwire.protocols.training import TrainingParty
+from ketwire.quantum.estimation import Promise
 from ketwire.scenarios.training_results import baseline
 from tests.test_training import KIND, LABELS, LOSSY, ROWS, SAMPLED, carried_out, network, refused, spec_of
 
@@ -70,7 +73,9 @@ def test_batches_follow_from_the_seed_and_promises_from_what_moves() -> None:
     spec = spec_of(batch=5, trainable=[0, 2], estimator="commuting", epsilon=0.1, delta=0.1)
     ours, theirs = (KIND.sessions(spec, replace(network(), seed=seed))[0].slices["a"].values for seed in (5, 6))
     assert ours["schedule_key"] != theirs["schedule_key"]
-    assert ours["promise"] == {"epsilon": 0.1, "delta": 0.1, "parameters": 8}
+    shapes = {party: TrainingParty(slice, make_loader(bytes(32), ".")).shapes
+              for party, slice in KIND.sessions(spec, network())[0].slices.items()}  # fmt: skip
+    assert Agreement.of(ours["agreed"], agree(shapes)).promise == Promise(0.1, 0.1, 8)
 
 
 def test_the_baseline_is_judged_on_the_test_part() -> None:
