@@ -37,8 +37,10 @@ from tests.test_training import (
     carried_out,
     inputs,
     network,
+    outputs,
     parameters,
     run_of,
+    slopes_of,
     spec_of,
     unitary,
     whole,
@@ -273,3 +275,21 @@ def test_back_propagation_computes_from_what_it_was_sent(bits: int, monkeypatch:
         slopes = [(unitary(part + step) - unitary(part - step)) / 2e-6 for step in 1e-6 * np.eye(4)]
         expected = [2 * np.real((back[visit].conj() * (before[visit] @ slope.T)).sum()) for slope in slopes]
         assert np.abs(found[visit] - expected).max() < 1e-8
+
+
+def test_every_step_draws_anew() -> None:
+    """Angles that hardly move: estimates of one and the same differ from step to step, as their variance says."""
+    spec = spec_of(estimator="commuting", copies=4, loss_copies=8, test_copies=1, steps=40,
+                   optimiser={"name": "sgd", "rate": 1e-9})  # fmt: skip
+    result = carried_out(spec, telling=True)[0]
+    losses = result.outcomes["a"].arrays["losses"]
+    assert len(np.unique(losses)) > 30
+    # Were outcomes the same in each step, forty of them would move the angles forty times as far as one.
+    z, labels = outputs(ANGLES.reshape(-1), ROWS), np.where(np.array(LABELS) == 8, 1.0, -1.0)
+    per_sample = (1 - z**2) / 8
+    spread = math.sqrt((4 * (z - labels) ** 2 * per_sample + 2 * per_sample**2).sum()) / 12
+    assert 0.6 < losses.std() / spread < 1.5
+    moved = (ANGLES.reshape(-1) - parameters(result)) / 1e-9 / 40
+    exact = 2 * (z - labels) @ slopes_of(ANGLES.reshape(-1), ROWS) / 12
+    one = np.sqrt((4 * (z - labels) ** 2 + 4 * per_sample).mean() * 2 / 4 / 12)
+    assert (np.abs(moved - exact) < 4.5 * one / math.sqrt(40)).all()
