@@ -42,7 +42,8 @@ class Fit:
     scatter: float
 
     def __str__(self) -> str:
-        return f"{self.exponent:.2f} ({self.low:.2f} to {self.high:.2f})"
+        b, low, high = (round(value, 2) + 0.0 for value in (self.exponent, self.low, self.high))  # no -0.00
+        return f"{b:.2f} ({low:.2f} to {high:.2f})"
 
 
 def fit(found: Sequence[Point], scale: Scale = ln, least: float = 0, most: float = np.inf) -> Fit:

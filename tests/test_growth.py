@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -47,6 +48,17 @@ def test_half_of_the_updates_are_made_where_parameters_are_as_many_as_dimensions
     halves = [halfway(points, qubits) for qubits in (3, 4, 5)]
     assert "at P = {:.0f}, {:.0f} and {:.0f} for n = 3, 4, 5".format(*halves) in page
     assert all(0.6 < half / 4**qubits < 1.2 for half, qubits in zip(halves, (3, 4, 5), strict=True))
+
+
+def test_the_page_tells_the_bend_of_shadow_tomography_as_it_is() -> None:
+    """The last decade's exponent over the first one's: measured, and of any power of ln P."""
+    page = " ".join((ROOT / "docs" / "estimators.md").read_text().split())
+    of = [Points(FOUND).of("shadow-tomography", qubits) for qubits in (3, 4, 5, 6)]
+    bends = [fit(each, least=1000).exponent / fit(each, most=100).exponent for each in of]
+    assert "{:.2f}, {:.2f}, {:.2f} and {:.2f} times for n = 3 to 6".format(*bends) in page
+    logarithm = [replace(point, needed=round(1e9 * np.log(point.parameters) ** 3)) for point in of[0]]
+    bend = fit(logarithm, least=1000).exponent / fit(logarithm, most=100).exponent
+    assert f"has in the last decade {bend:.2f} times the exponent of the first" in page
 
 
 def test_the_points_are_complete() -> None:
