@@ -1,20 +1,33 @@
 """How many copies of |Phi> the estimators of gradients need as the number of parameters grows.
 
-    python -m benchmarks.growth [--epsilon 0.1] [--delta 0.1] [--instances 4] [--qubits 3 4 5] [--noise 2]
+    python -m benchmarks.growth [--out FILE] [--qubits 3 4 5 6] [--most 10000] [--instances 3]
+                                [--epsilon 0.1] [--delta 0.1] [--noise 2]
 
 One unitary of P parameters on n qubits (R_y, R_z and a chain of CZ, over and over; random angles) between a
 random input and a random V. `claimed` is what `copies` asks for. `needed` is measured: the copies at which the
-largest error of all P derivatives stays below epsilon in all but a share delta of runs, from the quantile of
-RUNS runs at some number of copies, whose errors fall with its square root. Shadow tomography decides by itself:
-`needed` is what it used, and its largest error and ledger are shown. Exponents are least-squares slopes of log
-copies over log P; intervals are 95% of bootstrap resamples of the instances at each P.
+largest error of all P derivatives stays below epsilon in all but a share delta of runs. Errors fall with the
+root of the copies, so it follows from the quantile of RUNS runs at `at` copies, which is moved until it is no more
+than NEAR times off. Shadow tomography decides by itself: `needed` is what it used, and its largest error, its
+ledger, its updates, the number of derivatives that it could not have passed over (`large`, above 3/4 epsilon) and
+the share of the relative entropy of |Phi> to its hypothesis that the updates took away (`spent`: what theory bounds
+them by) are kept; as its runs differ most, it has twice the instances.
+
+Each point has random streams of its own, whatever was measured before it. With --out every point is added to FILE
+as a line of JSON when it is done, and what stands there is not measured again. `benchmarks.growth_fits` tells
+what the points say.
 """
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
-from dataclasses import dataclass
+import json
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -22,140 +35,203 @@ from ketwire.quantum import layers
 from ketwire.quantum.circuits import Circuit
 from ketwire.quantum.estimation import Held, Promise, half_ranges
 from ketwire.quantum.estimators import FROM_FEATURES
-from ketwire.quantum.features import blocks_of, contributions, phi
+from ketwire.quantum.features import Block, blocks_of, contributions
 from ketwire.quantum.segments import Segment
-from ketwire.quantum.shadow_tomography import ShadowTomography, means, operators
+from ketwire.quantum.shadow_tomography import ShadowTomography
+from ketwire.quantum.shadows import MOST_GROUPS
+from ketwire.quantum.tangents import Tangents
 
-PARAMETERS = (10, 30, 100, 300, 1000)
-FURTHER = {3: (3000, 10000), 4: (3000,), 5: (3000,)}  # for shadow tomography alone
-RUNS = {"direct": 60, "commuting": 60, "classical-shadows": 16, "tomography": 16}
-MOST_COPIES = 60_000  # a run of shadows or tomography measures; errors are scaled from there
-RESAMPLES = 2000
+PARAMETERS = (10, 30, 100, 300, 1000, 3000, 10000)
+RUNS = {"direct": 40, "commuting": 40, "classical-shadows": 16, "tomography": 40}
+GUESS = {"direct": 1.4, "commuting": 1.4, "classical-shadows": 6.0, "tomography": 400.0}  # claimed over needed
+ESTIMATORS = (*RUNS, ShadowTomography.name)
+NEAR = 1.5
+LOOKS = 6
+SHORT = {"qubits": "n", "parameters": "P"}  # in the file
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What all points of a file have in common: its first line."""
+
+    epsilon: float = 0.1
+    delta: float = 0.1
+    noise: float = ShadowTomography.noise
+
+    def promise(self, parameters: int) -> Promise:
+        return Promise(self.epsilon, self.delta, parameters)
 
 
 @dataclass(frozen=True)
 class Point:
-    """One instance of one estimator. error, ledger: of shadow tomography."""
+    """One instance of one estimator. at: of all but shadow tomography. error and what follows: of that alone."""
 
     estimator: str
     qubits: int
     parameters: int
-    claimed: float
-    needed: float
+    seed: int
+    claimed: int
+    needed: int
+    at: int = 0
     error: float = 0.0
     ledger: float = 0.0
+    updates: int = 0
+    large: int = 0
+    spent: float = 0.0
+
+    @property
+    def key(self) -> tuple[str, int, int, int]:
+        return self.estimator, self.qubits, self.parameters, self.seed
+
+    def line(self) -> str:
+        """What differs from nothing, as JSON."""
+        told = {SHORT.get(name, name): value for name, value in asdict(self).items() if value or name == "seed"}
+        return json.dumps(told, separators=(",", ":"))
+
+    @classmethod
+    def of(cls, line: dict[str, Any]) -> Point:
+        long = {short: name for name, short in SHORT.items()}
+        return cls(**{long.get(name, name): value for name, value in line.items()})
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Instance:
-    """|Phi> of a random unitary, and its exact derivatives."""
+    """|Phi> of a random unitary."""
 
     segment: Segment
     phi: np.ndarray
-    exact: np.ndarray
+
+    @classmethod
+    def drawn(cls, qubits: int, parameters: int, seed: int) -> Instance:
+        rng = np.random.default_rng([seed, qubits, parameters])
+        whole = layers.hardware_efficient(qubits, -(-parameters // (2 * qubits)), "yz", "cz-chain")
+        gates = tuple(gate for gate in whole.gates if not gate.slots or gate.slots[0] < parameters)
+        U = Segment(Circuit(qubits, gates, parameters), rng.uniform(0, 2 * np.pi, parameters))
+        V = layers.random_unitary(qubits, rng)
+        mu = layers.haar_state(qubits, rng)
+        after = U.apply(mu) @ V.T
+        after[:, 1 << (qubits - 1) :] *= -1  # 2Π - 1, with Π = P0 of the first qubit
+        return cls(U, np.concatenate([mu, after @ V.conj()], axis=1) / np.sqrt(2))
+
+    @property
+    def blocks(self) -> tuple[Block, ...]:
+        return blocks_of(self.segment.circuit)
+
+    @cached_property
+    def exact(self) -> np.ndarray:
+        """All derivatives, (P,)."""
+        return np.asarray(contributions(self.segment, self.phi)[0])
+
+    @cached_property
+    def tangents(self) -> Tangents:
+        return Tangents.of(self.segment)
 
 
-def instance(qubits: int, parameters: int, seed: int) -> Instance:
-    rng = np.random.default_rng([seed, qubits, parameters])
-    whole = layers.hardware_efficient(qubits, -(-parameters // (2 * qubits)), "yz", "cz-chain")
-    gates = tuple(gate for gate in whole.gates if not gate.slots or gate.slots[0] < parameters)
-    U = Segment(Circuit(qubits, gates, parameters), rng.uniform(0, 2 * np.pi, parameters))
-    V = Segment(layers.dense(layers.random_unitary(qubits, rng)))
-    made = phi(layers.haar_state(qubits, rng), U, [V])
-    return Instance(U, made, contributions(U, made)[0])
+def sampled(name: str, case: Instance, promise: Promise, rng: np.random.Generator) -> tuple[int, int, int]:
+    """(claimed, needed, at) of an estimator that measures however many copies it is given."""
+    tool = FROM_FEATURES[name]()
+    claimed = tool.copies(case.blocks, promise)
+    least = {"direct": len(case.exact), "commuting": len(case.blocks)}.get(name, MOST_GROUPS)
+
+    def scaled(copies: int) -> int:
+        """Copies at which the quantile would be epsilon."""
+        held = Held.pure(np.repeat(case.phi, RUNS[name], axis=0), copies)
+        found = tool.estimate(held, case.segment, promise, rng).values
+        error = np.quantile(np.abs(found - case.exact).max(axis=1), 1 - promise.delta)
+        return max(least, round(copies * float(error / promise.epsilon) ** 2))
+
+    at = max(least, round(claimed / GUESS[name]))
+    for _ in range(LOOKS):
+        needed = scaled(at)
+        if at / NEAR <= needed <= at * NEAR:
+            return claimed, needed, at
+        at = needed
+    raise RuntimeError(f"{name}: no number of copies found at which the error is near {promise.epsilon}")
 
 
-def sampled(name: str, case: Instance, promise: Promise, rng: np.random.Generator) -> Point:
-    """Claimed and needed copies of an estimator that measures however many copies it is given."""
-    tool, blocks = FROM_FEATURES[name](), blocks_of(case.segment.circuit)
-    claimed = tool.copies(blocks, promise)
-    copies = claimed if name in ("direct", "commuting") else min(claimed, MOST_COPIES)
-    held = Held.pure(np.repeat(case.phi, RUNS[name], axis=0), copies)
-    found = tool.estimate(held, case.segment, promise, rng).values
-    error = np.quantile(np.abs(found - case.exact).max(axis=1), 1 - promise.delta)
-    needed = copies * float(error / promise.epsilon) ** 2
-    return Point(name, case.segment.qubits, promise.parameters, claimed, needed)
-
-
-def shadow(case: Instance, promise: Promise, tool: ShadowTomography, rng: np.random.Generator) -> Point:
-    blocks = blocks_of(case.segment.circuit)
-    claimed = tool.copies(blocks, promise)
-    sums, _ = half_ranges(blocks)
-    _, ops = operators(case.segment)
-    run = tool.learn(ops, sums, case.phi, np.array([claimed]), promise, rng)
+def measured(name: str, case: Instance, seed: int, settings: Settings) -> Point:
+    qubits, parameters = case.segment.qubits, len(case.exact)
+    promise = settings.promise(parameters)
+    rng = np.random.default_rng([seed, qubits, parameters, 1 + ESTIMATORS.index(name)])
+    if name in RUNS:
+        return Point(name, qubits, parameters, seed, *sampled(name, case, promise, rng))
+    tool = ShadowTomography(settings.noise)
+    radii, _ = half_ranges(case.blocks)
+    claimed = tool.copies(case.blocks, promise)
+    run = tool.learn(case.tangents, radii, case.phi, np.array([claimed]), promise, rng)
     assert run.converged
-    error = float(np.abs(means(ops, run.hypothesis[None])[0] - case.exact).max())
-    return Point(tool.name, case.segment.qubits, promise.parameters, claimed, run.used, error, run.disturbance)
+    error = float(np.abs(run.means - case.exact).max())
+    large = int((np.abs(case.exact) > 0.75 * promise.epsilon).sum())
+    told = round(error, 4), round(run.disturbance, 3), run.updates, large, round(spent(case.phi[0], run.hypothesis), 4)
+    return Point(name, qubits, parameters, seed, claimed, run.used, 0, *told)
 
 
-def points(qubits: int, options: argparse.Namespace) -> Iterator[Point]:
-    for parameters in (*PARAMETERS, *FURTHER.get(qubits, ())):
-        promise = Promise(options.epsilon, options.delta, parameters)
-        for seed in range(options.instances):
-            case, rng = instance(qubits, parameters, seed), np.random.default_rng([seed, parameters, 1])
-            if parameters in PARAMETERS:
-                yield from (sampled(name, case, promise, rng) for name in RUNS)
-            yield shadow(case, promise, ShadowTomography(options.noise), rng)
+def spent(state: np.ndarray, hypothesis: np.ndarray) -> float:
+    """How much of ln D the relative entropy of a pure state to a hypothesis has fallen: from 0 to 1."""
+    values, vectors = np.linalg.eigh(hypothesis)
+    assert values[0] > 1e-13
+    left = -float(np.abs(vectors.conj().T @ state) ** 2 @ np.log(values))
+    return 1 - left / np.log(len(state))
 
 
-def slope(x: np.ndarray, y: np.ndarray) -> float:
-    return float(np.polyfit(np.log(x), np.log(y), 1)[0])
+def points(known: set[tuple[str, int, int, int]], options: argparse.Namespace, settings: Settings) -> Iterator[Point]:
+    """What is not known yet, small unitaries first."""
+    for parameters in (each for each in PARAMETERS if each <= options.most):
+        for qubits in options.qubits:
+            for seed in range(2 * options.instances):
+                names = ESTIMATORS if seed < options.instances else ESTIMATORS[-1:]
+                left = [name for name in names if (name, qubits, parameters, seed) not in known]
+                if left:
+                    case = Instance.drawn(qubits, parameters, seed)
+                    yield from (measured(name, case, seed, settings) for name in left)
 
 
-def exponent(found: list[Point], rng: np.random.Generator, least: int = 0) -> tuple[float, float, float]:
-    """Slope of log needed over log P from P = `least` on, and its bootstrap interval."""
-    groups = {p: [point.needed for point in found if point.parameters == p]
-              for p in sorted({point.parameters for point in found if point.parameters >= least})}  # fmt: skip
-    x = np.repeat(list(groups), [len(group) for group in groups.values()])
-    slopes = []
-    for _ in range(RESAMPLES):
-        y = np.concatenate([rng.choice(group, len(group)) for group in groups.values()])
-        slopes.append(slope(x, y))
-    low, high = np.quantile(slopes, [0.025, 0.975])
-    return slope(x, np.concatenate([np.array(group) for group in groups.values()])), float(low), float(high)
+def read(path: Path) -> tuple[Settings, list[Point]]:
+    """The points of a file. A last line that was cut short does not count."""
+    lines = [json.loads(line) for line in path.read_text().splitlines(keepends=True) if line.endswith("\n")]
+    return Settings(**lines[0]), [Point.of(line) for line in lines[1:]]
 
 
-def misfits(found: list[Point]) -> tuple[float, float, float]:
-    """Root mean square misfit, in log copies, of A P^b and of A (ln P)^b, and the latter's b."""
-    p = np.array([point.parameters for point in found], dtype=float)
-    y = np.log([point.needed for point in found])
-    result = []
-    for x in (np.log(p), np.log(np.log(p))):
-        fit = np.polyfit(x, y, 1)
-        result.append((float(np.sqrt(np.mean((np.polyval(fit, x) - y) ** 2))), float(fit[0])))
-    return result[0][0], result[1][0], result[1][1]
+def opened(path: Path, settings: Settings) -> list[Point]:
+    """What a file has, which is made if it is not there, and ends with a whole line afterwards.
+
+    ValueError where its points were measured with other settings.
+    """
+    if not path.exists() or "\n" not in path.read_text():
+        path.write_text(json.dumps(asdict(settings)) + "\n")
+    before, found = read(path)
+    if before != settings:
+        raise ValueError(f"{path}: {before} given, expected {settings}")
+    text = path.read_text()
+    path.write_text(text[: text.rindex("\n") + 1])
+    return found
 
 
-def report(found: list[Point]) -> None:
-    rng = np.random.default_rng(1)
-    print("estimator            n      P      claimed      needed   error  ledger")
-    keys = sorted({(point.estimator, point.qubits, point.parameters) for point in found})
-    for name, qubits, parameters in keys:
-        same = [p for p in found if (p.estimator, p.qubits, p.parameters) == (name, qubits, parameters)]
-        needed = np.exp(np.mean(np.log([point.needed for point in same])))
-        error, ledger = max(point.error for point in same), np.mean([point.ledger for point in same])
-        extra = f"  {error:.3f}   {ledger:.2f}" if name == ShadowTomography.name else ""
-        print(f"{name:18s} {qubits:3d} {parameters:6d} {same[0].claimed:12.3g} {needed:11.3g}{extra}")
-    print()
-    for name, qubits in sorted({(point.estimator, point.qubits) for point in found}):
-        same = [p for p in found if (p.estimator, p.qubits) == (name, qubits)]
-        told = "P^{:.2f} ({:.2f} to {:.2f})".format(*exponent(same, rng))
-        if name == ShadowTomography.name:
-            told += "; from P = 300 on P^{:.2f} ({:.2f} to {:.2f})".format(*exponent(same, rng, 300))
-            told += "; misfit {:.2f} against {:.2f} of (ln P)^{:.1f}".format(*misfits(same))
-        print(f"{name:18s} n = {qubits}: {told}")
-
-
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.growth", description=__doc__.split("\n")[0])
-    parser.add_argument("--epsilon", type=float, default=0.1)
-    parser.add_argument("--delta", type=float, default=0.1)
-    parser.add_argument("--instances", type=int, default=4)
-    parser.add_argument("--qubits", type=int, nargs="+", default=[3, 4, 5])
-    parser.add_argument("--noise", type=float, default=ShadowTomography.noise, help="of shadow tomography")
-    options = parser.parse_args()
-    found = [point for qubits in options.qubits for point in points(qubits, options)]
-    report(found)
+    parser.add_argument("--epsilon", type=float, default=Settings.epsilon)
+    parser.add_argument("--delta", type=float, default=Settings.delta)
+    parser.add_argument("--noise", type=float, default=Settings.noise, help="of shadow tomography")
+    parser.add_argument("--instances", type=int, default=3)
+    parser.add_argument("--qubits", type=int, nargs="+", default=[3, 4, 5, 6])
+    parser.add_argument("--most", type=int, default=PARAMETERS[-1], help="the largest P")
+    parser.add_argument("--out", type=Path, help="a file of JSON lines to go on with")
+    options = parser.parse_args(arguments)
+    settings = Settings(options.epsilon, options.delta, options.noise)
+    try:
+        found = opened(options.out, settings) if options.out else []
+    except ValueError as wrong:
+        parser.error(str(wrong))
+    begun = time.monotonic()
+    for point in points({point.key for point in found}, options, settings):
+        found.append(point)
+        if options.out:
+            with options.out.open("a") as out:
+                out.write(point.line() + "\n")
+        print(f"{time.monotonic() - begun:7.0f} s  {point.line()}", file=sys.stderr, flush=True)
+    from benchmarks.growth_fits import report
+
+    print(report(found))
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -17,6 +18,7 @@ from ketwire.nodes.inline import run_inline
 from ketwire.protocols.objectives import Logistic, Squared
 from ketwire.protocols.training import TrainingParty
 from ketwire.protocols.training_data import Samples
+from ketwire.protocols.training_holding import Holding
 from ketwire.protocols.training_streams import Meter
 from ketwire.quantum.circuits import Circuit
 from ketwire.quantum.estimation import Held, Promise
@@ -25,7 +27,24 @@ from ketwire.quantum.layers import haar_state, hadamards
 from ketwire.scenarios.kinds import Judge
 from ketwire.scenarios.training_spec import TrainingSpec
 from tests.test_checkpoints import Interrupted, interrupt
-from tests.test_training import KIND, LOSSY, ROWS, TESTS, carried_out, network, parameters, run_of, spec_of, whole
+from tests.test_training import (
+    ANGLES,
+    KIND,
+    LABELS,
+    LOSSY,
+    ROWS,
+    TESTS,
+    carried_out,
+    inputs,
+    network,
+    outputs,
+    parameters,
+    run_of,
+    slopes_of,
+    spec_of,
+    unitary,
+    whole,
+)
 
 Floats = NDArray[np.float64]
 DIVERGING: dict[str, Any] = {"optimiser": {"name": "momentum", "rate": 0.7, "decay": 0.6}, "steps": 12}
@@ -224,3 +243,57 @@ def test_rivals_are_judged_where_their_batch_is_as_good() -> None:
     # Rows of both parts, four entries of 8 bits, with a scale for each part, and Alice's four angles.
     assert raw["bits_to_same_loss"] == results[2].totals.payload_bits == 17 * 4 * 8 + 2 * 64 + 4 * 64
     assert 1e-6 < np.abs(np.subtract(raw["losses"], told["losses"])).max() < 0.05
+
+
+def rounded(states: NDArray[np.complex128], bits: int) -> NDArray[np.complex128]:
+    """What comes over a crossing: all parts of all amplitudes to 2^bits levels up to the largest magnitude."""
+    parts = np.ascontiguousarray(states).view(np.float64)
+    scale, top = np.abs(parts).max(), 2**bits - 1
+    levels = np.rint((parts / scale + 1) / 2 * top) / top
+    return (scale * (2 * levels - 1)).view(np.complex128)
+
+
+@pytest.mark.parametrize("bits", [4, 8])
+def test_back_propagation_computes_from_what_it_was_sent(bits: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Matrices, a quantiser of our own, finite differences of each unitary: nothing but rounded numbers crossed."""
+    spec = spec_of(steps=1, rivals={"backprop": [bits], "raw": []})
+    run, found, moved = run_of(spec, network()), {}, Holding.move
+
+    def move(self: Holding, visit: int, gradient: Floats) -> None:
+        found[visit] = gradient.copy()
+        moved(self, visit, gradient)
+
+    monkeypatch.setattr(Holding, "move", move)
+    result = run_inline(replace(run, sessions=run.sessions[1:]))[0]
+    U, labels, signs = [unitary(part) for part in ANGLES], np.where(np.array(LABELS) == 8, 1.0, -1.0), [1, 1, -1, -1]
+    before = [inputs(ROWS)]
+    for matrix in U[:2]:
+        before.append(rounded(before[-1] @ matrix.T, bits))
+    ends = before[2] @ U[2].T
+    z = np.abs(ends) ** 2 @ signs / (np.abs(ends) ** 2).sum(axis=1)
+    assert abs(result.outcomes["a"].arrays["losses"][0] - ((z - labels) ** 2).mean()) < 1e-12
+    back = [(2 * (z - labels) / 12)[:, None] * ends * signs]
+    for matrix in (U[2], U[1]):
+        back.insert(0, rounded(back[0] @ matrix.conj(), bits))
+    for visit, part in enumerate(ANGLES):
+        slopes = [(unitary(part + step) - unitary(part - step)) / 2e-6 for step in 1e-6 * np.eye(4)]
+        expected = [2 * np.real((back[visit].conj() * (before[visit] @ slope.T)).sum()) for slope in slopes]
+        assert np.abs(found[visit] - expected).max() < 1e-8
+
+
+def test_every_step_draws_anew() -> None:
+    """Angles that hardly move: estimates of one and the same differ from step to step, as their variance says."""
+    spec = spec_of(estimator="commuting", copies=4, loss_copies=8, test_copies=1, steps=40,
+                   optimiser={"name": "sgd", "rate": 1e-9})  # fmt: skip
+    result = carried_out(spec, telling=True)[0]
+    losses = result.outcomes["a"].arrays["losses"]
+    assert len(np.unique(losses)) > 30
+    # Were outcomes the same in each step, forty of them would move the angles forty times as far as one.
+    z, labels = outputs(ANGLES.reshape(-1), ROWS), np.where(np.array(LABELS) == 8, 1.0, -1.0)
+    per_sample = (1 - z**2) / 8
+    spread = math.sqrt((4 * (z - labels) ** 2 * per_sample + 2 * per_sample**2).sum()) / 12
+    assert 0.6 < losses.std() / spread < 1.5
+    moved = (ANGLES.reshape(-1) - parameters(result)) / 1e-9 / 40
+    exact = 2 * (z - labels) @ slopes_of(ANGLES.reshape(-1), ROWS) / 12
+    one = np.sqrt((4 * (z - labels) ** 2 + 4 * per_sample).mean() * 2 / 4 / 12)
+    assert (np.abs(moved - exact) < 4.5 * one / math.sqrt(40)).all()
