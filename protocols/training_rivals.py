@@ -1,8 +1,8 @@
 """The classical rivals of training: the same model, samples, batches and optimiser, without a qubit.
 
 - Back-propagation over the network. Each party computes on the amplitudes of every sample: forward, 2N
-  numbers a sample and crossing; back, as many again for the gradients by them, down to the first party whose
-  parameters move. b bits a number, and at 64 bits the gradients are exact.
+  numbers a sample and crossing (of contractions what they let through); back, as many again for the gradients
+  by them, down to the first party whose parameters move. b bits a number, and at 64 bits gradients are exact.
 - Raw data. The start party sends its samples, b bits an entry, and the owners of the other layers their
   parameters, to the last party, which then trains alone. It needs to know how the layers look, though not
   what is in them, so they must be rotations or Hadamard gates: no layer with numbers other than angles.
@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from ketwire.channels.messages import Packed
 from ketwire.protocols.announce import announce
+from ketwire.protocols.features import with_flags
 from ketwire.protocols.node import Json, Loader, Node, Outcome, Shape, Slice, State
 from ketwire.protocols.numbers import EXACT_BITS, pack_numbers, unpack_numbers
 from ketwire.protocols.training import look_on
@@ -108,14 +109,18 @@ class BackpropParty:
         return gradients
 
     def _first(self, before: States, rows: Integers) -> States:
-        """∂loss/∂(amplitudes at the end) up to a factor of 2: slope (2Π - 1) φ / samples, at the last party."""
+        """∂loss/∂(amplitudes at the end) up to a factor of 2: slope (2Π - 1) φ / samples, at the last party.
+
+        With flags 2Π φ: the two differ by a multiple of φ, whose norm never changes while all of it is there.
+        """
         held = self.held
         assert held.objective is not None and held.labels is not None
         ends, labels = self._applied(held.last, before), held.labels.of["train"][rows]
         z = _expected(held, ends)
         self._series.losses.append(float(held.objective.losses(z, labels).mean()))
         slopes = held.objective.slopes(z, labels) / len(rows)
-        return np.asarray(slopes[:, None] * reflected(ends, held.share.projector))
+        back = _twice_inside(held, ends) if held.flags else reflected(ends, held.share.projector)
+        return np.asarray(slopes[:, None] * back)
 
     def _ends(self, before: dict[int, States]) -> States:
         return self._applied(self.held.last, before[self.held.last])
@@ -125,12 +130,15 @@ class BackpropParty:
         return states if segment is None else segment.apply(states)
 
     async def _tell(self, node: Node, peer: str, states: States) -> None:
-        await node.send(peer, pack_numbers(states.view(np.float64).reshape(-1), self.values["bits"]))
+        # The amplitudes with all flags in |0>: what left them never comes back to the loss.
+        inside = np.ascontiguousarray(states[:, :: 1 << self.held.flags])
+        await node.send(peer, pack_numbers(inside.view(np.float64).reshape(-1), self.values["bits"]))
 
     async def _hear(self, node: Node, peer: str, samples: int) -> States:
-        size = 1 << self.held.share.qubits
+        size = 1 << self.held.share.qubits - self.held.flags
         message = await node.receive(peer, Packed)
-        return unpack_numbers(message, 2 * size * samples).view(np.complex128).reshape(samples, size)
+        states = unpack_numbers(message, 2 * size * samples).view(np.complex128).reshape(samples, size)
+        return with_flags(states, self.held.flags)
 
 
 @lru_cache(maxsize=64)
@@ -149,10 +157,19 @@ def pulled(segment: Segment, before: States, back: States) -> Floats:
     return np.asarray(weight @ each)
 
 
+def _twice_inside(held: Holding, ends: States) -> States:
+    """2Π φ."""
+    return np.asarray(ends + reflected(ends, held.share.projector))
+
+
 def _expected(held: Holding, ends: States) -> Floats:
-    """<2Π - 1>, of amplitudes that rounding may have left short of norm one."""
-    inside = held.share.projector.probabilities(ends / np.linalg.norm(ends, axis=1)[:, None])[:, 0]
-    return np.asarray(2.0 * inside - 1.0)
+    """<2Π - 1>, of amplitudes that rounding may have left short of norm one, or too long.
+
+    With flags, only amplitudes that were in all of them count, whose norm is what the contractions left.
+    """
+    inside = np.linalg.norm(_twice_inside(held, ends), axis=1) ** 2 / 4
+    whole = 1.0 if held.flags else np.linalg.norm(ends, axis=1) ** 2
+    return np.asarray(2.0 * np.minimum(inside / whole, 1.0) - 1.0)
 
 
 def expected_of(circuit: Holding, states: States) -> Floats:
@@ -184,7 +201,7 @@ class RawDataParty:
         if "visits" not in self.values:
             return Outcome()
         held, meter = self.held, Meter(node)
-        parts = {part: await self._ship_samples(meter.node, part) for part in ("train", "test")}
+        parts = {"train": await self._ship_samples(meter.node, "train")}
         whole = []
         for visit, party in enumerate(held.path):
             segment = held.share.segments.get(visit)
@@ -193,9 +210,9 @@ class RawDataParty:
                 mine = pack_numbers(segment.values, EXACT_BITS)
             count = node.public.get(f"parameters at visit {visit}", 0)
             whole.append(await self._ship(meter.node, party, mine, count, needed=count > 0))
-        if node.name != held.path[-1]:
-            return Outcome({"bits": meter.taken().bits})
-        return self._train(node, parts, whole, meter)
+        told = {"bits": meter.taken().bits}  # what is there now is enough to train
+        parts["test"] = await self._ship_samples(meter.node, "test")
+        return self._train(node, parts, whole, told) if node.name == held.path[-1] else Outcome(told)
 
     async def _ship_samples(self, node: Node, part: str) -> Floats | None:
         held = self.held
@@ -212,7 +229,9 @@ class RawDataParty:
         heard = await announce(node, self.held.path, origin, mine, Packed, target=self.held.path[-1])
         return unpack_numbers(heard, count) if heard is not None else None
 
-    def _train(self, node: Node, parts: dict[str, Floats | None], whole: list[Floats | None], meter: Meter) -> Outcome:
+    def _train(
+        self, node: Node, parts: dict[str, Floats | None], whole: list[Floats | None], told: dict[str, Any]
+    ) -> Outcome:
         """What the last party does with it all."""
         held, values = self.held, self.values
         assert held.objective is not None and held.labels is not None
@@ -229,9 +248,8 @@ class RawDataParty:
                 everything.share.with_parameters(visit, parameters)
         schedule = held.schedule(len(states["train"]))
         losses = train_alone(everything, held, states["train"], schedule, values["steps"])
-        told = {"bits": meter.taken().bits, "steps": values["steps"]}
-        told["test_accuracy"] = forwarded_accuracy(everything, held, states["test"], "test")
-        return Outcome(told, {"losses": np.array(losses)})
+        accuracy = forwarded_accuracy(everything, held, states["test"], "test")
+        return Outcome({**told, "steps": values["steps"], "test_accuracy": accuracy}, {"losses": np.array(losses)})
 
 
 def _nothing(key: str, source: dict[str, Json]) -> dict[str, NDArray[Any]]:

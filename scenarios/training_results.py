@@ -132,7 +132,7 @@ def _rival(rival: SessionResult, path: Sequence[str], loss: float | None) -> dic
         "steps_to_same_loss": steps,
         "bits_to_same_loss": None,
     }
-    if "bits" in last.values:  # raw data: all was sent before the first step
+    if "bits" in last.values:  # raw data: what is trained with was sent before the first step
         shipped = sum(outcome.values.get("bits", 0) for outcome in rival.outcomes.values())
         return {**told, "bits_to_same_loss": shipped if steps is not None else None}
     if steps is not None:
@@ -158,8 +158,9 @@ def _verdict(made: Mapping[str, Any], quantum: SessionResult, rivals: Mapping[st
         lines.append(f"  {name} gets there in {told['steps_to_same_loss']} steps with {needed:,} bits.")
         cheapest = min(cheapest or (needed, name), (needed, name))
     if cheapest is not None:
-        ours = totals.qubits_sent + bits
+        # What comes after the last step judges the angles; rivals need none of it to come as far.
+        ours = sum(sum(made["per_step"][name]) for name in ("qubits_emitted", "bits"))
         wins = "classical" if cheapest[0] < ours else "quantum" if cheapest[0] > ours else "neither"
         beside = f"{cheapest[0]:,} of {cheapest[1]}"
-        lines.append(f"  {wins} wins on communication: {ours:,} qubits and bits against {beside}.")
+        lines.append(f"  {wins} wins on communication: {ours:,} qubits and bits of the steps against {beside}.")
     return "\n".join(lines)

@@ -320,6 +320,20 @@ def test_contractions_stay_coherent() -> None:
     assert np.abs(moved - gradient).max() < 1e-8
 
 
+def test_back_propagation_through_contractions_ships_what_is_inside() -> None:
+    """Two contractions on the way: their flags cost a rival nothing, and it trains as exact gradients do."""
+    layers = spec_of().model_dump(mode="json", exclude_none=True)["layers"]
+    shrinking = [{"at": at, "layer": "contraction", "matrix": {"values": np.diag(values).tolist()}}
+                 for at, values in (("b", [1.0, 0.8, 0.6, 0.9]), ("a", [0.7, 0.9, 1.0, 0.5]))]  # fmt: skip
+    parts = [layers[0], layers[1], shrinking[0], shrinking[1], layers[2]]
+    spec = spec_of(layers=parts, steps=4, estimator="exact", rivals={"backprop": [64], "raw": []})
+    exact, rival = carried_out(spec, telling=False)
+    losses = [each.outcomes["a"].arrays["losses"] for each in (exact, rival)]
+    assert np.abs(losses[0] - losses[1]).max() < 1e-10 and np.ptp(losses[0]) > 1e-3
+    # Four steps there and back and the test part there, over two links: eight numbers of 64 bits a sample.
+    assert rival.totals.payload_bits == (4 * 2 * 2 * len(ROWS) + 2 * len(TESTS)) * 8 * 64
+
+
 # ---------------------------------------------------------------- parts
 
 
