@@ -8,7 +8,7 @@ A source is a dict with one leading key, as scenarios say it:
     {"values": [[1, 2], [3, 4]]}                    numbers in the scenario itself
     {"random": "angles", "shape": [8]}              drawn with the owner's own key; also "normal", "signs"
     {"dataset": "digits", "part": "test"}           of scikit-learn; also "breast-cancer"; "classes": [3, 8]
-                                                    leaves the others out
+                                                    leaves the others out, "columns": [0, 7] takes these features
 
 Loading answers with `values`, float64, in the shape that the source has, and, where the source has
 labels, `labels`, int64, one a row. Nothing is unpickled, sizes are bounded before memory is taken,
@@ -280,6 +280,12 @@ def _from_dataset(where: str, source: dict[str, Json]) -> Arrays:
                 raise ScenarioError(f"{where}.classes.{index}: {given} given, expected one of {known}, each once")
         among = np.isin(chosen, classes)
         values, chosen = values[among], chosen[among]
+    if (columns := source.get("columns")) is not None:
+        for index, given in enumerate(columns):
+            if not 0 <= given < values.shape[1] or given in columns[:index]:
+                told = f"expected one from 0 to {values.shape[1] - 1}, each once"
+                raise ScenarioError(f"{where}.columns.{index}: {given} given, {told}")
+        values = values[:, columns]
     return {"values": np.array(values, dtype=np.float64), "labels": chosen.astype(np.int64)}
 
 

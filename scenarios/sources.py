@@ -61,6 +61,7 @@ class DatasetSource(_Source):
     dataset: Literal["digits", "breast-cancer"]
     part: Literal["train", "test"]
     classes: list[int] | None = Field(None, min_length=1, description="the rows of these classes alone, split as ever")
+    columns: list[int] | None = Field(None, min_length=1, description="these features alone, in this order, from 0 up")
 
 
 _FORMS = {"path": "file", "values": "values", "random": "random", "dataset": "dataset"}

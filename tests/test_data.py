@@ -243,6 +243,17 @@ def test_breast_cancer_is_standardised_by_its_training_part() -> None:
     assert set(test["labels"]) == {0, 1}
 
 
+def test_columns_of_a_data_set_are_taken_in_the_order_given() -> None:
+    source = {"dataset": "breast-cancer", "part": "test"}
+    whole, some = loaded(source), loaded({**source, "columns": [27, 0]})
+    assert np.array_equal(some["values"], whole["values"][:, [27, 0]])
+    assert np.array_equal(some["labels"], whole["labels"])
+    for columns, index in (([3, 30], 1), ([-1], 0), ([2, 5, 2], 2)):
+        assert refused(loaded, {**source, "columns": columns}) == (
+            f"protocol.x.columns.{index}: {columns[index]} given, expected one from 0 to 29, each once"
+        )
+
+
 def test_loading_twice_gives_arrays_of_ones_own() -> None:
     first = loaded({"dataset": "digits", "part": "test"})
     first["values"][:], first["labels"][:] = -1, -1

@@ -17,7 +17,7 @@ from ketwire.scenarios.load import load
 from tests.kit import Threads, recording
 
 SHORT = ("protocol.steps=2", "protocol.loss_copies=4", "protocol.test_copies=4", "protocol.rivals.backprop=[8]")
-TRAININGS = ["fine-tune-digits", "train-breast-cancer", "train-digits", "train-pipeline-of-four"]
+TRAININGS = ["fine-tune-digits", "train-breast-cancer", "train-digits", "train-metro-25km", "train-pipeline-of-four"]
 NAMES = [
     "breast-cancer",
     "digits",

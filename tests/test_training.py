@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from benchmarks.accuracy import accuracies, near
 from ketwire.channels.fiber import Fiber
 from ketwire.errors import ScenarioError
 from ketwire.nodes.inline import run_inline
@@ -491,9 +492,23 @@ def test_kills_at_random_moments_leave_the_parameters_as_they_would_have_been(se
 
 @pytest.mark.long
 @pytest.mark.parametrize("name", ["train-breast-cancer", "train-digits"])
-def test_accuracy_is_within_two_points_of_logistic_regression(name: str) -> None:
-    loaded = load(name, ["protocol.rivals={backprop: [], raw: []}"])
-    results = run_inline(loaded.run())
-    told = loaded.kind.summarise(loaded.scenario.protocol, results, Judge(loaded.network()))
-    assert told["baseline_accuracy"] > 0.9
-    assert told["test_accuracy"] >= told["baseline_accuracy"] - 0.02
+def test_accuracy_is_within_two_points_of_logistic_regression_for_most_seeds(name: str) -> None:
+    """The packaged seed and four more: with the nine of ten that were measured, two misses are rarer than 1 in 10."""
+    seeds = [load(name).scenario.seed, 1, 2, 3, 4]
+    tests, trains, baselines = zip(*(accuracies(name, seed) for seed in seeds), strict=True)
+    assert baselines[0] > 0.9 and len(set(baselines)) == 1
+    assert near(tests, baselines[0]) >= 4, tests
+    assert min(trains) > 0.95
+
+
+@pytest.mark.long
+def test_what_trains_over_25_km_is_far_above_the_larger_class() -> None:
+    """Of the tumours 63% are of one class; logistic regression on the three features comes to 95%."""
+    test, train, baseline = accuracies("train-metro-25km", load("train-metro-25km").scenario.seed)
+    assert baseline > 0.94 and min(test, train) > 0.85
+
+
+def test_nearness_counts_samples_and_does_not_round() -> None:
+    """164 of 171 right; two points below are 160.58: 161 are near, 160 are not, and 165 is better."""
+    assert near([161 / 171, 160 / 171, 165 / 171], 164 / 171) == 2
+    assert near([0.94], 0.96) == 1
