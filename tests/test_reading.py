@@ -24,6 +24,7 @@ from ketwire.nodes.process import run_processes
 from ketwire.protocols.features import Route, Share, share_of, with_flags
 from ketwire.protocols.inference import input_state
 from ketwire.protocols.node import Setting
+from ketwire.protocols.training_streams import COLUMNS
 from ketwire.quantum import features, layers
 from ketwire.quantum.circuits import Circuit
 from ketwire.quantum.controlled import beside, controlled
@@ -548,5 +549,5 @@ def test_trapped_ions_25_km_apart_train_alike_inline_and_in_processes() -> None:
     told = inline[0]
     assert len(told.outcomes["alice"].arrays["losses"]) == 2 and told.totals.ebits > 0
     # Bob reads two copies of both samples in each step, 1.5 ms each, before it ends.
-    clocks = told.outcomes["bob"].arrays["costs"][:, -1]
+    clocks = told.outcomes["bob"].arrays["costs"][:, COLUMNS.index("clock_ps")]
     assert np.diff(clocks, prepend=0).min() > 4 * 1_500_000_000
