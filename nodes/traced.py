@@ -99,9 +99,9 @@ class Collector:
         return self._steps.setdefault(step, Step(rows))
 
     def close(self, step: int) -> None:
-        """A party has put down all that it has."""
-        entry = self._steps[step]
-        if entry.z is not None and len(entry.owned) == self._visits:
+        """A party has put down all that it has; who has nothing may come when the step is told already."""
+        entry = self._steps.get(step)
+        if entry is not None and entry.z is not None and len(entry.owned) == self._visits:
             self._finished(self._steps.pop(step))
 
 
