@@ -1,7 +1,8 @@
 """The streams of a training step: whole inferences, and a meter for what they cost.
 
 An inference takes each sample's register forward through all layers to the last party, which estimates
-<Z0> (with contractions: 2Π - 1). What makes gradients is in `ketwire.protocols.features`.
+<Z0> (with contractions: 2Π - 1); shifted inferences (`ketwire.protocols.shifts`) are nothing else. What makes |Φ> is in
+`ketwire.protocols.features`.
 """
 
 from __future__ import annotations
