@@ -302,7 +302,7 @@ class PartyNode:
         try:
             estimate = procedure(held, self.random("reference" if peek else "examination"))
         except ValueError as error:
-            raise ScenarioError(f"protocol.copies: {error}") from None
+            raise ScenarioError(f"protocol.copies: {str(error).removeprefix('counts: ')}") from None
         # Amplitudes and what is computed from them stay out: their last bits move.
         self.transcript.outcomes(self.now_ps, held.totals[:, None])
         return estimate

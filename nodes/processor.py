@@ -28,7 +28,7 @@ from ketwire.channels.hardware import Hardware
 from ketwire.channels.machines import hold
 from ketwire.channels.timing import CLOCK_END_PS, PS_PER_S, serve
 from ketwire.errors import ScenarioError
-from ketwire.nodes.settings import Turned, turned
+from ketwire.nodes.settings import Run, Turned, turned
 from ketwire.protocols.node import Setting
 from ketwire.quantum import representations
 from ketwire.quantum.circuits import Circuit, Contraction
@@ -191,12 +191,18 @@ class Processor:
             return self._hold(states, row, np.full_like(row, self._lasts_ps(circuit)))
 
         def work(states: States, row: Integers) -> Batch:
-            found.extend(turned(settings, states, row, choice, run, peek))
+            found.extend(self._turned(settings, states, row, choice, run, peek))
             return states, row
 
         copies = self._put_down(copies, now_ps, Task(hardware.readout_ps, work, held=False, own_ps=own_ps))
         self._serve(keep)
         return found, copies
+
+    def _turned(
+        self, settings: Sequence[Setting], states: States, row: Integers, choice: Integers, run: Run, peek: bool
+    ) -> list[Turned]:
+        """What is measured in each setting, when its copies are served."""
+        return turned(settings, states, row, choice, run, peek)
 
     def _lasts_ps(self, circuit: Circuit) -> int:
         """How long a circuit takes that runs piece by piece."""

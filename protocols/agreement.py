@@ -10,11 +10,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from ketwire.errors import ScenarioError
 from ketwire.protocols.node import Json, Shape
 from ketwire.protocols.outline import facts, heard, promise_of
 from ketwire.quantum.circuits import Circuit
 from ketwire.quantum.estimation import Demand, Estimator, Promise
-from ketwire.quantum.estimators import FROM_FEATURES
+from ketwire.quantum.estimators import FROM_FEATURES, RandomCoordinate
 from ketwire.quantum.features import Block, blocks_of
 from ketwire.quantum.grouped import Grouped
 from ketwire.quantum.parameter_shift import ParameterShift, Shifts
@@ -106,10 +107,30 @@ def frame_facts(blocks: Sequence[Block], visit: int) -> dict[str, Shape]:
     return {frame_fact(slot, visit): Shape(number, "protocol.layers") for slot, number in frames.items()}
 
 
+def parts_of(estimator: str, blocks: Sequence[Block]) -> int:
+    """Into how many parts an estimator deals, or by chance draws, the copies of a sample, each read differently."""
+    if estimator in ("commuting", "random-coordinate"):
+        return len(blocks)
+    return sum(len(block.slots) for block in blocks) if estimator == "direct" else 1
+
+
+def _refuse_few(values: Mapping[str, Json], blocks: Sequence[Block]) -> None:
+    """Refuse copies that an estimator cannot deal to all that it measures; explicit blocks are looked at later."""
+    name, given = values["estimator"]["name"], values["copies"]
+    least = 1 if name == RandomCoordinate.name or values.get("blocks") is not None else parts_of(name, blocks)
+    if given is not None and given < least:
+        raise ScenarioError(f"protocol.copies: {given} given, expected {least} or more for estimator {name}")
+
+
 def public_numbers(values: Mapping[str, Json], circuit: Circuit, visit: int) -> dict[str, Shape]:
-    """What the owner of a visit tells of its unitary, for the estimator of the session."""
+    """What the owner of a visit tells of its unitary, for the estimator of the session.
+
+    Raises:
+        ScenarioError: fewer copies than the estimator can do with, or numbers too large to be told.
+    """
     if values["estimator"]["name"] == ParameterShift.name:
         return facts(Shifts.of(circuit), visit)
     blocks = blocks_of(circuit)
+    _refuse_few(values, blocks)
     frames = frame_facts(blocks, visit) if values.get("blocks") is not None else {}
     return {**facts(Demand.of(blocks), visit), **frames}

@@ -8,16 +8,18 @@ links of the path. It serves the kind `gradient`, of one input, and training, of
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ketwire.channels.copies import Copies, States
+from ketwire.channels.copies import States
 from ketwire.channels.messages import Answers
 from ketwire.errors import RemoteProtocolError
-from ketwire.protocols.features import Share, run_circuit
+from ketwire.protocols.features import Share
 from ketwire.protocols.node import Node
-from ketwire.protocols.stream import Batch, Stage, Tally, report_hops
+from ketwire.protocols.stream import Stage, Tally, report_hops
+from ketwire.protocols.training_streams import ForwardStage
 from ketwire.quantum.parameter_shift import ShiftPlan
 from ketwire.quantum.segments import Segment
 
@@ -25,28 +27,6 @@ Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 Runs = Mapping[int, int]
 """How many runs each visit's unitary has, in the order in which they take place."""
-
-
-class ShiftStage:
-    """One party's part in one inference, in which it may run another circuit at one visit.
-
-    inputs: at the first party, the states of all items, complex128, shape (items, 2**n), flags included.
-    """
-
-    def __init__(self, share: Share, items: int, inputs: States | None, replaced: Mapping[int, Segment]) -> None:
-        self._share, self._items, self._inputs = share, items, inputs
-        self._segments = {**share.segments, **replaced}
-
-    def prepare(self, node: Node, batch: Batch) -> Copies:
-        assert self._inputs is not None
-        return node.prepare(self._inputs[batch.items], batch.counts)
-
-    def transform(self, node: Node, visit: int, copies: Copies) -> Copies:
-        segment = self._segments.get(visit)
-        return copies if segment is None else run_circuit(node, segment.circuit, copies, segment.values)
-
-    def measure(self, node: Node, copies: Copies, groups: Integers, keep: NDArray[np.bool_]) -> Integers:
-        return node.measure(copies, self._share.projector, groups, self._items, keep)
 
 
 async def run_shifted(
@@ -71,8 +51,8 @@ async def run_shifted(
     for visit, count in runs.items():
         for index in range(count):
             mine = {visit: _shifted(plans[visit], index)} if visit in plans else {}
-            stage = ShiftStage(share, items, inputs, mine) if node.name in share.path else None
-            tally = await stream(visit, stage)
+            turned = replace(share, segments={**share.segments, **mine})
+            tally = await stream(visit, ForwardStage(turned, items, inputs) if node.name in share.path else None)
             if tally.counts is not None:
                 zeros[visit][index] = tally.counts[:, 0]
     heard = await share_outcomes(node, share.path, zeros, copies)

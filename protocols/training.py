@@ -34,8 +34,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ketwire.channels.messages import Answers, Packed
-from ketwire.errors import RemoteProtocolError, ScenarioError
-from ketwire.protocols.agreement import Agreement, public_numbers
+from ketwire.errors import RemoteProtocolError
+from ketwire.protocols.agreement import Agreement, parts_of, public_numbers
 from ketwire.protocols.announce import announce
 from ketwire.protocols.features import FeatureStage, Route, reader_at, refuse_large
 from ketwire.protocols.node import Loader, Node, Outcome, Shape, Slice, State
@@ -48,7 +48,7 @@ from ketwire.protocols.training_holding import Holding
 from ketwire.protocols.training_streams import ForwardStage, Meter, Series
 from ketwire.quantum.estimation import half_ranges
 from ketwire.quantum.estimators import estimator
-from ketwire.quantum.features import Block, blocks_of
+from ketwire.quantum.features import blocks_of
 from ketwire.quantum.frozen import frozen
 from ketwire.quantum.parameter_shift import ParameterShift, ShiftPlan, shift_plan
 from ketwire.quantum.segments import Segment
@@ -79,9 +79,10 @@ class TrainingParty:
         self.shapes = dict(self.held.shapes)
         self._estimator = estimator(self.values["estimator"])
         for visit in self.held.mine:
-            self._refuse_few(visit)
-            circuit = self._read(visit).circuit
-            self.shapes |= public_numbers(self.values["agreed"], circuit, visit)
+            segment = self._read(visit)
+            if not isinstance(self._estimator, ParameterShift):
+                refuse_large(self._estimator, segment, "protocol.estimator")
+            self.shapes |= public_numbers(self.values["agreed"], segment.circuit, visit)
         self._best: dict[int, Floats] = {}
         self._best_loss, self._waited, self._stopped = math.inf, 0, False
         self._series = Series(self.values["steps"])
@@ -96,16 +97,6 @@ class TrainingParty:
     @property
     def _is_shifted(self) -> bool:
         return isinstance(self._estimator, ParameterShift)
-
-    def _refuse_few(self, visit: int) -> None:
-        """Refuse copies that an estimator cannot deal to all that it measures, for one of this party's visits."""
-        segment, name = self.held.share.segments[visit], self._estimator.name
-        given: int | None = self.values["copies"]
-        if not isinstance(self._estimator, ParameterShift):
-            refuse_large(self._estimator, segment, "protocol.estimator")
-        least = 1 if name == "random-coordinate" else parts_of(name, blocks_of(segment.circuit))
-        if given is not None and given < least:
-            raise ScenarioError(f"protocol.copies: {given} given, expected {least} or more for estimator {name}")
 
     # ------------------------------------------------------------ the program
 
@@ -177,6 +168,7 @@ class TrainingParty:
         stage = FeatureStage(held.share, route, inputs, reader)
         plan = self._plan(str(visit), route.parties, route.sizes, self._want[visit], len(rows))
         await self._stream(node, plan, stage)
+        self._series.readings += plan.want * len(rows)
         if visit not in held.mine:
             return None
         return stage.read(node, len(rows), self._estimator, self._agreed.promise).values
@@ -245,6 +237,8 @@ class TrainingParty:
         one = 4.0 * bound * float(slopes @ slopes) / len(slopes) ** 2  # variance at one copy a sample
         signal = max(float(gradient @ gradient) - one / self._want[visit], one / self._want[visit])
         least = self._agreed.copies[visit]
+        if one == 0.0:  # no sample has a slope: there is no gradient, and no noise that it could drown in
+            return least
         return int(np.clip(math.ceil(one / (rule["ratio"] ** 2 * signal)), least, max(rule["most"], least)))
 
     def _variance_bound(self, visit: int) -> float:
@@ -302,7 +296,7 @@ class TrainingParty:
     async def _finish(self, meter: Meter, schedule: Schedule) -> Outcome:
         """Every part once more with the final parameters, and what there is to tell."""
         trained_ps = meter.node.now_ps
-        counts = dict(zip(("emitted", "measured", "samples"), self._series.counts, strict=True))
+        counts = dict(zip(("emitted", "measured", "samples", "readings"), self._series.counts, strict=True))
         parts = {
             "train": ("train", schedule.training),
             "validation": ("train", schedule.validation),
@@ -355,10 +349,3 @@ async def look_on(node: Node, values: dict[str, Any]) -> Outcome:
         if step % values["checkpoint_every"] == 0:
             await node.checkpoint(step, State())
     return Outcome()
-
-
-def parts_of(estimator: str, blocks: tuple[Block, ...]) -> int:
-    """Into how many parts an estimator deals the copies of a sample, each read differently."""
-    if estimator in ("commuting", "random-coordinate"):
-        return len(blocks)
-    return sum(len(block.slots) for block in blocks) if estimator == "direct" else 1

@@ -1,7 +1,8 @@
 """The streams of a training step: whole inferences, and a meter for what they cost.
 
 An inference takes each sample's register forward through all layers to the last party, which estimates
-<Z0> (with contractions: 2Π - 1). What makes gradients is in `ketwire.protocols.features`.
+<Z0> (with contractions: 2Π - 1); shifted inferences (`ketwire.protocols.shifts`) are nothing else. What makes |Φ> is in
+`ketwire.protocols.features`.
 """
 
 from __future__ import annotations
@@ -165,13 +166,17 @@ COLUMNS = ("qubits_emitted", "qubits_delivered", "bits", "circuits", "copies", "
 
 
 class Series:
-    """What a party notes of each step: its costs, its clock, and at the last party losses and validations."""
+    """What a party notes of each step: its costs, its clock, and at the last party losses and validations.
+
+    Beside them, so far: copies emitted at the start and measured, samples of batches, copies of |Φ> that were read.
+    """
 
     def __init__(self, most: int) -> None:
         self.steps = 0
         self.copies = 0
         self.measured = 0
         self.samples = 0
+        self.readings = 0
         self.losses: list[float] = []
         self.validations: list[tuple[float, float]] = []
         self._table = np.zeros((most, len(COLUMNS)), dtype=np.int64)
@@ -189,7 +194,7 @@ class Series:
 
     @property
     def counts(self) -> list[int]:
-        return [self.copies, self.measured, self.samples]
+        return [self.copies, self.measured, self.samples, self.readings]
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         told: dict[str, NDArray[Any]] = {"costs": self._table[: self.steps]}
@@ -201,7 +206,7 @@ class Series:
     def restore(self, arrays: Mapping[str, NDArray[Any]], counts: Sequence[int]) -> None:
         """Go on from what `arrays` and `counts` told."""
         steps = self.steps = len(arrays["costs"])
-        self.copies, self.measured, self.samples = counts
+        self.copies, self.measured, self.samples, self.readings = counts
         self._table[:steps] = arrays["costs"]
         self.losses = arrays["losses"].tolist() if "losses" in arrays else []
         if "validations" in arrays:

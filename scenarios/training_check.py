@@ -46,11 +46,11 @@ class Errors:
         segments = [circuit.share.segments[visit] for visit in order]
         found = dict(zip(order, exact_gradients(segments, states, circuit.share.projector, weights), strict=True))
         noisy = 2.0 * judged.objective.slopes(step.z, labels) / len(labels)
-        parts = [(step.owned[visit], found[visit]) for visit in visits]
+        parts = [(step.owned[visit], found[visit], step.derivatives(visit)) for visit in visits]
         self.rows.append(_compared(
-            np.concatenate([exact[owned.moves] for owned, exact in parts]),
-            np.concatenate([(noisy @ owned.derivatives)[owned.moves] for owned, _ in parts]),
-            np.concatenate([owned.gradient[owned.moves] for owned, _ in parts]),
+            np.concatenate([exact[owned.moves] for owned, exact, _ in parts]),
+            np.concatenate([(noisy @ mean)[owned.moves] for owned, _, mean in parts]),
+            np.concatenate([owned.gradient[owned.moves] for owned, _, _ in parts]),
         ))  # fmt: skip
 
 

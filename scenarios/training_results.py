@@ -101,9 +101,7 @@ def _overhead(spec: TrainingSpec, path: Sequence[str], segments: int, result: Se
     told = result.outcomes[path[-1]].values["training"]
     tables = _tables(result)
     applied = sum(int(table[:, COLUMNS.index("circuits")].sum()) for table in tables)
-    read = told["measured"] - told["samples"] * (spec.loss_copies if spec.estimator != "exact" else 1)
-    if spec.estimator == "parameter-shift":  # nothing but inferences
-        read = 0
+    read = told["readings"]
     usual = 2 * segments * told["samples"]
     registers, qubits = (max(int(table[:, COLUMNS.index(name)].max(initial=0)) for table in tables) for name in HELD)
     batch = -(-told["samples"] // max(result.outcomes[path[-1]].values["steps"], 1))
@@ -115,7 +113,7 @@ def _overhead(spec: TrainingSpec, path: Sequence[str], segments: int, result: Se
         "operations_factor": (applied + read) / usual,
         "registers_at_once": registers,
         "qubits_at_once": qubits,
-        "qubits_of_a_register": usual_qubits + 1,
+        "qubits_of_a_register": usual_qubits + (spec.estimator != "parameter-shift"),  # an ancilla, if there is |Φ>
         "backprop_numbers_at_once": numbers,
     }
 

@@ -394,8 +394,13 @@ def test_all_states_together_must_fit_the_budget() -> None:
 
 
 def test_more_parameters_than_copies_is_one_line() -> None:
-    with pytest.raises(ScenarioError, match=r"^protocol.copies: counts: 3 copies of a sample given, expected 4"):
-        run_inline(scenario("ba", copies=3, estimators=["direct"]).run())
+    """Seen before anything runs; with explicit blocks when copies are read."""
+    loaded = scenario("ba", copies=3, estimators=["direct"])
+    with pytest.raises(ScenarioError, match=r"^protocol.copies: 3 given, expected 4 or more for estimator direct$"):
+        loaded.check_foreseen(loaded.run())
+    alone = {"name": "commuting", "blocks": [[number] for number in range(8)]}
+    with pytest.raises(ScenarioError, match=r"^protocol.copies: 3 copies of a sample given, expected 4"):
+        run_inline(scenario("ba", copies=3, estimators=[alone]).run())
 
 
 def test_editors_know_names_and_settings() -> None:

@@ -365,8 +365,12 @@ def test_what_has_no_stated_circuit_is_refused_at_owners_who_read_imperfectly(to
 @pytest.mark.parametrize(("tool", "least"), [("direct", 4), ("commuting", 2)])
 def test_fewer_copies_than_readings_is_one_line(tool: str, least: int) -> None:
     loaded = on(scenario("ba", copies=least - 1, estimators=[tool]), a=ERRING, b=ERRING)
-    told = rf"^protocol.copies: {least - 1} copies of a sample given, expected {least}"
+    told = rf"^protocol.copies: {least - 1} given, expected {least} or more for estimator {tool}$"
     with pytest.raises(ScenarioError, match=told):
+        run_inline(loaded.run())
+    alone = {"name": "commuting", "blocks": [[number] for number in range(8)]}
+    loaded = on(scenario("ba", copies=3, estimators=[alone]), a=ERRING, b=ERRING)
+    with pytest.raises(ScenarioError, match=r"^protocol.copies: 3 copies of a sample given, expected 4 or more$"):
         run_inline(loaded.run())
 
 
