@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from ketwire.scenarios.output import Output
 
 BAD_INPUT, FAILED, INTERRUPTED = 2, 3, 130
+UNREAD = 141  # as a shell says of a command that SIGPIPE ended
 
 # Typer has its click on board or beside it, by version; this finds the exceptions in both.
 _UsageError: Any = typer.BadParameter.__base__
@@ -82,6 +83,8 @@ def execute(argv: Sequence[str]) -> int:
         unwritten = output.told()
     if unwritten is None:
         return code
+    if isinstance(output.fault, BrokenPipeError):  # `| head`: whoever read had enough, and needs no word of it
+        return code or UNREAD
     print(f"ketwire: {unwritten}", file=sys.stderr)
     return code or FAILED
 
