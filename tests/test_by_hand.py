@@ -120,6 +120,7 @@ def test_a_death_ends_all_and_the_same_commands_go_on(network: Network) -> None:
     network.assert_same_end(network.start_all())
 
 
+@pytest.mark.long
 def test_a_fiber_that_comes_back_is_joined_by_the_others(network: Network) -> None:
     running = network.start_all(faults={"alice-bob": network.fault("alice-bob.0.3.npz", 2)})
     assert running["alice-bob"].ended() == -9
@@ -140,6 +141,7 @@ def test_a_coordinator_that_comes_back_finds_all_others(network: Network) -> Non
         assert f"ketwire: {name}: the coordinator is gone; joining again, for 60 s" in running[name].err
 
 
+@pytest.mark.long
 def test_who_does_not_come_back_is_named(network: Network) -> None:
     running = network.start_all("--rejoin-s", "2", faults={"bob": network.fault("bob.0.2.npz", 0)})
     assert {name: hand.ended() for name, hand in running.items()} == {

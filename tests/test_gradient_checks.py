@@ -72,7 +72,12 @@ def test_misread_bits_shrink_by_known_factors(estimator: str, window: int | None
         assert max(told["from_shots"]) < 1e-12
 
 
-@pytest.mark.parametrize("estimator", SAMPLED)
+FAST = ("commuting", SHIFT)
+
+
+@pytest.mark.parametrize(
+    "estimator", [pytest.param(each, marks=() if each in FAST else pytest.mark.long) for each in SAMPLED]
+)
 def test_shots_shrink_as_the_root_of_copies_and_noise_does_not(estimator: str) -> None:
     noisy = Line(IDEAL, (Noise("dephasing", probability=0.05),))
     few, many = (errors(ERRING, noisy, **sampled(estimator, copies)) for copies in (9, 900))

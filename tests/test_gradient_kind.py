@@ -335,7 +335,10 @@ def test_a_memory_that_decays_is_noise_too() -> None:
 # ---------------------------------------------------------------- the same everywhere
 
 
-@pytest.mark.parametrize(("links", "owners", "link"), [("ab", "baba", LOSSY), ("abbc", "abc", TELEPORT)])
+@pytest.mark.parametrize(
+    ("links", "owners", "link"),
+    [pytest.param("ab", "baba", LOSSY, marks=pytest.mark.long), ("abbc", "abc", TELEPORT)],
+)
 def test_inline_and_processes_give_one_transcript(links: str, owners: str, link: Data) -> None:
     estimators = ["exact", "commuting", "direct", {"name": "parameter-shift", "copies": 20}]
     loaded = scenario(owners, links, link, start=owners[0], copies=50, estimators=estimators, dense_state={"bits": [8]})

@@ -122,6 +122,7 @@ def check_deaths(run: Run, plain: Any, told: Any, folder: Path, faults: list[dic
     assert told(results) == plain and struck(faults)
 
 
+@pytest.mark.long
 def test_three_deaths_in_the_middle_of_writing(tmp_path: Path) -> None:
     run = stepping()
     places = [("alice.0.1.npz", 1, "kill"), ("alice-bob.0.2.npz", 3, "kill"), ("bob.0.3.npz", 4, "kill-nursery")]

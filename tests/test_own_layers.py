@@ -376,7 +376,9 @@ def test_an_exact_step_is_that_of_differences(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("estimator", "told"), [
     ("parameter-shift", {"copies": 2000}), ("parameter-shift", {"epsilon": 0.05, "delta": 0.1}),
-    ("commuting", {"copies": 9000}), ("direct", {"copies": 20000}), ("random-coordinate", {"copies": 20000}),
+    ("commuting", {"copies": 9000}),
+    pytest.param("direct", {"copies": 20000}, marks=pytest.mark.long),
+    pytest.param("random-coordinate", {"copies": 20000}, marks=pytest.mark.long),
     ("tomography", {"epsilon": 0.9, "delta": 0.3}),
 ])  # fmt: skip
 def test_a_sampled_step_is_near_it(estimator: str, told: Data, tmp_path: Path) -> None:
@@ -403,7 +405,7 @@ def test_shifted_runs_of_a_training_are_counted(tmp_path: Path) -> None:
     assert found["overhead"]["circuit_applications"] == 3 * copies
 
 
-@pytest.mark.parametrize("kind", ["gradient", "training"])
+@pytest.mark.parametrize("kind", ["gradient", pytest.param("training", marks=pytest.mark.long)])
 def test_inline_and_processes_give_one_transcript(kind: str, tmp_path: Path) -> None:
     told: Data = {"estimators": ["commuting", "parameter-shift"], "copies": 40, "dense_state": {"bits": [16]}}
     if kind == "training":

@@ -116,7 +116,10 @@ def test_two_hundred_seeds_show_no_bias(name: str) -> None:
     assert (np.abs(found.mean(axis=0)) < DEVIATIONS * standard).all()
 
 
-@pytest.mark.parametrize("name", ["classical-shadows", "tomography", "shadow-tomography"])
+SKEWED = ["classical-shadows", pytest.param("tomography", marks=pytest.mark.long), "shadow-tomography"]
+
+
+@pytest.mark.parametrize("name", SKEWED)
 def test_two_hundred_seeds_show_a_bias_within_what_is_stated(name: str) -> None:
     """A median, a projection and a hypothesis that learns no more once it is near: epsilon."""
     found, promise = at_the_copies_claimed(name, EPSILON[name])

@@ -504,11 +504,11 @@ SHORT: Data = {"steps": 3, "batch": 3, "loss_copies": 4, "test_copies": 2}
 TRAINED = [
     {"estimator": "commuting", "copies": 6},
     {"estimator": "random-coordinate", "copies": 3, "adaptive": {"ratio": 0.3, "most": 9}},
-    {"estimator": "direct", "copies": 5, "window": 20},
+    pytest.param({"estimator": "direct", "copies": 5, "window": 20}, marks=pytest.mark.long),
 ]
 
 
-@pytest.mark.parametrize("given_", TRAINED, ids=lambda each: each["estimator"])
+@pytest.mark.parametrize("given_", TRAINED)
 def test_a_training_on_imperfect_nodes_is_the_same_in_processes_and_after_a_checkpoint(
     given_: Data, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

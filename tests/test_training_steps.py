@@ -93,6 +93,7 @@ def test_a_training_over_repeaters_goes_on_as_it_was_and_is_accounted_for(
     assert whole(run_inline(run, out=tmp_path)) == whole(results)
 
 
+@pytest.mark.long
 def test_a_chain_gives_processes_the_transcript_of_inline() -> None:
     """Its rivals too, whose bits go from end to end while the repeater looks on."""
     run = chain(steps=2, rivals={"backprop": [16], "raw": [8]}).run()

@@ -82,7 +82,15 @@ APART = ("shifts, repeaters, imperfect, more copies, early stop",)
 RESUMED = ("blocks, own layers, repeaters, imperfect, early stop", "drawn, own layers, imperfect, more copies")
 
 
-@pytest.mark.parametrize("name", CASES)
+SLOWEST = (
+    "shifts, repeaters, imperfect, more copies, early stop",
+    "blocks, own layers, repeaters, imperfect, early stop",
+)
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.long if name in SLOWEST else ()) for name in CASES]
+)
 def test_together_they_are_counted_and_compared_and_come_again(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -118,6 +126,7 @@ def test_owners_who_err_have_no_more_in_hand_than_a_window(hardware: Data, regis
     assert (overhead["registers_at_once"], overhead["qubits_at_once"]) == (registers, 3 * registers)
 
 
+@pytest.mark.long
 def test_a_gradient_of_own_layers_over_repeaters_by_imperfect_owners(tmp_path: Path) -> None:
     """Each estimator a session of its own, inline as in processes; with a window the same copies, and later."""
     estimators = [{"name": "commuting", "copies": 8}, {"name": "parameter-shift", "copies": 2}, "exact"]
