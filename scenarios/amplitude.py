@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
@@ -25,7 +26,7 @@ from ketwire.nodes.session import Session, SessionResult
 from ketwire.protocols.inference import copies_for
 from ketwire.protocols.node import Slice
 from ketwire.quantum.amplitude import FIRST_SHOTS, AmplitudeEstimation
-from ketwire.scenarios.inference import Contraction, InferenceSpec, chains_of, layer_values, layers_of, route_of
+from ketwire.scenarios.inference import Contraction, InferenceSpec, chains_of, layer_values, route_of, slice_of
 from ketwire.scenarios.kinds import Network
 
 MOST_POWER = 10**6
@@ -53,7 +54,8 @@ def sessions(spec: InferenceSpec, network: Network) -> Sequence[Session]:
         "there": {"survival": path_survival(there), **chains_of(path, there)},
         "back": {"survival": path_survival(back), **chains_of(path[::-1], back)},
     }
-    slices = {party: _slice(spec, network, party, path, visits, common) for party in network.parties}
+    told = partial(_told, spec, network)
+    slices = {party: slice_of(spec, network, party, path, visits, common, told) for party in network.parties}
     made = [Session("amplitude", "quantum", "ketwire.protocols.amplitude:AmplitudeParty", slices)]
     copies = copies_for(spec.epsilon, spec.delta)
     if not there or refusal(there, copies, int(spec.budget_attempts)) is None:
@@ -226,22 +228,9 @@ def _check_parties(network: Network, path: Sequence[str], there: Sequence[Crossi
             )
 
 
-def _slice(
-    spec: InferenceSpec,
-    network: Network,
-    party: str,
-    path: Sequence[str],
-    visits: Sequence[Sequence[int]],
-    common: Mapping[str, Any],
-) -> Slice:
-    """What one party is given: the public plan, its own layers with their flags, and the input if it starts."""
-    mine = layers_of(
-        party, path, visits, lambda index: {**layer_values(spec, network, index), **_flag(spec, index)}
-    )
-    values: dict[str, Any] = {**common, "visits": mine}
-    if party == path[0]:
-        values["input"] = spec.input.located(network.base) if spec.input is not None else None
-    return Slice(values)
+def _told(spec: InferenceSpec, network: Network, index: int) -> dict[str, Any]:
+    """A layer with its flag, if it has one."""
+    return {**layer_values(spec, network, index), **_flag(spec, index)}
 
 
 def _flag(spec: InferenceSpec, index: int) -> dict[str, int]:

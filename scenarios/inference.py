@@ -202,7 +202,7 @@ class Inference:
             "window": spec.window,
             **chains_of(path, crossings),
         }
-        slices = {party: _slice(spec, network, party, path, visits, common) for party in network.parties}
+        slices = {party: slice_of(spec, network, party, path, visits, common) for party in network.parties}
         sessions = [Session("inference", "quantum", "ketwire.protocols.inference:InferenceParty", slices)]
         for bits in spec.dense_state.bits if spec.dense_state is not None else ():
             own = {party: Slice({**slice.values, "bits": bits}) for party, slice in slices.items()}
@@ -248,7 +248,7 @@ class Inference:
         path, visits = route_of(spec, network)
         public = {"path": path, "qubits": spec.qubits, "bits": EXACT_BITS, "coherent": spec.estimation == "amplitude"}
         parties = {
-            party: DenseStateParty(_slice(spec, network, party, path, visits, public), loaders[party])
+            party: DenseStateParty(slice_of(spec, network, party, path, visits, public), loaders[party])
             for party in dict.fromkeys(path)
         }
         vector = parties[path[0]].start()
@@ -357,16 +357,20 @@ def _representation(
     return spec.representation
 
 
-def _slice(
+def slice_of(
     spec: InferenceSpec,
     network: Network,
     party: str,
     path: Sequence[str],
     visits: Sequence[Sequence[int]],
     common: Mapping[str, Any],
+    told: Callable[[int], dict[str, Any]] | None = None,
 ) -> Slice:
-    """What one party is given: the public plan, its own layers, and the input if it starts."""
-    mine = layers_of(party, path, visits, lambda index: layer_values(spec, network, index))
+    """What one party is given: the public plan, its own layers, and the input if it starts.
+
+    told: a layer by its number, as its owner is told it; `layer_values` where there is none.
+    """
+    mine = layers_of(party, path, visits, told or (lambda index: layer_values(spec, network, index)))
     values: dict[str, Any] = {**common, "visits": mine}
     if party == path[0]:
         values["input"] = spec.input.located(network.base) if spec.input is not None else None
