@@ -52,7 +52,8 @@ def operation(name: str, half: Callable[[], Any] = lambda: None) -> None:
     for fault in FAULTS:
         if (fault["file"], fault["at"]) == (Window.file, number) and not os.path.exists(fault["once"]):
             os.close(_open(fault["once"], os.O_CREAT | os.O_WRONLY, 0o600))
-            half()
+            if fault["how"] in ("kill", "full"):  # whoever lives on writes the whole
+                half()
             strike(fault["how"])
 
 
