@@ -505,7 +505,7 @@ def test_accuracy_is_within_two_points_of_logistic_regression_for_most_seeds(nam
 def test_what_trains_over_25_km_is_far_above_the_larger_class() -> None:
     """Of the tumours 63% are of one class; of eight seeds, none came below 0.80 on either part."""
     test, train, baseline = accuracies("train-metro-25km", load("train-metro-25km").scenario.seed)
-    assert baseline > 0.94 and min(test, train) > 0.75
+    assert baseline > 0.94 and min(test, train) > 0.8
 
 
 def test_nearness_counts_samples_and_does_not_round() -> None:
