@@ -15,7 +15,7 @@ test: $(STAMP)-test ## the tests, in three to five minutes on two cores
 	@$(BIN)/python -m pytest -n 2 -m "not long and not peers"
 
 test-long: $(STAMP)-test ## statistics and kills that take minutes
-	@$(BIN)/python -m pytest -m long
+	@$(BIN)/python -m pytest -n 2 -m long
 
 test-peers: $(STAMP)-peers ## beside SeQUeNCe and Qiskit; installs a gigabyte
 	@$(BIN)/python -m pytest -m peers

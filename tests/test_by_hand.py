@@ -171,6 +171,8 @@ def test_checkpoints_are_everybodys_or_nobodys(network: Network) -> None:
         running = {name: network.start(name, kept=name in kept) for name in (*PARTIES, "coordinator")}
         assert running["alice"].ended() == running["coordinator"].ended() == 2
         assert running["coordinator"].err.splitlines()[-1] == f"ketwire: steps.yaml: --checkpoints: {told}"
+        # Who had not joined yet waits on, and would speak up for its successor at the next coordinator.
+        network.hands.ask("end", None)
 
 
 def test_nobody_waits_for_ever_for_a_coordinator(network: Network) -> None:
