@@ -70,7 +70,13 @@ class Training:
         batch = spec.batch or trained_on
         asked: list[tuple[int | None, int, int, str]] = [(None, spec.loss_copies, batch, "loss_copies")]
         asked += [(None, spec.test_copies, max(rows, public["test rows"]), "test_copies")]
-        asked += _of_gradients(spec, Agreement.of(session.slices[path[0]].values["agreed"], public), batch)
+        agreed = Agreement.of(session.slices[path[0]].values["agreed"], public)
+        if spec.adaptive is not None and spec.adaptive.most < (needed := max(agreed.copies.values())):
+            raise ScenarioError(
+                f"protocol.adaptive.most: {spec.adaptive.most} given, expected at least the {needed} copies that the "
+                "promise asks for"
+            )
+        asked += _of_gradients(spec, agreed, batch)
         if spec.validation is not None:
             asked += [(None, spec.validation.copies, kept, "validation.copies")]
         for visit, copies, samples, key in asked:

@@ -189,6 +189,8 @@ class TrainingSpec(Strict):
             raise wrong("derivative_bits", self.derivative_bits, "2 to 52, or 64")
         if self.adaptive is not None and self.estimator not in SHOTS:
             raise wrong("adaptive", self.adaptive, f"null, or one of the estimators {', '.join(SHOTS)}")
+        if self.adaptive is not None and self.adaptive.most < (self.copies or 0):
+            raise wrong("adaptive.most", self.adaptive.most, f"at least copies, {self.copies}")
         if self.data.constant == 0:
             raise wrong("data.constant", 0, "a number other than zero, or null")
         for part in ("train", "test"):
