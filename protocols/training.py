@@ -35,7 +35,7 @@ from numpy.typing import NDArray
 
 from ketwire.channels.messages import Answers, Packed
 from ketwire.errors import RemoteProtocolError
-from ketwire.protocols.agreement import Agreement, parts_of, public_numbers
+from ketwire.protocols.agreement import Agreement, public_numbers
 from ketwire.protocols.announce import announce
 from ketwire.protocols.features import FeatureStage, Route, reader_at, refuse_large
 from ketwire.protocols.node import Loader, Node, Outcome, Shape, Slice, State
@@ -46,7 +46,7 @@ from ketwire.protocols.stream import Stage, StreamPlan, Tally, run_stream
 from ketwire.protocols.training_data import Schedule
 from ketwire.protocols.training_holding import Holding
 from ketwire.protocols.training_streams import ForwardStage, Meter, Series
-from ketwire.quantum.estimation import half_ranges
+from ketwire.quantum.estimation import Demand, half_ranges
 from ketwire.quantum.estimators import estimator
 from ketwire.quantum.features import blocks_of
 from ketwire.quantum.frozen import frozen
@@ -247,7 +247,9 @@ class TrainingParty:
         if self._is_shifted:  # each a sum of ½ scale (mean - mean), of numbers in [0, 1]
             return float((shift_plan(self._read(visit)).scales ** 2).sum()) / 8
         blocks = blocks_of(self.held.share.segments[visit].circuit)
-        return parts_of(self._estimator.name, blocks) * float(half_ranges(blocks)[1].sum())
+        one_by_one = self._estimator.name == "direct"  # else each copy tells of a block, dealt out or drawn
+        parts = Demand.of(blocks).readings if one_by_one else len(blocks)
+        return parts * float(half_ranges(blocks)[1].sum())
 
     async def _announce_copies(self, node: Node, asked: dict[int, int]) -> None:
         for visit in self.held.trained:

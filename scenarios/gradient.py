@@ -162,9 +162,11 @@ class Gradient:
             return
         layout = Layout.of(spec, network)
         values = next(iter(session.slices.values())).values
-        agreed = Agreement.of(values, public)
+        agreed, index = Agreement.of(values, public), spec.session_names().index(session.name)
+        own = f"protocol.estimators.{index}"
         if values.get("blocks") is not None:
-            _check_blocks(f"protocol.estimators.{spec.session_names().index(session.name)}", values, agreed, public)
+            _check_blocks(own, values, agreed, public)
+        agreed.refuse_few(values, f"{own}.copies" if spec.estimators[index].copies is not None else "protocol.copies")
         total = 0.0
         for route, copies in _streams(layout, agreed):
             crossings = layout.crossings(route)

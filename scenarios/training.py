@@ -70,7 +70,9 @@ class Training:
         batch = spec.batch or trained_on
         asked: list[tuple[int | None, int, int, str]] = [(None, spec.loss_copies, batch, "loss_copies")]
         asked += [(None, spec.test_copies, max(rows, public["test rows"]), "test_copies")]
-        agreed = Agreement.of(session.slices[path[0]].values["agreed"], public)
+        asking = session.slices[path[0]].values["agreed"]
+        agreed = Agreement.of(asking, public)
+        agreed.refuse_few(asking)
         if spec.adaptive is not None and spec.adaptive.most < (needed := max(agreed.copies.values())):
             raise ScenarioError(
                 f"protocol.adaptive.most: {spec.adaptive.most} given, expected at least the {needed} copies that the "
