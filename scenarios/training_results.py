@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from ketwire.nodes.session import SessionResult
 from ketwire.protocols.training_data import listed, standardised
 from ketwire.protocols.training_streams import COLUMNS, HELD, SUMMED
-from ketwire.scenarios.inference import Contraction
 from ketwire.scenarios.kinds import Judge, Network
+from ketwire.scenarios.routes import flags_of
 from ketwire.scenarios.sources import DatasetSource
 from ketwire.scenarios.table import time_text
 from ketwire.scenarios.training_spec import TrainingSpec
@@ -112,7 +112,7 @@ def _overhead(spec: TrainingSpec, path: Sequence[str], segments: int, result: Se
     usual = 2 * segments * told["samples"]
     registers, qubits = (max(int(table[:, COLUMNS.index(name)].max(initial=0)) for table in tables) for name in HELD)
     batch = -(-told["samples"] // max(result.outcomes[path[-1]].values["steps"], 1))
-    usual_qubits = spec.qubits + sum(isinstance(layer, Contraction) for layer in spec.layers)
+    usual_qubits = spec.qubits + flags_of(spec.layers)
     numbers = len(spec.layers) * batch * 2 * (1 << usual_qubits)
     return {
         "circuit_applications": applied + read,

@@ -11,6 +11,7 @@ from ketwire.channels.copies import MAX_COPIES, MAX_QUBITS
 from ketwire.protocols.numbers import EXACT_BITS
 from ketwire.protocols.stream import MAX_BATCH_OCTETS
 from ketwire.scenarios.inference import Gates, Layer, OpenQasm, Rotations
+from ketwire.scenarios.routes import check_width
 from ketwire.scenarios.schema import NodeName, Strict, wrong
 from ketwire.scenarios.sources import RandomSource, Source
 
@@ -175,6 +176,7 @@ class TrainingSpec(Strict):
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
+        check_width(self.qubits, self.layers, ancilla=self.estimator != "parameter-shift")
         if self.estimator not in ESTIMATORS:
             raise wrong("estimator", self.estimator, f"one of {', '.join(ESTIMATORS)}")
         given = (self.copies is not None, self.epsilon is not None, self.delta is not None)

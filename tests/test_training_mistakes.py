@@ -132,6 +132,17 @@ def test_copies_that_are_more_than_adaptive_ever_takes_are_refused() -> None:
     assert "protocol.adaptive.most: 64 given, expected at least" in refused({**SAMPLED, **promised})
 
 
+def test_registers_that_no_message_carries_with_their_flags_are_refused() -> None:
+    """26 qubits are a gibibyte; what came with a flag and an ancilla failed when it was first sent."""
+    halved: Any = {"at": "b", "layer": "contraction", "matrix": {"random": "normal"}}
+    layers = [*spec_of().model_dump(mode="json", exclude_none=True)["layers"], halved]
+    assert "qubits: 25 given, expected at most 24: flag qubits (1) and the ancilla of |Phi> go" in refused(
+        {"qubits": 25, "layers": layers}
+    )
+    shifts: Any = {"estimator": "parameter-shift", "copies": 4}
+    assert spec_of(qubits=25, layers=layers, **shifts).qubits == 25
+
+
 def test_a_file_of_labels_alone_serves(tmp_path: Path) -> None:
     """Read as a table of one column it was no flat list; and with its column called that of labels it was empty."""
     for part, labels in (("train", LABELS), ("test", TEST_LABELS)):
