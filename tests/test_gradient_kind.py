@@ -379,7 +379,7 @@ REFUSED: list[tuple[Data, str]] = [
     ({"epsilon": 0.001}, r"protocol.copies: direct: .* need about .* attempts"),
     ({"qubits": 25, "layers": [rotations("b"), contraction("a", 1)]},
      r"protocol.qubits: 25 given, expected at most 24: flag qubits .1. and the ancilla of .Phi> go with it"),
-    ({"qubits": 26, "layers": [rotations("b")]}, r"protocol.qubits: 26 given, expected at most 25: flag qubits .0. and the"),
+    ({"qubits": 26, "layers": [rotations("b")]}, r"protocol.qubits: 26 given, expected at most 25: flag qubits .0."),
 ]
 
 
