@@ -1,37 +1,45 @@
-"""Packed bodies of what carries a message: COPIES, PACKED, ANSWERS, ARRIVALS, and RECEIPT.
+"""Packed bodies of COPIES, and of what answers a carried message: RECEIPT.
 
-PAIRS and RELEASED are in `carried_pairs`.
+PACKED, ANSWERS and ARRIVALS are in `carried_classical`, PAIRS and RELEASED in `carried_pairs`.
 
 A writer gives a body and its arrays, a reader takes both back (docs/wire.md, section 4.1). Readers
-trust nothing and raise `RemoteProtocolError`; writers raise `LocalProtocolError` for the same faults.
+trust nothing and raise `RemoteProtocolError`; writers raise `LocalProtocolError` for the same faults
+(`carried_checks`).
 """
 
 from __future__ import annotations
 
-import math
 from struct import Struct
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ketwire.channels.arrays import BOOL, COMPLEX128, COPY_BELOW_OCTETS, INT64, UINT8, UINT32, Octets
+from ketwire.channels.arrays import BOOL, COMPLEX128, COPY_BELOW_OCTETS, INT64, UINT32, Octets
+from ketwire.channels.carried_checks import (
+    OURS,
+    THEIRS,
+    TIME_END_PS,
+    Body,
+    Faults,
+    check_sizes,
+    check_time,
+    check_times,
+    expect,
+    expect_arrays,
+    pack_lost,
+    unpack_lost,
+)
 from ketwire.channels.copies import Copies, InStep, Parts
 from ketwire.channels.frames import Carry, Limits, Receipt
-from ketwire.channels.messages import MAX_BITS_PER_ENTRY, Answers, Arrivals, Packed, Spent
-from ketwire.channels.refusals import MalformedHeader, OversizedFrame
+from ketwire.channels.messages import Spent
+from ketwire.channels.refusals import MalformedHeader
 from ketwire.errors import LocalProtocolError
 
-TIME_END_PS = 1 << 62
 COST_END = 1 << 62  # sums of a few are within 64 bits
-Body = tuple[bytes, list[NDArray[Any]]]
-
 COPIES = Struct("<IIBBHqqq")
 _QUIET = Struct("<IIBBHqqqBBQQ")  # COPIES with the description of its states
 QUIET_OCTETS = 36 + _QUIET.size  # what such a message has beside its states
-PACKED = Struct("<qIBBHdQ")
-ANSWERS = Struct("<qIB")
-ARRIVALS = Struct("<qI")
 RECEIPT = Struct("<QqIBQQQQ")
 
 _ndarray = np.ndarray
@@ -39,44 +47,6 @@ _arange: Any = np.arange  # by position, which its stubs do not know: keywords t
 
 _READY, _LOST, _FRESH, _MIXED = 1, 2, 4, 8  # form bits of COPIES; _LOST of RECEIPT too
 _DONE = 1  # form bit of RECEIPT
-_POSITIONS = 1  # form bit of PACKED
-
-# What a fault is called: ours is a bug, theirs a malformed or an oversized frame.
-_Faults = tuple[type[Exception], type[Exception]]
-_OURS: _Faults = (LocalProtocolError, LocalProtocolError)
-_THEIRS: _Faults = (MalformedHeader, OversizedFrame)
-
-
-def check_time(time_ps: int, faults: _Faults = _OURS) -> None:
-    """A time before the clock's end, or the error of whoever is to blame."""
-    if not 0 <= time_ps < TIME_END_PS:
-        raise faults[0](f"time {time_ps} ps is outside of 0 .. 2^62 - 1")
-
-
-def _check_times(times_ps: NDArray[np.int64], faults: _Faults) -> None:
-    if len(times_ps) and not (times_ps.min() >= 0 and times_ps.max() < TIME_END_PS):
-        raise faults[0]("a ready time is outside of 0 .. 2^62 - 1 ps")
-
-
-def _check_bits(bits_per_entry: int, faults: _Faults) -> None:
-    if not 1 <= bits_per_entry <= MAX_BITS_PER_ENTRY:
-        raise faults[0](f"{bits_per_entry} bits an entry, expected 1 to {MAX_BITS_PER_ENTRY}")
-
-
-def _check_entries(count: int, limits: Limits, faults: _Faults) -> None:
-    if count > limits.max_entries:
-        raise faults[1](f"{count} entries, at most {limits.max_entries} are taken")
-
-
-def _expect(array: NDArray[Any], dtype: np.dtype[Any], shape: tuple[int, ...]) -> NDArray[Any]:
-    if (array.dtype is not dtype and array.dtype != dtype) or array.shape != shape:
-        raise MalformedHeader(f"array {array.dtype} {array.shape} where {dtype} {shape} belongs")
-    return array
-
-
-def _expect_arrays(arrays: list[NDArray[Any]], count: int) -> None:
-    if len(arrays) != count:
-        raise MalformedHeader(f"{len(arrays)} arrays where {count} belong")
 
 
 # --- COPIES, the common case -----------------------------------------------------------------------
@@ -167,9 +137,9 @@ def write_copies(carry: Carry, limits: Limits) -> Body:
     assert isinstance(copies, Copies)
     states, row, ready_ps, lost = copies.take()
     count, rows, qubits = len(row), len(states), copies.qubits
-    _check_sizes(count, rows, qubits, limits, _OURS)
+    check_sizes(count, rows, qubits, limits, OURS)
     if copies.mixed:
-        _check_mixed(qubits, limits, _OURS)
+        _check_mixed(qubits, limits, OURS)
     check_time(carry.time_ps)
     if states.dtype != COMPLEX128 or ready_ps.dtype != INT64:
         raise LocalProtocolError(f"states of {states.dtype} or times of {ready_ps.dtype} do not travel")
@@ -177,19 +147,19 @@ def write_copies(carry: Carry, limits: Limits) -> Body:
     form = (_FRESH if copies.fresh else 0) | (_MIXED if copies.mixed else 0)
     first_ps = step_ps = 0
     if rows > 1:
-        _check_rows(row, rows, _OURS)
+        _check_rows(row, rows, OURS)
         arrays.append(row.astype(UINT32))
     progression = _progression(ready_ps)
     if progression is None:
-        _check_times(ready_ps, _OURS)
+        check_times(ready_ps, OURS)
         form |= _READY
         arrays.append(ready_ps)
     else:
         first_ps, step_ps = progression
-        _check_progression(count, first_ps, step_ps, _OURS)
+        _check_progression(count, first_ps, step_ps, OURS)
     if np.count_nonzero(lost):
         form |= _LOST
-        arrays.append(_pack_lost(lost))
+        arrays.append(pack_lost(lost))
     return COPIES.pack(count, rows, qubits, form, 0, carry.time_ps, first_ps, step_ps), arrays
 
 
@@ -200,47 +170,37 @@ def read_copies(
     count, rows, qubits, form, zero, time_ps, first_ps, step_ps = COPIES.unpack_from(body)
     if form & ~(_READY | _LOST | _FRESH | _MIXED) or zero:
         raise MalformedHeader("COPIES with unknown form bits, or padding that is not zero")
-    _check_sizes(count, rows, qubits, limits, _THEIRS)
+    check_sizes(count, rows, qubits, limits, THEIRS)
     if form & _MIXED:
-        _check_mixed(qubits, limits, _THEIRS)
-    check_time(time_ps, _THEIRS)
-    _expect_arrays(arrays, 1 + (rows > 1) + bool(form & _READY) + bool(form & _LOST))
-    states = _expect(arrays[0], COMPLEX128, (rows, *[1 << qubits] * (2 if form & _MIXED else 1)))
+        _check_mixed(qubits, limits, THEIRS)
+    check_time(time_ps, THEIRS)
+    expect_arrays(arrays, 1 + (rows > 1) + bool(form & _READY) + bool(form & _LOST))
+    states = expect(arrays[0], COMPLEX128, (rows, *[1 << qubits] * (2 if form & _MIXED else 1)))
     left = iter(arrays[1:])
     if rows > 1:
-        indices = _expect(next(left), UINT32, (count,))
-        _check_rows(indices, rows, _THEIRS)
+        indices = expect(next(left), UINT32, (count,))
+        _check_rows(indices, rows, THEIRS)
         row = indices.astype(np.int64)
     else:
         row = np.zeros(count, INT64)
     if form & _READY:
         if first_ps or step_ps:
             raise MalformedHeader("COPIES with ready times in two forms")
-        ready_ps = _expect(next(left), INT64, (count,)).astype(np.int64)
-        _check_times(ready_ps, _THEIRS)
+        ready_ps = expect(next(left), INT64, (count,)).astype(np.int64)
+        check_times(ready_ps, THEIRS)
     else:
-        _check_progression(count, first_ps, step_ps, _THEIRS)
+        _check_progression(count, first_ps, step_ps, THEIRS)
         ready_ps = _ramp(count, first_ps, step_ps)
-    lost = _unpack_lost(next(left), count) if form & _LOST else np.zeros(count, BOOL)
+    lost = unpack_lost(next(left), count) if form & _LOST else np.zeros(count, BOOL)
     return Carry(Copies(states, row, ready_ps, lost, bool(form & _FRESH)), time_ps, digests[0])
 
 
-def _check_sizes(count: int, rows: int, qubits: int, limits: Limits, faults: _Faults) -> None:
-    if qubits > limits.max_qubits or rows > limits.max_rows or count > limits.max_copies:
-        raise faults[1](
-            f"{count} copies of {rows} states of {qubits} qubits, at most {limits.max_copies}, "
-            f"{limits.max_rows} and {limits.max_qubits} are taken"
-        )
-    if count and not rows:
-        raise faults[0](f"{count} copies of no state")
-
-
-def _check_mixed(qubits: int, limits: Limits, faults: _Faults) -> None:
+def _check_mixed(qubits: int, limits: Limits, faults: Faults) -> None:
     if qubits > limits.max_mixed_qubits:
         raise faults[1](f"mixed states of {qubits} qubits, at most {limits.max_mixed_qubits} are taken")
 
 
-def _check_rows(row: NDArray[Any], rows: int, faults: _Faults) -> None:
+def _check_rows(row: NDArray[Any], rows: int, faults: Faults) -> None:
     if len(row) and not (row.min() >= 0 and row.max() < rows):
         raise faults[0](f"a copy is in none of the {rows} states")
 
@@ -265,7 +225,7 @@ def _ramp(count: int, first_ps: int, step_ps: int) -> NDArray[np.int64]:
     return np.full(count, first_ps, np.int64)
 
 
-def _check_progression(count: int, first_ps: int, step_ps: int, faults: _Faults) -> None:
+def _check_progression(count: int, first_ps: int, step_ps: int, faults: Faults) -> None:
     last_ps = first_ps + step_ps * (count - 1) if count else first_ps
     if not (0 <= first_ps < TIME_END_PS and 0 <= last_ps < TIME_END_PS):
         raise faults[0]("a ready time is outside of 0 .. 2^62 - 1 ps")
@@ -273,133 +233,23 @@ def _check_progression(count: int, first_ps: int, step_ps: int, faults: _Faults)
         raise faults[0]("a step between ready times that do not exist")
 
 
-def _pack_lost(lost: NDArray[np.bool_]) -> NDArray[np.uint8]:
-    return np.packbits(lost, bitorder="little")
-
-
-def _unpack_lost(mask: NDArray[Any], count: int) -> NDArray[np.bool_]:
-    _expect(mask, UINT8, ((count + 7) // 8,))
-    if not np.count_nonzero(mask):
-        raise MalformedHeader("a mask of losses without a loss")
-    if count % 8 and mask[-1] >> (count % 8):
-        raise MalformedHeader("a mask of losses with a bit beyond its copies")
-    return np.unpackbits(mask, count=count, bitorder="little").view(np.bool_)
-
-
-# --- classical messages ----------------------------------------------------------------------------
-
-
-def write_packed(carry: Carry, limits: Limits) -> Body:
-    packed = carry.message
-    assert isinstance(packed, Packed)
-    check_time(carry.time_ps)
-    _check_packed(packed, limits, _OURS)
-    arrays: list[NDArray[Any]] = [packed.codes]
-    if packed.positions is not None:
-        arrays.append(packed.positions.astype(UINT32, copy=False))
-    form = _POSITIONS if packed.positions is not None else 0
-    fields = (carry.time_ps, packed.count, packed.bits_per_entry, form, 0, packed.scale, packed.length)
-    return PACKED.pack(*fields), arrays
-
-
-def read_packed(
-    body: bytes, arrays: list[NDArray[Any]], digests: list[bytes | None], limits: Limits
-) -> Carry:
-    time_ps, count, bits, form, zero, scale, length = PACKED.unpack_from(body)
-    if form & ~_POSITIONS or zero:
-        raise MalformedHeader("PACKED with unknown form bits, or padding that is not zero")
-    check_time(time_ps, _THEIRS)
-    _check_bits(bits, _THEIRS)
-    _expect_arrays(arrays, 2 if form else 1)
-    codes = _expect(arrays[0], UINT8, ((count * bits + 7) // 8,))
-    positions = _expect(arrays[1], UINT32, (count,)) if form else None
-    packed = Packed(count, bits, scale, length, codes, positions)
-    _check_packed(packed, limits, _THEIRS)
-    return Carry(packed, time_ps)
-
-
-def _check_packed(packed: Packed, limits: Limits, faults: _Faults) -> None:
-    _check_entries(packed.count, limits, faults)
-    if not math.isfinite(packed.scale):
-        raise faults[0](f"scale {packed.scale} is not finite")
-    spare = -packed.count * packed.bits_per_entry % 8
-    if spare and packed.codes[-1] & ((1 << spare) - 1):
-        raise faults[0]("codes with a bit beyond their entries")
-    if packed.positions is None:
-        if packed.length != packed.count:
-            raise faults[0](f"a dense vector of {packed.length} entries with {packed.count} codes")
-        return
-    if not 1 <= packed.length <= 1 << 32:
-        raise faults[0](f"a sparse vector of {packed.length} entries, expected 1 to 2^32")
-    positions = packed.positions
-    if packed.count and not (positions[-1] < packed.length and np.all(positions[1:] > positions[:-1])):
-        raise faults[0]("positions that do not grow, or lie beyond the vector")
-
-
-def write_answers(carry: Carry, limits: Limits) -> Body:
-    answers = carry.message
-    assert isinstance(answers, Answers)
-    check_time(carry.time_ps)
-    _check_bits(answers.bits_per_entry, _OURS)
-    _check_entries(len(answers.values), limits, _OURS)
-    body = ANSWERS.pack(carry.time_ps, len(answers.values), answers.bits_per_entry)
-    return body, [answers.values.astype(INT64, copy=False)]
-
-
-def read_answers(
-    body: bytes, arrays: list[NDArray[Any]], digests: list[bytes | None], limits: Limits
-) -> Carry:
-    time_ps, count, bits = ANSWERS.unpack_from(body)
-    check_time(time_ps, _THEIRS)
-    _check_bits(bits, _THEIRS)
-    _check_entries(count, limits, _THEIRS)
-    _expect_arrays(arrays, 1)
-    return Carry(Answers(_expect(arrays[0], INT64, (count,)), bits), time_ps)
-
-
-def write_arrivals(carry: Carry, limits: Limits) -> Body:
-    arrivals = carry.message
-    assert isinstance(arrivals, Arrivals)
-    check_time(carry.time_ps)
-    counts = arrivals.counts.astype(INT64, copy=False)
-    _check_counts(counts, limits, _OURS)
-    return ARRIVALS.pack(carry.time_ps, len(counts)), [counts]
-
-
-def read_arrivals(
-    body: bytes, arrays: list[NDArray[Any]], digests: list[bytes | None], limits: Limits
-) -> Carry:
-    time_ps, count = ARRIVALS.unpack_from(body)
-    check_time(time_ps, _THEIRS)
-    _expect_arrays(arrays, 1)
-    counts = _expect(arrays[0], INT64, (count,))
-    _check_counts(counts, limits, _THEIRS)
-    return Carry(Arrivals(counts), time_ps)
-
-
-def _check_counts(counts: NDArray[np.int64], limits: Limits, faults: _Faults) -> None:
-    _check_entries(len(counts), limits, faults)
-    if len(counts) and not (counts.min() >= 0 and counts.max() <= 0xFFFFFFFF):
-        raise faults[0]("a count of arrivals outside of 0 .. 2^32 - 1")
-
-
 # --- RECEIPT ---------------------------------------------------------------------------------------
 
 
 def write_receipt(receipt: Receipt, limits: Limits) -> Body:
     check_time(receipt.herald_ps)
-    _check_spent(receipt.spent, _OURS)
+    _check_spent(receipt.spent, OURS)
     count = len(receipt.lost)
-    _check_sizes(count, 1, 0, limits, _OURS)
+    check_sizes(count, 1, 0, limits, OURS)
     died = np.count_nonzero(receipt.lost) > 0
-    arrays: list[NDArray[Any]] = [_pack_lost(receipt.lost)] if died else []
+    arrays: list[NDArray[Any]] = [pack_lost(receipt.lost)] if died else []
     form = _LOST if died else 0
     if receipt.done_ps is not None:
         count, form = len(receipt.done_ps), _DONE
         if died:
             raise LocalProtocolError("a receipt of pairs that tells of lost copies")
-        _check_sizes(count, 1, 0, limits, _OURS)
-        _check_times(receipt.done_ps, _OURS)
+        check_sizes(count, 1, 0, limits, OURS)
+        check_times(receipt.done_ps, OURS)
         arrays = [receipt.done_ps]
     return RECEIPT.pack(receipt.of_sequence, receipt.herald_ps, count, form, *receipt.spent), arrays
 
@@ -411,18 +261,18 @@ def read_receipt(
     spent = Spent(*costs)
     if form not in (0, _DONE, _LOST):
         raise MalformedHeader("RECEIPT with unknown form bits, or of copies and pairs at once")
-    check_time(herald_ps, _THEIRS)
-    _check_spent(spent, _THEIRS)
-    _check_sizes(count, 1, 0, limits, _THEIRS)
-    _expect_arrays(arrays, 1 if form else 0)
+    check_time(herald_ps, THEIRS)
+    _check_spent(spent, THEIRS)
+    check_sizes(count, 1, 0, limits, THEIRS)
+    expect_arrays(arrays, 1 if form else 0)
     if form == _DONE:
-        done_ps = _expect(arrays[0], INT64, (count,))
-        _check_times(done_ps, _THEIRS)
+        done_ps = expect(arrays[0], INT64, (count,))
+        check_times(done_ps, THEIRS)
         return Receipt(of_sequence, herald_ps, np.zeros(0, np.bool_), done_ps, spent)
-    lost = _unpack_lost(arrays[0], count) if form else np.zeros(count, np.bool_)
+    lost = unpack_lost(arrays[0], count) if form else np.zeros(count, np.bool_)
     return Receipt(of_sequence, herald_ps, lost, None, spent)
 
 
-def _check_spent(spent: Spent, faults: _Faults) -> None:
+def _check_spent(spent: Spent, faults: Faults) -> None:
     if not (min(spent) >= 0 and max(spent) < COST_END):
         raise faults[0](f"costs {tuple(spent)} of a message, expected each from 0 to 2^62 - 1")

@@ -1,4 +1,4 @@
-"""Packed bodies of PAIRS and RELEASED (docs/wire.md, section 4.1). See `carried` for who raises what."""
+"""Packed bodies of PAIRS and RELEASED (docs/wire.md, section 4.1). See `carried_checks` for who raises what."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ketwire.channels.arrays import INT64
-from ketwire.channels.carried import (
-    _OURS,
-    _THEIRS,
+from ketwire.channels.carried_checks import (
+    OURS,
+    THEIRS,
     Body,
-    _check_entries,
-    _check_times,
-    _expect,
-    _expect_arrays,
-    _Faults,
-    _pack_lost,
-    _unpack_lost,
+    Faults,
+    check_entries,
     check_time,
+    check_times,
+    expect,
+    expect_arrays,
+    pack_lost,
+    unpack_lost,
 )
 from ketwire.channels.entangled import Held, Order, Pairs, Released
 from ketwire.channels.frames import Carry, Limits
@@ -41,7 +41,7 @@ def write_pairs(carry: Carry, limits: Limits) -> Body:
     pairs = carry.message
     assert isinstance(pairs, Pairs)
     count = len(pairs)
-    _check_count(count, limits, _OURS)
+    _check_count(count, limits, OURS)
     check_time(carry.time_ps)
     held, order = pairs.take()
     arrays: list[NDArray[Any]] = []
@@ -50,15 +50,15 @@ def write_pairs(carry: Carry, limits: Limits) -> Body:
     if held is not None:
         form |= _HELD
         far_ps, span_ps = held.far_ps, held.span_ps
-        _check_held(held, _OURS)
+        _check_held(held, OURS)
         arrays += [held.elements, held.ready_ps, held.since_ps]
         if held.lost.any():
             form |= _LOST
-            arrays.append(_pack_lost(held.lost))
+            arrays.append(pack_lost(held.lost))
     if order is not None:
         form |= _ORDER | (_NOTICE if order.on_notice else 0)
         protocol = _PROTOCOLS.index(order.distill)
-        _check_times(order.begin_ps, _OURS)
+        check_times(order.begin_ps, OURS)
         arrays.append(order.begin_ps)
     return PAIRS.pack(carry.time_ps, count, form, protocol, 0, span_ps, *far_ps), arrays
 
@@ -66,28 +66,28 @@ def write_pairs(carry: Carry, limits: Limits) -> Body:
 def read_pairs(body: bytes, arrays: list[NDArray[Any]], digests: list[bytes | None], limits: Limits) -> Carry:
     """Pairs, their states a read-only view of their frame."""
     time_ps, count, form, protocol, zero, span_ps, far_t1, far_t2 = PAIRS.unpack_from(body)
-    check_time(time_ps, _THEIRS)
-    _check_count(count, limits, _THEIRS)
+    check_time(time_ps, THEIRS)
+    _check_count(count, limits, THEIRS)
     if zero or form & ~(_HELD | _LOST | _ORDER | _NOTICE) or not form & (_HELD | _ORDER):
         raise MalformedHeader("PAIRS with unknown form bits, with nothing in it, or padding that is not zero")
     if (form & _LOST and not form & _HELD) or (form & _NOTICE and not form & _ORDER):
         raise MalformedHeader("PAIRS with dead pairs where none stand, or a notice without an order")
     if protocol >= len(_PROTOCOLS) or (protocol and form & (_HELD | _ORDER) != _HELD | _ORDER):
         raise MalformedHeader(f"PAIRS to be distilled by {protocol}, where nothing is, or by an unknown protocol")
-    _expect_arrays(arrays, (3 if form & _HELD else 0) + (1 if form & _LOST else 0) + (1 if form & _ORDER else 0))
+    expect_arrays(arrays, (3 if form & _HELD else 0) + (1 if form & _LOST else 0) + (1 if form & _ORDER else 0))
     left = iter(arrays)
     held = order = None
     if form & _HELD:
-        six = _expect(next(left), _FLOAT64, (count, 6))
-        ready_ps, since_ps = (_expect(next(left), INT64, (count,)).astype(np.int64) for _ in range(2))
-        lost = _unpack_lost(next(left), count) if form & _LOST else np.zeros(count, np.bool_)
+        six = expect(next(left), _FLOAT64, (count, 6))
+        ready_ps, since_ps = (expect(next(left), INT64, (count,)).astype(np.int64) for _ in range(2))
+        lost = unpack_lost(next(left), count) if form & _LOST else np.zeros(count, np.bool_)
         held = Held(six, ready_ps, since_ps, lost, (far_t1, far_t2), span_ps)
-        _check_held(held, _THEIRS)
+        _check_held(held, THEIRS)
     elif span_ps or far_t1 or far_t2:
         raise MalformedHeader("PAIRS that do not stand, with a far memory or a span")
     if form & _ORDER:
-        begin_ps = _expect(next(left), INT64, (count,)).astype(np.int64)
-        _check_times(begin_ps, _THEIRS)
+        begin_ps = expect(next(left), INT64, (count,)).astype(np.int64)
+        check_times(begin_ps, THEIRS)
         order = Order(begin_ps, bool(form & _NOTICE), _PROTOCOLS[protocol])
     return Carry(Pairs(held, order), time_ps)
 
@@ -97,32 +97,32 @@ def write_released(carry: Carry, limits: Limits) -> Body:
     released = carry.message
     assert isinstance(released, Released)
     check_time(carry.time_ps)
-    _check_count(len(released.free_ps), limits, _OURS)
-    _check_times(released.free_ps, _OURS)
+    _check_count(len(released.free_ps), limits, OURS)
+    check_times(released.free_ps, OURS)
     return RELEASED.pack(carry.time_ps, len(released.free_ps)), [released.free_ps.astype(INT64, copy=False)]
 
 
 def read_released(body: bytes, arrays: list[NDArray[Any]], digests: list[bytes | None], limits: Limits) -> Carry:
     """Notices of free memories, in an array of their own."""
     time_ps, count = RELEASED.unpack_from(body)
-    check_time(time_ps, _THEIRS)
-    _check_count(count, limits, _THEIRS)
-    _expect_arrays(arrays, 1)
-    free_ps = _expect(arrays[0], INT64, (count,)).astype(np.int64)
-    _check_times(free_ps, _THEIRS)
+    check_time(time_ps, THEIRS)
+    _check_count(count, limits, THEIRS)
+    expect_arrays(arrays, 1)
+    free_ps = expect(arrays[0], INT64, (count,)).astype(np.int64)
+    check_times(free_ps, THEIRS)
     return Carry(Released(free_ps), time_ps)
 
 
-def _check_count(count: int, limits: Limits, faults: _Faults) -> None:
-    _check_entries(count, limits, faults)
+def _check_count(count: int, limits: Limits, faults: Faults) -> None:
+    check_entries(count, limits, faults)
     if count > limits.max_copies:
         raise faults[1](f"{count} pairs, at most {limits.max_copies} are taken")
 
 
-def _check_held(held: Held, faults: _Faults) -> None:
+def _check_held(held: Held, faults: Faults) -> None:
     """Times of this clock, a memory that can be, and, but for dead pairs, states."""
-    _check_times(held.ready_ps, faults)
-    _check_times(held.since_ps, faults)
+    check_times(held.ready_ps, faults)
+    check_times(held.since_ps, faults)
     check_time(held.span_ps, faults)
     if (held.since_ps > held.ready_ps).any():
         raise faults[0]("a pair whose decay is accounted for beyond the time when it stands")
@@ -132,7 +132,7 @@ def _check_held(held: Held, faults: _Faults) -> None:
         raise faults[0](f"a memory with T1 = {t1} ps and T2 = {t2} ps, expected T2 above 0 and at most 2 T1")
     bad = np.flatnonzero(~(_are_states(held.elements) | held.lost))
     if len(bad) or not np.isfinite(held.elements).all():
-        raise (LocalProtocolError if faults is _OURS else BadStates)(f"{len(bad)} pairs are in no state")
+        raise (LocalProtocolError if faults is OURS else BadStates)(f"{len(bad)} pairs are in no state")
 
 
 def _are_states(six: NDArray[np.float64]) -> NDArray[np.bool_]:

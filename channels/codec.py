@@ -15,7 +15,7 @@ from typing import Any, NamedTuple, NoReturn
 
 from numpy.typing import NDArray
 
-from ketwire.channels import carried, carried_pairs, control, signals
+from ketwire.channels import carried, carried_classical, carried_pairs, control, signals
 from ketwire.channels.arrays import (
     DIGEST_OCTETS,
     Octets,
@@ -148,9 +148,9 @@ def _write_body(command: Command, frame: Frame, limits: Limits) -> Body:
 
 _CARRIED_WRITERS: dict[Command, Callable[[Any, Limits], Body]] = {
     Command.COPIES: carried.write_copies,
-    Command.PACKED: carried.write_packed,
-    Command.ANSWERS: carried.write_answers,
-    Command.ARRIVALS: carried.write_arrivals,
+    Command.PACKED: carried_classical.write_packed,
+    Command.ANSWERS: carried_classical.write_answers,
+    Command.ARRIVALS: carried_classical.write_arrivals,
     Command.RECEIPT: carried.write_receipt,
     Command.PAIRS: carried_pairs.write_pairs,
     Command.RELEASED: carried_pairs.write_released,
@@ -308,9 +308,9 @@ def _read_carried(
 
 _CARRIED_READERS: dict[Command, tuple[int, Callable[..., Frame]]] = {
     Command.COPIES: (carried.COPIES.size, carried.read_copies),
-    Command.PACKED: (carried.PACKED.size, carried.read_packed),
-    Command.ANSWERS: (carried.ANSWERS.size, carried.read_answers),
-    Command.ARRIVALS: (carried.ARRIVALS.size, carried.read_arrivals),
+    Command.PACKED: (carried_classical.PACKED.size, carried_classical.read_packed),
+    Command.ANSWERS: (carried_classical.ANSWERS.size, carried_classical.read_answers),
+    Command.ARRIVALS: (carried_classical.ARRIVALS.size, carried_classical.read_arrivals),
     Command.RECEIPT: (carried.RECEIPT.size, carried.read_receipt),
     Command.PAIRS: (carried_pairs.PAIRS.size, carried_pairs.read_pairs),
     Command.RELEASED: (carried_pairs.RELEASED.size, carried_pairs.read_released),

@@ -15,10 +15,11 @@ from ketwire.protocols.node import Json, Shape
 from ketwire.protocols.outline import facts, heard, promise_of
 from ketwire.quantum.circuits import Circuit
 from ketwire.quantum.estimation import Demand, Estimator, Promise
-from ketwire.quantum.estimators import FROM_FEATURES, RandomCoordinate
+from ketwire.quantum.estimators import FROM_FEATURES, Commuting, Direct
 from ketwire.quantum.features import Block, blocks_of
 from ketwire.quantum.grouped import Grouped
 from ketwire.quantum.parameter_shift import ParameterShift, Shifts
+from ketwire.quantum.shadows import ClassicalShadows, median_plan
 
 NO_FRAME = -1
 """Told in the place of a block's number: a parameter feeds several blocks."""
@@ -66,6 +67,22 @@ class Agreement:
                 copies[visit] = made_estimator(values["estimator"], groups.get(visit)).copies(each, promise)
         return cls(promise, numbers, copies, groups)
 
+    def refuse_few(self, values: Mapping[str, Json], key: str = "protocol.copies") -> None:
+        """Refuse copies that the estimator cannot deal to all that it measures at a visit.
+
+        values: as for `of`. key: where the scenario gives the copies.
+
+        Raises:
+            ScenarioError: there are fewer.
+        """
+        given, name = values["copies"], values["estimator"]["name"]
+        for visit, each in self.numbers.items():
+            if given is None or isinstance(each, Shifts):
+                continue
+            least = parts_of(made_estimator(values["estimator"], self.groups.get(visit)), each, self.promise)
+            if given < least:
+                raise ScenarioError(f"{key}: {given} given, expected {least} or more for estimator {name}")
+
     @property
     def runs(self) -> dict[int, int]:
         """Of shifted inferences, by visit."""
@@ -107,30 +124,23 @@ def frame_facts(blocks: Sequence[Block], visit: int) -> dict[str, Shape]:
     return {frame_fact(slot, visit): Shape(number, "protocol.layers") for slot, number in frames.items()}
 
 
-def parts_of(estimator: str, blocks: Sequence[Block]) -> int:
-    """Into how many parts an estimator deals, or by chance draws, the copies of a sample, each read differently."""
-    if estimator in ("commuting", "random-coordinate"):
-        return len(blocks)
-    return sum(len(block.slots) for block in blocks) if estimator == "direct" else 1
-
-
-def _refuse_few(values: Mapping[str, Json], blocks: Sequence[Block]) -> None:
-    """Refuse copies that an estimator cannot deal to all that it measures; explicit blocks are looked at later."""
-    name, given = values["estimator"]["name"], values["copies"]
-    least = 1 if name == RandomCoordinate.name or values.get("blocks") is not None else parts_of(name, blocks)
-    if given is not None and given < least:
-        raise ScenarioError(f"protocol.copies: {given} given, expected {least} or more for estimator {name}")
+def parts_of(estimator: Estimator, asked: Demand, promise: Promise) -> int:
+    """Into how many parts an estimator deals the copies of a sample: with fewer copies it can tell nothing."""
+    if isinstance(estimator, Grouped):
+        return len(estimator.groups)
+    if isinstance(estimator, ClassicalShadows):
+        return median_plan(promise.delta / promise.parameters)[0]
+    return {Commuting.name: asked.blocks, Direct.name: asked.readings}.get(estimator.name, 1)
 
 
 def public_numbers(values: Mapping[str, Json], circuit: Circuit, visit: int) -> dict[str, Shape]:
     """What the owner of a visit tells of its unitary, for the estimator of the session.
 
     Raises:
-        ScenarioError: fewer copies than the estimator can do with, or numbers too large to be told.
+        ScenarioError: numbers too large to be told.
     """
     if values["estimator"]["name"] == ParameterShift.name:
         return facts(Shifts.of(circuit), visit)
     blocks = blocks_of(circuit)
-    _refuse_few(values, blocks)
     frames = frame_facts(blocks, visit) if values.get("blocks") is not None else {}
     return {**facts(Demand.of(blocks), visit), **frames}

@@ -23,6 +23,7 @@ from ketwire.protocols.node import Json, Loader, Node, Outcome, Shape, Slice
 from ketwire.protocols.repeaters import Supplies, chain_plans
 from ketwire.protocols.shifts import run_shifted
 from ketwire.protocols.stream import Stage, StreamPlan, Tally, run_stream
+from ketwire.quantum.estimation import Demand
 from ketwire.quantum.frozen import frozen
 from ketwire.quantum.parameter_shift import shift_plan
 
@@ -88,8 +89,11 @@ class GradientParty(_Party):
             if self.share.path[visit] == node.name:
                 estimate = stage.read(node, 1, estimator, agreed.promise)
                 arrays[f"gradient-{visit}"] = estimate.values[0]
+                asked = agreed.numbers[visit]
+                assert isinstance(asked, Demand)
                 measured = {"held": plan.want, "used": int(estimate.used[0]), "attempted": int(tally.attempted[0])}
-                told[str(visit)] = measured
+                # A copy says of a derivative a number between -sums and sums: public, and 1/2 for one rotation.
+                told[str(visit)] = {**measured, "range": 2.0 * asked.sums}
         return Outcome({"visits": told} if told else {}, arrays)
 
 

@@ -12,11 +12,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ketwire.channels.messages import Packed
 from ketwire.protocols.inference import Owned
 from ketwire.protocols.layers import Step, build_layers
 from ketwire.protocols.node import Json, Loader, Node, Outcome, Slice
-from ketwire.protocols.numbers import pack_numbers, unpack_numbers
+from ketwire.protocols.numbers import receive_numbers, send_numbers
 from ketwire.quantum.circuits import Circuit, Contraction
 from ketwire.quantum.features import contributions
 from ketwire.quantum.frozen import frozen
@@ -110,11 +109,10 @@ class DenseGradientParty:
         return np.asarray(self._owned.input[0])
 
     async def _receive(self, node: Node, peer: str) -> Vector:
-        message = await node.receive(peer, Packed)
-        return np.asarray(unpack_numbers(message, 2 << self._owned.qubits).view(np.complex128))
+        return np.asarray((await receive_numbers(node, peer, 2 << self._owned.qubits)).view(np.complex128))
 
     async def _send(self, node: Node, peer: str, vector: Vector) -> None:
-        await node.send(peer, pack_numbers(np.ascontiguousarray(vector).view(np.float64), self._bits))
+        await send_numbers(node, peer, np.ascontiguousarray(vector).view(np.float64), self._bits)
 
     def _passed(self, visit: int, vector: Vector) -> list[Vector]:
         """The state before each layer of a visit, and after the last."""

@@ -16,11 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ketwire.channels.copies import Copies
-from ketwire.channels.messages import Packed
 from ketwire.errors import ScenarioError
 from ketwire.protocols.layers import Step, build_layers
 from ketwire.protocols.node import Loader, Node, Outcome, Shape, Slice
-from ketwire.protocols.numbers import pack_numbers, unpack_numbers
+from ketwire.protocols.numbers import receive_numbers, send_numbers
 from ketwire.protocols.repeaters import chain_plans
 from ketwire.protocols.stream import BUDGET_ATTEMPTS, Batch, StreamPlan, run_stream
 from ketwire.quantum.encodings import amplitude_encode
@@ -159,11 +158,11 @@ class DenseStateParty:
             if visit == 0:
                 vector = self.start()
             else:
-                message = await node.receive(path[visit - 1], Packed)
-                vector = unpack_numbers(message, 2 << self._owned.qubits).view(np.complex128)
+                heard = await receive_numbers(node, path[visit - 1], 2 << self._owned.qubits)
+                vector = heard.view(np.complex128)
             vector = self.carry(visit, vector)
             if visit < len(path) - 1:
-                await node.send(path[visit + 1], pack_numbers(vector.view(np.float64), self._bits))
+                await send_numbers(node, path[visit + 1], vector.view(np.float64), self._bits)
             else:
                 outcome = Outcome({"loss": self.loss(vector)})
         return outcome

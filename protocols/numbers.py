@@ -3,10 +3,13 @@
 Up to 52 bits a vector is quantised uniformly: its largest magnitude is sent as the scale (64 bits),
 and the code of an entry is the nearest of 2**b equally spaced levels from -scale to scale,
 or from 0 to scale where nothing is negative (then the scale's sign bit says so). At 64 bits the
-entries are sent as they are, IEEE 754 numbers without a scale.
+entries are sent as they are, IEEE 754 numbers without a scale. A long vector goes in several messages, each
+with a scale of its own: one holds no more than 2^26 entries, and a state of 26 qubits has twice as many.
 """
 
 from __future__ import annotations
+
+from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,9 +17,33 @@ from numpy.typing import NDArray
 from ketwire.channels.messages import Packed
 from ketwire.errors import RemoteProtocolError
 from ketwire.protocols.codes import pack_bits, quantise, restore, unpack_bits
+from ketwire.protocols.node import Node
 
 EXACT_BITS = 64
 MAX_QUANTISED_BITS = 52
+MESSAGE_NUMBERS = 1 << 22  # of one message
+
+
+def messages_of(count: int) -> Iterator[slice]:
+    """The parts of a vector that are messages of their own: one for all but long vectors, and for none at all."""
+    for first in range(0, max(count, 1), MESSAGE_NUMBERS):
+        yield slice(first, min(first + MESSAGE_NUMBERS, count))
+
+
+async def send_numbers(node: Node, peer: str, values: NDArray[np.float64], bits: int) -> None:
+    """A vector, float64, shape (count,), in as many messages as it takes."""
+    for part in messages_of(len(values)):
+        await node.send(peer, pack_numbers(values[part], bits))
+
+
+async def receive_numbers(node: Node, peer: str, count: int) -> NDArray[np.float64]:
+    """What `send_numbers` sent, float64, shape (count,).
+
+    Raises:
+        RemoteProtocolError: as `unpack_numbers`.
+    """
+    heard = [unpack_numbers(await node.receive(peer, Packed), part.stop - part.start) for part in messages_of(count)]
+    return heard[0] if len(heard) == 1 else np.concatenate(heard)
 
 
 def pack_numbers(values: NDArray[np.float64], bits: int) -> Packed:

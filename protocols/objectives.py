@@ -87,6 +87,41 @@ class Logistic:
         return np.where(self.scale * z + self.bias > 0, 1.0, -1.0)
 
 
+class Checked:
+    """An objective whose every answer is looked at before anything is made of it: a number for each sample."""
+
+    def __init__(self, name: str, inner: Objective) -> None:
+        self._name, self._inner = name, inner
+        self.two_valued = bool(inner.two_valued)
+
+    def losses(self, z: Floats, labels: Floats) -> Floats:
+        return self._answer("losses", z, labels)
+
+    def slopes(self, z: Floats, labels: Floats) -> Floats:
+        return self._answer("slopes", z, labels)
+
+    def decide(self, z: Floats) -> Floats:
+        return self._answer("decide", z)
+
+    def _answer(self, what: str, z: Floats, *labels: Floats) -> Floats:
+        """Raises:
+        ScenarioError: it fails, or says anything else.
+        """
+        given = f"{KEY}.loss: {self._name!r} given, whose {what}"
+        try:
+            with np.errstate(over="ignore", invalid="ignore"):
+                told = np.asarray(getattr(self._inner, what)(z, *labels), dtype=np.float64)
+        except Exception as error:
+            first = (str(error).splitlines() or [""])[0]
+            raise ScenarioError(f"{given} fail ({type(error).__name__}: {first}), expected numbers") from error
+        shape = list(told.shape)
+        if shape != [len(z)]:
+            raise ScenarioError(f"{given} of {len(z)} samples have shape {shape}, expected [{len(z)}]")
+        if not np.isfinite(told).all():
+            raise ScenarioError(f"{given} of {len(z)} samples are not all finite, expected finite numbers")
+        return told
+
+
 _KNOWN: dict[str, type[Squared] | type[Logistic]] = {"squared": Squared, "logistic": Logistic}
 KEY = "protocol.objective"
 
@@ -107,7 +142,7 @@ def objective(values: dict[str, Json]) -> Objective:
     lacks = [part for part in ("two_valued", "losses", "slopes", "decide") if not hasattr(built, part)]
     if lacks:
         raise ScenarioError(f"{KEY}.loss: {name!r} given, expected an objective, this one lacks {', '.join(lacks)}")
-    return built
+    return Checked(name, built)
 
 
 def _imported(name: str) -> Any:

@@ -20,7 +20,7 @@ from ketwire.errors import ScenarioError
 from ketwire.quantum.circuits import Circuit
 from ketwire.quantum.gates import Gate
 
-MOST_GATES = 100_000
+MOST_GATES = 100_000  # and as many uses of definitions
 MOST_DEPTH = 64  # of definitions within definitions, and of parentheses
 CONSTANTS = {"pi": math.pi, "π": math.pi, "tau": math.tau, "τ": math.tau, "euler": math.e, "ℇ": math.e}
 
@@ -79,6 +79,7 @@ class _Reader:
         self.qubits = 0
         self.definitions: dict[str, Any] = {}
         self.gates: list[Gate] = []
+        self._made = self._unfolded = 0
 
     def read(self, statements: Sequence[Any]) -> Circuit:
         for statement in statements:
@@ -99,7 +100,7 @@ class _Reader:
             "ConstantDeclaration": self._declare_constant,
             "QuantumGateDefinition": self._define,
             "QuantumGate": self._apply_statement,
-            "QuantumPhase": lambda _: None,
+            "QuantumPhase": _leave_out,
             "QuantumBarrier": lambda _: None,
         }
         handler = handlers.get(kind)
@@ -111,11 +112,17 @@ class _Reader:
         if statement.filename != "stdgates.inc":
             raise ValueError(f"include {statement.filename!r} given, expected stdgates.inc")
 
+    def _claim(self, name: str) -> str:
+        """A name that nothing has yet; gates of stdgates.inc may be defined anew."""
+        if name in self.registers or name in self.values or name in self.definitions:
+            raise ValueError(f"{name} declared a second time, expected a name of its own")
+        return name
+
     def _declare_qubits(self, statement: Any) -> None:
         count = 1 if statement.size is None else self._whole(statement.size, {})
         if not 1 <= count <= 30:
             raise ValueError(f"{count} qubits declared, expected 1 to 30")
-        self.registers[statement.qubit.name] = range(self.qubits, self.qubits + count)
+        self.registers[self._claim(statement.qubit.name)] = range(self.qubits, self.qubits + count)
         self.qubits += count
 
     def _declare_input(self, statement: Any) -> None:
@@ -123,20 +130,22 @@ class _Reader:
             raise ValueError("output given, expected inputs alone")
         if type(statement.type).__name__ not in ("FloatType", "AngleType"):
             raise ValueError(f"input {statement.identifier.name} given, expected a float or an angle")
-        self.values[statement.identifier.name] = Linear(0.0, ((self.inputs, 1.0),))
+        self.values[self._claim(statement.identifier.name)] = Linear(0.0, ((self.inputs, 1.0),))
         self.inputs += 1
 
     def _declare_constant(self, statement: Any) -> None:
-        self.values[statement.identifier.name] = self._value(statement.init_expression, self.values)
+        self.values[self._claim(statement.identifier.name)] = self._value(statement.init_expression, self.values)
 
     def _define(self, statement: Any) -> None:
-        self.definitions[statement.name.name] = statement
+        own = [each.name for each in (*statement.arguments, *statement.qubits)]
+        twice = next((name for place, name in enumerate(own) if name in own[:place]), None)
+        if twice is not None:
+            raise ValueError(f"{twice} given twice in gate {statement.name.name}, expected distinct names")
+        self.definitions[self._claim(statement.name.name)] = statement
 
     def _apply_statement(self, statement: Any) -> None:
         for where in self._broadcast(statement.qubits):
             self.gates += self._gates(statement, where, self.values, 0)
-            if len(self.gates) > MOST_GATES:
-                raise ValueError(f"more than {MOST_GATES} gates, expected fewer")
 
     def _broadcast(self, operands: Sequence[Any]) -> Iterator[tuple[int, ...]]:
         """The qubits of each application: a register stands for its qubits, one after the other."""
@@ -164,9 +173,7 @@ class _Reader:
     def _gates(self, statement: Any, where: tuple[int, ...], values: Mapping[str, Linear], depth: int) -> list[Gate]:
         """One gate on these qubits, definitions expanded."""
         name = statement.name.name
-        for modifier in statement.modifiers:
-            if modifier.modifier.name != "inv":
-                raise ValueError(f"{modifier.modifier.name} @ {name} given, expected no modifier but inv")
+        _check_modifiers(statement, name)
         if depth > MOST_DEPTH:
             raise ValueError(f"gate {name} is defined by more than {MOST_DEPTH} others, expected fewer")
         if len(set(where)) != len(where):
@@ -175,13 +182,22 @@ class _Reader:
             angles = [self._value(argument, values) for argument in statement.arguments]
         except ValueError as error:
             raise ValueError(f"gate {name}: {error}") from None
+        # Counted while it unfolds: definitions that double would be beyond all bounds before they are all made.
         if name in self.definitions:
+            self._unfolded += 1
+            self._check_count()
             made = self._expanded(self.definitions[name], where, angles, depth)
         else:
             made = standard(name, where, angles)
+            self._made += len(made)
+            self._check_count()
         if len(statement.modifiers) % 2:
             made = [gate.inverse() for gate in reversed(made)]
         return made
+
+    def _check_count(self) -> None:
+        if max(self._made, self._unfolded) > MOST_GATES:
+            raise ValueError(f"more than {MOST_GATES} gates, expected fewer")
 
     def _expanded(self, definition: Any, where: tuple[int, ...], angles: list[Linear], depth: int) -> list[Gate]:
         name, wanted = definition.name.name, [argument.name for argument in definition.arguments]
@@ -194,9 +210,11 @@ class _Reader:
         for each in definition.body:
             kind = type(each).__name__
             if kind == "QuantumGate":
-                inner = tuple(places[qubit.name] for qubit in each.qubits if qubit.name in places)
+                inner = tuple(_place(each, qubit, name, places) for qubit in each.qubits)
                 made += self._gates(each, inner, values, depth + 1)
-            elif kind not in ("QuantumPhase", "QuantumBarrier"):
+            elif kind == "QuantumPhase":
+                _leave_out(each)
+            elif kind != "QuantumBarrier":
                 raise ValueError(f"{kind} in gate {name}, expected gates alone")
         return made
 
@@ -212,7 +230,10 @@ class _Reader:
         if depth > MOST_DEPTH:
             raise ValueError("an expression too deep, expected a simpler one")
         if kind in ("IntegerLiteral", "FloatLiteral"):
-            return Linear(float(expression.value))
+            try:
+                return Linear(float(expression.value))
+            except OverflowError:
+                raise ValueError("a number beyond all bounds, expected a finite one") from None
         if kind == "Identifier":
             if expression.name not in values:
                 raise ValueError(f"{expression.name} given, expected an input or a constant")
@@ -223,6 +244,26 @@ class _Reader:
             left, right = (self._value(side, values, depth + 1) for side in (expression.lhs, expression.rhs))
             return _combined(expression.op.name, left, right)
         raise ValueError(f"{kind} in an angle, expected numbers, inputs and + - * / of them")
+
+
+def _place(statement: Any, operand: Any, definition: str, places: Mapping[str, int]) -> int:
+    """The qubit that a gate in a definition is on."""
+    if isinstance(operand.name, str) and operand.name in places:
+        return places[operand.name]
+    which = f"qubit {operand.name}" if isinstance(operand.name, str) else "an indexed qubit"
+    told = f"gate {statement.name.name} in gate {definition} on {which}"
+    raise ValueError(f"{told}, expected one of {', '.join(places)}")
+
+
+def _leave_out(phase: Any) -> None:
+    """A global phase, which nothing shows; under control it would be a gate."""
+    _check_modifiers(phase, "gphase")
+
+
+def _check_modifiers(statement: Any, name: str) -> None:
+    for modifier in statement.modifiers:
+        if modifier.modifier.name != "inv":
+            raise ValueError(f"{modifier.modifier.name} @ {name} given, expected no modifier but inv")
 
 
 def _combined(operator: str, left: Linear, right: Linear) -> Linear:

@@ -12,7 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ketwire.channels.copies import Copies
-from ketwire.errors import ScenarioError
 from ketwire.protocols.node import Node, Setting
 from ketwire.quantum.estimation import Estimate, Estimator
 from ketwire.quantum.readings import readings_of
@@ -26,18 +25,13 @@ class Reader:
     """Reads `copies` copies of |Φ> of each of `samples` samples, as an estimator does with stated circuits.
 
     The estimator `exact` peeks: it sums how likely each outcome was to be reported, of all blocks and each copy,
-    which takes the time of reading one.
-
-    Raises:
-        ScenarioError: the estimator needs more copies than there are.
+    which takes the time of reading one. Others have a copy for each of their circuits, at the least.
     """
 
     def __init__(self, node: Node, estimator: Estimator, segment: Segment, samples: int, copies: int) -> None:
         self._segment, self._peek = segment, estimator.name == "exact"
         self._readings = readings_of(estimator, segment.circuit)
-        least = 1 if self._peek else self._readings.least_copies
-        if copies < least:
-            raise ScenarioError(f"protocol.copies: {copies} copies of a sample given, expected {least} or more")
+        assert self._peek or self._readings.at_random or copies >= len(self._readings.parts)
         self._settings = [Setting(reading.circuit, reading.observable) for reading in self._readings.parts]
         self._choice = self._readings.choose(samples, copies, node.random("choice"))
         self._seen = np.zeros(samples, dtype=np.int64)

@@ -35,7 +35,7 @@ from numpy.typing import NDArray
 
 from ketwire.channels.messages import Answers, Packed
 from ketwire.errors import RemoteProtocolError
-from ketwire.protocols.agreement import Agreement, parts_of, public_numbers
+from ketwire.protocols.agreement import Agreement, public_numbers
 from ketwire.protocols.announce import announce
 from ketwire.protocols.features import FeatureStage, Route, reader_at, refuse_large
 from ketwire.protocols.node import Loader, Node, Outcome, Shape, Slice, State
@@ -46,7 +46,7 @@ from ketwire.protocols.stream import Stage, StreamPlan, Tally, run_stream
 from ketwire.protocols.training_data import Schedule
 from ketwire.protocols.training_holding import Holding
 from ketwire.protocols.training_streams import ForwardStage, Meter, Series
-from ketwire.quantum.estimation import half_ranges
+from ketwire.quantum.estimation import Demand, half_ranges
 from ketwire.quantum.estimators import estimator
 from ketwire.quantum.features import blocks_of
 from ketwire.quantum.frozen import frozen
@@ -137,7 +137,8 @@ class TrainingParty:
         for visit in held.mine:
             values = estimates[visit]
             assert values is not None
-            gradient = 2.0 * slopes @ values / len(rows)  # ∂<2Π - 1> = 2 ∂<Π>
+            with np.errstate(over="ignore", invalid="ignore"):  # refused when it is to move anything
+                gradient = 2.0 * slopes @ values / len(rows)  # ∂<2Π - 1> = 2 ∂<Π>
             held.move(visit, gradient)
             asked[visit] = self._next_copies(visit, gradient, slopes)
         if self.values["adaptive"] is not None:
@@ -239,27 +240,30 @@ class TrainingParty:
         least = self._agreed.copies[visit]
         if one == 0.0:  # no sample has a slope: there is no gradient, and no noise that it could drown in
             return least
-        return int(np.clip(math.ceil(one / (rule["ratio"] ** 2 * signal)), least, max(rule["most"], least)))
+        return int(np.clip(math.ceil(one / (rule["ratio"] ** 2 * signal)), least, rule["most"]))
 
     def _variance_bound(self, visit: int) -> float:
         """Of the estimates of one sample's derivatives of <Π> from one copy, summed over them."""
         if self._is_shifted:  # each a sum of ½ scale (mean - mean), of numbers in [0, 1]
             return float((shift_plan(self._read(visit)).scales ** 2).sum()) / 8
         blocks = blocks_of(self.held.share.segments[visit].circuit)
-        return parts_of(self._estimator.name, blocks) * float(half_ranges(blocks)[1].sum())
+        one_by_one = self._estimator.name == "direct"  # else each copy tells of a block, dealt out or drawn
+        parts = Demand.of(blocks).readings if one_by_one else len(blocks)
+        return parts * float(half_ranges(blocks)[1].sum())
 
     async def _announce_copies(self, node: Node, asked: dict[int, int]) -> None:
         for visit in self.held.trained:
             mine = Answers(np.array([asked[visit]]), COPIES_BITS) if visit in asked else None
-            self._want[visit] = await self._told(node, self.held.path[visit], mine, max(self.values["adaptive"]["most"],
-                                                 self._agreed.copies[visit]))
+            limits = self._agreed.copies[visit], self.values["adaptive"]["most"]
+            self._want[visit] = await self._told(node, self.held.path[visit], mine, *limits)
 
-    async def _told(self, node: Node, origin: str, message: Answers | None, most: int) -> int:
-        """One whole number from 0 to `most`, which `origin` tells all."""
+    async def _told(self, node: Node, origin: str, message: Answers | None, least: int, most: int) -> int:
+        """One whole number from `least` to `most`, which `origin` tells all."""
         heard = await announce(node, self.held.path, origin, message, Answers, chains=self._chains["forward"])
         assert heard is not None
-        if heard.values.shape != (1,) or not 0 <= heard.values[0] <= most:
-            raise RemoteProtocolError(f"{origin} announced {heard.values.tolist()}, expected one number up to {most}")
+        if heard.values.shape != (1,) or not least <= heard.values[0] <= most:
+            told = f"{origin} announced {heard.values.tolist()}, expected one number from {least} to {most}"
+            raise RemoteProtocolError(told)
         return int(heard.values[0])
 
     # ------------------------------------------------------------ validation, end, checkpoints
@@ -280,7 +284,7 @@ class TrainingParty:
             self._best_loss = min(loss, self._best_loss)
             stop = self._waited >= self.values["validation"]["patience"]
             verdict = Answers(np.array([STOP if stop else GO_ON if self._waited else BEST]), 2)
-        said = await self._told(node, held.path[-1], verdict, STOP)
+        said = await self._told(node, held.path[-1], verdict, GO_ON, STOP)
         if said == BEST:
             self._best = {visit: held.parameters(visit) for visit in held.mine}
         return said == STOP

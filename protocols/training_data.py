@@ -93,8 +93,8 @@ class Samples:
 
 def standardised(train: Floats, test: Floats) -> list[Floats]:
     """Both parts, less the training part's mean, over its spread; columns without any spread there are left out."""
-    spread = train.std(axis=0)
-    informative = spread > 0
+    # A mean rounds, so the spread of equal numbers need not come out as 0.
+    spread, informative = train.std(axis=0), np.ptp(train, axis=0) > 0
     if not informative.any():
         raise ScenarioError("protocol.data.standardise: true given for rows that are all alike, expected false")
     mean = train[:, informative].mean(axis=0)
@@ -121,14 +121,21 @@ class Labels:
         for part in PARTS:
             key = f"protocol.labels.{part}"
             arrays = load(key, values[part])
-            labels = arrays.get("labels", arrays["values"])
+            labels = listed(arrays)
             if labels.ndim != 1:
-                raise ScenarioError(f"{key}: labels of shape {list(labels.shape)} given, expected a flat list of them")
+                told = f"labels of shape {list(labels.shape)} given, expected a flat list of them, or label_column"
+                raise ScenarioError(f"{key}: {told}")
             if objective.two_valued:
                 classes = _two_values(key, labels) if classes is None else classes
                 labels = _signs(key, labels, classes)
             self.of[part] = labels.astype(np.float64)
             self.shapes[f"{part} rows"] = Shape(len(labels), key)
+
+
+def listed(arrays: dict[str, NDArray[Any]]) -> NDArray[Any]:
+    """The labels that a source has, or all that it has: a table of one column is a list of them too."""
+    labels = arrays.get("labels", arrays["values"])
+    return labels[:, 0] if labels.ndim == 2 and labels.shape[1] == 1 else labels
 
 
 def _table(part: str, values: NDArray[Any]) -> Floats:

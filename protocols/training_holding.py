@@ -18,6 +18,8 @@ from ketwire.protocols.optimisers import State as Moments
 from ketwire.protocols.training_data import Labels, Samples, Schedule
 
 Floats = NDArray[np.float64]
+MOST_ANGLE = 2.0**53
+"""From here on neighbouring numbers are 2 radians apart, and an angle says nothing any more."""
 
 
 class Holding:
@@ -59,10 +61,23 @@ class Holding:
         return self.share.segments[visit].values
 
     def move(self, visit: int, gradient: Floats) -> None:
-        """One step of the optimiser for one of this party's visits; what is frozen stays where it is."""
+        """One step of the optimiser for one of this party's visits; what is frozen stays where it is.
+
+        Raises:
+            ScenarioError: the gradient, or an angle that it makes, is beyond all bounds.
+        """
         moves = self.share.trainable[visit]
-        before = self.parameters(visit)
-        after, self.moments[visit] = self.optimiser.update(before, np.where(moves, gradient, 0.0), self.moments[visit])
+        before, wanted = self.parameters(visit), np.where(moves, gradient, 0.0)
+        after = wanted
+        if np.isfinite(wanted).all():
+            with np.errstate(over="ignore", invalid="ignore"):
+                after, self.moments[visit] = self.optimiser.update(before, wanted, self.moments[visit])
+        if not (np.abs(after[moves]) < MOST_ANGLE).all():
+            rate = self.values["optimiser"]["rate"]
+            raise ScenarioError(
+                f"protocol.optimiser.rate: {rate:g} given, with which gradients or angles of visit {visit} pass all "
+                "bounds, expected a smaller one"
+            )
         self.share.with_parameters(visit, np.where(moves, after, before))
 
     def saved(self) -> dict[str, NDArray[Any]]:

@@ -20,7 +20,14 @@ from ketwire.channels.messages import Packed
 from ketwire.protocols.announce import announce
 from ketwire.protocols.features import with_flags
 from ketwire.protocols.node import Json, Loader, Node, Outcome, Shape, Slice, State
-from ketwire.protocols.numbers import EXACT_BITS, pack_numbers, unpack_numbers
+from ketwire.protocols.numbers import (
+    EXACT_BITS,
+    messages_of,
+    pack_numbers,
+    receive_numbers,
+    send_numbers,
+    unpack_numbers,
+)
 from ketwire.protocols.training import look_on
 from ketwire.protocols.training_data import Schedule, encode
 from ketwire.protocols.training_holding import Holding
@@ -132,12 +139,12 @@ class BackpropParty:
     async def _tell(self, node: Node, peer: str, states: States) -> None:
         # The amplitudes with all flags in |0>: what left them never comes back to the loss.
         inside = np.ascontiguousarray(states[:, :: 1 << self.held.flags])
-        await node.send(peer, pack_numbers(inside.view(np.float64).reshape(-1), self.values["bits"]))
+        await send_numbers(node, peer, inside.view(np.float64).reshape(-1), self.values["bits"])
 
     async def _hear(self, node: Node, peer: str, samples: int) -> States:
         size = 1 << self.held.share.qubits - self.held.flags
-        message = await node.receive(peer, Packed)
-        states = unpack_numbers(message, 2 * size * samples).view(np.complex128).reshape(samples, size)
+        numbers = await receive_numbers(node, peer, 2 * size * samples)
+        states = numbers.view(np.complex128).reshape(samples, size)
         return with_flags(states, self.held.flags)
 
 
@@ -207,9 +214,9 @@ class RawDataParty:
             segment = held.share.segments.get(visit)
             mine = None
             if party == node.name and segment is not None and len(segment.values):
-                mine = pack_numbers(segment.values, EXACT_BITS)
+                mine = segment.values
             count = node.public.get(f"parameters at visit {visit}", 0)
-            whole.append(await self._ship(meter.node, party, mine, count, needed=count > 0))
+            whole.append(await self._ship(meter.node, party, mine, EXACT_BITS, count))
         told = {"bits": meter.taken().bits}  # what is there now is enough to train
         parts["test"] = await self._ship_samples(meter.node, "test")
         return self._train(node, parts, whole, told) if node.name == held.path[-1] else Outcome(told)
@@ -219,15 +226,19 @@ class RawDataParty:
         count = node.public["entries"] * node.public[f"{part} rows"]
         mine = None
         if held.samples is not None:
-            mine = pack_numbers(held.samples.rows[part].reshape(-1), self.values["bits"])
-        return await self._ship(node, held.path[0], mine, count, needed=True)
+            mine = held.samples.rows[part].reshape(-1)
+        return await self._ship(node, held.path[0], mine, self.values["bits"], count)
 
-    async def _ship(self, node: Node, origin: str, mine: Packed | None, count: int, needed: bool) -> Floats | None:
-        """Numbers from `origin` to the last party, over all links between them."""
-        if not needed:
-            return np.zeros(0)
-        heard = await announce(node, self.held.path, origin, mine, Packed, target=self.held.path[-1])
-        return unpack_numbers(heard, count) if heard is not None else None
+    async def _ship(self, node: Node, origin: str, mine: Floats | None, bits: int, count: int) -> Floats | None:
+        """Numbers from `origin` to the last party, over all links between them; None at whoever has no part in it."""
+        told: list[Floats] = [np.zeros(0)]
+        for part in messages_of(count) if count else ():
+            packed = None if mine is None else pack_numbers(mine[part], bits)
+            heard = await announce(node, self.held.path, origin, packed, Packed, target=self.held.path[-1])
+            if heard is None:
+                return None
+            told.append(unpack_numbers(heard, part.stop - part.start))
+        return np.concatenate(told)
 
     def _train(
         self, node: Node, parts: dict[str, Floats | None], whole: list[Floats | None], told: dict[str, Any]

@@ -14,6 +14,7 @@ from typing import ClassVar, Protocol
 import numpy as np
 
 from ketwire.quantum.arrays import Complexes, Floats, Integers
+from ketwire.quantum.dealing import draw_copies
 from ketwire.quantum.features import Block
 from ketwire.quantum.segments import Segment
 
@@ -144,13 +145,6 @@ class Held:
         part = np.where(early, place // (each + 1), larger + (place - larger * (each + 1)) // each)
         cells = np.bincount(part * len(self.counts) + row[order], minlength=parts * len(self.counts))
         return cells.reshape(parts, -1).astype(np.int64)
-
-
-def draw_copies(counts: Integers, number: int, rng: np.random.Generator) -> Integers:
-    """How many of each row are among `number` copies drawn at random without putting back: (rows,)."""
-    if len(counts) == 1:
-        return np.array([number])
-    return np.asarray(rng.multivariate_hypergeometric(counts, number, method="marginals"))
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import lru_cache
 
 import numpy as np
 
@@ -56,11 +56,6 @@ class Readings:
     parts: tuple[Reading, ...]
     at_random: bool
     parameters: int
-
-    @cached_property
-    def least_copies(self) -> int:
-        """Copies of a sample without which some derivative cannot be read."""
-        return 1 if self.at_random else len(self.parts)
 
     def choose(self, samples: int, copies: int, rng: np.random.Generator) -> Integers:
         """Which reading each copy of each sample gets, in the order of their arrival: (samples, copies), int32."""

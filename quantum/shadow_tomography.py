@@ -37,7 +37,8 @@ from typing import ClassVar
 import numpy as np
 
 from ketwire.quantum.arrays import Complexes, Floats, Integers
-from ketwire.quantum.estimation import Asked, Demand, Estimate, Held, Promise, draw_copies, half_ranges
+from ketwire.quantum.dealing import draw_copies
+from ketwire.quantum.estimation import Asked, Demand, Estimate, Held, Promise, half_ranges
 from ketwire.quantum.features import blocks_of, sweep
 from ketwire.quantum.segments import Segment
 from ketwire.quantum.tangents import MOST_OCTETS, TangentHypothesis, Tangents

@@ -12,7 +12,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from functools import partial
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -28,6 +27,7 @@ from ketwire.protocols.node import Slice
 from ketwire.quantum.amplitude import FIRST_SHOTS, AmplitudeEstimation
 from ketwire.scenarios.inference import Contraction, InferenceSpec, chains_of, layer_values, route_of, slice_of
 from ketwire.scenarios.kinds import Network
+from ketwire.scenarios.routes import crossings_of, flags_of
 
 MOST_POWER = 10**6
 NOISY_SHARE = 0.5
@@ -45,7 +45,7 @@ def sessions(spec: InferenceSpec, network: Network) -> Sequence[Session]:
     common = {
         "path": path,
         "qubits": spec.qubits,
-        "flags": _flags(spec),
+        "flags": flags_of(spec.layers),
         "max_batch_octets": spec.max_batch_octets,
         "budget_attempts": int(spec.budget_attempts),
         "epsilon": spec.epsilon,
@@ -139,24 +139,10 @@ def _steps(power: int) -> str:
 # ---------------------------------------------------------------- the plan
 
 
-def _flags(spec: InferenceSpec) -> int:
-    return sum(isinstance(layer, Contraction) for layer in spec.layers)
-
-
 def _ways(spec: InferenceSpec, network: Network, path: Sequence[str]) -> tuple[list[Crossing], list[Crossing]]:
     """The crossings of a register with its flags, there and back."""
-    qubits = spec.qubits + _flags(spec)
-
-    def crossed(parties: Sequence[str]) -> list[Crossing]:
-        found = []
-        for sender, receiver in pairwise(parties):
-            link = network.link(sender, receiver)
-            assert link is not None
-            line = next(line for a, b, line in link.directions() if (a, b) == (sender, receiver))
-            found.append(Crossing(link.name, line, qubits))
-        return found
-
-    return crossed(path), crossed(path[::-1])
+    sizes = [spec.qubits + flags_of(spec.layers)] * (len(path) - 1)
+    return crossings_of(network, path, sizes), crossings_of(network, path[::-1], sizes)
 
 
 def _longest(spec: InferenceSpec, most_power: int | None) -> int:
@@ -236,4 +222,4 @@ def _told(spec: InferenceSpec, network: Network, index: int) -> dict[str, Any]:
 def _flag(spec: InferenceSpec, index: int) -> dict[str, int]:
     if not isinstance(spec.layers[index], Contraction):
         return {}
-    return {"flag": sum(isinstance(layer, Contraction) for layer in spec.layers[:index])}
+    return {"flag": flags_of(spec.layers, before=index)}

@@ -26,6 +26,7 @@ from ketwire.quantum.pauli_bases import EIGENVECTORS
 from ketwire.quantum.trajectories import density_channel
 from ketwire.scenarios.inference import Contraction, Inference, InferenceSpec
 from ketwire.scenarios.kinds import Judge, Network
+from ketwire.scenarios.routes import line_between
 from ketwire.scenarios.schema import Strict
 
 _OF_DATA = frozenset({"zeros", "copies", "attempted"})
@@ -151,7 +152,7 @@ def _line(spec: DecoysSpec, network: Network, path: Sequence[str]) -> Line:
     link = network.link(sender, receiver)
     assert link is not None
     index = network.links.index(link)
-    line = next(line for a, b, line in link.directions() if (a, b) == (sender, receiver))
+    line = line_between(network, sender, receiver)
     if not isinstance(line.transport, Direct):
         raise ScenarioError(
             f"links.{index}.transport: {line.transport.kind!r} given, expected 'direct': only there are the "

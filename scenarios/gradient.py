@@ -7,7 +7,6 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -32,6 +31,7 @@ from ketwire.scenarios.gradient_spec import AnyEstimator, GradientSpec
 from ketwire.scenarios.imperfect import gates_err, refuse_unstated
 from ketwire.scenarios.inference import Contraction, chains_of, layer_values, route_of
 from ketwire.scenarios.kinds import Judge, Network
+from ketwire.scenarios.routes import crossings_of, flags_of
 
 NOISY_COPIES = 1000
 """Whose mean is the noisy mean, where nobody says how many the reference is to have."""
@@ -57,7 +57,7 @@ class Layout:
         for index in self.visits[visit]:
             values = layer_values(self.spec, self.network, index)
             if isinstance(self.spec.layers[index], Contraction):
-                values["flag"] = sum(isinstance(layer, Contraction) for layer in self.spec.layers[:index])
+                values["flag"] = flags_of(self.spec.layers, before=index)
             told.append(values)
         return told
 
@@ -79,13 +79,7 @@ class Layout:
         return self.route(len(self.path) - 1)
 
     def crossings(self, route: Route) -> list[Crossing]:
-        found = []
-        for (sender, receiver), qubits in zip(pairwise(route.parties), route.sizes, strict=True):
-            link = self.network.link(sender, receiver)
-            assert link is not None
-            line = next(line for a, b, line in link.directions() if (a, b) == (sender, receiver))
-            found.append(Crossing(link.name, line, qubits))
-        return found
+        return crossings_of(self.network, route.parties, route.sizes)
 
     @cached_property
     def is_noisy(self) -> bool:
@@ -162,9 +156,11 @@ class Gradient:
             return
         layout = Layout.of(spec, network)
         values = next(iter(session.slices.values())).values
-        agreed = Agreement.of(values, public)
+        agreed, index = Agreement.of(values, public), spec.session_names().index(session.name)
+        own = f"protocol.estimators.{index}"
         if values.get("blocks") is not None:
-            _check_blocks(f"protocol.estimators.{spec.session_names().index(session.name)}", values, agreed, public)
+            _check_blocks(own, values, agreed, public)
+        agreed.refuse_few(values, f"{own}.copies" if spec.estimators[index].copies is not None else "protocol.copies")
         total = 0.0
         for route, copies in _streams(layout, agreed):
             crossings = layout.crossings(route)

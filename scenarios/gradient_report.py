@@ -53,6 +53,7 @@ def _of_estimator(layout: Layout, result: SessionResult) -> dict[str, Any]:
         "copies_used": sum(told["used"] for told in states.values()),
         "attempted_copies": runs[0] if runs else sum(told["attempted"] for told in states.values()),
         "copies_per_state": {visit: states[visit]["held"] for visit in sorted(states, key=int)},
+        "range_per_state": {visit: states[visit].get("range") for visit in sorted(states, key=int)},
         "qubits_sent": totals.qubits_sent,
         "ebits": totals.ebits,
         "bits": totals.payload_bits + totals.control_bits,
@@ -101,11 +102,14 @@ def _distance(found: Any, truth: Any) -> float | None:
 def _radius(spec: GradientSpec, result: Mapping[str, Any]) -> float:
     """What the reference's means are off by, with probability delta (0.05 if none is given) at most.
 
-    Hoeffding's inequality and a union bound over the derivatives, each copy's in [-1/2, 1/2].
+    Hoeffding's inequality and a union bound over the derivatives, each copy's in the range of its state's owner.
     """
-    copies = min(result["estimators"]["exact"]["copies_per_state"].values())
+    reference = result["estimators"]["exact"]
+    widest = max(
+        reference["range_per_state"][visit] ** 2 / copies for visit, copies in reference["copies_per_state"].items()
+    )
     delta = 0.05 if spec.delta is None else spec.delta
-    return math.sqrt(math.log(2 * result["parameters"] / delta) / (2 * copies))
+    return math.sqrt(math.log(2 * result["parameters"] / delta) * widest / 2)
 
 
 def _verdict(spec: GradientSpec, result: Mapping[str, Any]) -> str:

@@ -21,6 +21,7 @@ from ketwire.scenarios.inference import (
     Signs,
     Unitary,
 )
+from ketwire.scenarios.routes import check_width, flags_of
 from ketwire.scenarios.schema import Strict, wrong
 
 _Copies = Annotated[int, Field(ge=1, le=10**9, description="of each |Phi>, in place of what the promise asks for")]
@@ -177,6 +178,7 @@ class GradientSpec(InferenceSpec):
 
     @model_validator(mode="after")
     def _promised(self) -> Self:
+        check_width(self.qubits, self.layers, any(each.name != "parameter-shift" for each in self.estimators))
         for index, each in enumerate(self.estimators):
             if each.promised and self.epsilon is None:
                 raise wrong("copies", self.copies, f"epsilon and delta: estimators.{index} ({each.name}) works by them")
@@ -191,7 +193,7 @@ class GradientSpec(InferenceSpec):
     @property
     def flags(self) -> int:
         """A qubit for each contraction, which stays coherent."""
-        return sum(isinstance(layer, Contraction) for layer in self.layers)
+        return flags_of(self.layers)
 
     @property
     def total_qubits(self) -> int:

@@ -24,6 +24,7 @@ from ketwire.protocols.numbers import EXACT_BITS
 from ketwire.protocols.stream import MAX_BATCH_OCTETS, OCTETS_PER_COPY
 from ketwire.scenarios.chains import plan_values
 from ketwire.scenarios.kinds import Judge, Network
+from ketwire.scenarios.routes import check_width, crossings_of
 from ketwire.scenarios.schema import NodeName, Strict, wrong
 from ketwire.scenarios.sources import ProgramSource, Source
 
@@ -162,6 +163,7 @@ class InferenceSpec(Strict):
                 raise wrong("epsilon", self.epsilon, "an accuracy below 1/2, which amplitude estimation works by")
             if self.representation == "density":
                 raise wrong("representation", self.representation, "trajectories, or estimation: sampling")
+            check_width(self.qubits, self.layers, ancilla=False)
         return self
 
     @property
@@ -333,13 +335,7 @@ def _check_memory(spec: InferenceSpec, path: Sequence[str]) -> None:
 
 
 def _crossings(spec: InferenceSpec, network: Network, path: Sequence[str]) -> list[Crossing]:
-    crossings = []
-    for sender, receiver in pairwise(path):
-        link = network.link(sender, receiver)
-        assert link is not None
-        line = next(line for a, b, line in link.directions() if (a, b) == (sender, receiver))
-        crossings.append(Crossing(link.name, line, spec.qubits))
-    return crossings
+    return crossings_of(network, path, [spec.qubits] * (len(path) - 1))
 
 
 def _representation(

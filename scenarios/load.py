@@ -85,11 +85,11 @@ class Loaded:
         foresee = getattr(self.kind, "foreseen", None)
         unseen = []
         for session in run.sessions:
-            public = None if foresee is None else foresee(self.scenario.protocol, session)
-            if public is not None:
-                with from_file(self.origin):
+            with from_file(self.origin):
+                public = None if foresee is None else foresee(self.scenario.protocol, session)
+                if public is not None:
                     run.check(session, public)
-            elif session.role == "quantum":
+            if public is None and session.role == "quantum":
                 unseen.append(session.name)
         return unseen
 

@@ -25,6 +25,7 @@ from ketwire.protocols.subspace import Classes, Vectors
 from ketwire.quantum import subspaces
 from ketwire.scenarios.chains import plan_values
 from ketwire.scenarios.kinds import Judge, Network
+from ketwire.scenarios.routes import line_between
 from ketwire.scenarios.subspace_spec import ClassifySpec, Common, PromiseSpec, SubspaceSpec
 
 DENSE_QUBITS = 4
@@ -114,7 +115,7 @@ def _line(task: Common, network: Network) -> Line:
             f"protocol.receiver: {task.receiver!r} given, expected a node with a link to {task.sender} over which "
             "no chain of repeaters makes its pairs"
         )
-    return next(line for a, b, line in link.directions() if (a, b) == (task.sender, task.receiver))
+    return line_between(network, task.sender, task.receiver)
 
 
 def _session(

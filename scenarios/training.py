@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from itertools import pairwise
 from typing import Any, Literal
 
 import numpy as np
@@ -20,8 +19,9 @@ from ketwire.protocols.training_data import Schedule
 from ketwire.protocols.training_holding import Holding
 from ketwire.protocols.training_rivals import forwarded_accuracy, train_alone
 from ketwire.scenarios.imperfect import gates_err, refuse_unstated
-from ketwire.scenarios.inference import Contraction, Hadamards, Rotations, chains_of, layer_values, layers_of, route_of
+from ketwire.scenarios.inference import Hadamards, Rotations, chains_of, layer_values, layers_of, route_of
 from ketwire.scenarios.kinds import Judge, Network
+from ketwire.scenarios.routes import crossings_of, flags_of
 from ketwire.scenarios.training_results import baseline, summary
 from ketwire.scenarios.training_spec import TrainingSpec
 
@@ -70,7 +70,15 @@ class Training:
         batch = spec.batch or trained_on
         asked: list[tuple[int | None, int, int, str]] = [(None, spec.loss_copies, batch, "loss_copies")]
         asked += [(None, spec.test_copies, max(rows, public["test rows"]), "test_copies")]
-        asked += _of_gradients(spec, Agreement.of(session.slices[path[0]].values["agreed"], public), batch)
+        asking = session.slices[path[0]].values["agreed"]
+        agreed = Agreement.of(asking, public)
+        agreed.refuse_few(asking)
+        if spec.adaptive is not None and spec.adaptive.most < (needed := max(agreed.copies.values())):
+            raise ScenarioError(
+                f"protocol.adaptive.most: {spec.adaptive.most} given, expected at least the {needed} copies that the "
+                "promise asks for"
+            )
+        asked += _of_gradients(spec, agreed, batch)
         if spec.validation is not None:
             asked += [(None, spec.validation.copies, kept, "validation.copies")]
         for visit, copies, samples, key in asked:
@@ -166,26 +174,16 @@ def _trained(spec: TrainingSpec, visits: Sequence[Sequence[int]]) -> list[int]:
 def _crossings(spec: TrainingSpec, network: Network, path: Sequence[str], visit: int | None) -> list[Crossing]:
     """What a register of an inference crosses, or that of |Φ> for a visit."""
     parties, sizes = _way(spec, path, visit)
-    crossings = []
-    for (sender, receiver), size in zip(pairwise(parties), sizes, strict=True):
-        link = network.link(sender, receiver)
-        assert link is not None
-        line = next(line for a, b, line in link.directions() if (a, b) == (sender, receiver))
-        crossings.append(Crossing(link.name, line, size))
-    return crossings
+    return crossings_of(network, parties, sizes)
 
 
 def _way(spec: TrainingSpec, path: Sequence[str], visit: int | None) -> tuple[tuple[str, ...], tuple[int, ...]]:
     """The party at each visit of such a register, and its qubits on each crossing."""
-    qubits = spec.qubits + _flags(spec)
+    qubits = spec.qubits + flags_of(spec.layers)
     if visit is None:
         return tuple(path), (qubits,) * (len(path) - 1)
     route = Route(tuple(path), visit, qubits)
     return route.parties, route.sizes
-
-
-def _flags(spec: TrainingSpec) -> int:
-    return sum(isinstance(layer, Contraction) for layer in spec.layers)
 
 
 def _common(
@@ -201,7 +199,7 @@ def _common(
     return {
         "path": list(path),
         "qubits": spec.qubits,
-        "flags": _flags(spec),
+        "flags": flags_of(spec.layers),
         "trained": trained,
         "schedule_key": derive_key(network.seed, "shared randomness", "batches").hex(),
         "agreed": {
@@ -310,7 +308,7 @@ def _slice(
 def _told(spec: TrainingSpec, network: Network, index: int) -> dict[str, Any]:
     """One layer for its owner's slice."""
     as_inference: Any = spec
-    flag = sum(isinstance(layer, Contraction) for layer in spec.layers[:index])
+    flag = flags_of(spec.layers, before=index)
     return {**layer_values(as_inference, network, index), "trainable": index in spec.moving, "flag": flag}
 
 

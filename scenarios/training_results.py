@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ketwire.nodes.session import SessionResult
-from ketwire.protocols.training_data import standardised
+from ketwire.protocols.training_data import listed, standardised
 from ketwire.protocols.training_streams import COLUMNS, HELD, SUMMED
-from ketwire.scenarios.inference import Contraction
 from ketwire.scenarios.kinds import Judge, Network
+from ketwire.scenarios.routes import flags_of
 from ketwire.scenarios.sources import DatasetSource
 from ketwire.scenarios.table import time_text
 from ketwire.scenarios.training_spec import TrainingSpec
@@ -52,7 +52,10 @@ def summary(
 
 
 def baseline(spec: TrainingSpec, load: Load, network: Network) -> float | None:
-    """Logistic regression on the same split: its accuracy on the test part; None without scikit-learn."""
+    """Logistic regression on the same split: its accuracy on the test part.
+
+    None without scikit-learn, and for labels of which it can make nothing: one class, or no classes at all.
+    """
     try:
         from sklearn.linear_model import LogisticRegression  # noqa: PLC0415
     except ImportError:
@@ -62,10 +65,14 @@ def baseline(spec: TrainingSpec, load: Load, network: Network) -> float | None:
         values = load(f"protocol.data.{part}", getattr(spec.data, part).located(network.base))["values"]
         named = load(f"protocol.labels.{part}", getattr(spec.labels, part).located(network.base))
         rows.append(np.asarray(values, dtype=np.float64))
-        labels.append(named.get("labels", named["values"]))
+        labels.append(listed(named))
     if spec.data.standardise:
         rows = standardised(rows[0], rows[1])
-    return float(LogisticRegression(max_iter=10_000).fit(rows[0], labels[0]).score(rows[1], labels[1]))
+    classes, trained_on = np.unique(labels[0], return_inverse=True)
+    if len(classes) < 2 or (len(classes) > 2 and (classes != np.rint(classes)).any()):
+        return None
+    model = LogisticRegression(max_iter=10_000).fit(rows[0], trained_on)
+    return float((classes[model.predict(rows[1])] == labels[1]).mean())
 
 
 def _tables(result: SessionResult) -> list[NDArray[np.int64]]:
@@ -105,7 +112,7 @@ def _overhead(spec: TrainingSpec, path: Sequence[str], segments: int, result: Se
     usual = 2 * segments * told["samples"]
     registers, qubits = (max(int(table[:, COLUMNS.index(name)].max(initial=0)) for table in tables) for name in HELD)
     batch = -(-told["samples"] // max(result.outcomes[path[-1]].values["steps"], 1))
-    usual_qubits = spec.qubits + sum(isinstance(layer, Contraction) for layer in spec.layers)
+    usual_qubits = spec.qubits + flags_of(spec.layers)
     numbers = len(spec.layers) * batch * 2 * (1 << usual_qubits)
     return {
         "circuit_applications": applied + read,

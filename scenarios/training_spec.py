@@ -11,6 +11,7 @@ from ketwire.channels.copies import MAX_COPIES, MAX_QUBITS
 from ketwire.protocols.numbers import EXACT_BITS
 from ketwire.protocols.stream import MAX_BATCH_OCTETS
 from ketwire.scenarios.inference import Gates, Layer, OpenQasm, Rotations
+from ketwire.scenarios.routes import check_width
 from ketwire.scenarios.schema import NodeName, Strict, wrong
 from ketwire.scenarios.sources import RandomSource, Source
 
@@ -175,6 +176,7 @@ class TrainingSpec(Strict):
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
+        check_width(self.qubits, self.layers, ancilla=self.estimator != "parameter-shift")
         if self.estimator not in ESTIMATORS:
             raise wrong("estimator", self.estimator, f"one of {', '.join(ESTIMATORS)}")
         given = (self.copies is not None, self.epsilon is not None, self.delta is not None)
@@ -189,6 +191,8 @@ class TrainingSpec(Strict):
             raise wrong("derivative_bits", self.derivative_bits, "2 to 52, or 64")
         if self.adaptive is not None and self.estimator not in SHOTS:
             raise wrong("adaptive", self.adaptive, f"null, or one of the estimators {', '.join(SHOTS)}")
+        if self.adaptive is not None and self.adaptive.most < (self.copies or 0):
+            raise wrong("adaptive.most", self.adaptive.most, f"at least copies, {self.copies}")
         if self.data.constant == 0:
             raise wrong("data.constant", 0, "a number other than zero, or null")
         for part in ("train", "test"):

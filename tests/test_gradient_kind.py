@@ -377,7 +377,9 @@ REFUSED: list[tuple[Data, str]] = [
     ),
     ({"representation": "density"}, r"protocol.representation: \"density\" given, expected 'trajectories'"),
     ({"epsilon": 0.001}, r"protocol.copies: direct: .* need about .* attempts"),
-    ({"qubits": 26, "layers": [rotations("b"), contraction("a", 1)]}, r"protocol.qubits: 26 given"),
+    ({"qubits": 25, "layers": [rotations("b"), contraction("a", 1)]},
+     r"protocol.qubits: 25 given, expected at most 24: flag qubits .1. and the ancilla of .Phi> go with it"),
+    ({"qubits": 26, "layers": [rotations("b")]}, r"protocol.qubits: 26 given, expected at most 25: flag qubits .0."),
 ]
 
 
@@ -397,13 +399,17 @@ def test_all_states_together_must_fit_the_budget() -> None:
 
 
 def test_more_parameters_than_copies_is_one_line() -> None:
-    """Seen before anything runs; with explicit blocks when copies are read."""
+    """Seen before anything runs, with explicit blocks too, and groups of shadows."""
     loaded = scenario("ba", copies=3, estimators=["direct"])
-    with pytest.raises(ScenarioError, match=r"^protocol.copies: 3 given, expected 4 or more for estimator direct$"):
+    with pytest.raises(ScenarioError, match=r"^test: protocol.copies: 3 given, expected 4 or more for"):
         loaded.check_foreseen(loaded.run())
     alone = {"name": "commuting", "blocks": [[number] for number in range(8)]}
-    with pytest.raises(ScenarioError, match=r"^protocol.copies: 3 copies of a sample given, expected 4"):
-        run_inline(scenario("ba", copies=3, estimators=[alone]).run())
+    for estimator, least in ((alone, 4), ({"name": "classical-shadows", "copies": 3}, 5)):
+        promise = {"epsilon": 0.1, "delta": 0.1} if least == 5 else {"copies": 3}
+        loaded = scenario("ba", **promise, estimators=[estimator])
+        key = "protocol.estimators.0.copies" if least == 5 else "protocol.copies"
+        with pytest.raises(ScenarioError, match=rf"^test: {key}: 3 given, expected {least} or more for estimator"):
+            loaded.check_foreseen(loaded.run())
 
 
 def test_editors_know_names_and_settings() -> None:

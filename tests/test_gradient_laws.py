@@ -304,10 +304,14 @@ def test_parameters_are_counted_through_unitaries_of_unlike_sizes() -> None:
 
 
 def test_the_radius_of_a_noisy_mean_is_hoeffding_s() -> None:
-    """2 P exp(-2 K r²) = delta for means of K numbers in [-1/2, 1/2], at the state that has the fewest copies."""
+    """2 P exp(-2 K r² / w²) = delta for means of K numbers within w of each other, at the state where r is largest."""
     spec = scenario("ba", epsilon=0.1, delta=0.2).scenario.protocol
-    told = {"parameters": 8, "estimators": {"exact": {"copies_per_state": {"0": 900, "1": 250}}}}
-    assert abs(2 * 8 * math.exp(-2 * 250 * _radius(spec, told) ** 2) - 0.2) < 1e-9
+    told: Any = {"copies_per_state": {"0": 900, "1": 250}, "range_per_state": {"0": 1.0, "1": 1.0}}
+    radius = _radius(spec, {"parameters": 8, "estimators": {"exact": told}})
+    assert abs(2 * 8 * math.exp(-2 * 250 * radius**2) - 0.2) < 1e-9
+    told["range_per_state"]["0"] = 3.0
+    radius = _radius(spec, {"parameters": 8, "estimators": {"exact": told}})
+    assert abs(2 * 8 * math.exp(-2 * 900 * radius**2 / 9) - 0.2) < 1e-9
 
 
 def test_who_was_given_copies_has_promised_nothing() -> None:

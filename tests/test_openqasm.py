@@ -119,6 +119,16 @@ def test_a_program_is_its_gates() -> None:
         ("qubit[1e999] q;", "a number that is not whole"),
         ("input int a; qubit q;", "expected a float or an angle"),
         ("qubit[2] q; ctrl @ x q[0], q[1];", "expected no modifier but inv"),
+        ("qubit q; h q; ctrl @ gphase(pi) q; h q;", "line 3: ctrl @ gphase given, expected no modifier but inv"),
+        ("gate flip a { ctrl @ gphase(pi) a; } qubit q; flip q;", "ctrl @ gphase given, expected no modifier but inv"),
+        ("gate flip a { x a[0]; } qubit q; flip q;", r"line 3: gate x in gate flip on an indexed qubit"),
+        ("gate flip a { x b; } qubit q; flip q;", "line 3: gate x in gate flip on qubit b, expected one of a"),
+        ("gate flip a, a { x a; } qubit[2] q; flip q[0], q[1];", "line 3: a given twice in gate flip"),
+        ("qubit q; qubit[2] q; x q;", "line 3: q declared a second time, expected a name of its own"),
+        ("input float t; input float t; qubit q; rx(t) q;", "line 3: t declared a second time"),
+        ("const float pi = 3.0; qubit q; rx(pi) q;", "line 3: pi declared a second time"),
+        ("gate flip a { x a; } gate flip a { z a; } qubit q; flip q;", "line 3: flip declared a second time"),
+        (f"qubit q; rx({'9' * 400}) q;", "line 3: gate rx: a number beyond all bounds, expected a finite one"),
         ('include "other.inc"; qubit q;', "expected stdgates.inc"),
         ("gate loop a { loop a; } qubit q; loop q;", "defined by more than 64 others"),
         ("qubit[40] q;", "40 qubits declared"),
@@ -129,6 +139,17 @@ def test_a_program_is_its_gates() -> None:
 def test_what_is_no_unitary_circuit_is_refused(text: str, told: str) -> None:
     with pytest.raises(ValueError, match=told):
         circuit_of(HEAD + text)
+
+
+@pytest.mark.parametrize(("inmost", "told"), [("x a;", "more than 1000 gates"), ("", "more than 1000 gates")])
+def test_definitions_that_double_are_refused_while_they_unfold(
+    inmost: str, told: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """60 definitions of two each are 2**60 gates, or as many that do nothing: to find out would take for ever."""
+    monkeypatch.setattr("ketwire.protocols.openqasm.MOST_GATES", 1000)
+    doubling = "".join(f"gate d{k + 1} a {{ d{k} a; d{k} a; }}\n" for k in range(60))
+    with pytest.raises(ValueError, match=told):
+        circuit_of(f"{HEAD}gate d0 a {{ {inmost} }}\n{doubling}qubit q; d60 q;")
 
 
 def test_no_gate_of_that_name() -> None:

@@ -292,15 +292,19 @@ def test_copies_follow_from_the_parameters_of_all_owners(tmp_path: Path) -> None
     loaded = scenario(tmp_path, "gradient", **told)
     found = summarised(loaded, run_inline(loaded.run()))["estimators"]
     term, of = np.log(2 * 9 / 0.1), {"direct": [], "parameter-shift": []}  # type: ignore[var-annotated]
+    widths: list[float] = []
     for number, layer in enumerate(LAYERS):
         [step] = build_layers([{**layer, "key": f"protocol.layers.{number}", **ROTATED}], 2, loader(tmp_path))
         assert isinstance(step.operation, Circuit)
         demand = Demand.of(blocks_of(step.operation))
+        widths.append(2 * demand.sums)
         of["direct"].append(demand.readings * int(np.ceil(2 * term * demand.squares / 0.04)))
         shifts = Shifts.of(step.operation)
         of["parameter-shift"].append(2 * shifts.gates * int(np.ceil(term * shifts.squares / 0.16)))
     for name, copies in of.items():
         assert [found[name]["copies_per_state"][visit] for visit in "123"] == copies
+    ranges = [found["direct"]["range_per_state"][visit] for visit in "123"]
+    assert ranges == pytest.approx(widths) and max(widths) > 1.0  # gates turn by a multiple of a parameter
 
 
 ROTATED = {"axes": ["y", "z"], "sublayers": 1, "entangle": "cz-ring"}  # what a rotation's slice says besides

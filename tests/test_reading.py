@@ -370,7 +370,7 @@ def test_fewer_copies_than_readings_is_one_line(tool: str, least: int) -> None:
         run_inline(loaded.run())
     alone = {"name": "commuting", "blocks": [[number] for number in range(8)]}
     loaded = on(scenario("ba", copies=3, estimators=[alone]), a=ERRING, b=ERRING)
-    with pytest.raises(ScenarioError, match=r"^protocol.copies: 3 copies of a sample given, expected 4 or more$"):
+    with pytest.raises(ScenarioError, match=r"^protocol.copies: 3 given, expected 4 or more for estimator commuting$"):
         run_inline(loaded.run())
 
 

@@ -75,7 +75,8 @@ CASES: dict[str, tuple[list[Data], list[Data], Data, Data]] = {
         LOSSY, OWN, ERRING, {"estimator": "random-coordinate", "copies": 1, **MORE}),
     "one by one, imperfect, window": (LOSSY, TURNED, SLOW, {"estimator": "direct", "copies": 9, "window": 20}),
     "shifts, own layers, imperfect, window": (LOSSY, OWN, SLOW, {**SHIFTED, "window": 9, "trainable": [2, 1]}),
-    "blocks, codes, imperfect, early stop, more copies": (CODED, TURNED, ERRING, {**EARLY, **MORE}),
+    "blocks, codes, imperfect, early stop, more copies": (
+        CODED, TURNED, ERRING, {**EARLY, "adaptive": {"ratio": 0.3, "most": 9}}),
     "exact, own layers, repeaters, imperfect": (CHAIN, OWN, ERRING, {"estimator": "exact", "copies": None}),
 }  # fmt: skip
 APART = ("shifts, repeaters, imperfect, more copies, early stop",)
