@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from ketwire.errors import ScenarioError
 from ketwire.protocols.features import Share, parties_with_parameters, share_of
+from ketwire.protocols.layers import LARGEST_ANGLE
 from ketwire.protocols.node import Json, Loader, Shape
 from ketwire.protocols.objectives import Objective, objective
 from ketwire.protocols.optimisers import OPTIMISERS, Optimiser
@@ -59,10 +60,22 @@ class Holding:
         return self.share.segments[visit].values
 
     def move(self, visit: int, gradient: Floats) -> None:
-        """One step of the optimiser for one of this party's visits; what is frozen stays where it is."""
+        """One step of the optimiser for one of this party's visits; what is frozen stays where it is.
+
+        Raises:
+            ScenarioError: angles leave every reasonable range, as with a rate that is far too large.
+        """
         moves = self.share.trainable[visit]
         before = self.parameters(visit)
-        after, self.moments[visit] = self.optimiser.update(before, np.where(moves, gradient, 0.0), self.moments[visit])
+        with np.errstate(over="ignore", invalid="ignore"):  # looked at below
+            after, moments = self.optimiser.update(before, np.where(moves, gradient, 0.0), self.moments[visit])
+        far = np.flatnonzero(moves & ~(np.abs(after) <= LARGEST_ANGLE))
+        if len(far):
+            raise ScenarioError(
+                f"protocol.optimiser.rate: {self.optimiser.rate:g} given, which takes an angle to {after[far[0]]:.3g} "
+                f"rad in step {moments.steps}: the training diverges; expected a smaller rate"
+            )
+        self.moments[visit] = moments
         self.share.with_parameters(visit, np.where(moves, after, before))
 
     def saved(self) -> dict[str, NDArray[Any]]:
