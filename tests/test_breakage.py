@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from ketwire.nodes.data import make_loader
 from ketwire.protocols.objectives import objective
 from ketwire.protocols.training_data import Labels, Samples, standardised
 from ketwire.scenarios.sources import FileSource
+from ketwire.scenarios.training_results import _verdict
 from tests.test_training import SAMPLED, carried_out, refused, spec_of
 
 WIDE = [{"at": at, "layer": "rotations", "angles": {"random": "angles"}} for at in "ab"]
@@ -169,3 +171,31 @@ def test_angles_that_have_no_digits_left_are_refused() -> None:
     with pytest.raises(ScenarioError, match=r"^k.angles: -1e\+300 given, expected at most 1e\+09 rad"):
         build_layers([layer], 2, make_loader(bytes(32), ""))
     assert len(build_layers([{**layer, "angles": {"values": [1.0, -1e9]}}], 2, make_loader(bytes(32), ""))) == 1
+
+
+# ---------------------------------------------------------------- what is said of it
+
+
+def said_of(steps: int, planned: int, **to_same_loss: tuple[int | None, int | None]) -> list[str]:
+    """The verdict on a training of 6 qubits and 4 bits a step; rivals by their steps and bits to the same loss."""
+    rivals = {name: {"steps_to_same_loss": of[0], "bits_to_same_loss": of[1]} for name, of in to_same_loss.items()}
+    made = {"steps": steps, "train_loss": 0.5, "overhead": {"operations_factor": 9.0}, "rivals": rivals,
+            "per_step": {"qubits_emitted": [6] * steps, "bits": [4] * steps}}  # fmt: skip
+    totals = SimpleNamespace(qubits_sent=70, payload_bits=20, control_bits=30)
+    return _verdict(made, SimpleNamespace(totals=totals, virtual_time_ps=5), planned).splitlines()  # type: ignore[arg-type]
+
+
+def test_a_training_that_learned_nothing_is_compared_with_nobody() -> None:
+    first, *rest = said_of(3, 3, backprop=(0, 0), raw=(0, 512))
+    assert first.startswith("after 3 steps the training loss is 0.5: 70 qubits and 50 bits")
+    assert rest[0] == "  backprop has it with the angles at the start, before its first step."
+    assert rest[-1].startswith("  there is nothing to compare") and not any("wins" in line for line in rest)
+
+
+def test_who_wins_and_where_a_training_ended() -> None:
+    first, second, last = said_of(3, 9, backprop=(1, 29))
+    assert first.startswith("after 3 steps of 9, where validation ended it, the training loss")
+    assert second == "  backprop gets there in 1 step with 29 bits."
+    assert last == "  classical wins on communication: 30 qubits and bits of the steps against 29 of backprop."
+    assert said_of(3, 3, backprop=(2, 31))[-1].startswith("  quantum wins")
+    assert said_of(3, 3, backprop=(None, None))[1:] == ["  backprop did not get there in as many steps."]
