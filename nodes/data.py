@@ -97,6 +97,8 @@ def require_labels(arrays: Arrays, where: str, count: int | None = None) -> NDAr
         ScenarioError: they are not whole numbers in one row, or not `count` of them.
     """
     labels = arrays.get("labels", arrays["values"])
+    if labels.ndim == 2 and labels.shape[1] == 1:  # a file of labels alone is a table of one column
+        labels = labels[:, 0]
     if labels.ndim != 1:
         raise ScenarioError(f"{where}: labels of shape {labels.shape} given, expected a flat list of them")
     if count is not None and len(labels) != count:
@@ -150,7 +152,8 @@ def _read_npz(file: IO[bytes], source: dict[str, Json]) -> Arrays:
         if name is None and len(members) == 1:
             name = next(iter(members))
         if name not in members:
-            raise ScenarioError(f"array {name!r} given, expected one of {_list(members)}")
+            given = "no array" if name is None else f"array {name!r}"
+            raise ScenarioError(f"{given} given, expected one of {_list(members)}")
         info = members[name]
         if info.file_size > MAX_OCTETS:
             raise ScenarioError(f"array {name!r} unpacks to more than {MAX_OCTETS} octets, expected fewer")
@@ -190,9 +193,12 @@ def _read_csv(file: IO[bytes], source: dict[str, Json]) -> Arrays:
     lines = [line for line in text.splitlines() if line.strip()]
     if not lines[1 if header else 0 :]:
         raise ScenarioError("a header alone, expected rows of numbers below it")
-    table = np.loadtxt(
-        lines[1 if header else 0 :], dtype=np.float64, delimiter=",", comments=None, ndmin=2, quotechar='"'
-    )
+    try:
+        table = np.loadtxt(
+            lines[1 if header else 0 :], dtype=np.float64, delimiter=",", comments=None, ndmin=2, quotechar='"'
+        )
+    except ValueError:
+        raise ScenarioError(_first_wrong(text, header) or "no table given, expected rows of numbers") from None
     column = source.get("label_column")
     if column is None:
         return {"values": table}
@@ -207,6 +213,26 @@ def _column(column: Json, header: list[str], width: int) -> int:
         return header.index(column)
     names = f" or one of {_list(header)}" if header else ""
     raise ScenarioError(f"label_column {column!r} given, expected a column from 0 to {width - 1}{names}")
+
+
+def _first_wrong(text: str, header: list[str]) -> str | None:
+    """What is wrong with the first row that is not as many numbers as the table has columns."""
+    import csv  # noqa: PLC0415
+
+    reader = csv.reader(io.StringIO(text))
+    rows = ((reader.line_num, row) for row in reader if row)
+    width = len(header) or None
+    if header:
+        next(rows)
+    for line, row in rows:
+        width = width or len(row)
+        if len(row) != width:
+            return f"line {line}: {len(row)} cells given, expected {width} as above"
+        for number, cell in enumerate(row):
+            if not _is_number(cell):
+                named = f"column {header[number]!r}" if header else f"column {number}"
+                return f"line {line}, {named}: {cell!r} given, expected numbers alone, labels too"
+    return None
 
 
 def _is_number(cell: str) -> bool:
@@ -232,15 +258,18 @@ def _first_odd(values: Json) -> Json:
     """The first entry that is no number."""
     if isinstance(values, list):
         return next((odd for odd in map(_first_odd, values) if odd is not None), None)
-    return None if isinstance(values, int | float) and not isinstance(values, bool) else str(values)
+    if isinstance(values, int) and not isinstance(values, bool):
+        return None if -(2**63) <= values < 2**63 else str(values)  # a float may be as large as it likes
+    return None if isinstance(values, float) else str(values)
 
 
 def _from_random(where: str, source: dict[str, Json], key: bytes) -> NDArray[np.float64]:
     shape = source.get("shape")
     whole = isinstance(shape, list) and all(isinstance(n, int) and n > 0 for n in shape)
     if not (isinstance(shape, list) and shape and whole and math.prod(shape) * 8 <= MAX_OCTETS):
+        given = "nothing" if shape is None else repr(shape)
         raise ScenarioError(
-            f"{where}.shape: {shape!r} given, expected a list of whole numbers above 0, "
+            f"{where}.shape: {given} given, expected a list of whole numbers above 0, "
             f"{MAX_OCTETS // 8} entries at most in all"
         )
     generator = stream(key, f"data {where}")

@@ -58,6 +58,8 @@ class Step:
 
 
 NO_PARAMETERS = np.zeros(0)
+LARGEST_ANGLE = 1e9
+"""In radians. Doubles that large lie 1e-7 apart, so that few digits of an angle are left of larger ones."""
 
 
 def build_layers(specs: Sequence[dict[str, Json]], qubits: int, load: Loader) -> list[Step]:
@@ -188,6 +190,8 @@ def _held(
     values = load(key, source)["values"]
     if values.shape != shape:
         raise ScenarioError(f"{key}: shape {list(values.shape)} given, expected {list(shape)}")
+    if name == "angles" and np.abs(values).max() > LARGEST_ANGLE:
+        raise ScenarioError(f"{key}: {values[np.abs(values).argmax()]:g} given, expected at most {LARGEST_ANGLE:g} rad")
     if np.iscomplexobj(values) and not complex_too:
         raise ScenarioError(f"{key}: complex numbers given, expected real ones")
     return values.astype(np.complex128 if complex_too else np.float64)

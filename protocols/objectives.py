@@ -13,6 +13,8 @@ logistic one's is biased by O(scale² / K).
 from __future__ import annotations
 
 import importlib
+import sys
+from contextlib import redirect_stdout
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -87,39 +89,49 @@ class Logistic:
         return np.where(self.scale * z + self.bias > 0, 1.0, -1.0)
 
 
-class Checked:
-    """An objective whose every answer is looked at before anything is made of it: a number for each sample."""
+LARGEST = 1e100
+"""Losses and slopes above it are refused: their sums and squares could not be told from infinity."""
 
-    def __init__(self, name: str, inner: Objective) -> None:
-        self._name, self._inner = name, inner
-        self.two_valued = bool(inner.two_valued)
+
+class Watched:
+    """An objective by its name, whose numbers are looked at: one of a user's own may answer with anything."""
+
+    def __init__(self, name: str, made: Objective) -> None:
+        self.name, self.made, self.two_valued = name, made, bool(made.two_valued)
 
     def losses(self, z: Floats, labels: Floats) -> Floats:
-        return self._answer("losses", z, labels)
+        return self._finite("losses", z, labels)
 
     def slopes(self, z: Floats, labels: Floats) -> Floats:
-        return self._answer("slopes", z, labels)
+        return self._finite("slopes", z, labels)
 
     def decide(self, z: Floats) -> Floats:
-        return self._answer("decide", z)
+        return self._finite("decide", z)
 
-    def _answer(self, what: str, z: Floats, *labels: Floats) -> Floats:
-        """Raises:
-        ScenarioError: it fails, or says anything else.
+    def _finite(self, what: str, z: Floats, *labels: Floats) -> Floats:
+        found = self._asked(what, z, *labels)
+        odd = np.flatnonzero(~(np.abs(found) <= LARGEST))
+        if len(odd):
+            told = f"{what} of {found[odd[0]]:.3g} at <Z0> = {z[odd[0]]:.3g}"
+            raise ScenarioError(f"{KEY}: {self.name!r} gives {told}, expected numbers up to {LARGEST:.0e}")
+        return found
+
+    def _asked(self, what: str, z: Floats, *labels: Floats) -> Floats:
+        """One number for each sample.
+
+        Raises:
+            ScenarioError: it raised, or answered with something else.
         """
-        given = f"{KEY}.loss: {self._name!r} given, whose {what}"
         try:
-            with np.errstate(over="ignore", invalid="ignore"):
-                told = np.asarray(getattr(self._inner, what)(z, *labels), dtype=np.float64)
+            with np.errstate(all="ignore"):  # what comes of it is looked at
+                found = np.asarray(getattr(self.made, what)(z, *labels), dtype=np.float64)
         except Exception as error:
-            first = (str(error).splitlines() or [""])[0]
-            raise ScenarioError(f"{given} fail ({type(error).__name__}: {first}), expected numbers") from error
-        shape = list(told.shape)
-        if shape != [len(z)]:
-            raise ScenarioError(f"{given} of {len(z)} samples have shape {shape}, expected [{len(z)}]")
-        if not np.isfinite(told).all():
-            raise ScenarioError(f"{given} of {len(z)} samples are not all finite, expected finite numbers")
-        return told
+            told = f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
+            raise ScenarioError(f"{KEY}: {self.name!r} raised {told}, expected {what} for {len(z)} samples") from error
+        if found.shape != z.shape:
+            shapes = f"an array of shape {list(found.shape)}, expected {list(z.shape)}"
+            raise ScenarioError(f"{KEY}: {self.name!r} answers {what} with {shapes}: one for each sample")
+        return found
 
 
 _KNOWN: dict[str, type[Squared] | type[Logistic]] = {"squared": Squared, "logistic": Logistic}
@@ -137,20 +149,24 @@ def objective(values: dict[str, Json]) -> Objective:
     made: Any = _KNOWN.get(name) or _imported(name)
     try:
         built: Objective = made(**settings.get("settings", {})) if name not in _KNOWN else made(**settings)
-    except (TypeError, ValueError) as error:
-        raise ScenarioError(f"{KEY}.{error}" if name in _KNOWN else f"{KEY}.settings: {error}") from None
+    except Exception as error:  # whatever a user's own raises
+        if name in _KNOWN:
+            raise ScenarioError(f"{KEY}.{error}") from None
+        told = (str(error).splitlines() or [type(error).__name__])[0]
+        raise ScenarioError(f"{KEY}.settings: {told}, expected what {name!r} can be made with") from error
     lacks = [part for part in ("two_valued", "losses", "slopes", "decide") if not hasattr(built, part)]
     if lacks:
         raise ScenarioError(f"{KEY}.loss: {name!r} given, expected an objective, this one lacks {', '.join(lacks)}")
-    return Checked(name, built)
+    return Watched(name, built)
 
 
 def _imported(name: str) -> Any:
     module, _, attribute = name.partition(":")
     try:
-        return getattr(importlib.import_module(module), attribute)
-    except (ImportError, SyntaxError, AttributeError, ValueError) as error:
-        told = str(error).splitlines()[0] if str(error) else type(error).__name__
+        with redirect_stdout(sys.stderr):  # a result goes to the standard output, and nothing else
+            return getattr(importlib.import_module(module), attribute)
+    except (Exception, SystemExit) as error:
+        told = (str(error).splitlines() or [type(error).__name__])[0]
         raise ScenarioError(
             f"{KEY}.loss: {name!r} given, expected squared, logistic or module:Name of an objective ({told})"
         ) from None

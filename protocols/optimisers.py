@@ -37,6 +37,11 @@ class Optimiser(Protocol):
 
     name: ClassVar[str]
 
+    @property
+    def rate(self) -> float:
+        """The size of a step, before a horizon makes it smaller."""
+        ...
+
     def start(self, count: int) -> State:
         """The state before the first update of `count` parameters."""
         ...

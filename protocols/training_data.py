@@ -6,6 +6,7 @@ in the scenario's hands; how they are split, and in which order they are taken, 
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -81,8 +82,15 @@ class Samples:
                 f"protocol.qubits: {qubits} given, expected at least {(self.entries - 1).bit_length()} for rows of "
                 f"{self.entries} entries"
             )
-        self.encoded = {part: encode(rows, qubits, part) for part, rows in self.rows.items()}
+        for part, rows in self.rows.items():
+            _refuse_zeros(rows, part)
+        self._qubits = qubits
         self.shapes = {f"{part} rows": Shape(len(rows), f"protocol.data.{part}") for part, rows in self.rows.items()}
+
+    @cached_property
+    def encoded(self) -> dict[str, States]:
+        """By part; made when the rows are first needed, and so after somebody has looked whether there is room."""
+        return {part: encode(rows, self._qubits, part) for part, rows in self.rows.items()}
 
     def states(self, part: str, rows: Integers, flags: int) -> States:
         """|x> of some rows, with `flags` qubits in |0> after each."""
@@ -93,22 +101,32 @@ class Samples:
 
 def standardised(train: Floats, test: Floats) -> list[Floats]:
     """Both parts, less the training part's mean, over its spread; columns without any spread there are left out."""
-    # A mean rounds, so the spread of equal numbers need not come out as 0.
-    spread, informative = train.std(axis=0), np.ptp(train, axis=0) > 0
-    if not informative.any():
-        raise ScenarioError("protocol.data.standardise: true given for rows that are all alike, expected false")
-    mean = train[:, informative].mean(axis=0)
-    return [(rows[:, informative] - mean) / spread[informative] for rows in (train, test)]
+    with np.errstate(over="ignore", invalid="ignore"):  # looked at below
+        spread = train.std(axis=0)
+        # Entries that are all alike need not have a spread of zero: their mean is rounded.
+        informative = (train.max(axis=0) > train.min(axis=0)) & (spread > 0)
+        if not informative.any():
+            raise ScenarioError("protocol.data.standardise: true given for rows that are all alike, expected false")
+        mean = train[:, informative].mean(axis=0)
+        made = [(rows[:, informative] - mean) / spread[informative] for rows in (train, test)]
+    if not all(np.isfinite(rows).all() for rows in (spread, *made)):
+        raise ScenarioError("protocol.data.standardise: true given for numbers whose squares pass the largest double, "
+                            "expected false or smaller numbers")  # fmt: skip
+    return made
 
 
 def encode(rows: Floats, qubits: int, part: str) -> States:
     """The amplitude encoding of rows padded with zeros, complex128, shape (rows, 2**qubits)."""
-    zero = np.flatnonzero(~rows.any(axis=1))
-    if len(zero):
-        raise ScenarioError(f"protocol.data.{part}: row {zero[0]} is all zero, expected vectors with a direction")
+    _refuse_zeros(rows, part)
     padded = np.zeros((len(rows), 1 << qubits))
     padded[:, : rows.shape[1]] = rows
     return np.asarray(amplitude_encode(padded)[0])
+
+
+def _refuse_zeros(rows: Floats, part: str) -> None:
+    zero = np.flatnonzero(~rows.any(axis=1))
+    if len(zero):
+        raise ScenarioError(f"protocol.data.{part}: row {zero[0]} is all zero, expected vectors with a direction")
 
 
 class Labels:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from ketwire.errors import ScenarioError
 from ketwire.protocols.features import Share, parties_with_parameters, share_of
+from ketwire.protocols.layers import LARGEST_ANGLE
 from ketwire.protocols.node import Json, Loader, Shape
 from ketwire.protocols.objectives import Objective, objective
 from ketwire.protocols.optimisers import OPTIMISERS, Optimiser
@@ -18,8 +19,6 @@ from ketwire.protocols.optimisers import State as Moments
 from ketwire.protocols.training_data import Labels, Samples, Schedule
 
 Floats = NDArray[np.float64]
-MOST_ANGLE = 2.0**53
-"""From here on neighbouring numbers are 2 radians apart, and an angle says nothing any more."""
 
 
 class Holding:
@@ -64,20 +63,19 @@ class Holding:
         """One step of the optimiser for one of this party's visits; what is frozen stays where it is.
 
         Raises:
-            ScenarioError: the gradient, or an angle that it makes, is beyond all bounds.
+            ScenarioError: angles leave every reasonable range, as with a rate that is far too large.
         """
         moves = self.share.trainable[visit]
-        before, wanted = self.parameters(visit), np.where(moves, gradient, 0.0)
-        after = wanted
-        if np.isfinite(wanted).all():
-            with np.errstate(over="ignore", invalid="ignore"):
-                after, self.moments[visit] = self.optimiser.update(before, wanted, self.moments[visit])
-        if not (np.abs(after[moves]) < MOST_ANGLE).all():
-            rate = self.values["optimiser"]["rate"]
+        before = self.parameters(visit)
+        with np.errstate(over="ignore", invalid="ignore"):  # looked at below
+            after, moments = self.optimiser.update(before, np.where(moves, gradient, 0.0), self.moments[visit])
+        far = np.flatnonzero(moves & ~(np.abs(after) <= LARGEST_ANGLE))
+        if len(far):
             raise ScenarioError(
-                f"protocol.optimiser.rate: {rate:g} given, with which gradients or angles of visit {visit} pass all "
-                "bounds, expected a smaller one"
+                f"protocol.optimiser.rate: {self.optimiser.rate:g} given, which takes an angle to {after[far[0]]:.3g} "
+                f"rad in step {moments.steps}: the training diverges; expected a smaller rate"
             )
+        self.moments[visit] = moments
         self.share.with_parameters(visit, np.where(moves, after, before))
 
     def saved(self) -> dict[str, NDArray[Any]]:

@@ -90,7 +90,7 @@ class ShadowTomography(_Estimator):
     promised: ClassVar[bool] = True
     most_qubits: ClassVar[int | None] = shadow_tomography.ShadowTomography.most_qubits
     name: Literal["shadow-tomography"]
-    noise: float = Field(2.0, gt=0, description="mean of the exponential noise, over the root of a batch")
+    noise: float = Field(2.0, gt=0, le=1e6, description="mean of the exponential noise, over the root of a batch")
 
 
 class ParameterShift(_Estimator):

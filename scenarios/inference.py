@@ -32,6 +32,10 @@ Axis = Literal["x", "y", "z"]
 Entangler = Literal["none", "cz-chain", "cz-ring", "cnot-chain", "cnot-ring"]
 
 
+LEAST_EPSILON = 1e-12
+"""Far below what any budget allows, and its square is still a number."""
+
+
 class _Layer(Strict):
     at: NodeName = Field(description="the node that owns this layer and applies it")
 
@@ -135,7 +139,9 @@ class InferenceSpec(Strict):
     epsilon: float | None = Field(None, gt=0, lt=1, description="accuracy of the estimate")
     delta: float | None = Field(None, gt=0, lt=1, description="probability that the estimate is off by more")
     copies: int | None = Field(None, ge=1, le=10**9, description="measured copies, instead of epsilon and delta")
-    budget_attempts: float = Field(DEFAULT_BUDGET_ATTEMPTS, ge=1, description="emitted copies that a run may need")
+    budget_attempts: float = Field(
+        DEFAULT_BUDGET_ATTEMPTS, ge=1, le=1e18, description="emitted copies that a run may need"
+    )
     max_batch_octets: int = Field(MAX_BATCH_OCTETS, ge=1024, le=1 << 30, description="of one message of copies")
     estimation: Literal["sampling", "amplitude"] = Field(
         "sampling", description="measure every copy, or let copies bounce along the path (amplitude estimation)"
@@ -147,7 +153,10 @@ class InferenceSpec(Strict):
         "auto", description="of noisy states: errors drawn copy by copy, or density matrices (8 qubits at most)"
     )
     window: int | None = Field(
-        None, ge=1, description="copies under way at once; the next begin when the last party has told of these"
+        None,
+        ge=1,
+        le=10**9,
+        description="copies under way at once; the next begin when the last party has told of these",
     )
     dense_state: DenseState | None = Field(DenseState(), description="the classical rival; null for none")  # type: ignore[call-arg]
 
@@ -156,6 +165,8 @@ class InferenceSpec(Strict):
         given = (self.epsilon is not None, self.delta is not None, self.copies is not None)
         if given not in {(True, True, False), (False, False, True)}:
             raise wrong("copies", self.copies, "either epsilon and delta, or copies alone")
+        if self.epsilon is not None and self.epsilon < LEAST_EPSILON:
+            raise wrong("epsilon", self.epsilon, f"at least {LEAST_EPSILON:g}")
         if self.estimation == "sampling" and self.most_power is not None:
             raise wrong("most_power", self.most_power, "nothing, or estimation: amplitude")
         if self.estimation == "amplitude":

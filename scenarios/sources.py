@@ -7,11 +7,11 @@ its owner alone (`ketwire.nodes.data`), for which `located` makes paths absolute
 from __future__ import annotations
 
 import os
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Discriminator, Field, PositiveInt, Tag
+from pydantic import Discriminator, Field, PositiveInt, Tag, model_validator
 
-from ketwire.scenarios.schema import Strict
+from ketwire.scenarios.schema import Strict, wrong
 
 
 class _Source(Strict):
@@ -32,6 +32,13 @@ class FileSource(_Source):
     path: str = Field(pattern=r"\.(npy|npz|csv)$", description="relative to the scenario file")
     array: str | None = Field(None, description="which array of an .npz file")
     label_column: str | int | None = Field(None, description="which column of a .csv file holds labels")
+
+    @model_validator(mode="after")
+    def _read(self) -> Self:
+        for name, suffix in (("array", ".npz"), ("label_column", ".csv")):
+            if getattr(self, name) is not None and not self.path.endswith(suffix):
+                raise wrong(name, getattr(self, name), f"nothing here, or a {suffix} file")
+        return self
 
 
 class ProgramSource(_Source):

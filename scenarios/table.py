@@ -127,7 +127,8 @@ def _rows(result: Mapping[str, Any]) -> Sequence[tuple[str, ...]]:
     quantum = [each for each in result.get("sessions", ()) if each["role"] == "quantum"]
     told = result.get("estimators", {})  # what a session came to, where a kind says it for each
     parts = [_row(each["name"], {**each, **told.get(each["name"], {})}) for each in quantum] if len(quantum) > 1 else []
-    whole = _row("quantum, all" if parts else "quantum", result)
+    # Sums over sessions that each came to something of their own came to nothing themselves.
+    whole = _row("quantum, all", {**result, "estimate": None} if told else result) if parts else _row("quantum", result)
     return [*parts, whole, *(_row(name, rival) for name, rival in result["rivals"].items())]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
@@ -68,6 +69,7 @@ class Training:
                 "null for all of them"
             )
         batch = spec.batch or trained_on
+        _check_memory(spec, path, rows, public["test rows"], batch)
         asked: list[tuple[int | None, int, int, str]] = [(None, spec.loss_copies, batch, "loss_copies")]
         asked += [(None, spec.test_copies, max(rows, public["test rows"]), "test_copies")]
         asking = session.slices[path[0]].values["agreed"]
@@ -155,6 +157,23 @@ def _refuse_frozen(spec: TrainingSpec) -> None:
             )
     if not spec.trainable:
         raise ScenarioError("protocol.trainable: [] given, expected whose angles move")
+
+
+def _check_memory(spec: TrainingSpec, path: Sequence[str], train: int, test: int, batch: int) -> None:
+    """Refuse registers that this machine cannot hold.
+
+    The encoded rows stay with their owner; with the flags they go out once more, of the larger part all at once,
+    when all is over. Every party has a few messages in hand, of |Φ> with a qubit more, and an owner a batch of it.
+    """
+    wide = 16 << (spec.qubits + flags_of(spec.layers))
+    needs = (train + test) * (16 << spec.qubits) + 2 * max(train, test) * wide
+    needs += 2 * (batch + 4 * len(set(path))) * wide
+    installed = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    if needs > installed:
+        raise ScenarioError(
+            f"protocol.qubits: {spec.qubits} given, which takes about {needs / 2**30:.3g} GiB for {train + test} rows "
+            f"and {len(set(path))} parties; expected registers that fit the {installed / 2**30:.3g} GiB of this machine"
+        )
 
 
 def _refuse_private(spec: TrainingSpec) -> None:

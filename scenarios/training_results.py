@@ -48,7 +48,7 @@ def summary(
         "overhead": _overhead(spec, path, segments, quantum),
         "rivals": rivals,
     }
-    return {**made, "verdict": _verdict(made, quantum, {rival.name: rival for rival in others})}
+    return {**made, "verdict": _verdict(made, quantum, spec.steps)}
 
 
 def baseline(spec: TrainingSpec, load: Load, network: Network) -> float | None:
@@ -145,24 +145,36 @@ def _rival(rival: SessionResult, path: Sequence[str], loss: float | None) -> dic
     return {**told, "per_step": _by_step(rival, path)}
 
 
-def _verdict(made: Mapping[str, Any], quantum: SessionResult, rivals: Mapping[str, SessionResult]) -> str:
+def _steps(count: int) -> str:
+    return "1 step" if count == 1 else f"{count} steps"
+
+
+def _verdict(made: Mapping[str, Any], quantum: SessionResult, planned: int) -> str:
     """Who reached the loss with the least on the wire; only figures that were counted."""
     totals = quantum.totals
     bits = totals.payload_bits + totals.control_bits
+    ended = f" of {planned}, where validation ended it," if made["steps"] < planned else ""
     lines = [
-        f"after {made['steps']} steps the training loss is {made['train_loss']:.4g}: {totals.qubits_sent:,} qubits and "
-        f"{bits:,} bits, {time_text(quantum.virtual_time_ps)} of virtual time, "
+        f"after {_steps(made['steps'])}{ended} the training loss is {made['train_loss']:.4g}: "
+        f"{totals.qubits_sent:,} qubits and {bits:,} bits, {time_text(quantum.virtual_time_ps)} of virtual time, "
         f"{made['overhead']['operations_factor']:,.0f} times the circuits of back-propagation in one place."
     ]
     cheapest: tuple[int, str] | None = None
+    untrained = False
     for name, told in made["rivals"].items():
         needed = told["bits_to_same_loss"]
         if needed is None:
             lines.append(f"  {name} did not get there in as many steps.")
             continue
-        lines.append(f"  {name} gets there in {told['steps_to_same_loss']} steps with {needed:,} bits.")
+        if told["steps_to_same_loss"] == 0:
+            lines.append(f"  {name} has it with the angles at the start, before its first step.")
+            untrained = True
+            continue
+        lines.append(f"  {name} gets there in {_steps(told['steps_to_same_loss'])} with {needed:,} bits.")
         cheapest = min(cheapest or (needed, name), (needed, name))
-    if cheapest is not None:
+    if untrained:
+        lines.append("  there is nothing to compare: the loss is no lower than the first batch's was at the start.")
+    elif cheapest is not None:
         # What comes after the last step judges the angles; rivals need none of it to come as far.
         ours = sum(sum(made["per_step"][name]) for name in ("qubits_emitted", "bits"))
         wins = "classical" if cheapest[0] < ours else "quantum" if cheapest[0] > ours else "neither"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Discriminator, Field, Tag, model_validator
@@ -10,7 +11,7 @@ from ketwire.channels.budget import DEFAULT_BUDGET_ATTEMPTS
 from ketwire.channels.copies import MAX_COPIES, MAX_QUBITS
 from ketwire.protocols.numbers import EXACT_BITS
 from ketwire.protocols.stream import MAX_BATCH_OCTETS
-from ketwire.scenarios.inference import Gates, Layer, OpenQasm, Rotations
+from ketwire.scenarios.inference import LEAST_EPSILON, Gates, Layer, OpenQasm, Rotations
 from ketwire.scenarios.routes import check_width
 from ketwire.scenarios.schema import NodeName, Strict, wrong
 from ketwire.scenarios.sources import RandomSource, Source
@@ -56,6 +57,24 @@ class OwnLoss(Strict):
 
     loss: str = Field(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$", description="module:Name")
     settings: dict[str, Any] = Field({}, description="what it is made with")
+
+    @model_validator(mode="after")
+    def _numbers(self) -> Self:
+        for name, value in self.settings.items():
+            if not _is_json(value):
+                raise wrong(f"settings.{name}", value, "finite numbers, texts, and lists and mappings of them")
+        return self
+
+
+def _is_json(value: Any) -> bool:
+    """Whether a slice can carry it: NaN and the infinities are no JSON, nor are integers beyond 64 bits."""
+    if isinstance(value, float):
+        return math.isfinite(value)
+    if isinstance(value, int):
+        return -(2**63) <= value < 2**63
+    if isinstance(value, dict):
+        return all(map(_is_json, value.values()))
+    return all(map(_is_json, value)) if isinstance(value, list) else True
 
 
 def _loss(given: Any) -> str:
@@ -114,7 +133,7 @@ Optimiser = Annotated[SGD | Momentum | Adam, Field(discriminator="name")]
 class Adaptive(Strict):
     """More copies when a gradient would drown in shot noise; the number is announced, 32 bits a link."""
 
-    ratio: float = Field(0.5, gt=0, description="standard error of a gradient over its size, at most")
+    ratio: float = Field(0.5, ge=1e-6, le=1e6, description="standard error of a gradient over its size, at most")
     most: int = Field(1024, ge=1, le=MAX_COPIES, description="copies of a sample and visit that are never passed")
 
 
@@ -122,8 +141,8 @@ class Validation(Strict):
     """Part of the training rows is kept back; training stops when the loss on them stops to fall."""
 
     share: float = Field(0.2, gt=0, lt=1)
-    every: int = Field(10, ge=1, description="steps between two of them")
-    patience: int = Field(3, ge=1, description="validations without a new least loss that end the training")
+    every: int = Field(10, ge=1, le=10**9, description="steps between two of them")
+    patience: int = Field(3, ge=1, le=10**9, description="validations without a new least loss that end the training")
     copies: int = Field(256, ge=1, le=MAX_COPIES, description="of each sample")
 
 
@@ -158,7 +177,9 @@ class TrainingSpec(Strict):
     copies: int | None = Field(
         None, ge=1, le=MAX_COPIES, description="of a sample's |Φ> at each visit that trains, or in each shifted run"
     )
-    epsilon: float | None = Field(None, gt=0, description="of a sample's derivatives of the probability, not copies")
+    epsilon: float | None = Field(
+        None, gt=0, le=1e6, description="of a sample's derivatives of the probability, not copies"
+    )
     delta: float | None = Field(None, gt=0, lt=1, description="probability that any is off by more")
     loss_copies: int = Field(32, ge=1, le=MAX_COPIES, description="of a sample at each step, for its <Z0>")
     test_copies: int = Field(256, ge=1, le=MAX_COPIES, description="of a sample when all is over")
@@ -167,10 +188,12 @@ class TrainingSpec(Strict):
     steps: int = Field(ge=1, le=1_000_000)
     batch: int | None = Field(None, ge=1, description="samples of a step; all of them where there is none")
     validation: Validation | None = None
-    window: int | None = Field(None, ge=1, description="copies under way at once; no limit where there is none")
+    window: int | None = Field(None, ge=1, le=10**9, description="copies under way at once; null for no such limit")
     derivative_bits: Bits = Field(16, description="of each outer derivative that is told")
-    checkpoint_every: int = Field(10, ge=1, description="steps between two checkpoints")
-    budget_attempts: float = Field(DEFAULT_BUDGET_ATTEMPTS, ge=1, description="emitted copies a stream may need")
+    checkpoint_every: int = Field(10, ge=1, le=10**9, description="steps between two checkpoints")
+    budget_attempts: float = Field(
+        DEFAULT_BUDGET_ATTEMPTS, ge=1, le=1e18, description="emitted copies a stream may need"
+    )
     max_batch_octets: int = Field(MAX_BATCH_OCTETS, ge=1024, le=1 << 30, description="of one message of copies")
     rivals: Rivals = Rivals()  # type: ignore[call-arg]
 
@@ -185,14 +208,18 @@ class TrainingSpec(Strict):
             expected = "none, as estimator exact needs none" if self.estimator == "exact" else (
                 "either copies alone, or epsilon and delta")
             raise wrong("copies", self.copies, expected)
+        if self.epsilon is not None and self.epsilon < LEAST_EPSILON:
+            raise wrong("epsilon", self.epsilon, f"at least {LEAST_EPSILON:g}")
         if self.estimator not in (*SHOTS, "exact") and self.epsilon is None:
             raise wrong("copies", self.copies, f"epsilon and delta, which {self.estimator} cannot do without")
         if 52 < self.derivative_bits < EXACT_BITS:
             raise wrong("derivative_bits", self.derivative_bits, "2 to 52, or 64")
         if self.adaptive is not None and self.estimator not in SHOTS:
             raise wrong("adaptive", self.adaptive, f"null, or one of the estimators {', '.join(SHOTS)}")
-        if self.adaptive is not None and self.adaptive.most < (self.copies or 0):
-            raise wrong("adaptive.most", self.adaptive.most, f"at least copies, {self.copies}")
+        if self.adaptive is not None and self.copies is not None and self.adaptive.most < self.copies:
+            raise wrong("adaptive.most", self.adaptive.most, f"the {self.copies} copies that are the least, or more")
+        if self.validation is not None and self.validation.every > self.steps:
+            raise wrong("validation.every", self.validation.every, f"at most the {self.steps} steps that there are")
         if self.data.constant == 0:
             raise wrong("data.constant", 0, "a number other than zero, or null")
         for part in ("train", "test"):

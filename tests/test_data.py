@@ -63,7 +63,7 @@ def test_an_npz_file_gives_the_array_named_or_its_only_one(tmp_path: Path) -> No
     assert loaded({"path": "two.npz", "array": "x"}, tmp_path)["values"].shape == (2, 3)
     assert loaded({"path": "one.npz"}, tmp_path)["values"].tolist() == [1, 2]
     line = refused(loaded, {"path": "two.npz"}, tmp_path)
-    assert line == f"protocol.x.path: {tmp_path}/two.npz: array None given, expected one of x, y"
+    assert line == f"protocol.x.path: {tmp_path}/two.npz: no array given, expected one of x, y"
 
 
 @pytest.mark.parametrize("label_column", [1, "class"])
@@ -83,9 +83,10 @@ def test_a_csv_file_may_be_numbers_alone(tmp_path: Path) -> None:
 BAD_CSV = [
     ("", {}, "nothing in it, expected rows of numbers"),
     ("a,b\n", {}, "a header alone, expected rows of numbers below it"),
-    ("1,2\n3\n", {}, "the number of columns changed"),
-    ("1,2\n3,x\n", {}, "could not convert string 'x'"),
-    ("1,2\n3,\n", {}, "could not convert string ''"),
+    ("1,2\n3\n", {}, "line 2: 1 cells given, expected 2 as above"),
+    ("1,2\n3,x\n", {}, "line 2, column 1: 'x' given, expected numbers alone, labels too"),
+    ("1,2\n3,\n", {}, "line 2, column 1: '' given, expected numbers alone"),
+    ("a,b\n\n1,2\nyes,2\n", {"label_column": "a"}, "line 4, column 'a': 'yes' given, expected numbers alone"),
     ("1,2\n3,nan\n", {}, "nan at (1, 1) given, expected finite numbers"),
     ("1,2\n", {"label_column": 2}, "label_column 2 given, expected a column from 0 to 1"),
     (
@@ -211,7 +212,8 @@ def test_random_numbers_are_their_owners() -> None:
 @pytest.mark.parametrize("shape", [None, [], [0], [-1, -1], [2.5], "8", [10**9]])
 def test_bad_shapes(shape: Any) -> None:
     line = refused(loaded, {"random": "normal", "shape": shape})
-    assert line.startswith(f"protocol.x.shape: {shape!r} given, expected a list of whole numbers above 0")
+    given = "nothing" if shape is None else repr(shape)
+    assert line.startswith(f"protocol.x.shape: {given} given, expected a list of whole numbers above 0")
 
 
 def test_unknown_sources_are_named() -> None:

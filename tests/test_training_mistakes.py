@@ -63,11 +63,11 @@ class Fails(Regression):
 
 
 MISTAKES = {
-    "NoNumber": r"whose slopes of 12 samples are not all finite",
-    "OneSlope": r"whose slopes of 12 samples have shape \[\], expected \[12\]",
-    "MeanLoss": r"whose losses of 12 samples have shape \[\], expected \[12\]",
-    "Undecided": r"whose decide of \d+ samples have shape \[\], expected",
-    "Fails": r"whose losses fail \(RuntimeError: no such loss\)",
+    "NoNumber": r"gives slopes of nan at <Z0> = [-.\d]+, expected numbers up to 1e\+100",
+    "OneSlope": r"answers slopes with an array of shape \[\], expected \[12\]",
+    "MeanLoss": r"answers losses with an array of shape \[\], expected \[12\]",
+    "Undecided": r"answers decide with an array of shape \[\], expected",
+    "Fails": r"raised RuntimeError: no such loss, expected losses for 12 samples",
 }
 
 
@@ -75,7 +75,7 @@ MISTAKES = {
 def test_an_objective_of_one_s_own_that_is_wrong_is_named(name: str, told: str) -> None:
     """It was blamed on a peer, broadcast, or shown as a traceback."""
     loss = f"tests.test_training_mistakes:{name}"
-    with pytest.raises(ScenarioError, match=f"^protocol.objective.loss: '{loss}' given, {told}") as caught:
+    with pytest.raises(ScenarioError, match=f"^protocol.objective: '{loss}' {told}") as caught:
         carried_out(spec_of(objective={"loss": loss}, labels=CONTINUOUS, steps=1))
     assert "\n" not in str(caught.value)
 
@@ -85,11 +85,13 @@ def test_an_objective_of_one_s_own_that_is_wrong_is_named(name: str, told: str) 
     [
         ({"name": "momentum", "rate": 1e308}, {"loss": "squared"}),
         ({"name": "adam", "rate": 1e308, "floor": 1e-300}, {"loss": "squared"}),
-        ({"name": "sgd", "rate": 1.0}, {"loss": "logistic", "scale": 1e308}),
+        ({"name": "sgd", "rate": 1.0}, {"loss": "logistic", "scale": 1e90}),
     ],
 )
 def test_parameters_beyond_all_bounds_are_the_rate_s_fault(optimiser: Any, objective: Any) -> None:
-    with pytest.raises(ScenarioError, match=r"^protocol.optimiser.rate: 1.* given, .*expected a smaller one"):
+    with pytest.raises(
+        ScenarioError, match=r"^protocol.optimiser.rate: 1.* given, .*: the training diverges; expected a smaller rate"
+    ):
         carried_out(spec_of(optimiser=optimiser, objective=objective, steps=6))
 
 
@@ -126,7 +128,7 @@ def test_copies_that_are_more_than_adaptive_ever_takes_are_refused() -> None:
     """`most` was raised to `copies` without a word, so that nothing was adaptive."""
     adaptive = {"ratio": 0.3, "most": 64}
     said = refused({**SAMPLED, "copies": 65, "adaptive": adaptive})
-    assert "adaptive.most: 64 given, expected at least copies, 65" in said
+    assert "adaptive.most: 64 given, expected the 65 copies that are the least, or more" in said
     carried_out(spec_of(**{**SAMPLED, "copies": 64, "adaptive": adaptive, "validation": None, "steps": 1}))
     promised = {"copies": None, "epsilon": 0.2, "delta": 0.1, "validation": None, "adaptive": adaptive}
     assert "protocol.adaptive.most: 64 given, expected at least" in refused({**SAMPLED, **promised})

@@ -1,0 +1,201 @@
+"""What users get wrong with trainings, each told in one line: data, objectives, rates, numbers too large."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from ketwire.errors import ScenarioError
+from ketwire.nodes.data import make_loader
+from ketwire.protocols.objectives import objective
+from ketwire.protocols.training_data import Labels, Samples, standardised
+from ketwire.scenarios.sources import FileSource
+from ketwire.scenarios.training_results import _verdict
+from tests.test_training import SAMPLED, carried_out, refused, spec_of
+
+WIDE = [{"at": at, "layer": "rotations", "angles": {"random": "angles"}} for at in "ab"]
+FREE = {**SAMPLED, "adaptive": None, "validation": None, "rivals": {"backprop": [], "raw": []}}
+
+
+# ---------------------------------------------------------------- objectives
+
+
+OWN = "tests.test_breakage:Odd"
+
+
+class Odd:
+    """An objective of a user's own, wrong in the way that its setting says."""
+
+    two_valued = True
+
+    def __init__(self, way: Any = "none") -> None:
+        if way == "settings":
+            raise KeyError("no such way\nat all")
+        self.way = way
+
+    def losses(self, z: Any, labels: Any) -> Any:
+        if self.way == "raises":
+            raise RuntimeError("two\nlines")
+        return {"text": ["a"] * len(z), "short": z[:1], "nan": z * math.nan, "huge": z * 0 + 1e200}.get(self.way, z)
+
+    def slopes(self, z: Any, labels: Any) -> Any:
+        return z / 0.0 if self.way == "slopes" else z
+
+    def decide(self, z: Any) -> Any:
+        return 1.0 if self.way == "decide" else z
+
+
+@pytest.mark.parametrize(
+    ("way", "told"),
+    [
+        ("raises", f"protocol.objective: {OWN!r} raised RuntimeError: two, expected losses for 6 samples"),
+        ("text", f"protocol.objective: {OWN!r} raised ValueError: "),
+        ("short", "answers losses with an array of shape [1], expected [6]: one for each sample"),
+        ("nan", "gives losses of nan at <Z0> = "),
+        ("huge", "gives losses of 1e+200 at <Z0> = "),
+        ("slopes", "gives slopes of "),
+        ("decide", "answers decide with an array of shape [], expected ["),
+        ("settings", "protocol.objective.settings: 'no such way\\nat all', expected what"),
+    ],
+)
+def test_an_objective_that_answers_with_anything_else_is_refused(way: str, told: str) -> None:
+    said = refused({**FREE, "objective": {"loss": OWN, "settings": {"way": way}}})
+    assert told in said and "\n" not in said
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, [1.0, {"a": -math.inf}], 10**30])
+def test_settings_that_no_message_carries_are_refused(value: Any) -> None:
+    """NaN would arrive as null."""
+    said = refused({**FREE, "objective": {"loss": OWN, "settings": {"way": value}}})
+    assert "objective.settings.way" in said and "expected finite numbers" in said
+
+
+def test_known_objectives_give_numbers_or_a_line() -> None:
+    z, labels = np.array([0.5, -0.5]), np.array([1.0, 1.0])
+    assert np.allclose(objective({"loss": "squared"}).losses(z, labels), [0.25, 2.25])
+    for settings in ({"scale": 1e300}, {"scale": 1e200, "bias": 1e308}):
+        with pytest.raises(ScenarioError, match=r"^protocol.objective: 'logistic' gives slopes of .* up to 1e\+100"):
+            objective({"loss": "logistic", **settings}).slopes(z, -labels)
+
+
+# ---------------------------------------------------------------- steps that lead nowhere
+
+
+@pytest.mark.parametrize("optimiser", [{"name": "sgd", "rate": 1e308}, {"name": "momentum", "rate": 1e300},
+                                       {"name": "adam", "rate": 1e10}])  # fmt: skip
+def test_a_training_that_diverges_says_so(optimiser: dict[str, Any]) -> None:
+    said = refused({**FREE, "optimiser": optimiser})
+    assert f"protocol.optimiser.rate: {optimiser['rate']:g} given, which takes an angle to " in said
+    assert "in step 1: the training diverges; expected a smaller rate" in said
+
+
+def test_large_steps_that_stay_within_reason_are_taken() -> None:
+    assert carried_out(spec_of(**{**FREE, "optimiser": {"name": "adam", "rate": 1e6}, "steps": 2}))
+
+
+@pytest.mark.parametrize(
+    ("changed", "told"),
+    [
+        ({"adaptive": {"most": 3}, "copies": 4}, "adaptive.most: 3 given, expected the 4 copies that are"),
+        ({"adaptive": {"ratio": 1e-300}}, "adaptive.ratio: 1e-300 given, expected at least 1e-06"),
+        ({"adaptive": {"ratio": 1e300}}, "adaptive.ratio: 1e+300 given, expected at most 1000000.0"),
+        ({"validation": {"every": 5}, "steps": 4}, "validation.every: 5 given, expected at most the 4 steps"),
+        ({"copies": None, "epsilon": 1e-200, "delta": 0.1}, "epsilon: 1e-200 given, expected at least 1e-12"),
+        ({"copies": None, "epsilon": 1e300, "delta": 0.1}, "epsilon: 1e+300 given, expected at most 1000000.0"),
+        ({"window": 10**30}, "window: 1000000000000000000000000000000 given, expected at most 1000000000"),
+        ({"checkpoint_every": 10**30}, "checkpoint_every: 1000000000000000000000000000000 given, expected at most"),
+        ({"budget_attempts": 1e30}, "budget_attempts: 1e+30 given, expected at most 1e+18"),
+        ({"qubits": 25, "layers": WIDE, "copies": 64}, "protocol.qubits: 25 given, which takes about "),
+    ],
+)  # fmt: skip
+def test_settings_without_effect_or_beyond_reason_are_refused(changed: dict[str, Any], told: str) -> None:
+    said = refused({**FREE, **changed})
+    assert told in said and "\n" not in said
+
+
+# ---------------------------------------------------------------- data
+
+
+def test_a_column_of_one_number_is_left_out_however_its_mean_is_rounded() -> None:
+    """The standard deviation of ten times 0.1 is 1.4e-17; divided by that, a test row would be anything."""
+    train = np.column_stack([np.full(10, 0.1), np.arange(10.0)])
+    assert train.std(axis=0)[0] > 0
+    ours, theirs = standardised(train, np.array([[0.2, 4.5]]))
+    assert ours.shape == (10, 1) and theirs.tolist() == [[0.0]]
+
+
+@pytest.mark.parametrize("train", [[[1e300], [-1e300]], [[1e-5], [2e-5]]])
+def test_what_cannot_be_standardised_is_refused(train: list[list[float]]) -> None:
+    with pytest.raises(ScenarioError, match=r"^protocol.data.standardise: true given for numbers whose squares"):
+        standardised(np.array(train), np.array([[1e308]]))
+
+
+def test_labels_may_be_a_file_of_one_column(tmp_path: Path) -> None:
+    (tmp_path / "labels.csv").write_text("class\n2\n7\n7\n")
+    parts: Any = {part: {"path": "labels.csv"} for part in ("train", "test")}
+    made = Labels(parts, objective({"loss": "squared"}), make_loader(bytes(32), str(tmp_path)))
+    assert made.of["train"].tolist() == [-1, 1, 1] and made.shapes["test rows"].value == 3
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ({"path": "x.csv", "array": "a"}, "expected nothing here, or a .npz file"),
+        ({"path": "x.npy", "array": "a"}, "expected nothing here, or a .npz file"),
+        ({"path": "x.npz", "label_column": 0}, "expected nothing here, or a .csv file"),
+    ],
+)
+def test_no_key_of_a_file_goes_unread(given: dict[str, Any], told: str) -> None:
+    with pytest.raises(ValueError, match=told):
+        FileSource.model_validate(given)
+
+
+def test_rows_are_encoded_when_they_are_needed() -> None:
+    """Before, somebody has looked whether there is room for them: 2^25 amplitudes for each of a million rows."""
+    rows: Any = {"values": [[1.0, 2.0], [3.0, -1.0]]}
+    source = {"train": rows, "test": rows, "standardise": False, "constant": None}
+    held = Samples(source, 25, make_loader(bytes(32), ""))
+    assert "encoded" not in vars(held) and held.shapes["train rows"].value == 2
+
+
+def test_angles_that_have_no_digits_left_are_refused() -> None:
+    from ketwire.protocols.layers import build_layers
+
+    layer = {"at": "a", "layer": "rotations", "axes": ["y"], "sublayers": 1, "entangle": "none", "key": "k",
+             "angles": {"values": [1.0, -1e300]}}  # fmt: skip
+    with pytest.raises(ScenarioError, match=r"^k.angles: -1e\+300 given, expected at most 1e\+09 rad"):
+        build_layers([layer], 2, make_loader(bytes(32), ""))
+    assert len(build_layers([{**layer, "angles": {"values": [1.0, -1e9]}}], 2, make_loader(bytes(32), ""))) == 1
+
+
+# ---------------------------------------------------------------- what is said of it
+
+
+def said_of(steps: int, planned: int, **to_same_loss: tuple[int | None, int | None]) -> list[str]:
+    """The verdict on a training of 6 qubits and 4 bits a step; rivals by their steps and bits to the same loss."""
+    rivals = {name: {"steps_to_same_loss": of[0], "bits_to_same_loss": of[1]} for name, of in to_same_loss.items()}
+    made = {"steps": steps, "train_loss": 0.5, "overhead": {"operations_factor": 9.0}, "rivals": rivals,
+            "per_step": {"qubits_emitted": [6] * steps, "bits": [4] * steps}}  # fmt: skip
+    totals = SimpleNamespace(qubits_sent=70, payload_bits=20, control_bits=30)
+    return _verdict(made, SimpleNamespace(totals=totals, virtual_time_ps=5), planned).splitlines()  # type: ignore[arg-type]
+
+
+def test_a_training_that_learned_nothing_is_compared_with_nobody() -> None:
+    first, *rest = said_of(3, 3, backprop=(0, 0), raw=(0, 512))
+    assert first.startswith("after 3 steps the training loss is 0.5: 70 qubits and 50 bits")
+    assert rest[0] == "  backprop has it with the angles at the start, before its first step."
+    assert rest[-1].startswith("  there is nothing to compare") and not any("wins" in line for line in rest)
+
+
+def test_who_wins_and_where_a_training_ended() -> None:
+    first, second, last = said_of(3, 9, backprop=(1, 29))
+    assert first.startswith("after 3 steps of 9, where validation ended it, the training loss")
+    assert second == "  backprop gets there in 1 step with 29 bits."
+    assert last == "  classical wins on communication: 30 qubits and bits of the steps against 29 of backprop."
+    assert said_of(3, 3, backprop=(2, 31))[-1].startswith("  quantum wins")
+    assert said_of(3, 3, backprop=(None, None))[1:] == ["  backprop did not get there in as many steps."]
