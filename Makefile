@@ -5,6 +5,14 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/stamp
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet -c constraints.txt
 
+# A Python that is asked for by name is not quietly another.
+VERSION := -c 'import sys; print(*sys.version_info[:2])'
+ifeq ($(origin PYTHON)-$(wildcard $(BIN)/python),command line-$(BIN)/python)
+ifneq ($(shell $(PYTHON) $(VERSION)),$(shell $(BIN)/python $(VERSION)))
+$(error $(VENV) is of another Python than $(PYTHON); make clean first)
+endif
+endif
+
 .PHONY: demo test test-long test-peers check bench clean
 
 demo: $(STAMP)-demo ## classify digits over a lossy fiber, then show how the costs grow

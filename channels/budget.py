@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 
 from ketwire.channels.fiber import Fiber
 from ketwire.channels.line import Coded, Direct, Line, Teleport, as_line
+from ketwire.channels.sums import exact_sum
 from ketwire.channels.timing import CLOCK_END_PS, PS_PER_S
 
 DEFAULT_BUDGET_ATTEMPTS = 10_000_000
@@ -93,11 +94,11 @@ def refusal(
 
 
 def _log10_coupling(crossings: Sequence[Crossing]) -> float:
-    return sum(math.log10(crossing.coupling) for crossing in crossings)
+    return exact_sum(math.log10(crossing.coupling) for crossing in crossings)
 
 
 def _log10_survival(crossings: Sequence[Crossing]) -> float:
-    return _log10_coupling(crossings) - sum(crossing.attenuation_db for crossing in crossings) / 10
+    return _log10_coupling(crossings) - exact_sum(crossing.attenuation_db for crossing in crossings) / 10
 
 
 def _power(decades: float) -> str:
@@ -112,7 +113,7 @@ def _advice(crossings: Sequence[Crossing], copies: int, budget_attempts: int) ->
     lossy = [crossing for crossing in crossings if crossing.attenuation_db > 0]
     allowed_db = 10 * (math.log10(budget_attempts / copies) + _log10_coupling(crossings))
     if lossy and allowed_db > 0:
-        share = allowed_db / sum(crossing.attenuation_db for crossing in lossy)
+        share = allowed_db / exact_sum(crossing.attenuation_db for crossing in lossy)
         lengths = {crossing.fiber.length_km for crossing in lossy}
         if len(lengths) == 1:
             shorten = f"shorten the fiber to {_rounded_down(share * lengths.pop())} km"
@@ -214,5 +215,5 @@ def _where(crossings: Sequence[Crossing]) -> str:
 
 def _busy_ps(crossings: Sequence[Crossing], attempts: float) -> float:
     """The longest it can last: no crossing works on one copy while another works on the next."""
-    busy_ps = attempts * sum(crossing.line.time_ps(crossing.qubits) for crossing in crossings)
+    busy_ps = attempts * exact_sum(crossing.line.time_ps(crossing.qubits) for crossing in crossings)
     return busy_ps + sum(crossing.fiber.delay_ps for crossing in crossings)

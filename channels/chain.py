@@ -27,6 +27,8 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from ketwire.channels.sums import exact_sum
+
 if TYPE_CHECKING:
     from ketwire.channels.distill import Method, Round
     from ketwire.channels.line import Line
@@ -96,7 +98,7 @@ class Chain:
 
     def time_ps(self, line: Line, qubits: int) -> float:
         """Expected time of a register's pairs, at most: as if no hop worked while another does."""
-        making = sum(hop.time_ps(1) * self._slots(number) for number, hop in enumerate(self.hops))
+        making = exact_sum(hop.time_ps(1) * self._slots(number) for number, hop in enumerate(self.hops))
         delays = [hop.fiber.delay_ps for hop in self.hops]
         spans = sum(sum(delays[:span]) for span in self.distill_spans)
         # The slowest lane sets the pace of a wave: harmonic numbers bound the greatest of many exponentials.

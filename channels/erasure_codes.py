@@ -35,6 +35,7 @@ from numpy.typing import NDArray
 
 from ketwire.channels.parity_codes import parity_encoder, parity_success, parity_weights
 from ketwire.channels.stabilizers import NOISELESS, StabilizerCode, decode, parity_stabilizers, stabilizer_code
+from ketwire.channels.sums import exact_sum
 from ketwire.quantum.gates import Gate
 
 Floats = NDArray[np.float64]
@@ -133,10 +134,10 @@ class Code:
         if not 0.0 <= survival <= 1.0:
             raise ValueError(f"survival: {survival!r} given, expected a number from 0 to 1")
         weights = tuple(float(weight) for weight in pauli_weights)
-        total = sum(weights)
-        if len(weights) != 4 or not (min(weights) >= 0.0 and abs(total - 1.0) <= 1e-9):
+        whole = exact_sum(weights)
+        if len(weights) != 4 or not (min(weights) >= 0.0 and abs(whole - 1.0) <= 1e-9):
             raise ValueError(f"pauli_weights: {weights!r} given, expected four probabilities that sum to 1")
-        return _logical_channel(self, float(survival), tuple(weight / total for weight in weights))
+        return _logical_channel(self, float(survival), tuple(weight / whole for weight in weights))
 
     def sample(
         self, blocks: int, survival: float, weights: Sequence[float], rng: np.random.Generator

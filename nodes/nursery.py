@@ -2,7 +2,8 @@
 
 Importing numpy and the rest costs each process a fifth of a second; here it is paid once. The nursery
 knows nothing of a run: a child's orders come through a pipe of its own, which the coordinator filled.
-It starts no thread and opens no ZeroMQ context before it forks, so a fork is safe.
+It starts no thread and opens no ZeroMQ context before it forks, and BLAS is told to do with one thread, so a
+fork is safe.
 
     coordinator to nursery: one octet, with two descriptors: where orders are read, where output goes
     nursery to coordinator: "born PID" in the order asked, and "dead PID STATUS" (as from waitpid)

@@ -15,6 +15,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from ketwire.channels.sums import exact_sum
 from ketwire.nodes.inline import InlineSession, load_session
 from ketwire.nodes.party import PartyNode
 from ketwire.nodes.session import Run, Session, agree
@@ -61,7 +62,8 @@ def expectation(run: Run, session: Session, base: str = ".") -> Expectation:
         held = _WitnessSession(run, session, programs, public)
         held.finish()
     nodes = [node for node in held.nodes.values() if isinstance(node, WitnessNode)]
-    copies, total, squares = (sum(getattr(node, name) for node in nodes) for name in ("copies", "total", "squares"))
+    copies = sum(node.copies for node in nodes)
+    total, squares = exact_sum(node.total for node in nodes), exact_sum(node.squares for node in nodes)
     assert copies > 0
     mean = total / copies
     # Rounding leaves a variance of some 1e-16 where all copies are alike.

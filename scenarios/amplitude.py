@@ -20,6 +20,7 @@ from ketwire.channels.budget import Crossing, path_survival, refusal
 from ketwire.channels.eve import InterceptResend
 from ketwire.channels.hardware import Hardware
 from ketwire.channels.representation import differing, error_probability
+from ketwire.channels.sums import exact_sum
 from ketwire.errors import ScenarioError
 from ketwire.nodes.session import Session, SessionResult
 from ketwire.protocols.inference import copies_for
@@ -86,7 +87,7 @@ def summarise(spec: InferenceSpec, results: Sequence[SessionResult], network: Ne
     path, _ = route_of(spec, network)
     there, back = _ways(spec, network, path)
     requests = np.array(found["requests"])
-    noisy_shots = sum(
+    noisy_shots = exact_sum(
         int(count) * error_probability([*there, *[*back, *there] * int(power)]) for power, count, _ in requests
     )
     told = {

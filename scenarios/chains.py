@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from ketwire.channels.chain import MAX_HOPS, Chain
 from ketwire.channels.line import Line, Memory
+from ketwire.channels.sums import exact_sum
 
 if TYPE_CHECKING:
     from ketwire.scenarios.schema import Link, Scenario
@@ -80,7 +81,7 @@ def line(scenario: Scenario, link: Link, memories: Mapping[str, Memory], sender:
     lines = [hop.line(memories[b], memories[a]) for hop, a, b in hops if hop is not None]
     fiber = link.physics()
     if link.length_km is None:
-        fiber = replace(fiber, length_km=sum(each.fiber.length_km for each in lines))
+        fiber = replace(fiber, length_km=exact_sum(each.fiber.length_km for each in lines))
     via = link.via
     if (sender, receiver) == link.between:
         lines.reverse()  # pairs grow from the receiver

@@ -23,6 +23,7 @@ from ketwire.channels.fidelity import arrived, average_fidelity
 from ketwire.channels.line import Line, Memory, Teleport
 from ketwire.channels.presets import PRESETS, Preset
 from ketwire.channels.streams import derive_key, stream
+from ketwire.channels.sums import exact_sum
 from ketwire.channels.timing import PS_PER_S
 from ketwire.errors import ScenarioError
 from ketwire.scenarios.schema import Link
@@ -202,14 +203,14 @@ def cost(label: str, line: Line, qubits: int, copies: int, crossings: int) -> Co
     if emitted is None and isinstance(line.transport, Teleport) and line.transport.scheme != "given":
         emitted = 2.0 * came.attempts
     # The first crossing, the third and so on share a machine, and no other machine works longer.
-    busy_ps = sum(begun[::2]) * came.busy_ps
+    busy_ps = exact_sum(begun[::2]) * came.busy_ps
     time_ps = busy_ps + crossings * (line.fiber.delay_ps + line.transport.latency_ps(line)) / copies
     return Cost(
         label,
         line.transport.kind,
         survival**crossings,
         _finite(begun[0]),
-        None if emitted is None else _finite(sum(begun) * emitted),
+        None if emitted is None else _finite(exact_sum(begun) * emitted),
         crossings * came.pairs,
         _finite(time_ps),
         came.fidelity,

@@ -23,6 +23,8 @@ from typing import Any
 
 import pytest
 
+from ketwire.nodes.interpreters import ONE_THREAD
+
 ROOT = Path(__file__).parents[1]
 LOADED = [
     *(f"ketwire.nodes.{name}" for name in ("child", "fiber_process", "inline", "node_process", "process", "serve")),
@@ -66,7 +68,7 @@ class Hands:
         path = os.pathsep.join([str(ROOT / "tests" / "faults"), str(ROOT), *([here] if here else [])])
         self.process = subprocess.Popen(
             [sys.executable, "-m", "tests.hands"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT,
-            env={**os.environ, "PYTHONPATH": path},
+            env={**os.environ, **ONE_THREAD, "PYTHONPATH": path},  # it forks, as the nursery does
         )  # fmt: skip
         self.count = 0
 

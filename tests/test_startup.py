@@ -40,6 +40,13 @@ def tell():
     with open(os.path.join(os.environ["TELL_MODULES"], f"{role}-{os.getpid()}"), "w") as file:
         file.write(" ".join(names))
 atexit.register(tell)
+fork = os.fork
+def count_and_fork():
+    with open(os.environ["TELL_THREADS"], "a") as file:
+        print(len(os.listdir("/proc/self/task")), file=file)
+    return fork()
+if NURSERY is not None:
+    os.fork = count_and_fork
 leave = os._exit  # how the nursery's children end
 def tell_and_leave(code):
     tell()
@@ -49,8 +56,8 @@ os._exit = tell_and_leave
 
 
 @pytest.fixture(scope="module")
-def loaded(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[set[str]]]:
-    """The modules of each process of a trivial run, by role."""
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the processes of a trivial run have told what they are."""
     import os
 
     folder = tmp_path_factory.mktemp("startup")
@@ -59,10 +66,18 @@ def loaded(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[set[str]]
     (folder / "sitecustomize.py").write_text(HOOK)
     (folder / "trivial.yaml").write_text(SCENARIO)
     command = [sys.executable, "-m", "ketwire.scenarios.cli", "run", str(folder / "trivial.yaml"), "--json"]
-    environment = {**os.environ, "PYTHONPATH": str(folder), "TELL_MODULES": str(told)}
+    environment = {
+        **os.environ, "PYTHONPATH": str(folder), "TELL_MODULES": str(told), "TELL_THREADS": str(folder / "threads"),
+    }  # fmt: skip
     subprocess.run(command, env=environment, check=True, stdout=subprocess.DEVNULL, timeout=60)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def loaded(folder: Path) -> dict[str, list[set[str]]]:
+    """The modules of each process of a trivial run, by role."""
     found: dict[str, list[set[str]]] = {"coordinator": [], "child": []}
-    for path in told.iterdir():
+    for path in (folder / "told").iterdir():
         found[path.name.partition("-")[0]].append(set(path.read_text().split()))
     return found
 
@@ -78,6 +93,12 @@ def test_no_process_loads_what_it_does_not_need(loaded: dict[str, list[set[str]]
         assert not seen & NEVER
     for seen in loaded["child"]:
         assert not seen & COORDINATOR_ALONE
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="threads are counted in /proc")
+def test_the_nursery_forks_while_it_has_one_thread(folder: Path) -> None:
+    """Any thread counts, of BLAS and ZeroMQ too: a lock that it held would stay shut in the child for ever."""
+    assert (folder / "threads").read_text().split() == ["1", "1", "1"]
 
 
 def test_importing_the_engines_compiles_nothing() -> None:
