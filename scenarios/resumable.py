@@ -120,6 +120,6 @@ class ResumableDirectory(RunDirectory):
 def _is_finished(path: Path) -> bool:
     """Whether there is a result, and not one that tells of an error alone."""
     try:
-        return "scenario" in json.loads(path.read_bytes())
-    except (OSError, ValueError, TypeError):
+        return "scenario" in json.loads(read(path))
+    except (Broken, ValueError, TypeError):
         return False
