@@ -13,6 +13,7 @@ import io
 import json
 import math
 import os
+import stat
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -180,8 +181,12 @@ def read(path: Path, limit: int = MAX_OCTETS) -> bytes:
         Broken: it is missing, cannot be read or is too long.
     """
     try:
-        with path.open("rb") as file:
-            if os.fstat(file.fileno()).st_size > limit:
+        # A pipe in its place must not keep us waiting for somebody to write into it.
+        with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
+            facts = os.fstat(file.fileno())
+            if not stat.S_ISREG(facts.st_mode):
+                raise Broken(f"{path}: no regular file, expected a file of a checkpoint")
+            if facts.st_size > limit:
                 raise Broken(f"{path}: more than {limit} octets, expected fewer")
             return file.read(limit + 1)
     except OSError as error:

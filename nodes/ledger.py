@@ -7,29 +7,49 @@ from __future__ import annotations
 
 import json
 import os
+import stat
 from contextlib import suppress
 from pathlib import Path
 
 from ketwire.channels.link import Record
-from ketwire.errors import PartyFailed
+from ketwire.errors import PartyFailed, ScenarioError
 from ketwire.nodes.session import Run
 
 
 class Ledger:
-    """The ledger of one fiber, a file that is made where there is none."""
+    """The ledger of one fiber, a file that is made where there is none.
+
+    Raises:
+        ScenarioError: what stands in its place is no file that can be written.
+    """
 
     def __init__(self, folder: Path, owner: str) -> None:
         self.owner = owner
         self.path = ledger_path(folder, owner)
-        self._file = os.fdopen(os.open(self.path, os.O_RDWR | os.O_CREAT, 0o666), "r+b")
+        try:
+            descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_NONBLOCK, 0o666)
+        except OSError as error:
+            raise self._unusable(error.strerror or str(error), "a file that can be written") from None
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            os.close(descriptor)
+            raise self._unusable("no regular file", "a file that can be written")
+        self._file = os.fdopen(descriptor, "r+b")
         self._placed = False
 
     def begin(self, session: int, octets: int | None) -> None:
-        """Go on after the first `octets` octets, as a checkpoint says; else after all earlier sessions."""
+        """Go on after the first `octets` octets, as a checkpoint says; else after all earlier sessions.
+
+        Raises:
+            ScenarioError: these are not what was noted: the result could not tell what was sent.
+        """
         if octets is None and self._placed:
             return
         self._placed = True
-        end = self._end_before(session) if octets is None else octets
+        end = self._end_before(session if octets is None else None)
+        if octets is not None:
+            if end < octets:
+                raise self._unusable(f"whole lines for {end} of {octets} octets", "the file as it was written")
+            end = octets
         self._file.truncate(end)
         self._file.seek(end)
 
@@ -60,18 +80,24 @@ class Ledger:
         with suppress(OSError):
             self._file.close()
 
-    def _end_before(self, session: int) -> int:
-        """Where the first line of `session` or a later one begins; a torn line ends the file too."""
+    def _end_before(self, session: int | None) -> int:
+        """Where the first line of `session` or a later one begins; what is no record ends the file too."""
         end = 0
         self._file.seek(0)
         for line in self._file:
             try:
-                if json.loads(line)["session"] >= session:
+                noted = json.loads(line)
+                if session is not None and noted["session"] >= session:
                     break
             except (ValueError, KeyError, TypeError):
                 break
+            if not isinstance(noted, dict) or not line.endswith(b"\n"):
+                break
             end += len(line)
         return end
+
+    def _unusable(self, what: str, expected: str) -> ScenarioError:
+        return ScenarioError(f"ledger: {self.path}: {what}, expected {expected}")
 
     def _failed(self, error: OSError) -> PartyFailed:
         return PartyFailed(self.owner, f"ledger: {self.path}: {error.strerror or error}")
@@ -82,12 +108,23 @@ def ledger_path(folder: Path, owner: str) -> Path:
 
 
 def read_records(folder: Path, run: Run, index: int) -> list[Record]:
-    """What all fibers noted of session `index`."""
+    """What all fibers noted of session `index`.
+
+    Raises:
+        ScenarioError: somebody has touched a ledger since.
+    """
     records = []
     for link in run.links:
-        with ledger_path(folder, link.name).open(encoding="utf-8") as lines:
-            entries = [json.loads(line) for line in lines]
-        records += [
-            Record(**{name: entry[name] for name in Record._fields}) for entry in entries if entry["session"] == index
-        ]
+        path = ledger_path(folder, link.name)
+        try:
+            with path.open(encoding="utf-8") as lines:
+                entries = [json.loads(line) for line in lines]
+            records += [
+                Record(**{name: entry[name] for name in Record._fields})
+                for entry in entries
+                if entry["session"] == index
+            ]
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            told = getattr(error, "strerror", None) or "a line that is no record"
+            raise ScenarioError(f"ledger: {path}: {told}, expected the file as it was written") from None
     return records

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -78,15 +79,37 @@ class Holding:
         self.moments[visit] = moments
         self.share.with_parameters(visit, np.where(moves, after, before))
 
+    @cached_property
+    def _loaded(self) -> dict[str, NDArray[np.uint8]]:
+        """SHA-256 of what this party has loaded and never moves, by where the scenario names it.
+
+        It stays in the party's own part of a checkpoint: files and functions may change between two starts.
+        """
+        told = {"layers": hashlib.sha256(), "data": hashlib.sha256(), "labels": hashlib.sha256()}
+        for visit, segment in sorted(self.share.segments.items()):
+            still = segment.values[~self.share.trainable[visit]]
+            told["layers"].update(f"{visit} {segment.circuit.parameter_count}".encode() + still.tobytes())
+            for gate in segment.circuit.gates:
+                told["layers"].update(repr(gate).encode() + (b"" if gate.payload is None else gate.payload.tobytes()))
+        for key, parts in (("data", self.samples and self.samples.rows), ("labels", self.labels and self.labels.of)):
+            for part, numbers in (parts or {}).items():
+                told[key].update(f"{part} {numbers.shape}".encode() + numbers.tobytes())
+        return {key: np.frombuffer(digest.digest(), np.uint8) for key, digest in told.items()}
+
     def saved(self) -> dict[str, NDArray[Any]]:
-        """Parameters and moments by name, for a checkpoint."""
-        told: dict[str, NDArray[Any]] = {}
+        """Parameters and moments by name, for a checkpoint, and what tells whether all else is as it was."""
+        told: dict[str, NDArray[Any]] = {f"loaded {key}": digest for key, digest in self._loaded.items()}
         for visit in self.mine:
             told[f"parameters {visit}"] = self.parameters(visit)
             told[f"moments {visit}"] = self.moments[visit].moments
         return told
 
     def restore(self, arrays: Mapping[str, NDArray[Any]], steps: int) -> None:
+        """Go on from what `saved` answered with.
+
+        Raises:
+            ScenarioError: data, labels or layers are not those that the checkpoint was taken with.
+        """
         for visit in self.mine:
             saved, own = arrays[f"parameters {visit}"], self.parameters(visit)
             if saved.shape != own.shape:
@@ -96,6 +119,12 @@ class Holding:
                 )
             self.share.with_parameters(visit, saved)
             self.moments[visit] = Moments(steps, arrays[f"moments {visit}"])
+        for key, digest in self._loaded.items():
+            if not np.array_equal(arrays.get(f"loaded {key}", []), digest):
+                raise ScenarioError(
+                    f"protocol.{key}: something else given than when checkpoint {steps} was taken, expected what was "
+                    "loaded then"
+                )
 
     def take_in(self, other: Holding) -> None:
         """Have another party's visits too: for a reference in one place, which no party could compute."""

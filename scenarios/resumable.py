@@ -55,6 +55,9 @@ class ResumableDirectory(RunDirectory):
             ScenarioError: it holds none.
         """
         try:
+            if not (target / LAUNCH).exists() and not (target / RESULT).exists():
+                told = f"{str(target)!r} given, expected the folder of an unfinished run (ketwire run ... --out DIR)"
+                raise ScenarioError(f"--resume: {told}")
             if _is_finished(target / RESULT):
                 raise ScenarioError(f"--resume: {str(target)!r} given, whose run is over; expected one that is not")
             launch = unseal(target / LAUNCH, {"base": str})
@@ -67,7 +70,10 @@ class ResumableDirectory(RunDirectory):
         self = cls.__new__(cls)
         self.path = self.target = target
         self.made = self.fresh = self.refused = False
-        (target / "logs").mkdir(exist_ok=True)
+        try:
+            (target / "logs").mkdir(exist_ok=True)
+        except OSError as error:
+            raise ScenarioError(f"--resume: {target / 'logs'}: {error.strerror}, expected a folder") from None
         return self, validate(data, origin, target.name, launch["base"])
 
     def finish(
@@ -120,6 +126,6 @@ class ResumableDirectory(RunDirectory):
 def _is_finished(path: Path) -> bool:
     """Whether there is a result, and not one that tells of an error alone."""
     try:
-        return "scenario" in json.loads(path.read_bytes())
-    except (OSError, ValueError, TypeError):
+        return "scenario" in json.loads(read(path))
+    except (Broken, ValueError, TypeError):
         return False

@@ -218,8 +218,6 @@ class TrainingSpec(Strict):
             raise wrong("adaptive", self.adaptive, f"null, or one of the estimators {', '.join(SHOTS)}")
         if self.adaptive is not None and self.copies is not None and self.adaptive.most < self.copies:
             raise wrong("adaptive.most", self.adaptive.most, f"the {self.copies} copies that are the least, or more")
-        if self.validation is not None and self.validation.every > self.steps:
-            raise wrong("validation.every", self.validation.every, f"at most the {self.steps} steps that there are")
         if self.data.constant == 0:
             raise wrong("data.constant", 0, "a number other than zero, or null")
         for part in ("train", "test"):

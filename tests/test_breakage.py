@@ -12,11 +12,14 @@ import pytest
 
 from ketwire.errors import ScenarioError
 from ketwire.nodes.data import make_loader
+from ketwire.nodes.inline import run_inline
 from ketwire.protocols.objectives import objective
 from ketwire.protocols.training_data import Labels, Samples, standardised
+from ketwire.quantum.gates import Gate
 from ketwire.scenarios.sources import FileSource
 from ketwire.scenarios.training_results import _verdict
-from tests.test_training import SAMPLED, carried_out, refused, spec_of
+from tests.test_checkpoints import Interrupted, interrupt
+from tests.test_training import SAMPLED, carried_out, network, refused, run_of, spec_of
 
 WIDE = [{"at": at, "layer": "rotations", "angles": {"random": "angles"}} for at in "ab"]
 FREE = {**SAMPLED, "adaptive": None, "validation": None, "rivals": {"backprop": [], "raw": []}}
@@ -104,7 +107,6 @@ def test_large_steps_that_stay_within_reason_are_taken() -> None:
         ({"adaptive": {"most": 3}, "copies": 4}, "adaptive.most: 3 given, expected the 4 copies that are"),
         ({"adaptive": {"ratio": 1e-300}}, "adaptive.ratio: 1e-300 given, expected at least 1e-06"),
         ({"adaptive": {"ratio": 1e300}}, "adaptive.ratio: 1e+300 given, expected at most 1000000.0"),
-        ({"validation": {"every": 5}, "steps": 4}, "validation.every: 5 given, expected at most the 4 steps"),
         ({"copies": None, "epsilon": 1e-200, "delta": 0.1}, "epsilon: 1e-200 given, expected at least 1e-12"),
         ({"copies": None, "epsilon": 1e300, "delta": 0.1}, "epsilon: 1e+300 given, expected at most 1000000.0"),
         ({"window": 10**30}, "window: 1000000000000000000000000000000 given, expected at most 1000000000"),
@@ -199,3 +201,47 @@ def test_who_wins_and_where_a_training_ended() -> None:
     assert last == "  classical wins on communication: 30 qubits and bits of the steps against 29 of backprop."
     assert said_of(3, 3, backprop=(2, 31))[-1].startswith("  quantum wins")
     assert said_of(3, 3, backprop=(None, None))[1:] == ["  backprop did not get there in as many steps."]
+
+
+# ---------------------------------------------------------------- what changes between two starts
+
+
+def bending(qubits: int) -> list[Gate]:
+    """Layers of Bob's own, by a scale that a test may change."""
+    return [Gate("ry", (0,), (0,), SCALE), Gate("cnot", (0, 1)), Gate("rx", (1,), (1,))]
+
+
+SCALE = 1.0
+
+
+@pytest.mark.parametrize("changed", ["data", "labels", "layers", "nothing"])
+def test_a_training_goes_on_from_a_checkpoint_with_what_it_was_taken_with_alone(
+    changed: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The scenario file is as it was; what it names is not."""
+    rng = np.random.default_rng(5)
+    rows, labels, out = rng.normal(size=(8, 3)), np.array([0, 1] * 4), tmp_path / "out"
+    np.savez(tmp_path / "kept.npz", data=rows, labels=labels)
+    np.save(tmp_path / "data.npy", rows)
+    np.save(tmp_path / "labels.npy", labels)
+    own = {"at": "b", "layer": "gates", "callable": "tests.test_breakage:bending", "angles": {"random": "angles"}}
+    kept = str(tmp_path / "kept.npz")
+    sources = {
+        key: {"train": {"path": str(tmp_path / f"{key}.npy")}, "test": {"path": kept, "array": key}}
+        for key in ("data", "labels")
+    }
+    spec = spec_of(**{**FREE, **sources, "layers": [WIDE[0], own], "trainable": "all", "steps": 4, "batch": 4,
+                      "copies": 8, "checkpoint_every": 1})  # fmt: skip
+    out.mkdir()
+    with monkeypatch.context() as patched, pytest.raises(Interrupted):
+        interrupt(patched, 2, Interrupted())
+        run_inline(run_of(spec, network()), out=out)
+    if changed == "layers":
+        monkeypatch.setattr("tests.test_breakage.SCALE", 2.0)
+    elif changed != "nothing":
+        np.save(tmp_path / f"{changed}.npy", rows[::-1] if changed == "data" else 1 - labels)
+    if changed == "nothing":
+        assert run_inline(run_of(spec, network()), out=out)
+        return
+    with pytest.raises(ScenarioError, match=f"protocol.{changed}: something else given than when checkpoint 2 was"):
+        run_inline(run_of(spec, network()), out=out)

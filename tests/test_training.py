@@ -439,7 +439,7 @@ REFUSALS: list[tuple[dict[str, Any], str]] = [
      "protocol.labels.train: 11 labels given, expected 12"),
     ({"objective": {"loss": "hinge"}}, "objective: "),
     ({"objective": {"loss": "no.such:Thing"}}, "protocol.objective.loss: 'no.such:Thing' given"),
-    ({"validation": {"share": 0.01, "every": 1}}, "protocol.validation.share: 0.01 given, expected one that leaves"),
+    ({"validation": {"share": 0.01}}, "protocol.validation.share: 0.01 given, expected one that leaves"),
 ]
 
 

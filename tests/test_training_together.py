@@ -43,7 +43,7 @@ SLOW: Data = {**ERRING, "gate1_s": 1e-7, "gate2_s": 1e-6, "readout_s": 1e-5, "t2
 SHIFTED: Data = {"estimator": "parameter-shift", "copies": 2}
 EARLY: Data = {"validation": {"share": 0.3, "every": 1, "patience": 1, "copies": 2}, "steps": 3,
                "optimiser": {"name": "sgd", "rate": 20.0}}  # fmt: skip
-MORE: Data = {"adaptive": {"ratio": 0.3, "most": 4}}
+MORE: Data = {"adaptive": {"ratio": 0.3, "most": 8}}
 
 
 def scenario(folder: Path, links: list[Data], layers: list[Data], hardware: Data, protocol: Data) -> Loaded:
