@@ -67,7 +67,11 @@ class ResumableDirectory(RunDirectory):
         self = cls.__new__(cls)
         self.path = self.target = target
         self.made = self.fresh = self.refused = False
-        (target / "logs").mkdir(exist_ok=True)
+        try:
+            (target / "logs").mkdir(exist_ok=True)
+        except OSError as error:
+            told = f"--resume: {str(target)!r} given: {error.strerror or error}, expected a folder that can be written"
+            raise ScenarioError(told) from None
         return self, validate(data, origin, target.name, launch["base"])
 
     def finish(
