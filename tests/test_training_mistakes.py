@@ -13,6 +13,7 @@ from ketwire.errors import ScenarioError
 from ketwire.nodes.data import make_loader
 from ketwire.nodes.traced import Collector, retrace
 from ketwire.protocols.training_data import standardised
+from ketwire.quantum.parameter_shift import _Rule
 from ketwire.scenarios.training_results import baseline
 from tests.test_training import LABELS, SAMPLED, TEST_LABELS, carried_out, network, refused, run_of, spec_of
 
@@ -163,3 +164,16 @@ def test_who_puts_nothing_down_leaves_nothing_behind_with_check() -> None:
     collector = Collector(2, lambda step: steps.append(step.rows))
     retrace(run, run.sessions[0], collector)
     assert len(steps) == 3 and collector.pending == 0
+
+
+@pytest.mark.parametrize("trainable", ["all", [0, 3]])
+def test_a_shifted_circuit_is_made_once_and_not_at_every_step(trainable: Any) -> None:
+    """Circuits equal themselves alone: one made anew at each step had its rule and its plan made anew as well."""
+    layers = spec_of().model_dump(mode="json", exclude_none=True)["layers"]
+    changed: Any = {"layers": [*layers, layers[2]], "estimator": "parameter-shift", "copies": 2, "trainable": trainable}
+    made = []
+    for steps in (1, 4):
+        before = _Rule.of.cache_info().misses
+        carried_out(spec_of(**changed, loss_copies=2, test_copies=1, steps=steps))
+        made.append(_Rule.of.cache_info().misses - before)
+    assert made[0] == made[1] > 0
