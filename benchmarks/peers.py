@@ -23,7 +23,8 @@ import numpy as np
 from benchmarks.physics import processor_s
 from benchmarks.report import Figure, Measure, rounds_of
 from ketwire.channels.copies import Copies
-from ketwire.channels.heralding import double_click, generate
+from ketwire.channels.generation import generate
+from ketwire.channels.heralding import double_click
 from ketwire.channels.line import Line, Noise
 from ketwire.channels.link import Direction
 from ketwire.channels.pairs import decayed_bell, elements, pauli_of_teleportation

@@ -30,7 +30,8 @@ from typing import Literal, NamedTuple, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from ketwire.channels.heralding import Scheme, Times, check_clock, serve_slots
+from ketwire.channels.generation import Times, check_clock, serve_slots
+from ketwire.channels.heralding import Scheme
 from ketwire.channels.pairs import (
     Constant,
     Floats,

@@ -26,7 +26,8 @@ from numpy.typing import NDArray
 
 from ketwire.channels.chain import distillation
 from ketwire.channels.entangled import Held, Order, Pairs, Times
-from ketwire.channels.heralding import Given, generate
+from ketwire.channels.generation import generate
+from ketwire.channels.heralding import Given
 from ketwire.channels.pairs import (
     Floats,
     decayed_bell,

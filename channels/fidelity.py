@@ -149,7 +149,7 @@ class _Made(NamedTuple):
 def _pairs(line: Line, qubits: int, rng: np.random.Generator) -> _Made:
     """Registers side by side, wanted at 0: slot s of register r is slot r * slots + s of one large bench."""
     from ketwire.channels.distill import distill  # noqa: PLC0415
-    from ketwire.channels.heralding import generate  # noqa: PLC0415
+    from ketwire.channels.generation import generate  # noqa: PLC0415
     from ketwire.channels.pairs import decayed_bell, elements, elements_of_bell  # noqa: PLC0415
 
     assert isinstance(line.transport, Teleport)

@@ -191,7 +191,7 @@ class TeleportMachine:
     ) -> tuple[Times, Times, NDArray[np.float64], int, int]:
         """A pair for each qubit: when it is used, how long it waited, what it was, and what all cost."""
         from ketwire.channels.distill import distill  # noqa: PLC0415
-        from ketwire.channels.heralding import generate  # noqa: PLC0415
+        from ketwire.channels.generation import generate  # noqa: PLC0415
         from ketwire.channels.pairs import elements, elements_of_bell  # noqa: PLC0415
 
         # Slots go on in turn where the batch before ended.

@@ -18,7 +18,6 @@ import zmq
 from ketwire.channels.connection import Connection, Role
 from ketwire.channels.frames import (
     Blocked,
-    Commit,
     Done,
     End,
     Failed,
@@ -45,8 +44,8 @@ from ketwire.errors import (
     RemoteProtocolError,
     ScenarioError,
 )
+from ketwire.nodes.commits import Commits
 from ketwire.nodes.control import slice_arrays
-from ketwire.nodes.journal import Commit as Committed
 from ketwire.nodes.journal import Journal
 from ketwire.nodes.security import Doorman, KeyPair
 from ketwire.nodes.session import (
@@ -80,11 +79,9 @@ class Member:
         self.done: Done | None = None
         self.summary: Summary | None = None
         self.blocked: Blocked | None = None
-        self.held: dict[int, Saved] = {}  # by step: its parts of the checkpoints that its job named
-        self.saved: Saved | None = None
 
     def begin(self) -> None:
-        self.done = self.summary = self.blocked = self.saved = None
+        self.done = self.summary = self.blocked = None
 
 
 class Coordinator:
@@ -121,7 +118,6 @@ class Coordinator:
         self.public_keys = public_keys
         self.ledger = ledger
         self.journal = journal
-        self._warn = warn
         self._progress = progress
         self._secured = keys is not None
         self.doorman = Doorman(context, {public: name for name, public in public_keys.items()}) if keys else None
@@ -133,10 +129,7 @@ class Coordinator:
         roles = {**dict.fromkeys(run.parties, "node"), **{link.name: "fiber" for link in run.links}}
         self.members = {name: Member(name, role, self.run_id, digest) for name, role in roles.items()}
         self.watch: Callable[[Mapping[Any, int]], None] = lambda events: None
-        # Those of the first session that is not over; when it is, the others begin at their start.
-        self._begun = 0 if journal is None else len(journal.finished)
-        self._commits = [] if journal is None else journal.commits(self._begun)
-        self._committed = -1
+        self._commits = Commits(journal, warn)
         self._session = 0
         self._next_ping = time.monotonic() + PING_EVERY_S
 
@@ -199,8 +192,9 @@ class Coordinator:
         return public
 
     def _conduct_session(self, index: int, public: Mapping[str, int]) -> SessionResult:
-        self._session, self._committed = index, -1
-        resume = self._choose(index)
+        self._session = index
+        self._commits.begin()
+        resume = self._commits.choose(index, self.members)
         fibers = {member.name: member.ready.address for member in self.fibers if member.ready is not None}
         for member in (*self.fibers, *self.nodes):
             member.begin()
@@ -214,34 +208,12 @@ class Coordinator:
         self._until(lambda: all(member.summary for member in self.fibers))
         return self._result(index)
 
-    def _choose(self, index: int) -> Committed | None:
-        """The checkpoint that a session goes on from; None: from its start."""
-        if self.journal is None or index != self._begun:
-            return None
-
-        def faults_of(commit: Committed) -> list[str]:
-            found = {name: member.held.get(commit.step) for name, member in self.members.items()}
-            silent = [f"{name} holds no checkpoint {commit.step}" for name, saved in found.items() if saved is None]
-            return silent + [f"{name}: {saved.fault}" for name, saved in found.items() if saved and saved.fault]
-
-        return self.journal.choose(index, faults_of, self._warn)
-
     def _save(self, member: Member, saved: Saved) -> None:
-        """Somebody holds a part of a checkpoint; once all do, it is committed."""
-        asked = [each.step for each in self._commits if each.parts[member.name] == saved.sha256]
-        if self.journal is None or (member.ready is None and saved.step not in asked):
-            raise PartyFailed(member.name, f"holds a checkpoint {saved.step} that nobody asked for")
-        if member.ready is None:
-            member.held[saved.step] = saved
-            return
-        member.saved = saved
-        if any(other.saved is None or other.saved.step != saved.step for other in self.members.values()):
-            return
-        parts = {other.name: other.saved.sha256 for other in self.members.values() if other.saved is not None}
-        self.journal.commit(self._session, saved.step, parts)
-        self._committed = saved.step
-        for other in self.members.values():
-            self._say(other, Commit(self._session, saved.step))
+        """Somebody holds a part of a checkpoint; once all do, everybody hears that it is committed."""
+        commit = self._commits.save(member.name, member.ready, saved, self._session, self.members)
+        if commit is not None:
+            for other in self.members.values():
+                self._say(other, commit)
 
     def _result(self, index: int) -> SessionResult:
         session = self.run.sessions[index]
@@ -351,9 +323,9 @@ class Coordinator:
     def _stuck(self, report: Blocked, name: str) -> bool:
         if report.peer == name:
             # It has saved and waits for those that have not; a fiber may be slow, but is never stuck.
-            step = self._saved(self.members[name])
-            waits = step > self._committed and report.on == f"checkpoint {step}"  # no report of one before
-            return waits and any(self._saved(member) != step for member in self.nodes)
+            step = self._commits.step_of(name)
+            waits = step > self._commits.committed and report.on == f"checkpoint {step}"  # no report of one before
+            return waits and any(self._commits.step_of(member.name) != step for member in self.nodes)
         peer = self.members[report.peer]
         theirs: Any = peer.done.result if peer.done else vars_of(peer.blocked)
         if theirs is None:
@@ -362,22 +334,11 @@ class Coordinator:
             return bool(report.acknowledged[report.peer] == theirs["received"][name])
         return bool(report.received[report.peer] == theirs["sent"][name])
 
-    def _saved(self, member: Member) -> int:
-        """The last step that it saved in this session."""
-        return -1 if member.saved is None else member.saved.step
-
     def _job(self, member: Member) -> Job:
         job = self._node_job(member.name) if member.role == "node" else self._fiber_job(member.name)
         job.job["run"] = self.epoch.hex()
-        job.job["checkpoints"] = self._checkpoints(member.name)
+        job.job["checkpoints"] = self._commits.told(member.name)
         return job
-
-    def _checkpoints(self, name: str) -> dict[str, Any] | None:
-        """What a party must know of its own checkpoints: the run that they are of, and what was committed."""
-        if self.journal is None:
-            return None
-        commits = [[each.session, each.step, each.parts[name]] for each in self._commits]
-        return {"run": self.journal.run, "durable": self.journal.durable, "commits": commits}
 
     def _node_job(self, party: str) -> Job:
         sessions, arrays = [], {}

@@ -111,7 +111,7 @@ def serve_coordinator(
     patience_s = REJOIN_S if rejoin_s is None else rejoin_s
     if not patience_s >= 0:
         raise ScenarioError(f"--rejoin-s: {patience_s:g} given, expected seconds, or 0 for not at all")
-    place = _host_and_port(address)
+    place = _host_and_port("--bind", address)
     names = (*run.parties, *(link.name for link in run.links))
     own = read_keys(keys, COORDINATOR)
     public = {name: read_public_key(keys, name) for name in names}
@@ -193,16 +193,16 @@ def _credentials(name: str, role: str, keys: Path, coordinator: str, wait_s: flo
     if not wait_s > 0:
         raise ScenarioError(f"--wait-s: {wait_s:g} given, expected seconds above 0, or inf")
     public = read_public_key(keys, COORDINATOR)
-    host, port = _host_and_port(coordinator)
+    host, port = _host_and_port("--coordinator", coordinator)
     endpoint = Endpoint(f"tcp://{host}:{port}", public)
     own: KeyPair = read_keys(keys, name)
     return Credentials(name, role, run_id_of(public), endpoint, own, wait_s=wait_s)
 
 
-def _host_and_port(address: str) -> tuple[str, int]:
+def _host_and_port(option: str, address: str) -> tuple[str, int]:
     match = re.fullmatch(r"tcp://([A-Za-z0-9.\-]+|\[[0-9a-fA-F:]+\]):(\d{1,5})", address)
     if match is None or not 0 < int(match[2]) < 65_536:
-        raise ScenarioError(f"{address!r} given, expected an address of the form tcp://HOST:PORT")
+        raise ScenarioError(f"{option}: {address!r} given, expected an address of the form tcp://HOST:PORT")
     return match[1], int(match[2])
 
 

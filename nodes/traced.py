@@ -95,14 +95,19 @@ class Collector:
         self._steps: dict[int, Step] = {}
 
     def step(self, step: int, rows: Integers) -> Step:
-        """Where every party puts down what it has of a step."""
+        """Where every party puts down what it has of a step, if it has anything."""
         return self._steps.setdefault(step, Step(rows))
 
     def close(self, step: int) -> None:
-        """A party has put down all that it has; who has nothing may come when the step is told already."""
-        entry = self._steps.get(step)
-        if entry is not None and entry.z is not None and len(entry.owned) == self._visits:
+        """A party has put down all that it has of a step."""
+        entry = self._steps[step]
+        if entry.z is not None and len(entry.owned) == self._visits:
             self._finished(self._steps.pop(step))
+
+    @property
+    def pending(self) -> int:
+        """Steps of which somebody's part is missing."""
+        return len(self._steps)
 
 
 @dataclass
@@ -234,7 +239,10 @@ class TracedParty(TrainingParty):
     """Of the step that is under way; None while validations and the last inferences are."""
 
     async def _step(self, node: Node, schedule: Schedule, step: int) -> None:
-        entry = self._entry = self.collector.step(step, schedule.batch(step))
+        # Who has nothing to put down may come when the step is told already, and would begin it anew.
+        tells = bool(self.held.mine) or node.name == self.held.path[-1]
+        rows = schedule.batch(step)
+        entry = self._entry = self.collector.step(step, rows) if tells else Step(rows)
         self._means: dict[int, Floats | ShiftPlan] = {}
         await super()._step(node, schedule, step)
         self._entry = None
@@ -242,7 +250,8 @@ class TracedParty(TrainingParty):
         for visit, (parameters, gradient) in held.moved.items():
             entry.owned[visit] = Owned(parameters, held.share.trainable[visit], gradient, self._means[visit])
         held.moved.clear()
-        self.collector.close(step)
+        if tells:
+            self.collector.close(step)
 
     async def _stream(self, node: Node, plan: StreamPlan, stage: Stage | None) -> Tally:
         _noted(node).forget()

@@ -12,8 +12,8 @@ Source: Brassard, Høyer, Mosca, Tapp 2002 (arXiv quant-ph/0005055); THEORY of t
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,9 +48,6 @@ def reflection(qubits: int, projector: Projector) -> Circuit:
     entries = np.full(1 << len(touched), -1.0)
     entries[0] = 1.0
     return Circuit(qubits, (Gate("diagonal", touched, payload=entries),))
-
-
-_undone = lru_cache(maxsize=256)(Circuit.inverse)
 
 
 class BounceStage:
@@ -104,7 +101,7 @@ class BounceStage:
 
     def _back(self, node: Node, station: int, copies: Copies) -> Copies:
         segment = self._share.segments.get(station)
-        return copies if segment is None else run_circuit(node, _undone(segment.circuit), copies, segment.values)
+        return copies if segment is None else run_circuit(node, segment.circuit.inverse(), copies, segment.values)
 
 
 class _Bouncing:
@@ -164,6 +161,12 @@ class SampledParty(_Bouncing):
 class AmplitudeParty(_Bouncing):
     """Any party of an estimation; the last of the path drives it."""
 
+    @property
+    def _most_power(self) -> int:
+        """No shot has more Grover steps: K = 4k + 2 is pi over an interval's width at most, which ends at 2 epsilon."""
+        most: int | None = self.values["most_power"]
+        return math.ceil(math.pi / (8.0 * self.values["epsilon"])) if most is None else most
+
     async def run(self, node: Node) -> Outcome:
         values, path = self.values, self.share.path
         progress = AmplitudeEstimation(values["epsilon"], values["delta"], values["most_power"]).start()
@@ -187,8 +190,7 @@ class AmplitudeParty(_Bouncing):
         for listener, teller in hops:
             if listener == node.name:
                 values = (await node.receive(teller, Answers)).values.tolist()
-                most = self.values["most_power"]
-                if len(values) != 2 or min(values) < 0 or (most is not None and values[0] > most):
+                if len(values) != 2 or min(values) < 0 or values[0] > self._most_power:
                     raise RemoteProtocolError(f"{teller} asked for shots {values}, expected a power and a count")
                 shots = Shots(*values)
             elif teller == node.name:

@@ -124,11 +124,6 @@ _beside = lru_cache(maxsize=256)(beside)
 _turn = lru_cache(maxsize=16)(features.turn)
 
 
-@lru_cache(maxsize=256)
-def _undone(circuit: Circuit) -> Circuit:
-    return circuit.inverse()
-
-
 def run_circuit(node: Node, circuit: Circuit, copies: Copies, parameters: Floats) -> Copies:
     """Apply a circuit, a long one piece by piece; consumes `copies`."""
     for piece in pieces(circuit):
@@ -167,7 +162,7 @@ class FeatureStage:
         if visit == turning:
             copies = node.apply(_turn(self._share.qubits, self._share.projector), copies, NO_PARAMETERS)
         undoing = visit >= turning and station > route.visit
-        return run_circuit(node, _undone(_beside(circuit)), copies, values) if undoing and circuit else copies
+        return run_circuit(node, _beside(circuit).inverse(), copies, values) if undoing and circuit else copies
 
     def measure(
         self, node: Node, copies: Copies, groups: NDArray[np.int64], keep: NDArray[np.bool_]

@@ -46,6 +46,7 @@ from ketwire.protocols.stream import Stage, StreamPlan, Tally, run_stream
 from ketwire.protocols.training_data import Schedule
 from ketwire.protocols.training_holding import Holding
 from ketwire.protocols.training_streams import ForwardStage, Meter, Series
+from ketwire.quantum.circuits import Circuit
 from ketwire.quantum.estimation import Demand, half_ranges
 from ketwire.quantum.estimators import estimator
 from ketwire.quantum.features import blocks_of
@@ -78,6 +79,7 @@ class TrainingParty:
         self.held = self.holding(self.values, load)
         self.shapes = dict(self.held.shapes)
         self._estimator = estimator(self.values["estimator"])
+        self._wanted: dict[int, Circuit] = {}
         for visit in self.held.mine:
             segment = self._read(visit)
             if not isinstance(self._estimator, ParameterShift):
@@ -90,9 +92,16 @@ class TrainingParty:
         self._chains = {name: chain_plans(told) for name, told in self.values["chains"].items()}
 
     def _read(self, visit: int) -> Segment:
-        """The unitary whose derivatives are read: of a shifted one those alone that are wanted."""
-        segment = self.held.share.segments[visit]
-        return frozen(segment, self.held.share.trainable[visit]) if self._is_shifted else segment
+        """The unitary whose derivatives are read: of a shifted one those alone that are wanted.
+
+        Its circuit is the same one at every step, so that plans are made of it once.
+        """
+        segment, moves = self.held.share.segments[visit], self.held.share.trainable[visit]
+        if not self._is_shifted or moves.all():
+            return segment
+        if visit not in self._wanted:
+            self._wanted[visit] = frozen(segment, moves).circuit
+        return Segment(self._wanted[visit], segment.values[moves])
 
     @property
     def _is_shifted(self) -> bool:

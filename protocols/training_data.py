@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from ketwire.channels.streams import stream
 from ketwire.errors import ScenarioError
+from ketwire.protocols.features import with_flags
 from ketwire.protocols.node import Json, Loader, Shape
 from ketwire.protocols.objectives import Objective
 from ketwire.quantum.encodings import amplitude_encode
@@ -94,9 +95,7 @@ class Samples:
 
     def states(self, part: str, rows: Integers, flags: int) -> States:
         """|x> of some rows, with `flags` qubits in |0> after each."""
-        wide = np.zeros((len(rows), self.encoded[part].shape[1] << flags), dtype=np.complex128)
-        wide[:, :: 1 << flags] = self.encoded[part][rows]
-        return wide
+        return with_flags(self.encoded[part][rows], flags)
 
 
 def standardised(train: Floats, test: Floats) -> list[Floats]:

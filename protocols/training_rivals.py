@@ -10,7 +10,6 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -32,7 +31,6 @@ from ketwire.protocols.training import look_on
 from ketwire.protocols.training_data import Schedule, encode
 from ketwire.protocols.training_holding import Holding
 from ketwire.protocols.training_streams import Meter, Series
-from ketwire.quantum.circuits import Circuit
 from ketwire.quantum.features import contributions
 from ketwire.quantum.gradients import exact_gradients, reflected
 from ketwire.quantum.segments import Segment, apply_long
@@ -110,7 +108,7 @@ class BackpropParty:
             if segment is not None:
                 if visit in held.mine:
                     gradients[visit] = pulled(segment, before[visit], back)
-                back = apply_long(_undone(segment.circuit), back, segment.values)
+                back = apply_long(segment.circuit.inverse(), back, segment.values)
             if visit > held.trained[0]:
                 await self._tell(node, held.path[visit - 1], back)
         return gradients
@@ -146,11 +144,6 @@ class BackpropParty:
         numbers = await receive_numbers(node, peer, 2 * size * samples)
         states = numbers.view(np.complex128).reshape(samples, size)
         return with_flags(states, self.held.flags)
-
-
-@lru_cache(maxsize=64)
-def _undone(circuit: Circuit) -> Circuit:
-    return circuit.inverse()
 
 
 def pulled(segment: Segment, before: States, back: States) -> Floats:

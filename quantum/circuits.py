@@ -47,7 +47,11 @@ class Circuit:
         return steps_of(self.qubits, self.gates)
 
     def inverse(self) -> "Circuit":
-        """The circuit that undoes this one, for the same parameters."""
+        """The circuit that undoes this one, for the same parameters; the same one whenever it is asked for."""
+        return self._undoing
+
+    @cached_property
+    def _undoing(self) -> "Circuit":
         gates = tuple(gate.inverse() for gate in reversed(self.gates))
         return Circuit(self.qubits, gates, self.parameter_count)
 

@@ -91,6 +91,12 @@ class Held:
         return self.samples
 
     @property
+    def rows_by_sample(self) -> list[Integers]:
+        """The rows of each sample, ascending: one sort for all of them."""
+        order = np.argsort(self.of, kind="stable")
+        return np.split(order, np.cumsum(np.bincount(self.of))[:-1])
+
+    @property
     def totals(self) -> Integers:
         """Copies of each sample, (samples,)."""
         return np.bincount(self.of, self.counts).astype(np.int64)
@@ -123,8 +129,7 @@ class Held:
         if totals.sum() <= MOST_SHUFFLED:
             return self._shuffled(parts, rng)
         dealt = np.zeros((parts, len(self.counts)), dtype=np.int64)
-        for sample, total in enumerate(totals):
-            rows = np.flatnonzero(self.of == sample)
+        for rows, total in zip(self.rows_by_sample, totals, strict=True):
             left = self.counts[rows]
             for part in range(parts):
                 taken = draw_copies(left, int(total // parts + (part < total % parts)), rng)

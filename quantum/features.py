@@ -117,16 +117,11 @@ def sweep(segment: Segment, states: Complexes) -> Iterator[tuple[Block, Complexe
     """
     circuit, rows = segment.circuit, len(checked_phi(segment, states))
     halves = np.array(states, dtype=np.complex128).reshape(rows, 2, -1)
-    halves[:, 1] = apply_long(_inverse(circuit), halves[:, 1], segment.values)
+    halves[:, 1] = apply_long(circuit.inverse(), halves[:, 1], segment.values)
     moving = halves.reshape(2 * rows, -1)
     for block, advance in zip(blocks_of(circuit), _advances(circuit), strict=True):
         moving = apply(advance, moving, segment.values)
         yield block, moving.reshape(rows, -1)
-
-
-@lru_cache(maxsize=64)
-def _inverse(circuit: Circuit) -> Circuit:
-    return circuit.inverse()
 
 
 @lru_cache(maxsize=64)

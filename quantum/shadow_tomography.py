@@ -120,8 +120,7 @@ class ShadowTomography:
         used = np.zeros_like(held.totals)
         if blocks_of(segment.circuit):
             tangents = Tangents.of(segment)
-            for at in range(len(values)):
-                rows = held.of == at
+            for at, rows in enumerate(held.rows_by_sample):
                 run = self.learn(tangents, _radii(segment), held.states[rows], held.counts[rows], promise, rng)
                 values[at, tangents.slots], used[at] = run.means, run.used
         return Estimate(values, used)

@@ -133,7 +133,7 @@ class ClassicalShadows:
         _checked_size(segment.qubits + 1, self.name)
         groups, _ = median_plan(promise.delta / promise.parameters)
         dealt = held.deal(groups, rng)
-        rows = [held.of == at for at in range(len(held.totals))]
+        rows = held.rows_by_sample
         means = (inversion(held.states[of], portion[of], rng) for of in rows for portion in dealt)
         told = expectations(segment, means).reshape(len(rows), groups, -1)
         return Estimate(np.median(told, axis=1), held.totals)
@@ -167,7 +167,7 @@ class Tomography:
     def estimate(self, held: Held, segment: Segment, promise: Promise, rng: np.random.Generator) -> Estimate:
         """For each sample the derivatives of its reconstructed state."""
         _checked_size(segment.qubits + 1, self.name)
-        rows = [held.of == at for at in range(len(held.totals))]
+        rows = held.rows_by_sample
         found = (nearest_state(inversion(held.states[of], held.counts[of], rng)) for of in rows)
         return Estimate(expectations(segment, found), held.totals)
 

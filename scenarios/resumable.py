@@ -73,7 +73,8 @@ class ResumableDirectory(RunDirectory):
         try:
             (target / "logs").mkdir(exist_ok=True)
         except OSError as error:
-            raise ScenarioError(f"--resume: {target / 'logs'}: {error.strerror}, expected a folder") from None
+            given = f"--resume: {str(target / 'logs')!r} given: {error.strerror or error}"
+            raise ScenarioError(f"{given}, expected a folder that can be written") from None
         return self, validate(data, origin, target.name, launch["base"])
 
     def finish(

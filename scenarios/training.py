@@ -268,7 +268,6 @@ _PLAIN = (
     "steps",
     "batch",
     "estimator",
-    "copies",
     "loss_copies",
     "test_copies",
     "window",

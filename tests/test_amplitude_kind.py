@@ -200,13 +200,16 @@ def test_sampling_beside_is_left_out_where_it_would_pass_the_budget() -> None:
     assert list(result["qubits"]) == ["amplitude"] and "sampling to the same promise would pass" in result["verdict"]
 
 
-@pytest.mark.parametrize("answers", [[1], [2, -1], [9, 5]])
-def test_requests_that_the_plan_excludes_are_the_teller_s_fault(answers: list[int]) -> None:
+@pytest.mark.parametrize(
+    ("answers", "most_power"), [([1], 3), ([2, -1], 3), ([9, 5], 3), ([1 << 31, 5], None), ([9, 5], None)]
+)
+def test_requests_that_the_plan_excludes_are_the_teller_s_fault(answers: list[int], most_power: int | None) -> None:
+    """Without a cap epsilon sets one: a path for 2^31 Grover steps would have been written down before its first."""
     from ketwire.nodes.party import PartyNode
     from ketwire.protocols.amplitude import AmplitudeParty
     from ketwire.quantum.amplitude import Shots
 
-    run = scenario("ba", most_power=3).run()
+    run = scenario("ba", most_power=most_power, epsilon=0.05).run()
     party = AmplitudeParty(run.sessions[0].slices["b"], lambda key, source: {"values": np.zeros(source["shape"]) + 1})
     asked = party._share_request(PartyNode("b", b"k" * 32, {}), [("b", "a")], Shots(0, 1))
     asked.send(None)

@@ -62,3 +62,12 @@ def test_mixed_copies_beyond_the_bound_are_dealt_to_parts() -> None:
     dealt = held.deal(3, np.random.default_rng(3))
     assert (dealt.sum(axis=0) == held.counts).all() and (dealt >= 0).all()
     assert sorted(dealt.sum(axis=1)) == [666666667, 666666667, 666666667]
+
+
+def test_rows_of_each_sample_are_found_by_one_sort() -> None:
+    rng = np.random.default_rng(8)
+    samples = rng.permutation(np.concatenate([np.arange(5), rng.integers(0, 5, 20)]))
+    held = Held(np.ones((25, 2), dtype=np.complex128), np.ones(25, dtype=np.int64), samples)
+    assert [rows.tolist() for rows in held.rows_by_sample] == [
+        np.flatnonzero(samples == at).tolist() for at in range(5)
+    ]

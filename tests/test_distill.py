@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from ketwire.channels import pairs
 from ketwire.channels.distill import Distilled, Schedule, bbpssw, dejmps, distill, plan
-from ketwire.channels.heralding import DoubleClick, Given, Scheme, SingleClick, serve_slots
+from ketwire.channels.generation import serve_slots
+from ketwire.channels.heralding import DoubleClick, Given, Scheme, SingleClick
 from ketwire.errors import ScenarioError
 
 Matrix = NDArray[Any]

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from ketwire.channels import pairs
 from ketwire.channels.fiber import Fiber
+from ketwire.channels.generation import generate
 from ketwire.channels.heralding import (
     DoubleClick,
     Given,
@@ -21,7 +22,6 @@ from ketwire.channels.heralding import (
     SingleClick,
     dark_count_probability,
     double_click,
-    generate,
     half_survival,
     single_click,
 )

@@ -11,9 +11,11 @@ from numpy.typing import NDArray
 
 from ketwire.errors import ScenarioError
 from ketwire.nodes.data import make_loader
+from ketwire.nodes.traced import Collector, retrace
 from ketwire.protocols.training_data import standardised
+from ketwire.quantum.parameter_shift import _Rule
 from ketwire.scenarios.training_results import baseline
-from tests.test_training import LABELS, SAMPLED, TEST_LABELS, carried_out, network, refused, spec_of
+from tests.test_training import LABELS, SAMPLED, TEST_LABELS, carried_out, network, refused, run_of, spec_of
 
 Floats = NDArray[np.float64]
 CONTINUOUS: dict[str, Any] = {
@@ -154,3 +156,26 @@ def test_a_file_of_labels_alone_serves(tmp_path: Path) -> None:
     assert ours["a"].values == theirs["a"].values
     table: Any = {"train": {"values": [[1, 2]] * 12}, "test": {"values": TEST_LABELS}}
     assert "labels of shape [12, 2] given, expected a flat list of them, or label_column" in refused({"labels": table})
+
+
+def test_who_puts_nothing_down_leaves_nothing_behind_with_check() -> None:
+    """b, with no angle that moves, came to each step when it was told already, and kept it for ever."""
+    spec = spec_of(trainable=["a"], steps=3)
+    run = run_of(spec, network())
+    steps: list[Any] = []
+    collector = Collector(2, lambda step: steps.append(step.rows))
+    retrace(run, run.sessions[0], collector)
+    assert len(steps) == 3 and collector.pending == 0
+
+
+@pytest.mark.parametrize("trainable", ["all", [0, 3]])
+def test_a_shifted_circuit_is_made_once_and_not_at_every_step(trainable: Any) -> None:
+    """Circuits equal themselves alone: one made anew at each step had its rule and its plan made anew as well."""
+    layers = spec_of().model_dump(mode="json", exclude_none=True)["layers"]
+    changed: Any = {"layers": [*layers, layers[2]], "estimator": "parameter-shift", "copies": 2, "trainable": trainable}
+    made = []
+    for steps in (1, 4):
+        before = _Rule.of.cache_info().misses
+        carried_out(spec_of(**changed, loss_copies=2, test_copies=1, steps=steps))
+        made.append(_Rule.of.cache_info().misses - before)
+    assert made[0] == made[1] > 0
