@@ -37,15 +37,20 @@ class Running:
             made.mkdir()
         scenario = folder / "long.yaml"
         scenario.write_text(LONG)
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "ketwire.scenarios.cli", "run", str(scenario), *options],
-            cwd=self.cwd,
-            env={**os.environ, "TMPDIR": str(self.temp), "HOME": str(self.home)},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            process_group=0,
-        )
+        # Where a script runs the tests in its background, Ctrl-C is ignored, and whoever is started inherits that.
+        kept = signal.signal(signal.SIGINT, signal.default_int_handler)
+        try:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "ketwire.scenarios.cli", "run", str(scenario), *options],
+                cwd=self.cwd,
+                env={**os.environ, "TMPDIR": str(self.temp), "HOME": str(self.home)},
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+                process_group=0,
+            )
+        finally:
+            signal.signal(signal.SIGINT, kept)
 
     def children(self, count: int = 3, patience_s: float = 60.0) -> list[int]:
         """Process ids of the parties, once all are there."""
