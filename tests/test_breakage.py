@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import math
+import subprocess
+import sys
+import textwrap
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -10,11 +13,14 @@ from typing import Any
 import numpy as np
 import pytest
 
+from ketwire import __version__
 from ketwire.errors import ScenarioError
 from ketwire.nodes.data import make_loader
 from ketwire.nodes.inline import run_inline
+from ketwire.protocols.layers import build_layers
 from ketwire.protocols.objectives import objective
 from ketwire.protocols.training_data import Labels, Samples, standardised
+from ketwire.quantum.circuits import Circuit
 from ketwire.quantum.gates import Gate
 from ketwire.scenarios.sources import FileSource
 from ketwire.scenarios.training_results import _verdict
@@ -166,8 +172,6 @@ def test_rows_are_encoded_when_they_are_needed() -> None:
 
 
 def test_angles_that_have_no_digits_left_are_refused() -> None:
-    from ketwire.protocols.layers import build_layers
-
     layer = {"at": "a", "layer": "rotations", "axes": ["y"], "sublayers": 1, "entangle": "none", "key": "k",
              "angles": {"values": [1.0, -1e300]}}  # fmt: skip
     with pytest.raises(ScenarioError, match=r"^k.angles: -1e\+300 given, expected at most 1e\+09 rad"):
@@ -245,3 +249,21 @@ def test_a_training_goes_on_from_a_checkpoint_with_what_it_was_taken_with_alone(
         return
     with pytest.raises(ScenarioError, match=f"protocol.{changed}: something else given than when checkpoint 2 was"):
         run_inline(run_of(spec, network()), out=out)
+
+
+def test_the_example_of_a_layer_of_ones_own_is_one(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The function that docs/your-own-protocol.md shows, as it stands there."""
+    text = (Path(__file__).parents[1] / "docs" / "your-own-protocol.md").read_text(encoding="utf-8")
+    shown = text[text.index("    from ketwire.quantum.gates import Gate") : text.index("A `Gate` turns by")]
+    (tmp_path / "breakage_example.py").write_text(textwrap.dedent(shown), encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    layer = {"at": "a", "layer": "gates", "key": "k", "callable": "breakage_example:ansatz",
+             "angles": {"values": [0.3, 0.4, 0.5]}}  # fmt: skip
+    (step,) = build_layers([layer], 3, make_loader(bytes(32), ""))
+    names = [gate.name for gate in step.operation.gates] if isinstance(step.operation, Circuit) else []
+    assert names == ["ry"] * 3 + ["cz"] * 2
+
+
+def test_the_package_can_be_run() -> None:
+    told = subprocess.run([sys.executable, "-m", "ketwire", "--version"], capture_output=True, text=True, check=True)
+    assert told.stdout == f"ketwire {__version__}\n" and not told.stderr
