@@ -32,8 +32,15 @@ Axis = Literal["x", "y", "z"]
 Entangler = Literal["none", "cz-chain", "cz-ring", "cnot-chain", "cnot-ring"]
 
 
-LEAST_EPSILON = 1e-12
-"""Far below what any budget allows, and its square is still a number."""
+LEAST_EPSILON, LEAST_DELTA = 1e-12, 1e-100
+"""Far below what any budget allows; squares of the one and shares of the other are still numbers."""
+
+
+def refuse_hopeless(epsilon: float | None, delta: float | None) -> None:
+    """For validators: a promise for which no copies can be counted."""
+    for name, given, least in (("epsilon", epsilon, LEAST_EPSILON), ("delta", delta, LEAST_DELTA)):
+        if given is not None and given < least:
+            raise wrong(name, given, f"at least {least:g}")
 
 
 class _Layer(Strict):
@@ -165,8 +172,7 @@ class InferenceSpec(Strict):
         given = (self.epsilon is not None, self.delta is not None, self.copies is not None)
         if given not in {(True, True, False), (False, False, True)}:
             raise wrong("copies", self.copies, "either epsilon and delta, or copies alone")
-        if self.epsilon is not None and self.epsilon < LEAST_EPSILON:
-            raise wrong("epsilon", self.epsilon, f"at least {LEAST_EPSILON:g}")
+        refuse_hopeless(self.epsilon, self.delta)
         if self.estimation == "sampling" and self.most_power is not None:
             raise wrong("most_power", self.most_power, "nothing, or estimation: amplitude")
         if self.estimation == "amplitude":

@@ -11,7 +11,7 @@ from ketwire.channels.budget import DEFAULT_BUDGET_ATTEMPTS
 from ketwire.channels.copies import MAX_COPIES, MAX_QUBITS
 from ketwire.protocols.numbers import EXACT_BITS
 from ketwire.protocols.stream import MAX_BATCH_OCTETS
-from ketwire.scenarios.inference import LEAST_EPSILON, Gates, Layer, OpenQasm, Rotations
+from ketwire.scenarios.inference import Gates, Layer, OpenQasm, Rotations, refuse_hopeless
 from ketwire.scenarios.routes import check_width
 from ketwire.scenarios.schema import NodeName, Strict, wrong
 from ketwire.scenarios.sources import RandomSource, Source
@@ -208,8 +208,7 @@ class TrainingSpec(Strict):
             expected = "none, as estimator exact needs none" if self.estimator == "exact" else (
                 "either copies alone, or epsilon and delta")
             raise wrong("copies", self.copies, expected)
-        if self.epsilon is not None and self.epsilon < LEAST_EPSILON:
-            raise wrong("epsilon", self.epsilon, f"at least {LEAST_EPSILON:g}")
+        refuse_hopeless(self.epsilon, self.delta)
         if self.estimator not in (*SHOTS, "exact") and self.epsilon is None:
             raise wrong("copies", self.copies, f"epsilon and delta, which {self.estimator} cannot do without")
         if 52 < self.derivative_bits < EXACT_BITS:

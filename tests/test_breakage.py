@@ -22,6 +22,7 @@ from ketwire.protocols.objectives import objective
 from ketwire.protocols.training_data import Labels, Samples, standardised
 from ketwire.quantum.circuits import Circuit
 from ketwire.quantum.gates import Gate
+from ketwire.scenarios.load import load
 from ketwire.scenarios.sources import FileSource
 from ketwire.scenarios.training_results import _verdict
 from tests.test_checkpoints import Interrupted, interrupt
@@ -114,6 +115,7 @@ def test_large_steps_that_stay_within_reason_are_taken() -> None:
         ({"adaptive": {"ratio": 1e-300}}, "adaptive.ratio: 1e-300 given, expected at least 1e-06"),
         ({"adaptive": {"ratio": 1e300}}, "adaptive.ratio: 1e+300 given, expected at most 1000000.0"),
         ({"copies": None, "epsilon": 1e-200, "delta": 0.1}, "epsilon: 1e-200 given, expected at least 1e-12"),
+        ({"copies": None, "epsilon": 0.1, "delta": 1e-300}, "delta: 1e-300 given, expected at least 1e-100"),
         ({"copies": None, "epsilon": 1e300, "delta": 0.1}, "epsilon: 1e+300 given, expected at most 1000000.0"),
         ({"window": 10**30}, "window: 1000000000000000000000000000000 given, expected at most 1000000000"),
         ({"checkpoint_every": 10**30}, "checkpoint_every: 1000000000000000000000000000000 given, expected at most"),
@@ -267,3 +269,11 @@ def test_the_example_of_a_layer_of_ones_own_is_one(monkeypatch: pytest.MonkeyPat
 def test_the_package_can_be_run() -> None:
     told = subprocess.run([sys.executable, "-m", "ketwire", "--version"], capture_output=True, text=True, check=True)
     assert told.stdout == f"ketwire {__version__}\n" and not told.stderr
+
+
+@pytest.mark.parametrize("name", ["two-layer-inference", "gradient-two-parties"])
+@pytest.mark.parametrize("promise", [("epsilon", "1e-200"), ("delta", "1e-300")])
+def test_promises_for_which_no_copies_can_be_counted_are_refused(name: str, promise: tuple[str, str]) -> None:
+    key, value = promise
+    with pytest.raises(ScenarioError, match=f"protocol.{key}: {value} given, expected at least 1e-1"):
+        load(name, ["protocol.epsilon=0.1", "protocol.delta=0.1", "protocol.copies=null", f"protocol.{key}={value}"])
