@@ -14,7 +14,7 @@ from ketwire.protocols.stream import MAX_BATCH_OCTETS
 from ketwire.scenarios.inference import Gates, Layer, OpenQasm, Rotations, refuse_hopeless
 from ketwire.scenarios.routes import check_width
 from ketwire.scenarios.schema import NodeName, Strict, wrong
-from ketwire.scenarios.sources import RandomSource, Source
+from ketwire.scenarios.sources import FileSource, RandomSource, Source
 
 ESTIMATORS = ("exact", "direct", "commuting", "random-coordinate", "classical-shadows", "tomography",
               "shadow-tomography", "parameter-shift")  # fmt: skip
@@ -64,6 +64,13 @@ class OwnLoss(Strict):
             if not _is_json(value):
                 raise wrong(f"settings.{name}", value, "finite numbers, texts, and lists and mappings of them")
         return self
+
+
+def _holds_labels(rows: Source, labels: Source) -> bool:
+    """Whether a table's column of labels is one of the features too, as nobody said that it is none."""
+    if not (isinstance(rows, FileSource) and isinstance(labels, FileSource)):
+        return False
+    return rows.path == labels.path and labels.label_column is not None and rows.label_column is None
 
 
 def _is_json(value: Any) -> bool:
@@ -220,6 +227,9 @@ class TrainingSpec(Strict):
         if self.data.constant == 0:
             raise wrong("data.constant", 0, "a number other than zero, or null")
         for part in ("train", "test"):
+            if _holds_labels(getattr(self.data, part), labels := getattr(self.labels, part)):
+                expected = f"{labels.label_column!r} as in labels.{part}, or the rows would hold their own labels"
+                raise wrong(f"data.{part}.label_column", None, expected)
             if isinstance(getattr(self.labels, part), RandomSource):
                 raise wrong(f"labels.{part}", "random", "labels of the samples, which nobody draws")
         return self

@@ -165,6 +165,18 @@ def test_no_key_of_a_file_goes_unread(given: dict[str, Any], told: str) -> None:
         FileSource.model_validate(given)
 
 
+def test_rows_do_not_hold_their_own_labels() -> None:
+    """A column that is named as that of labels is one of the features elsewhere, if nobody says otherwise."""
+    def tables(**rows: Any) -> dict[str, Any]:
+        labels = {"path": "x.csv", "label_column": "class"}
+        return {"data": {part: {"path": "x.csv", **rows} for part in ("train", "test")},
+                "labels": {"train": labels, "test": labels}}  # fmt: skip
+
+    with pytest.raises(ValueError, match=r"expected 'class' as in labels\.train, or the rows would hold their own"):
+        spec_of(**tables())
+    assert spec_of(**tables(label_column="class")).data.train == spec_of(**tables(label_column="class")).labels.train
+
+
 def test_rows_are_encoded_when_they_are_needed() -> None:
     """Before, somebody has looked whether there is room for them: 2^25 amplitudes for each of a million rows."""
     rows: Any = {"values": [[1.0, 2.0], [3.0, -1.0]]}

@@ -370,8 +370,8 @@ def test_bad_input_leaves_nothing(scenario: str, tmp_path: Path, capfd: pytest.C
 @pytest.mark.parametrize(
     ("argv", "told"),
     [
-        (("run", "--resume", "nowhere"), "--resume: nowhere/launch.json: No such file or directory"),
-        (("run", "--resume", "in"), "--resume: in/launch.json: No such file or directory"),
+        (("run", "--resume", "nowhere"), "--resume: 'nowhere' given, expected the folder of an unfinished run"),
+        (("run", "--resume", "in"), "--resume: 'in' given, expected the folder of an unfinished run"),
         (("run", "in/steps.yaml", "--resume", "in"), "--resume: given with a scenario, --set, --seed or --out"),
         (("run", "--resume", "in", "--seed", "1"), "--resume: given with a scenario, --set, --seed or --out"),
         (("run",), "ketwire run: Missing argument 'NAME_OR_FILE' (expected it, or --resume DIR)"),
