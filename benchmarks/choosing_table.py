@@ -38,7 +38,8 @@ class Mean:
         return cls(statistics.mean(values), error)
 
     def text(self, form: str = ".3f") -> str:
-        return f"{self.value:{form}}" + ("" if math.isnan(self.error) else f" ± {self.error:.3f}")
+        rounded = round(self.value, 3) + 0.0  # a zero without a sign
+        return f"{rounded:{form}}" + ("" if math.isnan(self.error) else f" ± {self.error:.3f}")
 
 
 def settings(found: Sequence[Point], scenario: str, folds: int) -> dict[tuple[str, ...], list[Point]]:

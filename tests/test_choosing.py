@@ -26,6 +26,9 @@ from ketwire.scenarios.cli import app
 from ketwire.scenarios.kinds import Judge
 from ketwire.scenarios.load import load
 
+ROOT = Path(__file__).resolve().parent.parent
+RESULTS = ROOT / "benchmarks" / "results" / "choosing.jsonl"
+FOUND = [Point.of(line) for line in RESULTS.read_text().splitlines()]
 RNG = np.random.default_rng(5)
 LABELS = RNG.permutation([3.0] * 11 + [8.0] * 9)
 VALUES = RNG.normal(size=(20, 3)) + np.outer(LABELS - 5, [1, -1, 0])
@@ -353,6 +356,7 @@ def test_means_and_standard_errors() -> None:
     mean = Mean.of(values)
     assert math.isclose(mean.value, np.mean(values)) and math.isclose(mean.error, stats.sem(values))
     assert Mean.of([0.25]).text() == "0.250" and Mean.of([0.25, 0.75]).text("+.2f") == "+0.50 ± 0.250"
+    assert Mean.of([-1e-17]).text("+.3f") == "+0.000"
 
 
 def test_settings_are_compared_on_the_same_folds() -> None:
@@ -371,3 +375,32 @@ def test_the_table() -> None:
         "| nothing | 2 | 0.700 ± 0.200 |  | 0.350 | 0.600 ± 0.200 |",
         "| `k=1`, `seed=2` | 2 | 0.850 ± 0.150 | +0.150 ± 0.050 | 0.425 | 0.750 ± 0.150 |",
     ]
+
+
+# ---------------------------------------------------------------- what is stored
+
+
+def test_the_stored_points_are_complete_and_of_the_scenarios_as_they_are() -> None:
+    assert {point.scenario for point in FOUND} >= {"train-breast-cancer", "train-digits"}
+    assert len({point.key for point in FOUND}) == len(FOUND)
+    for point in FOUND:
+        assert point.version == Question(point.scenario).version()
+    for (scenario, _, folds, draw), count in Counter((p.scenario, p.sets, p.folds, p.draw) for p in FOUND).items():
+        assert count == folds, (scenario, draw)
+        assert any((p.scenario, p.sets, p.folds, p.draw) == (scenario, (), folds, draw) for p in FOUND)
+
+
+def test_the_page_shows_what_the_points_say() -> None:
+    page = (ROOT / "docs" / "training.md").read_text().splitlines()
+    tables = {(point.scenario, point.folds) for point in FOUND}
+    assert tables
+    for scenario, folds in tables:
+        for line in report(FOUND, scenario, folds).splitlines():
+            assert line in page
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("scenario", ["train-breast-cancer", "train-digits"])
+def test_a_stored_point_is_found_again(scenario: str, tmp_path: Path) -> None:
+    stored = next(point for point in FOUND if (point.scenario, point.sets, point.fold) == (scenario, (), 1))
+    assert measured(tmp_path, stored.key) == stored
