@@ -20,6 +20,7 @@ import argparse
 import hashlib
 import json
 import multiprocessing
+import signal
 import sys
 import tempfile
 import time
@@ -287,4 +288,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
+    # Whoever is told to end takes its workers along, and the folder with the rows.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     sys.exit(main())

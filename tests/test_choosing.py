@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import math
+import os
+import subprocess
+import sys
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -284,6 +287,19 @@ def test_nothing_is_left_in_the_temporary_folder(
     monkeypatch.setattr("benchmarks.choosing.measured", watched)
     assert refused(capsys, twenty, "--folds", "2") == "stopped"
     assert seen and not list((tmp_path / "temporary").iterdir())
+
+
+@pytest.mark.long  # processes that import everything
+def test_who_is_told_to_end_takes_the_rows_along(twenty: str, tmp_path: Path) -> None:
+    (tmp_path / "temporary").mkdir()
+    asked = [sys.executable, "-m", "benchmarks.choosing", twenty, "--workers", "2", "--draws", "50"]
+    environment = {**os.environ, "TMPDIR": str(tmp_path / "temporary")}
+    with subprocess.Popen(asked, cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None and '"fold":0' in process.stderr.readline()
+        assert list((tmp_path / "temporary").glob("*/*.npz"))
+        process.terminate()
+        assert process.wait(30) == 143
+    assert not list((tmp_path / "temporary").glob("**/*.npz"))
 
 
 # ---------------------------------------------------------------- refusals
