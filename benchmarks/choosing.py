@@ -1,0 +1,293 @@
+"""How good settings of a training are, by what its training part alone can tell: cross-validation.
+
+    python -m benchmarks.choosing SCENARIO [--set KEY=VALUE ...] [--folds 5] [--draws 1] [--workers 1] [--out FILE]
+
+A draw deals the rows of the training part to folds, each class in proportion. For each fold the scenario is trained
+on the rows of all others and judged on those of that one: by its own network, links and sampled estimator, inline,
+without rivals, which decide no accuracy. A fold's training reads its rows from a file in a temporary folder, where
+there are no others; so nothing here has a way to the scenario's test part. Beside it stands logistic regression on
+the same rows, standardised in the same way.
+
+Folds follow from the scenario's seed and the number of the draw; the seed of a fold's training (of its angles at the
+start, the order of its batches, its shots) from these and the number of the fold. Settings are thus compared on the
+same folds from the same seeds. With --out every fold is added to FILE as a line of JSON when it is done, and what
+stands there is not trained again. `benchmarks.choosing_table` tells what the folds say of each setting.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import multiprocessing
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, fields, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ketwire.channels.streams import derive_key, stream
+from ketwire.errors import ScenarioError
+from ketwire.nodes.inline import run_inline
+from ketwire.scenarios.kinds import Judge
+from ketwire.scenarios.load import Loaded, find, load, read
+from ketwire.scenarios.sources import DatasetSource
+from ketwire.scenarios.training_results import baseline
+from ketwire.scenarios.training_spec import TrainingSpec
+from ketwire.scenarios.yamltext import parse
+
+NO_RIVALS = "protocol.rivals={backprop: [], raw: []}"
+Integers = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Question:
+    """How good is a scenario with these settings, by this many folds? Each of `sets` is KEY=VALUE."""
+
+    scenario: str
+    sets: tuple[str, ...] = ()
+    folds: int = 5
+
+    def __post_init__(self) -> None:
+        if self.folds < 2:
+            raise ValueError(f"folds: {self.folds} given, expected 2 or more")
+
+    def version(self) -> str:
+        """Of the scenario before any setting: changes with what its file says, but not with how it is described.
+
+        Raises:
+            ScenarioError: there is no such file.
+        """
+        told = parse(read(*find(self.scenario)), self.scenario)
+        if isinstance(told, dict):
+            told = {key: value for key, value in told.items() if key not in {"name", "description"}}
+        return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:16]
+
+    def loaded(self) -> Loaded:
+        """The scenario with its settings.
+
+        Raises:
+            ScenarioError: it is none, or no training, or asks for a test part to be trained on.
+        """
+        loaded = load(self.scenario, self.sets)
+        spec = loaded.scenario.protocol
+        if not isinstance(spec, TrainingSpec):
+            raise ScenarioError(f"{loaded.origin}: protocol.kind: {loaded.kind_name} given, expected training")
+        for key, source in (("data", spec.data.train), ("labels", spec.labels.train)):
+            if isinstance(source, DatasetSource) and source.part != "train":
+                raise ScenarioError(f"{loaded.origin}: protocol.{key}.train.part: {source.part} given, expected train")
+        return loaded
+
+
+Job = tuple[Question, int, int]  # the draw and the fold of it that is left out
+
+
+@dataclass(frozen=True)
+class Point:
+    """One fold of one draw. right, regression: of `rows` left out, those that training and regression get right."""
+
+    scenario: str
+    version: str
+    sets: tuple[str, ...]
+    folds: int
+    draw: int
+    fold: int
+    rows: int
+    right: int
+    regression: int
+    training: float  # accuracy on the rows that were trained on
+
+    def __post_init__(self) -> None:
+        for name in ("right", "regression"):
+            if not 0 <= getattr(self, name) <= self.rows:
+                raise ValueError(f"{name}: {getattr(self, name)} given, expected 0 to the {self.rows} rows of the fold")
+
+    @property
+    def key(self) -> Job:
+        return Question(self.scenario, self.sets, self.folds), self.draw, self.fold
+
+    def line(self) -> str:
+        return json.dumps(asdict(self), separators=(",", ":"))
+
+    @classmethod
+    def of(cls, line: str) -> Point:
+        """Raises: ValueError, where the line tells no point."""
+        told = json.loads(line)
+        if not isinstance(told, dict) or set(told) != {field.name for field in fields(cls)}:
+            raise ValueError(f"{line.strip()[:60]} given")
+        return replace(cls(**told), sets=tuple(told["sets"]))
+
+
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """The training part as its owners read it: values, one sample a row, and the label of each."""
+
+    values: NDArray[np.float64]
+    labels: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, loaded: Loaded) -> Rows:
+        """Read through the owner's and the judge's loaders, which are asked for nothing but this part.
+
+        Raises:
+            ScenarioError: it cannot be read.
+        """
+        spec, network = loaded.scenario.protocol, loaded.network()
+        data, named = spec.data.train.located(network.base), spec.labels.train.located(network.base)
+        values = np.atleast_2d(network.loaders()[spec.start]("protocol.data.train", data)["values"])
+        arrays = Judge(network).load("protocol.labels.train", named)
+        labels = arrays.get("labels", arrays["values"])
+        if labels.shape != values.shape[:1]:
+            told = f"shape {list(labels.shape)} given, expected one for each of {len(values)} rows"
+            raise ScenarioError(f"{loaded.origin}: protocol.labels.train: {told}")
+        return cls(values, labels.astype(np.float64))
+
+    def dealt(self, seed: int, folds: int, draw: int) -> list[Integers]:
+        """The rows of each fold, ascending: shuffled, sorted by label, and dealt one by one.
+
+        Folds differ by one row at most, and by one row of each class at most.
+        """
+        least = int(np.unique(self.labels, return_counts=True)[1].min())
+        if folds > least:
+            raise ScenarioError(f"folds: {folds} given, expected at most the {least} rows of the smallest class")
+        order = stream(derive_key(seed, "choosing"), "folds", draw).permutation(len(self.labels))
+        order = order[np.argsort(self.labels[order], kind="stable")]
+        return [np.sort(order[fold::folds]) for fold in range(folds)]
+
+    def write(self, path: Path, left_out: Integers) -> list[str]:
+        """A file of all rows, `left_out` apart from the others; the settings by which a scenario reads these alone."""
+        kept = np.setdiff1d(np.arange(len(self.labels)), left_out)
+        arrays: dict[str, Any] = {}
+        sets = []
+        for part, rows in (("train", kept), ("test", left_out)):
+            for key, whole in (("data", self.values), ("labels", self.labels)):
+                arrays[f"{key}_{part}"] = whole[rows]
+                source = json.dumps({"path": str(path), "array": f"{key}_{part}"})
+                sets.append(f"protocol.{key}.{part}={source}")
+        np.savez(path, **arrays)
+        return sets
+
+
+def fold_of(question: Question, draw: int, fold: int, folder: Path) -> tuple[Loaded, int]:
+    """The scenario that trains on all folds but one and tests on that one, and how many rows that has.
+
+    Both read their rows from a file that is written into `folder`.
+    """
+    whole = question.loaded()
+    rows, seed = Rows.of(whole), whole.scenario.seed
+    left_out = rows.dealt(seed, question.folds, draw)[fold]
+    sets = rows.write(folder / f"draw-{draw}-fold-{fold}.npz", left_out)
+    own = derive_key(seed, "choosing", f"draw {draw}", f"fold {fold}")
+    fold_seed = int.from_bytes(own[:4], "little")
+    return load(question.scenario, [*question.sets, NO_RIVALS, *sets], fold_seed), len(left_out)
+
+
+def measured(folder: Path, job: Job) -> Point:
+    """Train without one fold of one draw, and judge on it.
+
+    Raises:
+        ScenarioError: the training is refused, or tells no accuracy.
+    """
+    question, draw, fold = job
+    loaded, rows = fold_of(question, draw, fold, folder)
+    spec, judge = loaded.scenario.protocol, Judge(loaded.network())
+    told = loaded.kind.summarise(spec, run_inline(loaded.run(), base=loaded.base), judge)
+    regression = baseline(spec, judge.load, judge.network)
+    if told["test_accuracy"] is None:
+        raise ScenarioError(f"{loaded.origin}: protocol.objective: {spec.objective.loss} given, expected one of labels")
+    if regression is None:
+        raise ScenarioError("scikit-learn: not installed, expected it there (pip install 'ketwire[demo]')")
+    right, by_regression = (round(accuracy * rows) for accuracy in (told["test_accuracy"], regression))
+    named = (question.scenario, question.version(), question.sets, question.folds, draw, fold)
+    return Point(*named, rows, right, by_regression, round(told["train_accuracy"], 4))
+
+
+def answers(jobs: Sequence[Job], workers: int) -> Iterator[Point]:
+    """The points of all jobs in their order, each as soon as it is there."""
+    # The folder is this process's, as workers that are stopped in the middle would leave theirs behind.
+    with tempfile.TemporaryDirectory(prefix="ketwire-folds-") as folder:
+        answer = partial(measured, Path(folder))
+        if workers == 1 or len(jobs) < 2:
+            yield from map(answer, jobs)
+            return
+        with multiprocessing.get_context("spawn").Pool(min(workers, len(jobs))) as pool:
+            yield from pool.imap(answer, jobs)
+
+
+def opened(path: Path, question: Question) -> list[Point]:
+    """The points of a file, which is made if it is not there; a last line that was cut short is taken away.
+
+    Raises:
+        ValueError: a line is no point, or of this scenario as it is no longer.
+    """
+    text = path.read_text() if path.exists() else ""
+    whole = text[: text.rfind("\n") + 1]
+    try:
+        found = [Point.of(line) for line in whole.splitlines()]
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{path}: {error}, expected a point on each line") from None
+    now = question.version()
+    for point in found:
+        if point.scenario == question.scenario and point.version != now:
+            told = f"points of {point.scenario} of version {point.version} given, expected {now}, as it is now"
+            raise ValueError(f"{path}: {told}, or another file")
+    path.write_text(whole)
+    return found
+
+
+def asked(arguments: Sequence[str] | None) -> argparse.Namespace:
+    """The command line; `question` is what it asks."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.choosing", description=__doc__.split("\n", 1)[0])
+    parser.add_argument("scenario", metavar="SCENARIO", help="of the kind training: packaged, or a file")
+    parser.add_argument("--set", dest="sets", action="append", default=[], metavar="KEY=VALUE", help="a change to it")
+    parser.add_argument("--folds", type=int, default=5, help="2 or more")
+    parser.add_argument("--draws", type=int, default=1, help="how often all rows are dealt anew")
+    parser.add_argument("--workers", type=int, default=1, help="folds that are trained at once")
+    parser.add_argument("--out", type=Path, help="a file of JSON lines to go on with")
+    options = parser.parse_args(arguments)
+    for name in ("draws", "workers"):
+        if getattr(options, name) < 1:
+            parser.error(f"{name}: {getattr(options, name)} given, expected 1 or more")
+    try:
+        options.question = Question(options.scenario, tuple(options.sets), options.folds)
+    except ValueError as wrong:
+        parser.error(str(wrong))
+    return options
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """See the module."""
+    from benchmarks.choosing_table import report
+
+    options = asked(arguments)
+    question: Question = options.question
+    try:
+        question.loaded()
+        found = opened(options.out, question) if options.out else []
+        known = {point.key for point in found}
+        jobs = [(question, draw, fold) for draw in range(options.draws) for fold in range(question.folds)]
+        begun = time.monotonic()
+        for point in answers([job for job in jobs if job not in known], options.workers):
+            found.append(point)
+            if options.out:
+                with options.out.open("a") as out:
+                    out.write(point.line() + "\n")
+            print(f"{time.monotonic() - begun:7.0f} s  {point.line()}", file=sys.stderr, flush=True)
+    except (ScenarioError, ValueError, OSError) as wrong:
+        print(wrong, file=sys.stderr)
+        return 2
+    print(report(found, question.scenario, question.folds))
+    return 0
+
+
+if __name__ == "__main__":
+    # Whoever is told to end takes its workers along, and the folder with the rows.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    sys.exit(main())
