@@ -148,7 +148,10 @@ def test_a_little_noise_is_taken_out_of_delta_and_more_is_refused() -> None:
     assert "\n" not in str(refused.value)
 
 
-@pytest.mark.parametrize(("links", "owners", "link"), [("ab", "ba", SLIGHT), ("abbc", "abc", TELEPORT)])
+@pytest.mark.parametrize(
+    ("links", "owners", "link"),
+    [pytest.param("ab", "ba", SLIGHT, marks=pytest.mark.long), ("abbc", "abc", TELEPORT)],
+)
 def test_inline_and_processes_give_one_transcript(links: str, owners: str, link: Data) -> None:
     run = scenario(owners, links, link, start=owners[0], most_power=3, dense_state={"bits": [8]}).run()
     inline, apart = run_inline(run), run_processes(run)
@@ -156,6 +159,7 @@ def test_inline_and_processes_give_one_transcript(links: str, owners: str, link:
     assert [each.name for each in inline] == ["amplitude", "sampling", "dense-state-8-bit"]
 
 
+@pytest.mark.long
 def test_over_a_chain_of_repeaters() -> None:
     data = scenario("ba", epsilon=0.04, most_power=1).scenario.model_dump(mode="json", exclude_unset=True)
     hop = {**TELEPORT, "memory_slots": 2}

@@ -402,6 +402,7 @@ def test_a_changed_scenario_is_not_gone_on_with(
     assert cli.execute(["run", "--resume", "out", "--inline"]) == 0
 
 
+@pytest.mark.long
 def test_a_full_disk_is_one_line_and_the_run_goes_on_later(scenario: str, tmp_path: Path) -> None:
     """Files of more than 40 KiB cannot be written; the parameters take 80 kB, so not one checkpoint can be."""
     changes = ["--set", "protocol.size=10000", "--set", "protocol.steps=3"]

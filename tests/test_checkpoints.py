@@ -242,6 +242,7 @@ def deadly(tmp_path: Path, step: int, when: str, times: int = 1, **who: int) -> 
     return {"step": step, "when": when, "dead": str(tmp_path / f"dead-{step}-{when}"), "times": times, **who}
 
 
+@pytest.mark.long
 def test_three_deaths_are_survived_each_in_an_epoch_of_its_own(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:

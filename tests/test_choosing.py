@@ -155,7 +155,7 @@ class Untouchable:
     __len__ = __iter__ = __getitem__ = __sub__ = __rsub__ = __array__
 
 
-@pytest.mark.parametrize("scenario", ["train-breast-cancer", "train-digits"])
+@pytest.mark.parametrize("scenario", ["train-breast-cancer", pytest.param("train-digits", marks=pytest.mark.long)])
 def test_no_row_of_a_packaged_test_part_is_touched(
     scenario: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -240,9 +240,8 @@ def test_a_point_is_what_a_run_tells(twenty: str, tmp_path: Path) -> None:
     assert point.regression == (fitted.predict((VALUES[left_out] - mean) / spread) == LABELS[left_out]).sum()
 
 
-def test_an_interrupted_measurement_goes_on(
-    twenty: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+@pytest.mark.long
+def test_an_interrupted_measurement_goes_on(twenty: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     options = [twenty, "--folds", "3", "--draws", "2"]
     whole, torn = tmp_path / "whole", tmp_path / "torn"
     assert main([*options, "--out", str(whole)]) == 0
@@ -333,9 +332,7 @@ def test_refusals(arguments: list[str], message: str, capsys: pytest.CaptureFixt
     assert message in refused(capsys, *arguments)
 
 
-def test_a_file_of_something_else_is_refused(
-    twenty: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_file_of_something_else_is_refused(twenty: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "points"
     point = Point(twenty, "0" * 16, (), 5, 0, 0, 4, 3, 4, 0.5)
     for line, message in (

@@ -201,6 +201,7 @@ def test_joint_outcomes_are_those_of_the_product_basis() -> None:
     assert gap(joint.expectation(states), PauliString("XIY").expectation(states)) < 1e-12
 
 
+@pytest.mark.long
 def test_circuits_of_many_gates_run_in_pieces() -> None:
     rng = np.random.default_rng(13)
     circuit = layers.hardware_efficient(3, 60, "xy")

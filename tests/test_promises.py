@@ -116,7 +116,8 @@ def test_two_hundred_seeds_show_no_bias(name: str) -> None:
     assert (np.abs(found.mean(axis=0)) < DEVIATIONS * standard).all()
 
 
-SKEWED = ["classical-shadows", pytest.param("tomography", marks=pytest.mark.long), "shadow-tomography"]
+SLOWER = [pytest.param(name, marks=pytest.mark.long) for name in ("tomography", "shadow-tomography")]
+SKEWED = ["classical-shadows", *SLOWER]
 
 
 @pytest.mark.parametrize("name", SKEWED)
@@ -139,13 +140,17 @@ def assert_kept(found: np.ndarray, promise: Promise) -> None:
     assert stats.binomtest(failed, len(found), promise.delta, alternative="greater").pvalue > SURE
 
 
-@pytest.mark.parametrize("name", EPSILON)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.long) if name == "tomography" else name for name in EPSILON]
+)
 def test_two_hundred_seeds_keep_the_promise_at_the_copies_claimed(name: str) -> None:
     assert_kept(*at_the_copies_claimed(name, EPSILON[name]))
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("name", EPSILON)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.long) if name == "tomography" else name for name in EPSILON]
+)
 def test_two_hundred_seeds_keep_a_closer_promise(name: str) -> None:
     promise = Promise(0.05 if name in ("direct", "commuting", "parameter-shift") else 0.1, 0.1, 15)
     assert_kept(errors(name, claimed(name, promise), promise), promise)

@@ -502,7 +502,7 @@ IMPERFECT = {
 }
 SHORT: Data = {"steps": 3, "batch": 3, "loss_copies": 4, "test_copies": 2}
 TRAINED = [
-    {"estimator": "commuting", "copies": 6},
+    pytest.param({"estimator": "commuting", "copies": 6}, marks=pytest.mark.long),
     {"estimator": "random-coordinate", "copies": 3, "adaptive": {"ratio": 0.3, "most": 9}},
     pytest.param({"estimator": "direct", "copies": 5, "window": 20}, marks=pytest.mark.long),
 ]
