@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -116,8 +117,11 @@ def test_a_host_that_dies_and_one_that_is_cut_off_change_nothing(hosts: Hosts) -
     codes = {name: process.wait(120) for name, process in hosts.running.items()}
     assert codes == dict.fromkeys(HOSTS, 0), {name: (folder / f"{name}.err").read_text() for name in HOSTS}
     said = (folder / "coordinator.err").read_text()
-    assert "ketwire: alice-bob: its connection is gone; everybody goes on from checkpoint " in said
-    assert "ketwire: alice: its connection is gone; everybody goes on from checkpoint " in said
+    for name in ("alice-bob", "alice"):  # who is back before its death is noticed comes in its own place
+        told = (
+            rf"^ketwire: {name}: its connection (is gone|broke, or another .*); everybody goes on from checkpoint \d+$"
+        )
+        assert re.search(told, said, re.MULTILINE), said
     told = json.loads((folder / "coordinator.out").read_text())
     whole = json.loads(ketwire(folder, "run", *STEPS, "--inline", "--json"))
     assert {**told, "wall_s": 0} == {**whole, "wall_s": 0}
