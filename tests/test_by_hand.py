@@ -185,6 +185,7 @@ def test_nobody_waits_for_ever_for_a_coordinator(network: Network) -> None:
         assert last == f"ketwire: coordinator: {told}"
 
 
+@pytest.mark.long
 def test_parties_without_checkpoints_end_with_their_coordinator(network: Network) -> None:
     """They are told at once, not after a silence. Alice kills it: it was started as the fourth."""
     die = {"alice": {"step": 2, "when": "after", "dead": str(network.folder / "dead"), "times": 1, "whom": 3}}

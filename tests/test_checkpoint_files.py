@@ -316,7 +316,8 @@ def assert_same(one: Path, other: Path, name: str = "steps") -> None:
     assert {path.name for path in other.iterdir()} - {"logs"} == {path.name for path in one.iterdir()} - {"logs"}
 
 
-@pytest.mark.parametrize("how", [signal.SIGKILL, pytest.param(signal.SIGTERM, marks=pytest.mark.long)])
+@pytest.mark.long
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
 def test_a_run_whose_coordinator_ended_goes_on(
     how: signal.Signals, scenario: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -279,6 +279,7 @@ def made(folder: Path) -> Path:
     return folder
 
 
+@pytest.mark.long
 def test_the_fourth_death_ends_the_run_and_names_the_dead(tmp_path: Path) -> None:
     die = {"bob": deadly(tmp_path, 2, "before", times=9)}
     with pytest.raises(PartyFailed, match=r"SIGKILL.*3 deaths were survived before this one") as caught:

@@ -123,6 +123,7 @@ def test_a_fold_is_tested_on_and_the_others_trained_on(twenty: str, tmp_path: Pa
     assert sorted(tested) == sorted(np.column_stack([VALUES, LABELS]).tolist())
 
 
+@pytest.mark.long
 def test_each_fold_trains_from_a_seed_of_its_own_whatever_the_settings(twenty: str, tmp_path: Path) -> None:
     def seed(draw: int, fold: int, *sets: str) -> int:
         return fold_of(Question(twenty, sets), draw, fold, tmp_path)[0].scenario.seed

@@ -72,11 +72,8 @@ def test_misread_bits_shrink_by_known_factors(estimator: str, window: int | None
         assert max(told["from_shots"]) < 1e-12
 
 
-FAST = ("commuting", SHIFT)
-
-
 @pytest.mark.parametrize(
-    "estimator", [pytest.param(each, marks=() if each in FAST else pytest.mark.long) for each in SAMPLED]
+    "estimator", [pytest.param(each, marks=() if each == SHIFT else pytest.mark.long) for each in SAMPLED]
 )
 def test_shots_shrink_as_the_root_of_copies_and_noise_does_not(estimator: str) -> None:
     noisy = Line(IDEAL, (Noise("dephasing", probability=0.05),))

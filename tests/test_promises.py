@@ -128,6 +128,7 @@ def test_two_hundred_seeds_show_a_bias_within_what_is_stated(name: str) -> None:
     assert (np.abs(found.mean(axis=0)) + DEVIATIONS * standard < promise.epsilon).all()
 
 
+@pytest.mark.long
 def test_shadow_tomography_does_have_a_bias() -> None:
     """So the bound is not idle: it stops as soon as all is within epsilon."""
     found, _ = at_the_copies_claimed("shadow-tomography", EPSILON["shadow-tomography"])

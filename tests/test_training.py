@@ -221,6 +221,7 @@ SAMPLED: dict[str, Any] = {
 }
 
 
+@pytest.mark.long
 def test_inline_and_processes_give_one_transcript() -> None:
     run = run_of(spec_of(**SAMPLED), network(LOSSY))
     inline, processes = run_inline(run), run_processes(run)
