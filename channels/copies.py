@@ -82,9 +82,10 @@ class Copies:
 
     fresh: they have not crossed a link since they were prepared
     owed: what their holder still has to do with them before anybody takes them
+    watch: called with the virtual time at which what a program looks at is known; the holder's clock
     """
 
-    __slots__ = ("_count", "_held", "_mixed", "_qubits", "fresh", "owed")
+    __slots__ = ("_count", "_held", "_mixed", "_qubits", "fresh", "owed", "watch")
 
     def __init__(
         self,
@@ -106,6 +107,7 @@ class Copies:
         self._mixed = bool(columns)
         self.fresh = fresh
         self.owed: Callable[[], object] | None = None
+        self.watch: Callable[[int], object] | None = None
 
     @classmethod
     def in_step(
@@ -119,6 +121,7 @@ class Copies:
         copies._mixed = states.ndim == 3
         copies.fresh = fresh
         copies.owed = None
+        copies.watch = None
         return copies
 
     @classmethod
@@ -146,9 +149,27 @@ class Copies:
 
     @property
     def alive(self) -> NDArray[np.bool_]:
-        """Which copies have arrived so far; bool, shape (count,). Heralds announce it to the holder."""
+        """Which copies have arrived; bool, shape (count,).
+
+        Looking moves the holder's clock to when the last copy has arrived, or its empty time bin has passed.
+        """
+        if self.watch is not None:
+            self.watch(self.last_ps)
+        return self.living
+
+    @property
+    def living(self) -> NDArray[np.bool_]:
+        """The same for accounts and for the machine that holds them; programs may not decide by it."""
         held = self.held
         return np.ones(self._count, np.bool_) if isinstance(held, InStep) else ~held.lost
+
+    @property
+    def last_ps(self) -> int:
+        """When it is known of all copies whether they arrived; 0 where there are none."""
+        held = self.held
+        if isinstance(held, InStep):
+            return held.first_ps + held.step_ps * max(held.copies - 1, 0)
+        return int(held.ready_ps.max(initial=0))
 
     @property
     def held(self) -> Parts | InStep:
@@ -195,6 +216,7 @@ class Copies:
         assert chosen.shape == row.shape and chosen.dtype == np.bool_
         fresh = self.fresh
         first, second = (Copies(states, row[pick], ready_ps[pick], lost[pick], fresh) for pick in (chosen, ~chosen))
+        first.watch = second.watch = self.watch
         return first, second
 
     def restore(self, parts: Parts) -> None:
@@ -222,4 +244,6 @@ def join(batches: Sequence[Copies], order: NDArray[np.int64]) -> Copies:
     row += np.repeat(np.cumsum(rows) - rows, [len(parts.row) for parts in taken])
     ready_ps = np.concatenate([parts.ready_ps for parts in taken])[order]
     lost = np.concatenate([parts.lost for parts in taken])[order]
-    return Copies(np.concatenate([parts.states for parts in taken]), row[order], ready_ps, lost, fresh)
+    joined = Copies(np.concatenate([parts.states for parts in taken]), row[order], ready_ps, lost, fresh)
+    joined.watch = next((batch.watch for batch in batches if batch.watch is not None), None)
+    return joined

@@ -224,7 +224,10 @@ class Coordinator:
         return SessionResult(
             session.name,
             session.role,
-            {name: Outcome(facts.result["values"], dict(facts.arrays)) for name, facts in done.items()},
+            {
+                name: Outcome(facts.result["values"], dict(facts.arrays), facts.result["known_ps"])
+                for name, facts in done.items()
+            },
             {name: facts.clock_ps for name, facts in done.items()},
             {name: Totals(**totals) for summary in summaries for name, totals in summary["totals"].items()},
             tuple(sorted(Chain(*chain) for chain in chains)),

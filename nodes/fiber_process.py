@@ -229,7 +229,7 @@ class FiberProcess:
         if sender.direction.line.touches_states:
             frame = verify_states(frame)
         delivery = sender.direction.carry(frame.message, frame.time_ps)
-        sender.totals = sender.totals.add(delivery.record)
+        sender.totals = sender.totals.add(delivery.record, delivery.herald_ps)
         if self.ledger is not None:
             self.ledger.note(self.session, delivery.record)
         digest = frame.states_digest if delivery.untouched else None

@@ -119,7 +119,7 @@ class Lane:
     def push(self, delivery: Delivery, weight: int) -> None:
         self.unread.append((delivery, weight))
         self.unread_octets += weight
-        self.totals = self.totals.add(delivery.record)
+        self.totals = self.totals.add(delivery.record, delivery.herald_ps)
 
     def pop(self) -> Delivery:
         delivery, weight = self.unread.popleft()

@@ -234,6 +234,7 @@ def _values(result: SessionResult) -> tuple[dict[str, Any], dict[str, Any]]:
         "name": result.name,
         "role": result.role,
         "outcomes": {party: outcome.values for party, outcome in result.outcomes.items()},
+        "known_ps": {party: outcome.known_ps for party, outcome in result.outcomes.items()},
         "clocks_ps": result.clocks_ps,
         "directions": {name: asdict(totals) for name, totals in result.directions.items()},
         "chains": [list(chain) for chain in result.chains],
@@ -252,7 +253,7 @@ def _result(values: dict[str, Any], arrays: dict[str, Any]) -> SessionResult:
     for party, own in values["outcomes"].items():
         head = f"{party}/"
         theirs = {name[len(head) :]: array for name, array in arrays.items() if name.startswith(head)}
-        outcomes[party] = Outcome(own, theirs)
+        outcomes[party] = Outcome(own, theirs, values["known_ps"][party])
     return SessionResult(
         values["name"],
         values["role"],

@@ -290,6 +290,7 @@ class NodeProcess:
         chain = node.transcript.end()
         facts = {
             "values": outcome.values,
+            "known_ps": outcome.known_ps,
             "chain": list(chain),
             "sent": {peer.name: peer.sent for peer in self.peers.values()},
             "received": {peer.name: peer.received for peer in self.peers.values()},

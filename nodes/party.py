@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from ketwire.channels.copies import MAX_MIXED_QUBITS, Copies, States
+from ketwire.channels.copies import MAX_MIXED_QUBITS, Copies, InStep, States
 from ketwire.channels.hardware import Hardware
 from ketwire.channels.messages import NOTHING_SPENT, Message, Spent, Timed
 from ketwire.channels.streams import stream
 from ketwire.channels.transcript import Chain, Transcript
 from ketwire.errors import LocalProtocolError, RemoteProtocolError, ScenarioError
 from ketwire.nodes.archive import check_arrays, check_values
-from ketwire.protocols.node import Checkpoint, Observable, Procedure, Receive, Send, Setting, State, Stock
+from ketwire.protocols.node import Checkpoint, Kept, Observable, Procedure, Receive, Send, Setting, State, Stock
 from ketwire.quantum import mixtures, pauli_bases, representations
 from ketwire.quantum.circuits import Circuit
 from ketwire.quantum.sampling import sample
@@ -61,6 +61,65 @@ class HeraldReceipt:
         if self._done_ps is None:
             raise LocalProtocolError("a receipt of something else than pairs says of no memory when it is free")
         return self._done_ps
+
+
+class FirstLiving:
+    """Of each group of a batch the first so many living copies. See `ketwire.protocols.node.Kept`.
+
+    groups: ascending
+    chosen: how many of each group, for the machine itself: reading it moves no clock
+    """
+
+    def __init__(
+        self, node: PartyNode, copies: Copies, groups: NDArray[np.int64], most: NDArray[np.int64]
+    ) -> None:
+        living = copies.living
+        self._node, self._known_ps = node, copies.last_ps
+        self._came = np.bincount(groups[living], minlength=len(most))
+        self.chosen = np.minimum(self._came, most)
+        before = np.cumsum(self._came) - self._came
+        # Of each copy how many living ones of its group come before it: those beyond `most` change nothing.
+        rank = np.cumsum(living) - living - before[groups]
+        self._decided: NDArray[np.bool_] | None = rank < most[groups]
+        self._mask = living & self._decided
+        self._rank = rank
+        self._decided_ps = self._latest(copies)
+
+    def _latest(self, copies: Copies) -> int:
+        if self._decided is None or not self._decided.any():
+            return 0
+        held = copies.held
+        if isinstance(held, InStep):
+            return held.first_ps + held.step_ps * int(np.flatnonzero(self._decided)[-1])
+        return int(held.ready_ps[self._decided].max())
+
+    @property
+    def taken(self) -> NDArray[np.int64]:
+        self._node.advance(self._decided_ps)
+        return self.chosen
+
+    @property
+    def came(self) -> NDArray[np.int64]:
+        self._node.advance(self._known_ps)
+        return self._came
+
+    def take(self) -> tuple[NDArray[np.bool_], NDArray[np.bool_], NDArray[np.int64]]:
+        """Hand over which copies are kept, upon which that depends, and each copy's rank; bool, bool, int64.
+
+        Raises:
+            LocalProtocolError: the choice was used before.
+        """
+        decided, self._decided = self._decided, None
+        if decided is None:
+            raise LocalProtocolError("a choice of copies was used before: it is for one batch")
+        mask, rank = self._mask, self._rank
+        del self._mask, self._rank  # a batch's worth of memory
+        return mask, decided, rank
+
+
+def _taken(keep: Kept) -> tuple[NDArray[np.bool_], NDArray[np.bool_], NDArray[np.int64]]:
+    assert isinstance(keep, FirstLiving)
+    return keep.take()
 
 
 def _run_perfectly(
@@ -118,6 +177,7 @@ class PartyNode:
     ) -> None:
         self.name = name
         self.now_ps = 0
+        self.read_ps = 0
         self.public = public
         self.transcript = Transcript(name)
         self._key = key
@@ -137,6 +197,17 @@ class PartyNode:
         """Move the clock to `time_ps`, unless it is later already."""
         self.now_ps = max(self.now_ps, time_ps)
 
+    def _learn(self, known_ps: NDArray[np.int64]) -> None:
+        """Outcomes are known when all of these times have passed."""
+        latest_ps = int(known_ps.max(initial=0))
+        self.read_ps = max(self.read_ps, latest_ps)
+        self.advance(latest_ps)
+
+    def _watched(self, copies: Copies) -> Copies:
+        """A batch in this node's hands: looking at its losses moves this node's clock."""
+        copies.watch = self.advance
+        return copies
+
     def random(self, purpose: str) -> np.random.Generator:
         number = self._drawn[purpose]
         self._drawn[purpose] += 1
@@ -151,21 +222,24 @@ class PartyNode:
             raise LocalProtocolError(f"{states.shape[1]} amplitudes, mixed states have at most 2^{MAX_MIXED_QUBITS}")
         prepared = mixtures.mixed(states) if mixed else np.array(states, order="C")
         if self._processor is None and len(states) == 1 and counts[0] > 0:
-            return Copies.in_step(prepared, int(counts[0]), self.now_ps, fresh=True)
+            return self._watched(Copies.in_step(prepared, int(counts[0]), self.now_ps, fresh=True))
         rows = np.repeat(np.arange(len(states), dtype=np.int64), counts)
         ready_ps = np.full(len(rows), self.now_ps, dtype=np.int64)
         copies = Copies(prepared, rows, ready_ps, np.zeros(len(rows), dtype=np.bool_), fresh=True)
-        return copies if self._processor is None else self._processor.prepare(states, copies, self.now_ps)
+        if self._processor is not None:
+            copies = self._processor.prepare(states, copies, self.now_ps)
+        return self._watched(copies)
 
     def apply(self, circuit: Circuit, copies: Copies, parameters: NDArray[np.float64]) -> Copies:
         if self._processor is not None:
-            return self._processor.apply(circuit, copies, parameters, self.now_ps)
+            return self._watched(self._processor.apply(circuit, copies, parameters, self.now_ps))
         fresh, held = copies.fresh, copies.take_as_held()
-        return Copies.of(held._replace(states=representations.apply_circuit(circuit, held.states, parameters)), fresh)
+        applied = held._replace(states=representations.apply_circuit(circuit, held.states, parameters))
+        return self._watched(Copies.of(applied, fresh))
 
     def contract(self, matrix: NDArray[np.complex128], copies: Copies) -> Copies:
         if self._processor is not None:
-            return self._processor.contract(matrix, copies, self.now_ps)
+            return self._watched(self._processor.contract(matrix, copies, self.now_ps))
         states, row, ready_ps, lost = copies.take()
         shrunk, success = representations.contract(states, matrix)
         draws = self.random("flag").random(len(row))
@@ -173,7 +247,10 @@ class PartyNode:
         # What no living copy is in still travels, and must be a state: zeros, or rounding blown up, are none.
         unused = np.bincount(row[~dead], minlength=len(states)) == 0
         shrunk[unused] = states[unused]
-        return Copies(shrunk, row, ready_ps, dead, copies.fresh)
+        return self._watched(Copies(shrunk, row, ready_ps, dead, copies.fresh))
+
+    def keep(self, copies: Copies, groups: NDArray[np.int64], most: NDArray[np.int64]) -> FirstLiving:
+        return FirstLiving(self, copies, groups, most)
 
     def measure(
         self,
@@ -181,12 +258,13 @@ class PartyNode:
         observable: Observable,
         groups: NDArray[np.int64],
         count: int,
-        keep: NDArray[np.bool_] | None = None,
+        keep: Kept | None = None,
     ) -> NDArray[np.int64]:
+        mask, decided = (None, slice(None)) if keep is None else _taken(keep)[:2]
         if self._processor is not None:
-            copies = self._processor.read(copies, keep, self.now_ps)
+            copies = self._processor.read(copies, mask, self.now_ps)
         states, row, ready_ps, lost = copies.take()
-        mask = ~lost if keep is None else keep & ~lost
+        mask = ~lost if mask is None else mask
         chosen = slice(None) if mask.all() else mask
         # Copies of one item in one state are alike: one multinomial draw serves them all.
         cells, copies_in = _tally(groups[chosen] * len(states) + row[chosen], count * len(states))
@@ -199,7 +277,7 @@ class PartyNode:
             items = cells // len(states)
             drawn = self._outcomes(probabilities[place], copies_in, items)
             np.add.at(counts, items, drawn)
-            self.advance(int(ready_ps[chosen].max()))
+        self._learn(ready_ps[decided])
         self.transcript.outcomes(self.now_ps, counts)
         return counts
 
@@ -218,18 +296,20 @@ class PartyNode:
         settings: Sequence[Setting],
         parameters: NDArray[np.float64],
         choice: NDArray[np.int64],
+        offset: NDArray[np.int64],
         copies: Copies,
         groups: NDArray[np.int64],
-        count: int,
-        keep: NDArray[np.bool_] | None = None,
+        keep: Kept,
         *,
         peek: bool = False,
     ) -> list[NDArray[np.float64]]:
-        mask = copies.alive if keep is None else keep & copies.alive
-        chosen = np.flatnonzero(mask)
+        mask, decided, rank = _taken(keep)
+        chosen, count = np.flatnonzero(mask), len(choice)
+        mine = groups[chosen]
+        setting_of = choice[mine, offset[mine] + rank[chosen]]
         if self._processor is not None:
             found, copies = self._processor.read_in(
-                settings, parameters, choice[chosen], copies, mask, self.now_ps, peek=peek
+                settings, parameters, setting_of, copies, mask, self.now_ps, peek=peek
             )
             ready_ps = copies.take().ready_ps
         else:
@@ -237,14 +317,14 @@ class PartyNode:
 
             states, row, ready_ps, _ = copies.take()
             run = partial(_run_perfectly, parameters=parameters)
-            found = turned(settings, states, row[chosen], choice[chosen], run, peek)
-        self.advance(int(ready_ps[chosen].max(initial=0)))
+            found = turned(settings, states, row[chosen], setting_of, run, peek)
+        self._learn(ready_ps[decided])
         tallies = [
-            self._counted(setting.observable, each, groups[chosen], count, peek)
+            self._counted(setting.observable, each, mine, count, peek)
             for setting, each in zip(settings, found, strict=True)
         ]
         if peek:  # probabilities stay out: their last bits move
-            self.transcript.outcomes(self.now_ps, np.bincount(groups[chosen], minlength=count)[:, None])
+            self.transcript.outcomes(self.now_ps, np.bincount(mine, minlength=count)[:, None])
         else:
             self.transcript.outcomes(self.now_ps, np.concatenate(tallies, axis=1).astype(np.int64))
         return tallies
@@ -273,20 +353,19 @@ class PartyNode:
         if copies.mixed:
             raise LocalProtocolError("a qubit was to be attached to mixed states: expected pure ones")
         if self._processor is not None and self._processor.takes_part_in_attaching:
-            return self._processor.attach(copies, self.now_ps)
+            return self._watched(self._processor.attach(copies, self.now_ps))
         fresh, held = copies.fresh, copies.take_as_held()
-        return Copies.of(held._replace(states=open_feature(held.states)), fresh)
+        return self._watched(Copies.of(held._replace(states=open_feature(held.states)), fresh))
 
-    def collect(
-        self, copies: Copies, groups: NDArray[np.int64], keep: NDArray[np.bool_] | None = None
-    ) -> Collected:
+    def collect(self, copies: Copies, groups: NDArray[np.int64], keep: Kept) -> Collected:
         if copies.mixed:
             raise LocalProtocolError("mixed states were to be collected: expected pure ones")
+        mask, decided, _ = _taken(keep)
         if self._processor is not None:
-            copies = self._processor.read(copies, keep, self.now_ps)
-        states, row, ready_ps, lost = copies.take()
-        chosen = np.flatnonzero(~lost if keep is None else keep & ~lost)
-        self.advance(int(ready_ps[chosen].max(initial=0)))
+            copies = self._processor.read(copies, mask, self.now_ps)
+        states, row, ready_ps, _ = copies.take()
+        chosen = np.flatnonzero(mask)
+        self._learn(ready_ps[decided])
         cells, copies_in = np.unique(groups[chosen] * len(states) + row[chosen], return_counts=True)
         return Collected(states[cells % len(states)], copies_in.astype(np.int64), cells // len(states))
 
@@ -310,7 +389,7 @@ class PartyNode:
     def store(self, copies: Copies) -> Copies:
         states, row, ready_ps, lost = copies.take()
         self.advance(int(ready_ps.max(initial=0)))
-        return Copies(states, row, ready_ps, lost)
+        return self._watched(Copies(states, row, ready_ps, lost))
 
     def measure_bases(self, copies: Copies, bases: NDArray[np.int64]) -> NDArray[np.int64]:
         if self._processor is not None:
@@ -321,7 +400,7 @@ class PartyNode:
         bits = pauli_bases.measure(states, row, bases, self.random("outcome"))
         if self._processor is not None:
             bits = self._processor.reported_bits(bits)
-        self.advance(int(ready_ps.max(initial=0)))
+        self._learn(ready_ps)
         self.transcript.outcomes(self.now_ps, bits)
         return bits
 
@@ -350,11 +429,12 @@ class PartyNode:
         """All that this machine remembers, as JSON values: for a checkpoint."""
         free_ps = None if self._processor is None else self._processor.free_ps
         chain = list(self.transcript.end())
-        return {"now_ps": self.now_ps, "drawn": dict(self._drawn), "chain": chain, "processor_free_ps": free_ps}
+        clocks = {"now_ps": self.now_ps, "read_ps": self.read_ps}
+        return {**clocks, "drawn": dict(self._drawn), "chain": chain, "processor_free_ps": free_ps}
 
     def restore(self, saved: Mapping[str, Any], checkpoint: Checkpoint) -> None:
         """Be as `snapshot` found it, and tell the program where to go on."""
-        self.now_ps = saved["now_ps"]
+        self.now_ps, self.read_ps = saved["now_ps"], saved["read_ps"]
         self._drawn = Counter(saved["drawn"])
         self.transcript.restore(Chain(*saved["chain"]))
         if self._processor is not None:
@@ -369,6 +449,8 @@ class PartyNode:
             )
         if not isinstance(message, Timed):
             self.advance(arrival_ps)
+        elif isinstance(message, Copies):
+            self._watched(message)
         return message
 
 

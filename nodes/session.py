@@ -91,7 +91,10 @@ class Run:
 
 @dataclass(frozen=True)
 class Totals:
-    """What a session cost on its wire, summed over all directions."""
+    """What a direction of a link carried in a session, or all of them together.
+
+    idle_ps: when the last of it had arrived, heralds to the sender included
+    """
 
     messages: int = 0
     copies: int = 0
@@ -100,8 +103,9 @@ class Totals:
     ebits: int = 0
     payload_bits: int = 0
     control_bits: int = 0
+    idle_ps: int = 0
 
-    def add(self, record: Record) -> Totals:
+    def add(self, record: Record, herald_ps: int) -> Totals:
         return Totals(
             self.messages + 1,
             self.copies + record.copies,
@@ -110,6 +114,7 @@ class Totals:
             self.ebits + record.ebits,
             self.payload_bits + record.payload_bits,
             self.control_bits + record.control_bits,
+            max(self.idle_ps, record.arrival_ps, herald_ps),
         )
 
 
@@ -133,7 +138,18 @@ class SessionResult:
 
     @property
     def virtual_time_ps(self) -> int:
-        return max(self.clocks_ps.values())
+        """When the last party that has a result knew it; without any result, when the last program ended."""
+        known_ps = (
+            self.clocks_ps[party] if outcome.known_ps is None else outcome.known_ps
+            for party, outcome in self.outcomes.items()
+            if outcome.values or outcome.arrays
+        )  # fmt: skip
+        return max(known_ps, default=max(self.clocks_ps.values()))
+
+    @property
+    def links_idle_ps(self) -> int:
+        """When the last copy and the last report had arrived, those that no result waits for included."""
+        return max(*self.clocks_ps.values(), *(totals.idle_ps for totals in self.directions.values()))
 
     @property
     def transcript_sha256(self) -> str:
@@ -142,8 +158,9 @@ class SessionResult:
     @property
     def totals(self) -> Totals:
         parts = self.directions.values()
-        names = Totals.__dataclass_fields__
-        return Totals(**{name: sum(getattr(part, name) for part in parts) for name in names})
+        names = [name for name in Totals.__dataclass_fields__ if name != "idle_ps"]
+        sums = {name: sum(getattr(part, name) for part in parts) for name in names}
+        return Totals(**sums, idle_ps=max((part.idle_ps for part in parts), default=0))
 
 
 Progress = Callable[[str, str, int, int, str], None]

@@ -30,12 +30,12 @@ from numpy.typing import NDArray
 from ketwire.channels.copies import Copies, States
 from ketwire.channels.hardware import Hardware
 from ketwire.nodes.inline import InlineSession, load_session
-from ketwire.nodes.party import PartyNode
+from ketwire.nodes.party import FirstLiving, PartyNode
 from ketwire.nodes.processor import Processor
 from ketwire.nodes.session import Run, Session, SessionResult, agree
 from ketwire.nodes.settings import Run as Through
 from ketwire.nodes.settings import Turned, turned
-from ketwire.protocols.node import Loader, Node, Observable, Procedure, Setting, Stock
+from ketwire.protocols.node import Kept, Loader, Node, Observable, Procedure, Setting, Stock
 from ketwire.protocols.stream import Stage, StreamPlan, Tally
 from ketwire.protocols.training import TrainingParty
 from ketwire.protocols.training_data import Schedule
@@ -173,7 +173,7 @@ class TracedNode(PartyNode):
         observable: Observable,
         groups: Integers,
         count: int,
-        keep: NDArray[np.bool_] | None = None,
+        keep: Kept | None = None,
     ) -> Integers:
         self._laws.clear()
         counts = super().measure(copies, observable, groups, count, keep)
@@ -188,21 +188,22 @@ class TracedNode(PartyNode):
         settings: Sequence[Setting],
         parameters: Floats,
         choice: Integers,
+        offset: Integers,
         copies: Copies,
         groups: Integers,
-        count: int,
-        keep: NDArray[np.bool_] | None = None,
+        keep: Kept,
         *,
         peek: bool = False,
     ) -> list[Floats]:
         assert isinstance(self._processor, _TracedProcessor)  # what is read perfectly is collected
-        mine = groups[copies.alive if keep is None else keep & copies.alive]
-        tallies = super().measure_in(settings, parameters, choice, copies, groups, count, keep, peek=peek)
+        assert isinstance(keep, FirstLiving)
+        mine = np.repeat(np.arange(len(choice)), keep.chosen)
+        tallies = super().measure_in(settings, parameters, choice, offset, copies, groups, keep, peek=peek)
         if peek:
             self.noted.add(tallies)
             return tallies
         self.noted.add([
-            self._counted(setting.observable, each, mine, count, True)
+            self._counted(setting.observable, each, mine, len(choice), True)
             for setting, each in zip(settings, self._processor.seen, strict=True)
         ])  # fmt: skip
         self._processor.seen = ()

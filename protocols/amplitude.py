@@ -23,7 +23,7 @@ from ketwire.channels.messages import Answers
 from ketwire.errors import RemoteProtocolError
 from ketwire.protocols.features import Share, run_circuit, share_of, with_flags
 from ketwire.protocols.inference import input_state
-from ketwire.protocols.node import Json, Loader, Node, Outcome, Shape, Slice
+from ketwire.protocols.node import Json, Kept, Loader, Node, Outcome, Shape, Slice
 from ketwire.protocols.repeaters import ChainPlan, Supplies, chain_plans
 from ketwire.protocols.stream import Batch, StreamPlan, report_hops, run_stream
 from ketwire.quantum.amplitude import AmplitudeEstimation, Progress, Shots
@@ -82,7 +82,7 @@ class BounceStage:
         return self._back(node, station, copies) if leg % 2 else self._forward(node, station, copies)
 
     def measure(
-        self, node: Node, copies: Copies, groups: NDArray[np.int64], keep: NDArray[np.bool_]
+        self, node: Node, copies: Copies, groups: NDArray[np.int64], keep: Kept
     ) -> NDArray[np.int64]:
         return node.measure(copies, self._share.projector, groups, 1, keep)
 
@@ -155,7 +155,8 @@ class SampledParty(_Bouncing):
         attempted, hits = await self.shoot(node, shots)
         if node.name != self.share.path[-1]:
             return Outcome()
-        return Outcome({"zeros": hits, "copies": shots.count, "attempted": attempted})
+        told = {"zeros": hits, "copies": shots.count, "attempted": attempted}
+        return Outcome(told, known_ps=node.read_ps)
 
 
 class AmplitudeParty(_Bouncing):
@@ -183,7 +184,7 @@ class AmplitudeParty(_Bouncing):
                 progress = progress.told(hits)
                 shots = Shots(0, 0) if progress.done else progress.request
             shots = await self._share_request(node, hops, shots)
-        return _found(progress, attempted, done) if node.name == path[-1] else Outcome()
+        return _found(progress, attempted, done, node.read_ps) if node.name == path[-1] else Outcome()
 
     async def _share_request(self, node: Node, hops: Sequence[tuple[str, str]], shots: Shots) -> Shots:
         """What comes next, from the last party to all."""
@@ -198,7 +199,7 @@ class AmplitudeParty(_Bouncing):
         return shots
 
 
-def _found(progress: Progress, attempted: int, done: list[list[int]]) -> Outcome:
+def _found(progress: Progress, attempted: int, done: list[list[int]], known_ps: int) -> Outcome:
     low, high = progress.interval
     told = {"estimate": progress.estimate, "low": low, "high": high, "uses": progress.uses}
-    return Outcome({**told, "attempted": attempted, "requests": done})
+    return Outcome({**told, "attempted": attempted, "requests": done}, known_ps=known_ps)

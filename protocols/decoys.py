@@ -220,8 +220,8 @@ class DecoyParty:
         """Outcome counts of the first `room` data copies, shape (1, 2)."""
         for step in self._owned.steps.get(1, ()):
             data = step.on_copies(node, data)
-        count = len(data)
-        return node.measure(data, Projector(0), np.zeros(count, dtype=np.int64), 1, np.arange(count) < room)
+        groups = np.zeros(len(data), dtype=np.int64)
+        return node.measure(data, Projector(0), groups, 1, node.keep(data, groups, np.array([max(room, 0)])))
 
     # ---------------------------------------------------------------- both
 

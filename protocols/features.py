@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from ketwire.channels.copies import Copies, States
 from ketwire.errors import ScenarioError
 from ketwire.protocols.layers import Step, build_layers
-from ketwire.protocols.node import Json, Loader, Node, Procedure, Stock
+from ketwire.protocols.node import Json, Kept, Loader, Node, Procedure, Stock
 from ketwire.protocols.outline import derivable
 from ketwire.protocols.reading import Reader
 from ketwire.protocols.stream import Batch
@@ -165,7 +165,7 @@ class FeatureStage:
         return run_circuit(node, _beside(circuit).inverse(), copies, values) if undoing and circuit else copies
 
     def measure(
-        self, node: Node, copies: Copies, groups: NDArray[np.int64], keep: NDArray[np.bool_]
+        self, node: Node, copies: Copies, groups: NDArray[np.int64], keep: Kept
     ) -> NDArray[np.int64]:
         """Keep the copies: they are measured together when all are there. Nothing is counted here."""
         if self._reader is not None:

@@ -94,7 +94,7 @@ class GradientParty(_Party):
                 measured = {"held": plan.want, "used": int(estimate.used[0]), "attempted": int(tally.attempted[0])}
                 # A copy says of a derivative a number between -sums and sums: public, and 1/2 for one rotation.
                 told[str(visit)] = {**measured, "range": 2.0 * asked.sums}
-        return Outcome({"visits": told} if told else {}, arrays)
+        return Outcome({"visits": told} if told else {}, arrays, node.read_ps)
 
 
 class ShiftParty(_Party):

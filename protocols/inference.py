@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from ketwire.channels.copies import Copies
 from ketwire.errors import ScenarioError
 from ketwire.protocols.layers import Step, build_layers
-from ketwire.protocols.node import Loader, Node, Outcome, Shape, Slice
+from ketwire.protocols.node import Kept, Loader, Node, Outcome, Shape, Slice
 from ketwire.protocols.numbers import receive_numbers, send_numbers
 from ketwire.protocols.repeaters import chain_plans
 from ketwire.protocols.stream import BUDGET_ATTEMPTS, Batch, StreamPlan, run_stream
@@ -97,7 +97,7 @@ class InferenceParty:
             return Outcome()
         zeros, ones = (int(count) for count in tally.counts[0])
         told = {"zeros": zeros, "copies": zeros + ones, "attempted": int(tally.attempted[0])}
-        return Outcome({**told, "representation": values["representation"]})
+        return Outcome({**told, "representation": values["representation"]}, known_ps=node.read_ps)
 
     def prepare(self, node: Node, batch: Batch) -> Copies:
         assert self._owned.input is not None
@@ -109,7 +109,7 @@ class InferenceParty:
         return copies
 
     def measure(
-        self, node: Node, copies: Copies, groups: NDArray[np.int64], keep: NDArray[np.bool_]
+        self, node: Node, copies: Copies, groups: NDArray[np.int64], keep: Kept
     ) -> NDArray[np.int64]:
         return node.measure(copies, Projector(0), groups, 1, keep)
 

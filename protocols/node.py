@@ -7,8 +7,10 @@ Programs never see a socket, a wall clock or a global random generator, and they
 runtime drives them.
 
 Virtual time travels with the messages. Copies carry their own ready times (pairs too), and receiving them does
-not move the node's clock; a classical message and a measured outcome do, to the later of the
-node's own time and theirs, and so does looking at a herald.
+not move the node's clock. A classical message and a measured outcome do, to the later of the node's own time and
+theirs. So does looking at which copies arrived (`Copies.alive`, `Kept.came`) or at a herald (`Receipt.lost`): a
+loss is known when the lost copy's last time bin has passed. So nothing that a program sends can leave before what
+it depends on is known.
 """
 
 from __future__ import annotations
@@ -122,6 +124,31 @@ class Stock(Protocol):
         ...
 
 
+class Kept(Protocol):
+    """A choice of copies to measure: of each group the first so many that live, in emission order.
+
+    Whoever measures makes it copy by copy, as they come. So choosing moves no clock, and what is told of the choice
+    moves it to when that is known. Used once, for the batch that it was made of.
+    """
+
+    @property
+    def taken(self) -> NDArray[np.int64]:
+        """How many copies of each group are chosen; int64, shape (groups,).
+
+        Looking moves the clock to when the last of them has arrived; where a group has fewer than were asked for,
+        to when that is known.
+        """
+        ...
+
+    @property
+    def came(self) -> NDArray[np.int64]:
+        """How many copies of each group arrived, chosen or not; int64, shape (groups,).
+
+        Looking moves the clock to when that is known of the whole batch.
+        """
+        ...
+
+
 class Setting(NamedTuple):
     """One way to measure copies: a circuit, then an observable."""
 
@@ -144,6 +171,14 @@ class Node(Protocol):
     @property
     def now_ps(self) -> int:
         """The node's virtual clock."""
+        ...
+
+    @property
+    def read_ps(self) -> int:
+        """When the last of all outcomes so far was known; 0 before any measurement.
+
+        The clock may be later, as a party also waits for copies that it does not measure.
+        """
         ...
 
     @property
@@ -181,12 +216,20 @@ class Node(Protocol):
         observable: Observable,
         groups: NDArray[np.int64],
         count: int,
-        keep: NDArray[np.bool_] | None = None,
+        keep: Kept | None = None,
     ) -> NDArray[np.int64]:
         """Measure the living copies (those in `keep`, if given) and count outcomes; consumes `copies`.
 
         groups: int64, shape (copies,): the item each copy belongs to, below `count`. Returns int64,
-        shape (count, outcomes). The clock moves to when the last of them is ready and read.
+        shape (count, outcomes). The clock moves to when the last copy that is measured has been read and all
+        losses that the counts depend on are known: without `keep`, those of the whole batch.
+        """
+        ...
+
+    def keep(self, copies: Copies, groups: NDArray[np.int64], most: NDArray[np.int64]) -> Kept:
+        """Choose of each group the first most[g] living copies, in emission order.
+
+        groups: int64, shape (copies,), ascending; most: int64, shape (groups,).
         """
         ...
 
@@ -195,18 +238,19 @@ class Node(Protocol):
         settings: Sequence[Setting],
         parameters: NDArray[np.float64],
         choice: NDArray[np.int64],
+        offset: NDArray[np.int64],
         copies: Copies,
         groups: NDArray[np.int64],
-        count: int,
-        keep: NDArray[np.bool_] | None = None,
+        keep: Kept,
         *,
         peek: bool = False,
     ) -> list[NDArray[np.float64]]:
-        """Measure the living copies (those in `keep`, if given), each in a setting of its own; consumes `copies`.
+        """Measure the copies in `keep`, each in a setting of its own; consumes `copies`.
 
-        choice: int64, shape (copies,): the setting of each copy. parameters: of all circuits. groups, count: as
-        for `measure`. Returns for each setting how often each outcome came, float64, shape (count, outcomes). The
-        clock moves to when the last of them is read.
+        choice: int64, shape (count, k), offset: int64, shape (count,): copy r of those kept of group g, from 0 on, is
+        measured in setting choice[g, offset[g] + r]. parameters: of all circuits. groups: as for `measure`. Returns
+        for each setting how often each outcome came, float64, shape (count, outcomes). The clock moves as for
+        `measure`.
 
         peek: every copy is read in all settings, which no laboratory can, and instead of outcomes the answer sums
         how likely each was to be reported; for references alone.
@@ -217,13 +261,10 @@ class Node(Protocol):
         """Put a fresh qubit in |+> before qubit 0 of every copy; consumes `copies`."""
         ...
 
-    def collect(
-        self, copies: Copies, groups: NDArray[np.int64], keep: NDArray[np.bool_] | None = None
-    ) -> Stock:
-        """Keep the living copies (those in `keep`, if given), to measure many of them together; consumes `copies`.
+    def collect(self, copies: Copies, groups: NDArray[np.int64], keep: Kept) -> Stock:
+        """Store the copies in `keep`, to measure many of them together; consumes `copies`.
 
-        groups: int64, shape (copies,): the sample that each copy belongs to. The clock moves to the last
-        kept copy's ready time.
+        groups: int64, shape (copies,): the sample that each copy belongs to. The clock moves as for `measure`.
         """
         ...
 
@@ -291,10 +332,14 @@ class Slice:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a program returns to the public: JSON values and named arrays."""
+    """What a program returns to the public: JSON values and named arrays.
+
+    known_ps: when its party knew all of that, for a program that goes on afterwards; None: at its end
+    """
 
     values: dict[str, Json] = field(default_factory=dict)
     arrays: dict[str, NDArray[Any]] = field(default_factory=dict)
+    known_ps: int | None = None
 
 
 class Loader(Protocol):

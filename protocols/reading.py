@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ketwire.channels.copies import Copies
-from ketwire.protocols.node import Node, Setting
+from ketwire.protocols.node import Kept, Node, Setting
 from ketwire.quantum.estimation import Estimate, Estimator
 from ketwire.quantum.readings import readings_of
 from ketwire.quantum.segments import Segment
@@ -37,17 +37,12 @@ class Reader:
         self._seen = np.zeros(samples, dtype=np.int64)
         self._counts = [np.zeros((samples, setting.observable.outcomes)) for setting in self._settings]
 
-    def read(self, node: Node, copies: Copies, groups: Integers, keep: NDArray[np.bool_]) -> None:
+    def read(self, node: Node, copies: Copies, groups: Integers, keep: Kept) -> None:
         """Read the copies in `keep`; groups: the sample of each copy, ascending."""
-        samples = len(self._seen)
-        came = np.bincount(groups[keep], minlength=samples)
-        place = np.arange(int(came.sum())) - (np.cumsum(came) - came - self._seen)[groups[keep]]
-        choice = np.zeros(len(copies), dtype=np.int64)
-        choice[keep] = self._choice[groups[keep], place]
-        self._seen += came
         counts = node.measure_in(
-            self._settings, self._segment.values, choice, copies, groups, samples, keep, peek=self._peek
+            self._settings, self._segment.values, self._choice, self._seen, copies, groups, keep, peek=self._peek
         )
+        self._seen = self._seen + keep.taken
         self._counts = [before + more for before, more in zip(self._counts, counts, strict=True)]
 
     def estimate(self) -> Estimate:

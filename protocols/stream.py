@@ -1,9 +1,11 @@
 """Streams of copies: how K measured copies of each item get through a path that loses some.
 
 Whoever wants K measured copies streams about K / p of them, with a margin, and does not wait for
-heralds: a barrier per loss would be wrong timing as well as slow. The last party keeps the first K
-of each item in emission order and tells the others how many came; only in the rare case that too
-few arrived does a top-up follow, which all parties work out alike from that public count.
+heralds: a barrier per loss would be wrong timing as well as slow. The last party measures the first K
+of each item in emission order, as they come. Surplus copies are emitted and carried all the same, and
+are discarded where they arrive. When the last time bin of the round has passed, the last party tells the
+others how many copies came; only in the rare case that too few arrived does a top-up follow, which all
+parties work out alike from that public count.
 
 Every party of the path runs `run_stream` with the same plan and its own stage. Items are what is to
 be measured K times each (the images of a test set, say); a batch holds whole or partial items in
@@ -26,7 +28,7 @@ from numpy.typing import NDArray
 from ketwire.channels.copies import MAX_COPIES, Copies
 from ketwire.channels.messages import Arrivals
 from ketwire.errors import LocalProtocolError, RemoteProtocolError, ScenarioError
-from ketwire.protocols.node import Node
+from ketwire.protocols.node import Kept, Node
 from ketwire.protocols.repeaters import ChainPlan, Supplies, Supply, hops_to_repeaters
 
 OCTETS_PER_COPY = 13  # row, ready time and loss bit
@@ -107,7 +109,7 @@ class Stage(Protocol):
         ...
 
     def measure(
-        self, node: Node, copies: Copies, groups: NDArray[np.int64], keep: NDArray[np.bool_]
+        self, node: Node, copies: Copies, groups: NDArray[np.int64], keep: Kept
     ) -> NDArray[np.int64]:
         """At the last visit: outcome counts per item, int64, shape (items, outcomes)."""
         ...
@@ -141,7 +143,8 @@ async def run_stream(
         attempts = next_attempts(plan, arrived, attempted)
         if not attempts.any():
             return Tally(attempted, counts)
-        came = np.zeros(plan.items, dtype=np.int64)
+        taken = np.zeros(plan.items, dtype=np.int64)
+        choices: list[Kept] = []
         total = int(attempted.sum()) + sum(attempts.tolist())
         most = most or 2 * max(plan.budget_attempts, total)
         if total > most:
@@ -151,15 +154,16 @@ async def run_stream(
                 "every item; expected contractions that let more through, or a larger budget"
             )
         for batch in batches(attempts, plan):
-            measured = await _carry(node, plan, stage, batch, arrived + came, parts)
+            measured = await _carry(node, plan, stage, batch, arrived + taken, parts)
             if measured is not None:
-                came += measured[0]
+                choices.append(measured[0])
+                taken += measured[0].taken
                 counts = measured[1] if counts is None else counts + measured[1]
             attempted[batch.items] += batch.counts
             if plan.window is not None and node.name in plan.path:
-                await _acknowledge(node, plan, 0 if measured is None else int(measured[0].sum()))
+                await _acknowledge(node, plan, 0 if measured is None else int(measured[0].came.sum()))
             node.progress(int(attempted.sum()), total, "copies emitted")
-        arrived = await _share(node, plan, arrived + came, attempted)
+        arrived = await _share(node, plan, arrived, choices, attempted)
     raise LocalProtocolError(f"{MAX_ROUNDS} rounds of top-ups did not bring {plan.want} copies of every item")
 
 
@@ -170,8 +174,8 @@ async def _carry(
     batch: Batch,
     arrived: NDArray[np.int64],
     supplies: Sequence[Supply | None],
-) -> tuple[NDArray[np.int64], NDArray[np.int64]] | None:
-    """One batch through this node's visits; at the last party (arrivals, outcome counts) per item."""
+) -> tuple[Kept, NDArray[np.int64]] | None:
+    """One batch through this node's visits; at the last party what was measured, and outcome counts per item."""
     last = len(plan.path) - 1
     emitted = int(batch.counts.sum())
     for visit, party in enumerate(plan.path):
@@ -189,8 +193,8 @@ async def _carry(
             continue
         assert stage is not None
         groups = np.repeat(batch.items, batch.counts)
-        keep, came = first_arrivals(copies.alive, groups, np.maximum(plan.want - arrived, 0))
-        return came, stage.measure(node, copies, groups, keep)
+        keep = node.keep(copies, groups, np.maximum(plan.want - arrived, 0))
+        return keep, stage.measure(node, copies, groups, keep)
     return None
 
 
@@ -229,11 +233,20 @@ async def _acknowledge(node: Node, plan: StreamPlan, came: int) -> None:
 
 
 async def _share(
-    node: Node, plan: StreamPlan, arrived: NDArray[np.int64], attempted: NDArray[np.int64]
+    node: Node,
+    plan: StreamPlan,
+    arrived: NDArray[np.int64],
+    choices: Sequence[Kept],
+    attempted: NDArray[np.int64],
 ) -> NDArray[np.int64]:
-    """Tell every party of the path, and every repeater, what arrived: backwards, each once."""
+    """Tell every party of the path, and every repeater, what arrived: backwards, each once.
+
+    arrived: before this round; choices: of the batches of this round, at the last party.
+    """
     if plan.certain:
         return np.full(plan.items, plan.want, dtype=np.int64)
+    for choice in choices:
+        arrived = arrived + choice.came
     for listener, teller in report_hops(plan.path, plan.chains):
         if listener == node.name:
             arrived = (await node.receive(teller, Arrivals)).counts
@@ -339,16 +352,3 @@ def batches(attempts: NDArray[np.int64], plan: StreamPlan) -> Iterator[Batch]:
             left -= take
     if items:
         yield Batch(np.array(items), np.array(counts))
-
-
-def first_arrivals(
-    alive: NDArray[np.bool_], groups: NDArray[np.int64], room: NDArray[np.int64]
-) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
-    """Which copies to measure: the first room[g] living ones of each group, in emission order.
-
-    `groups` is sorted. Returns (keep, arrivals per group).
-    """
-    came = np.bincount(groups[alive], minlength=len(room))
-    before = np.cumsum(came) - came
-    rank = np.cumsum(alive) - 1 - before[groups]
-    return alive & (rank < room[groups]), came

@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 
 from ketwire.channels.copies import Copies
 from ketwire.errors import ScenarioError
-from ketwire.protocols.node import Loader, Node, Observable, Outcome, Shape, Slice
+from ketwire.protocols.node import Kept, Loader, Node, Observable, Outcome, Shape, Slice
 from ketwire.protocols.repeaters import chain_plans
 from ketwire.protocols.stream import Batch, StreamPlan, run_stream
 from ketwire.quantum import layers, subspaces
@@ -277,7 +277,7 @@ class SubspaceParty:
         if self._owned.holding is None or tally.counts is None:
             return Outcome()
         figures = {"attempted": int(tally.attempted.sum()), "measured": int(tally.counts.sum())}
-        return Outcome(figures, {"decisions": self._owned.holding.read(tally.counts)})
+        return Outcome(figures, {"decisions": self._owned.holding.read(tally.counts)}, node.read_ps)
 
     def _plan(self, node: Node) -> StreamPlan:
         """One crossing; the loss of one qubit kills its copy.
@@ -313,7 +313,7 @@ class _Sending:
     def transform(self, node: Node, visit: int, copies: Copies) -> Copies:
         return copies
 
-    def measure(self, node: Node, copies: Copies, groups: Integers, keep: NDArray[np.bool_]) -> Integers:
+    def measure(self, node: Node, copies: Copies, groups: Integers, keep: Kept) -> Integers:
         raise AssertionError("the sender is never last")
 
 
@@ -330,7 +330,7 @@ class _Measuring:
     def transform(self, node: Node, visit: int, copies: Copies) -> Copies:
         return copies if self._circuit is None else node.apply(self._circuit, copies, NO_PARAMETERS)
 
-    def measure(self, node: Node, copies: Copies, groups: Integers, keep: NDArray[np.bool_]) -> Integers:
+    def measure(self, node: Node, copies: Copies, groups: Integers, keep: Kept) -> Integers:
         return node.measure(copies, self._observable, groups, node.public["items"], keep)
 
 

@@ -324,7 +324,9 @@ class TrainingParty:
                 told[f"{name}_loss"], told[f"{name}_accuracy"] = self._judged(part, rows, z)
         told |= {"trained_ps": trained_ps, "steps": self._series.steps, "training": counts}
         told |= {"emitted": self._series.copies, "measured": self._series.measured, "finally": vars(meter.taken())}
-        return Outcome(told, self._series.arrays())
+        # The last party's result ends with its last inference; what the others have is final when training ends.
+        known_ps = meter.node.read_ps if meter.node.name == self.held.path[-1] else trained_ps
+        return Outcome(told, self._series.arrays(), known_ps)
 
     def _saved(self, step: int) -> State:
         values = {

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from ketwire.channels.copies import Copies, States
 from ketwire.protocols.features import NO_PARAMETERS, Share, run_circuit
-from ketwire.protocols.node import Node, Setting, Stock
+from ketwire.protocols.node import Kept, Node, Setting, Stock
 from ketwire.protocols.stream import Batch
 from ketwire.quantum.circuits import Circuit
 from ketwire.quantum.estimation import Estimate, Held
@@ -47,13 +47,14 @@ class ForwardStage:
         segment = self._share.segments.get(visit)
         return copies if segment is None else run_circuit(node, segment.circuit, copies, segment.values)
 
-    def measure(self, node: Node, copies: Copies, groups: Integers, keep: NDArray[np.bool_]) -> Integers:
+    def measure(self, node: Node, copies: Copies, groups: Integers, keep: Kept) -> Integers:
         if not self._peek:
             return node.measure(copies, self._share.projector, groups, self._samples, keep)
         if not node.reads_perfectly:
             setting = Setting(Circuit(self._share.qubits, ()), self._share.projector)
-            alike = np.zeros(len(copies), dtype=np.int64)
-            (law,) = node.measure_in([setting], NO_PARAMETERS, alike, copies, groups, self._samples, keep, peek=True)
+            first = np.zeros(self._samples, dtype=np.int64)
+            alike = np.broadcast_to(first[:, None], (self._samples, len(copies)))
+            (law,) = node.measure_in([setting], NO_PARAMETERS, alike, first, copies, groups, keep, peek=True)
             self._laws = law if self._laws is None else self._laws + law
             return np.zeros((1, 1), dtype=np.int64)
         self._stocks.append(node.collect(copies, groups, keep))
@@ -120,13 +121,13 @@ class Meter:
 
     def apply(self, circuit: Any, copies: Copies, parameters: Floats) -> Copies:
         if circuit.gates:
-            self.total.circuits += int(np.count_nonzero(copies.alive))
+            self.total.circuits += int(np.count_nonzero(copies.living))
         return self.inner.apply(circuit, copies, parameters)
 
     def attach(self, copies: Copies) -> Copies:
         return self._in_hand(self.inner.attach(copies))
 
-    def collect(self, copies: Copies, groups: Any, keep: Any = None) -> Stock:
+    def collect(self, copies: Copies, groups: Any, keep: Any) -> Stock:
         qubits = copies.qubits
         stock = self.inner.collect(copies, groups, keep)
         self._kept[qubits] = self._kept.get(qubits, 0) + len(stock)
@@ -151,7 +152,7 @@ class Meter:
 
     def _in_hand(self, copies: Copies) -> Copies:
         """Note what is held now that the party has this batch; it has handed on the one before."""
-        alive, total = int(np.count_nonzero(copies.alive)), self.total
+        alive, total = int(np.count_nonzero(copies.living)), self.total
         total.registers_held = max(total.registers_held, alive + sum(self._kept.values()))
         kept = sum(count * qubits for qubits, count in self._kept.items())
         total.qubits_held = max(total.qubits_held, alive * copies.qubits + kept)

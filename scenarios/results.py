@@ -25,6 +25,7 @@ WIRE_KEYS = (
     "payload_bits",
     "control_bits",
     "virtual_time_ps",
+    "links_idle_ps",
     "transcript_sha256",
 )
 _OURS = frozenset({*WIRE_KEYS, "scenario", "seed", "protocol", "wall_s", "sessions", "bits", "eve"})
@@ -100,7 +101,10 @@ def _figures(results: Sequence[SessionResult]) -> dict[str, Any]:
         key: sum(getattr(total, key) for total in totals)
         for key in ("qubits_sent", "qubits_delivered", "ebits", "payload_bits", "control_bits")
     }
-    figures["virtual_time_ps"] = sum(result.virtual_time_ps for result in results)
+    # One session begins when everything of the one before is done.
+    done_ps = sum(result.links_idle_ps for result in results[:-1])
+    figures["virtual_time_ps"] = done_ps + results[-1].virtual_time_ps if results else 0
+    figures["links_idle_ps"] = sum(result.links_idle_ps for result in results)
     figures["transcript_sha256"] = _transcript(results)
     return figures
 
@@ -122,8 +126,9 @@ def _session(result: SessionResult) -> dict[str, Any]:
     return {
         "name": result.name,
         "role": result.role,
-        **asdict(result.totals),
+        **{name: figure for name, figure in asdict(result.totals).items() if name != "idle_ps"},
         "virtual_time_ps": result.virtual_time_ps,
+        "links_idle_ps": result.links_idle_ps,
         "transcript_sha256": result.transcript_sha256,
         "clocks_ps": result.clocks_ps,
         "directions": {name: asdict(totals) for name, totals in result.directions.items()},

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from ketwire.channels.copies import Copies
+from ketwire.channels.copies import Copies, join
 from ketwire.channels.fiber import Fiber
+from ketwire.channels.hardware import Hardware
 from ketwire.channels.link import Delivery, Direction
 from ketwire.channels.messages import Answers, Arrivals, Classical, Packed
 from ketwire.channels.presets import PRESETS, fiber
@@ -164,14 +165,64 @@ def test_looking_at_a_herald_moves_the_clock_and_receiving_copies_does_not() -> 
     assert node.now_ps == 700
 
 
-def test_measuring_waits_for_the_last_measured_copy_alone() -> None:
-    node = PartyNode("alice", KEY, {})
-    states, row, _, lost = batch(4).take()
-    lost[3] = True
-    copies = Copies(states, row, np.array([10, 30, 90, 400]), lost)
-    groups, keep = np.array([0, 1, 1, 1]), np.array([True, True, False, True])
+READY_PS = (10, 30, 90, 400, 700)
+
+
+def some_lost(node: PartyNode) -> Copies:
+    """Five copies as they come to a node; the second and the last are lost."""
+    states, row, _, lost = batch(5).take()
+    lost[[1, 4]] = True
+    copies = Copies(states, row, np.array(READY_PS), lost)
+    return node.accept(node.receive("bob", Copies), copies, READY_PS[-1])
+
+
+@pytest.mark.parametrize(("most", "known_ps"), [(0, 0), (1, 10), (2, 90), (3, 400), (4, 700), (9, 700)])
+def test_a_choice_of_copies_waits_for_what_it_depends_on(most: int, known_ps: int) -> None:
+    """The first `most` living copies: for the last of them, or where there are fewer, for the last time bin."""
+    node, groups = PartyNode("alice", KEY, {}), np.zeros(5, dtype=np.int64)
+    copies = some_lost(node)
+    keep = node.keep(copies, groups, np.array([most]))
+    assert node.now_ps == 0
+    counts = node.measure(copies, Projector(0), groups, 1, keep)
+    assert counts.sum() == min(most, 3) and node.now_ps == node.read_ps == known_ps
+    assert keep.taken.tolist() == [min(most, 3)] and node.now_ps == known_ps
+    assert keep.came.tolist() == [3] and node.now_ps == READY_PS[-1] and node.read_ps == known_ps
+    with pytest.raises(LocalProtocolError, match="a choice of copies was used before"):
+        node.measure(some_lost(node), Projector(0), groups, 1, keep)
+
+
+def test_each_group_is_chosen_from_for_itself() -> None:
+    node, groups = PartyNode("alice", KEY, {}), np.array([0, 0, 1, 1, 1])
+    copies = some_lost(node)
+    keep = node.keep(copies, groups, np.array([1, 1]))
     counts = node.measure(copies, Projector(0), groups, 2, keep)
-    assert counts.sum(axis=1).tolist() == [1, 1] and node.now_ps == 30
+    assert counts.sum(axis=1).tolist() == [1, 1] and node.now_ps == 90
+    assert keep.came.tolist() == [1, 2] and node.now_ps == 700
+
+
+def test_counts_of_a_whole_batch_wait_for_its_last_loss() -> None:
+    node = PartyNode("alice", KEY, {})
+    counts = node.measure(some_lost(node), Projector(0), np.zeros(5, dtype=np.int64), 1)
+    assert counts.sum() == 3 and node.now_ps == node.read_ps == 700
+
+
+def test_looking_at_losses_moves_the_clock_of_the_holder() -> None:
+    """However the batch came to be in the program's hands."""
+    circuit, none = layers.hadamards(1), np.zeros(0)
+    ways: list[Callable[[PartyNode, Copies], Copies]] = [
+        lambda node, copies: copies,
+        lambda node, copies: node.apply(circuit, copies, none),
+        lambda node, copies: node.contract(np.eye(2), copies),
+        lambda node, copies: node.attach(copies),
+        lambda node, copies: copies.part(np.ones(5, dtype=np.bool_))[0],
+        lambda node, copies: join([copies], np.arange(5)),
+    ]
+    for hardware in (Hardware(), Hardware(p_gate1=0.01)):
+        for way in ways:
+            node = PartyNode("alice", KEY, {}, hardware=hardware)
+            copies = way(node, some_lost(node))
+            assert copies.living.sum() == 3 and node.now_ps == 0
+            assert copies.alive.sum() == 3 and node.now_ps == 700
 
 
 # ---------------------------------------------------------------- transcript

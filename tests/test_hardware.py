@@ -186,12 +186,16 @@ def test_times_are_those_of_one_copy_at_a_time(
             parts = settled(alice, copies)
             assert parts[2].tolist() == bench.serve(ready, lost, begun, service) and parts[3].tolist() == lost
             continue
-        keep = np.array(data.draw(st.lists(st.booleans(), min_size=count, max_size=count)))
-        dropped = [dead or not kept for dead, kept in zip(lost, keep, strict=True)]
-        counts = alice.measure(copies, Projector(0), np.zeros(count, np.int64), 1, keep)
+        most, groups = data.draw(st.integers(0, count)), np.zeros(count, np.int64)
+        kept = [place for place in range(count) if not lost[place]][:most]
+        dropped = [place not in kept for place in range(count)]
+        counts = alice.measure(copies, Projector(0), groups, 1, alice.keep(copies, groups, np.array([most])))
         done = bench.serve(ready, dropped, begun, service + readout)
-        assert counts.sum() == count - sum(dropped)
-        assert alice.now_ps == max([begun, *(t for t, drop in zip(done, dropped, strict=True) if not drop)])
+        assert counts.sum() == len(kept)
+        # The choice also waits for losses before the last copy that is kept; too few: for all of them.
+        last = kept[-1] if len(kept) == most > 0 else count - 1 if most else -1
+        waits = [ready[place] if dropped[place] else done[place] for place in range(last + 1)]
+        assert alice.now_ps == max([begun, *waits])
 
 
 def test_loading_a_vector_takes_its_gates() -> None:

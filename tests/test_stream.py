@@ -21,15 +21,15 @@ from ketwire.channels.frames import Limits
 from ketwire.channels.messages import Arrivals
 from ketwire.errors import LocalProtocolError, RemoteProtocolError, ScenarioError
 from ketwire.nodes.inline import run_inline
+from ketwire.nodes.party import FirstLiving, PartyNode
 from ketwire.nodes.session import Link, Run, Session, SessionResult
-from ketwire.protocols.node import Loader, Node, Outcome, Slice
+from ketwire.protocols.node import Kept, Loader, Node, Outcome, Slice
 from ketwire.protocols.stream import (
     OCTETS_PER_COPY,
     Batch,
     StreamPlan,
     attempts_for,
     batches,
-    first_arrivals,
     next_attempts,
     report_hops,
     run_stream,
@@ -77,8 +77,9 @@ class StreamParty:
         matrix = math.sqrt(success) * np.eye(1 << self.plan.qubits, dtype=np.complex128)
         return node.contract(matrix, copies)
 
-    def measure(self, node: Node, copies: Copies, groups: Ints, keep: NDArray[np.bool_]) -> Ints:
-        self.firsts.append(np.bincount(groups[keep], minlength=self.plan.items).tolist())
+    def measure(self, node: Node, copies: Copies, groups: Ints, keep: Kept) -> Ints:
+        assert isinstance(keep, FirstLiving)
+        self.firsts.append(keep.chosen.tolist())
         # The last qubit tells the items apart: item i reads i mod 2.
         return node.measure(copies, Projector(self.plan.qubits - 1), groups, self.plan.items, keep)
 
@@ -178,8 +179,14 @@ def test_the_first_arrivals_are_kept(copies: list[tuple[int, bool]], room: list[
     for group, lives in copies:
         expected.append(lives and came[group] < room[group])
         came[group] += lives
-    keep, arrived = first_arrivals(alive, groups, np.array(room, dtype=np.int64))
-    assert keep.tolist() == expected and arrived.tolist() == came
+    node = PartyNode("b", bytes(32), {})
+    batch = Copies(np.eye(1, 2, dtype=complex), 0 * groups, np.arange(len(groups)), ~alive)
+    choice = node.keep(batch, groups, np.array(room, dtype=np.int64))
+    mask, decided, rank = choice.take()
+    assert mask.tolist() == expected and choice.came.tolist() == came
+    assert choice.chosen.tolist() == np.bincount(groups[mask], minlength=7).tolist()
+    # A copy counts for the choice as long as its group is not complete.
+    assert all(decided[mask]) and (decided == (rank < np.array(room)[groups])).all()
 
 
 # ---------------------------------------------------------------- who hears from whom
