@@ -118,8 +118,8 @@ def test_whatever_a_machine_remembers_is_saved() -> None:
     """Fields that are neither fixed nor in the snapshot would be forgotten by a restarted run."""
     fixed = {"name", "public", "_key", "_progress", "restored", "_step"}
     node = PartyNode("alice", b"k", {}, hardware=SLOW)
-    assert set(vars(node)) - fixed == {"now_ps", "transcript", "_drawn", "_processor"}
-    assert set(node.snapshot()) == {"now_ps", "chain", "drawn", "processor_free_ps"}
+    assert set(vars(node)) - fixed == {"now_ps", "read_ps", "transcript", "_drawn", "_processor"}
+    assert set(node.snapshot()) == {"now_ps", "read_ps", "chain", "drawn", "processor_free_ps"}
     fixed = {"name", "hardware", "_random", "_contractions"}  # and no batch is on a visit
     assert set(vars(node._processor)) - fixed == {"free_ps", "_visit"}
     fixed = {"name", "line", "fiber", "_lossy", "_plain", "_key", "eve"}  # eve is the machine's
