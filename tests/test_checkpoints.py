@@ -40,7 +40,10 @@ from tests.test_processes import alive, children_of
 LINES = {
     "direct": Line(TELECOM),
     "memories": Line(TELECOM, (), Memory(t1_ps=1e9, t2_ps=5e8), Memory(t2_ps=1e8)),
-    "teleport": Line(TELECOM, (), Memory(t2_ps=1e12), Memory(t2_ps=2e12), Teleport(memory_slots=3, visibility=0.9)),
+    "teleport": Line(
+        replace(TELECOM, bandwidth_bps=1e5), (), Memory(t2_ps=1e12), Memory(t2_ps=2e12),
+        Teleport(memory_slots=3, visibility=0.9),
+    ),
     "coded": Line(TELECOM, transport=Coded(code="[[5,1,3]]", gate_ps=1000)),
     "eve": Line(TELECOM, eve=InterceptResend(share=0.5)),
     "tapped": Line(TELECOM, eve=BeamSplitter(share=0.3)),

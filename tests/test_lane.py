@@ -15,11 +15,16 @@ from ketwire.channels import lane as lane_module
 from ketwire.channels.copies import Copies
 from ketwire.channels.entangled import Pairs, Released
 from ketwire.channels.fiber import Fiber
+from ketwire.channels.hardware import Hardware
 from ketwire.channels.lane import ClassicalLane
 from ketwire.channels.line import Coded, Line, Memory, Teleport, line_of, told
 from ketwire.channels.link import Direction
 from ketwire.channels.messages import Answers
 from ketwire.errors import ScenarioError
+from ketwire.nodes.inline import run_inline
+from ketwire.nodes.party import PartyNode
+from ketwire.protocols.node import Receive
+from ketwire.scenarios.load import validate
 from tests.kit import SlowLane
 
 MS = 10**9
@@ -86,6 +91,37 @@ def test_the_clock_s_end_is_refused_before_integers_wrap(bits: Any) -> None:
     lane = ClassicalLane(Fiber(bandwidth_bps=1e-12), "a->b")
     with pytest.raises(ScenarioError, match=r"^a->b: bits at bandwidth_bps = 1e-12 would be under way until .*2\^62"):
         lane.serve(np.array([0, 1, 2]), bits)
+
+
+def test_a_node_processes_one_message_after_the_other() -> None:
+    node = PartyNode("a", KEY, {}, hardware=Hardware(message_ps=5))
+    effect, message = Receive("b", Answers), Answers(np.zeros(1, np.int64), 1)
+    assert node.accept(effect, message, 10) is message and node.now_ps == 15
+    node.accept(effect, message, 12)
+    assert node.now_ps == 20
+    node.accept(Receive("b", Copies), copies(1), 90)  # which is no classical message
+    assert node.now_ps == 20
+    assert Hardware(message_ps=5).is_perfect  # no register waits for it
+
+
+def test_bell_bits_of_a_slow_link_set_the_pace_of_a_run() -> None:
+    """Three registers of two qubits there and back, at a bit a millisecond.
+
+    Four bits a register and crossing: the lane to bob is busy for 12 ms, and the last register is back 4 ms later, as
+    the other direction has a lane of its own. Of each way the light takes 50 us; pairs are there within a millisecond.
+    """
+    link = {
+        "between": ["alice", "bob"], "fiber": "ideal", "length_km": 10.0, "transport": "teleport", "scheme": "given",
+        "rate_hz": 1e4, "fidelity": 0.95, "memory_slots": 1, "bandwidth_bps": 1e3,
+    }  # fmt: skip
+    layers = [{"at": at, "layer": "hadamards"} for at in ("alice", "bob", "alice")]
+    protocol = {
+        "kind": "inference", "qubits": 2, "start": "alice", "layers": layers, "dense_state": None, "copies": 3
+    }  # fmt: skip
+    data = {"seed": 1, "nodes": {"alice": {}, "bob": {}}, "links": [link], "protocol": protocol}
+    result = run_inline(validate(data, "x", "x", "/").run())[0]
+    assert result.totals.control_bits == 24
+    assert 16 * MS + 2 * LV < result.virtual_time_ps < 17 * MS + 2 * LV
 
 
 # What a direction sends there

@@ -524,9 +524,10 @@ LATE: dict[str, tuple[Data, Data]] = {
 
 def there_and_back(hops: int, of_hops: Data, end: Data) -> Data:
     """Three crossings, and a contraction, whose flag makes top-ups: repeaters must hear of them."""
-    data = scenario(hops, of_hops=[{"memory_slots": 80, **of_hops}] * hops, **end)
+    slow = {"bandwidth_bps": 1e6, "classical_delay_s": 2e-6}
+    data = scenario(hops, of_hops=[{"memory_slots": 80, **slow, **of_hops}] * hops, **slow, **end)
     for name in data["nodes"]:
-        data["nodes"][name] = {"t1_s": 2.0, "t2_s": 1.0}
+        data["nodes"][name] = {"t1_s": 2.0, "t2_s": 1.0, "message_s": 1e-6}
     turn = {"layer": "rotations", "angles": {"random": "angles"}}
     shrink = {"at": "bob", "layer": "contraction", "matrix": {"values": [[0.5, 0, 0, 0], [0, 0.6, 0, 0],
               [0, 0, 0.4, 0], [0, 0, 0, 0.7]]}}  # fmt: skip
