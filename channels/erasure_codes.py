@@ -148,8 +148,8 @@ class Code:
             )
         if self.parity is not None and self.physical_per_block > MOST_UNLIKE:
             raise ValueError(
-                f"code: {self.name} given over memories that differ, where a photon's noise depends on its place in "
-                f"the block, expected the same t1_s and t2_s at both ends, or at most {MOST_UNLIKE} photons a block"
+                f"code: {self.name} given, expected the same t1_s and t2_s at both ends, as its photons wait there, or "
+                f"at most {MOST_UNLIKE} photons a block"
             )
         return _logical_channel(self, float(survival), tuple(map(_distribution, pauli_weights)))  # type: ignore[arg-type]
 
