@@ -358,9 +358,11 @@ def _report(loaded: Loaded, runtime: Runtime, options: Options, as_json: bool) -
             print_table(result)
         else:
             typer.echo(table_text(result))
-    finally:
-        for each in failed:
-            tell(f"ketwire: the run is over, but {each['step']} failed: {each['message']}")
+    except OSError:  # told by whoever watches the output
+        if not failed:
+            raise
+    for each in failed:
+        tell(f"ketwire: the run is over, but {each['step']} failed: {each['message']}")
     if failed:
         raise typer.Exit(FAILED)
 

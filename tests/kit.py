@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import zmq
@@ -89,6 +91,13 @@ LOOK = {"op": "look"}
 
 def checkpoint(step: int, values: dict[str, Any] | None = None, **arrays: Any) -> dict[str, Any]:
     return {"op": "checkpoint", "step": step, "values": values or {}, "arrays": arrays}
+
+
+def place(file: str, text: str) -> str:
+    """FILE:LINE of the first line of a file that holds `text`, as errors name it."""
+    lines = Path(file).read_text(encoding="utf-8").splitlines()
+    number = next(number for number, line in enumerate(lines, start=1) if text in line)
+    return f"{file.removeprefix(os.getcwd() + os.sep)}:{number}"
 
 
 class Threads:
