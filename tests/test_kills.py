@@ -241,7 +241,12 @@ def test_a_full_disk_is_told_by_party_and_file_and_the_run_goes_on_later(
 
 @pytest.mark.parametrize(("part", "step"), [("write_trace", "trace"), ("RunDirectory.write_ledger", "ledger")])
 def test_a_disk_without_room_for_the_result_is_one_line_and_the_run_goes_on_later(
-    part: str, step: str, steps: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+    part: str,
+    step: str,
+    steps: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
     def full(*what: Any, **named: Any) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
