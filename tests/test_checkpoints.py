@@ -131,7 +131,7 @@ def test_whatever_a_machine_remembers_is_saved() -> None:
         direction = Direction("a->b", line, b"key")
         assert set(vars(direction)) - fixed == saved
         # The lane is the direction's.
-        state = set(vars(direction._machine)) - {"line", "flight", "transport", "scheme", "code", "lane"}
+        state = set(vars(direction._machine)) - {"line", "flight", "transport", "scheme", "code", "photon", "lane"}
         assert state == set(direction._machine.snapshot())
         if direction.eve is not None:
             got = set(vars(direction.eve)) - {"attack", "_fiber", "_reach", "_survival"}
