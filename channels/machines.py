@@ -20,6 +20,7 @@ from ketwire.channels.copies import InStep, States
 from ketwire.channels.eve import Eavesdropper, InterceptResend
 from ketwire.channels.line import Coded, Line, Memory, Teleport
 from ketwire.channels.timing import serve, serve_in_step
+from ketwire.quantum.grid import significant
 
 if TYPE_CHECKING:
     from ketwire.quantum.kraus import Kraus
@@ -116,7 +117,7 @@ class DirectMachine:
         arrived = (
             np.full(copies, qubits)
             if survival >= 1.0
-            else draw("loss").binomial(qubits, survival, size=copies)
+            else draw("loss").binomial(qubits, significant(survival), size=copies)
         )
         lost = arrived < qubits
 

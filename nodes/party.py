@@ -24,6 +24,7 @@ from ketwire.nodes.archive import check_arrays, check_values
 from ketwire.protocols.node import Checkpoint, Observable, Procedure, Receive, Send, Setting, State, Stock
 from ketwire.quantum import mixtures, pauli_bases, representations
 from ketwire.quantum.circuits import Circuit
+from ketwire.quantum.grid import snap
 from ketwire.quantum.sampling import sample
 
 if TYPE_CHECKING:
@@ -169,7 +170,7 @@ class PartyNode:
         states, row, ready_ps, lost = copies.take()
         shrunk, success = representations.contract(states, matrix)
         draws = self.random("flag").random(len(row))
-        dead = lost | (draws >= success[row])
+        dead = lost | (draws >= snap(success)[row])
         # What no living copy is in still travels, and must be a state: zeros, or rounding blown up, are none.
         unused = np.bincount(row[~dead], minlength=len(states)) == 0
         shrunk[unused] = states[unused]

@@ -40,6 +40,7 @@ from ketwire.quantum.arrays import Complexes, Floats, Integers
 from ketwire.quantum.dealing import draw_copies
 from ketwire.quantum.estimation import Asked, Demand, Estimate, Held, Promise, half_ranges
 from ketwire.quantum.features import blocks_of, sweep
+from ketwire.quantum.grid import snap
 from ketwire.quantum.segments import Segment
 from ketwire.quantum.tangents import MOST_OCTETS, TangentHypothesis, Tangents
 
@@ -199,7 +200,8 @@ class _Batches:
         order = self._rng.permutation(2 * parameters)
         h = np.concatenate([believed, 1 - believed])[order]
         q = self._truth[:, order]
-        counted = self._rng.binomial(taken[:, None], q).sum(axis=0) + self._rng.exponential(plan.scale, len(order))
+        drawn = self._rng.binomial(taken[:, None], snap(q)).sum(axis=0)
+        counted = drawn + self._rng.exponential(plan.scale, len(order))
         threshold = plan.batch * (h + plan.gap) - plan.slack
         yes = np.flatnonzero(counted >= threshold)
         passed = int(yes[0]) if len(yes) else len(order)
