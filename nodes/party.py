@@ -305,7 +305,7 @@ class PartyNode:
         except ValueError as error:
             raise ScenarioError(f"protocol.copies: {str(error).removeprefix('counts: ')}") from None
         # Amplitudes and what is computed from them stay out: their last bits move.
-        self.transcript.outcomes(self.now_ps, held.totals[:, None])
+        self.transcript.outcomes(self.now_ps, np.concatenate([held.totals, estimate.drawn])[:, None])
         return estimate
 
     def store(self, copies: Copies) -> Copies:
