@@ -8,7 +8,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from ketwire.quantum.grid import product, significant, snap
+from ketwire.quantum.grid import exponential, isometry, product, significant, snap
 
 
 def test_snap_takes_each_value_to_the_nearest_multiple() -> None:
@@ -64,8 +64,29 @@ def test_a_product_has_the_same_bits_in_whatever_order_it_is_summed() -> None:
     for _ in range(20):
         order = rng.permutation(700)
         assert np.array_equal(product(left[:, order], right[order]), found)
+        assert np.array_equal(product(left[:, order], right[order], slices=1), product(left, right, slices=1))
         moved |= not np.array_equal(left[:, order] @ right[order], plain)
     assert moved
+
+
+def test_the_exponential_is_right_to_a_few_units() -> None:
+    values = np.concatenate([np.linspace(-708, 709, 20_001), np.linspace(-1, 1, 2001), [0.0]])
+    found, wanted = exponential(values), np.exp(values)
+    assert (np.abs(found - wanted) <= 4 * np.spacing(wanted)).all() and found[-1] == 1.0
+    assert exponential([-1e9, -math.inf]).max() <= 5e-324 and exponential(1e9) == math.inf
+
+
+@pytest.mark.parametrize(("m", "n", "least"), [(5, 5, 1.0), (40, 8, 1e-3), (9, 1, 1.0)])
+def test_an_isometry_is_the_polar_factor(m: int, n: int, least: float) -> None:
+    rng = np.random.default_rng(m)
+    left, _, right = np.linalg.svd(rng.standard_normal((m, n)), full_matrices=False)
+    rows = (left * np.geomspace(30.0 * least, 30.0, n)) @ right
+    assert np.abs(isometry(rows) - left @ right).max() <= 1e-9 / least
+
+
+def test_an_isometry_of_rows_that_do_not_span_is_refused() -> None:
+    with pytest.raises(ValueError, match="expected such as do"):
+        isometry(np.array([[1.0, 0.0], [2.0, 0.0]]))
 
 
 def test_a_product_of_nothing_and_of_infinities() -> None:
