@@ -38,6 +38,7 @@ from ketwire.channels.parity_codes import parity_encoder, parity_success, parity
 from ketwire.channels.stabilizers import NOISELESS, StabilizerCode, decode, parity_stabilizers, stabilizer_code
 from ketwire.channels.sums import exact_sum
 from ketwire.quantum.gates import Gate
+from ketwire.quantum.grid import significant
 
 Floats = NDArray[np.float64]
 
@@ -162,7 +163,7 @@ class Code:
         channel = self.logical_channel(survival, weights)
         edges = np.cumsum(np.concatenate([[channel.failure], channel.success * channel.weights]))
         # Where the last weights are 0 the edges before them are 1 exactly, so rounding draws none of them.
-        outcome = np.searchsorted(edges / edges[-1], rng.random(blocks), side="right")
+        outcome = np.searchsorted(significant(edges / edges[-1]), rng.random(blocks), side="right")
         failed = outcome == 0
         joint = np.where(failed, 0, outcome - 1)
         shifts = 2 * np.arange(self.qubits_per_block - 1, -1, -1)

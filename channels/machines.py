@@ -22,6 +22,7 @@ from ketwire.channels.eve import Eavesdropper, InterceptResend
 from ketwire.channels.lane import ClassicalLane
 from ketwire.channels.line import Coded, Line, Memory, Teleport
 from ketwire.channels.timing import emission, serve, serve_in_step, waits
+from ketwire.quantum.grid import significant
 
 if TYPE_CHECKING:
     from ketwire.quantum.kraus import Kraus
@@ -119,7 +120,7 @@ class DirectMachine:
         arrived = (
             np.full(copies, qubits)
             if survival >= 1.0
-            else draw("loss").binomial(qubits, survival, size=copies)
+            else draw("loss").binomial(qubits, significant(survival), size=copies)
         )
         lost = arrived < qubits
 
