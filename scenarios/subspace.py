@@ -361,15 +361,34 @@ def _classify_summary(task: ClassifySpec, results: Sequence[SessionResult], judg
     }
 
 
+def receiver_holding(task: ClassifySpec, network: Network, loaders: Mapping[str, Loader]) -> Classes:
+    """What the receiver makes of its training data, before anything is sent.
+
+    Raises:
+        ScenarioError: the data cannot be read, or do not fit the scenario.
+    """
+    receiver = _owned(task, network)[1]
+    return Classes(Slice({**receiver.values, "constant": task.constant}), loaders[task.receiver])
+
+
+def classify_holdings(
+    task: ClassifySpec, network: Network, loaders: Mapping[str, Loader]
+) -> tuple[Vectors, Classes, NDArray[np.int64]]:
+    """What sender and receiver hold when the session begins, and the judge's labels, all in one process.
+
+    Raises:
+        ScenarioError: as `receiver_holding`.
+    """
+    sender = _owned(task, network)[0]
+    vectors = Vectors(Slice({**sender.values, "constant": task.constant}), loaders[task.sender])
+    classes = receiver_holding(task, network, loaders)
+    return vectors, classes, _labels(task, Judge(network), len(vectors.rows))
+
+
 def _classify_exact(task: ClassifySpec, network: Network, loaders: Mapping[str, Loader]) -> dict[str, Any]:
     """Accuracy of the measurement with unlimited copies, and of the exact nearest subspace."""
-    sender, receiver = _owned(task, network)
-    constant = {"constant": task.constant}
-    vectors = Vectors(Slice({**sender.values, **constant}), loaders[task.sender])
-    classes = Classes(Slice({**receiver.values, **constant}), loaders[task.receiver])
-    items = len(vectors.rows)
-    answers = _labels(task, Judge(network), items)
-    expected = classes.observable().probabilities(vectors.encoded(np.arange(items)))
+    vectors, classes, answers = classify_holdings(task, network, loaders)
+    expected = classes.observable().probabilities(vectors.encoded(np.arange(len(answers))))
     exact = classes.read(expected)
     return {
         "exact_accuracy": float((exact == answers).mean()),
