@@ -198,10 +198,10 @@ class PartyNode:
         self.now_ps = max(self.now_ps, time_ps)
 
     def _learn(self, known_ps: NDArray[np.int64]) -> None:
-        """Outcomes are known when all of these times have passed."""
-        latest_ps = int(known_ps.max(initial=0))
-        self.read_ps = max(self.read_ps, latest_ps)
-        self.advance(latest_ps)
+        """Outcomes are known when all of these times have passed, and not before the program asks for them."""
+        if len(known_ps):
+            self.advance(int(known_ps.max()))
+            self.read_ps = self.now_ps
 
     def _watched(self, copies: Copies) -> Copies:
         """A batch in this node's hands: looking at its losses moves this node's clock."""
