@@ -216,4 +216,4 @@ def _where(crossings: Sequence[Crossing]) -> str:
 def _busy_ps(crossings: Sequence[Crossing], attempts: float) -> float:
     """The longest it can last: no crossing works on one copy while another works on the next."""
     busy_ps = attempts * exact_sum(crossing.line.time_ps(crossing.qubits) for crossing in crossings)
-    return busy_ps + sum(crossing.fiber.delay_ps for crossing in crossings)
+    return busy_ps + sum(crossing.line.latency_ps(crossing.qubits) for crossing in crossings)

@@ -99,12 +99,15 @@ class Chain:
     def time_ps(self, line: Line, qubits: int) -> float:
         """Expected time of a register's pairs, at most: as if no hop worked while another does."""
         making = exact_sum(hop.time_ps(1) * self._slots(number) for number, hop in enumerate(self.hops))
-        delays = [hop.fiber.delay_ps for hop in self.hops]
+        delays = [hop.fiber.classical_ps + max(hop.sender_message_ps, hop.receiver_message_ps) for hop in self.hops]
+        # A lane of a hop takes at most five bits a wave: two notices, an outcome of two and one of distillation.
+        bits = sum(5 * self.lanes * self.folds(hop) * each.fiber.sending_ps(1) for hop, each in enumerate(self.hops))
+        bits += 3 * self.lanes * line.fiber.sending_ps(1)
         spans = sum(sum(delays[:span]) for span in self.distill_spans)
         # The slowest lane sets the pace of a wave: harmonic numbers bound the greatest of many exponentials.
         widest = self.lanes * self.folds(0)
         slowest = making * (1.0 + np.log(widest))
-        wave_ps = slowest + 3 * sum(delays) + spans + line.fiber.delay_ps + delays[0]
+        wave_ps = slowest + 3 * sum(delays) + spans + bits + line.message_ps + delays[0]
         return float(qubits * wave_ps / (self.lanes * self.planned().success))
 
     def planned(self) -> Planned:

@@ -11,7 +11,8 @@ level. `pumping`: every round takes the kept pair and a fresh one, n + 1 pairs a
 pair. A failed round loses what went into it, and that is made again from fresh pairs.
 
 *The process in time* (`distill`). A memory slot makes its pairs one after another. A round happens as
-soon as its second pair is there; its outcome is known L/v later, and only then does the slot go on.
+soon as its second pair is there; its outcome is known at both ends
+`Scheme.outcome_ps` later, and only then does the slot go on.
 All halves that wait decay meanwhile: those of a fresh pair from its emission on, those of a distilled
 pair from the round that made it. Success is drawn with the probability that the two pairs, decayed
 as they are by then, have for it. What one delivered pair takes depends neither on the hour nor on
@@ -155,7 +156,7 @@ def plan(scheme: Scheme, schedule: Schedule) -> Plan:
         success[number], bell = _ROUNDS[schedule.protocol](bell, bell if nested else fresh)
         pairs = (2.0 * pairs if nested else pairs + 1.0) / success[number]
         outcomes = ((2.0 * outcomes if nested else outcomes) + 1.0) / success[number]
-    time_ps = pairs * scheme.attempt_ps / scheme.success_probability + outcomes * scheme.delay_ps
+    time_ps = pairs * scheme.attempt_ps / scheme.success_probability + outcomes * scheme.outcome_ps
     return Plan(pairs, outcomes, time_ps, success, bell)
 
 
@@ -216,7 +217,7 @@ def distill(
     taken_ps = float(bench.clock_ps.sum(dtype=np.float64))
     check_clock(ready_ps, free_ps, slots, taken_ps / max(1, len(ready_ps)))
     herald_ps, release_ps, free_after_ps = serve_slots(ready_ps, bench.clock_ps, slots, free_ps)
-    made_ps = herald_ps - scheme.delay_ps
+    made_ps = herald_ps - scheme.outcome_ps
     return Distilled(herald_ps, release_ps, made_ps, bench.bell, bench.pairs, bench.attempts, free_after_ps)
 
 
@@ -333,7 +334,7 @@ class _Bench:
         success, bell = _ROUNDS[self._schedule.protocol](kept, spent)
         passed = self._rng.random(len(which)) < success
         self._held[shelf, which] = False
-        self.clock_ps[which] += self._scheme.delay_ps
+        self.clock_ps[which] += self._scheme.outcome_ps
         return passed, bell[passed], now_ps[passed]
 
     def _aged(self, six: Floats, waited_ps: Times) -> Floats:

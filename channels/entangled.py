@@ -35,7 +35,7 @@ class Held(NamedTuple):
     since_ps: int64, shape (count,), until when `elements` account for the decay of both halves
     lost:     bool, shape (count,), pairs that distillation failed to make
     far_ps:   (T1, T2) of the memory that holds half a; math.inf where it does not decay
-    span_ps:  how long a classical message takes from the origin to the holder, along the chain
+    span_ps:  how long a bit takes from the origin to the holder, along the chain, where it need not queue
     """
 
     elements: NDArray[np.float64]
@@ -50,7 +50,7 @@ class Order(NamedTuple):
     """What the sender of pairs says to the fiber that is to extend them.
 
     begin_ps:  int64, shape (count,), when the sender knows that both memories of each lane are free
-    on_notice: the node at the other end learns of it only from the sender, L/v later; without, both know
+    on_notice: the node at the other end learns of it only from the sender, by one bit; without, both know
     distill:   distill the extended pairs two by two, lanes 2 i and 2 i + 1, by this protocol
     """
 
@@ -140,7 +140,7 @@ class Pairs:
 
 @dataclass(frozen=True, eq=False)
 class Released:
-    """Notices that memories are free again, one control bit each, every one sent when it is.
+    """Notices that memories are free again, one control bit each, sent when it is but not before they are handed over.
 
     free_ps: int64, shape (count,), by lane; on delivery, when the receiver knows
     """

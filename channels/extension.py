@@ -3,9 +3,9 @@
 In every lane the fiber makes one heralded pair of its own, by its own scheme, distilled if it is told
 to (`heralding`, `distill`). Lanes are memory slots at both ends; attempts begin when both are free and
 both ends know. When its own pair and the incoming one are both there, the sender swaps: a Bell
-measurement on its two halves, whose outcome (two control bits) reaches the receiver L/v later and turns
-the two pairs into one between the origin and the receiver. Until the swap all four halves decay in their
-memories, after it the two that are left do. A chain's first fiber has nothing to swap.
+measurement on its two halves, whose outcome (two control bits) queues in the classical lane, and turns the two
+pairs into one between the origin and the receiver when the receiver has it. Until the swap all four halves decay
+in their memories, after it the two that are left do. A chain's first fiber has nothing to swap.
 
 The swap is exact for the pairs as they are then, averaged over its outcomes: the incoming pair keeps all
 of its state, the fiber's own counts by its Bell diagonal (`pairs.swap`). The Pauli correction is taken at
@@ -13,8 +13,11 @@ the moment of the measurement, as `teleport` does for registers: while its outco
 acts on the corrected state.
 
 With `Order.distill` pairs are then distilled two by two: a round at the moment when both stand, its
-outcomes (a bit each way) known to both ends a whole span's latency later. A failure loses both. A dead
-lane goes on as dead: without a swap, and with the fiber's own pair thrown away if there was one.
+outcomes (a bit each way) known to both ends when they have crossed the whole span. The origin's bit is passed on
+from node to node: it takes its time on each hop, and queues in the lane of the last one, which is this. The other
+one goes the other way, where a hop sends nothing else, and nobody waits for it. A failure loses both. A dead
+lane goes on as dead: without a swap, and with the fiber's own pair thrown away if there was one. One bit tells the
+receiver that it is dead.
 """
 
 from __future__ import annotations
@@ -85,25 +88,29 @@ def extend(machine: TeleportMachine, pairs: Pairs, sent_ps: int, draw: Draw) -> 
             "an even number to distil, and to know since when their memories are free"
         )
     line = machine.line
-    notice_ps = line.fiber.delay_ps if order.on_notice else 0
-    begin_ps = np.maximum(np.maximum(order.begin_ps, sent_ps), machine.free_ps[:count]) + notice_ps
+    begin_ps = np.maximum(np.maximum(order.begin_ps, sent_ps), machine.free_ps[:count])
+    if order.on_notice:
+        begin_ps = machine.lane.serve(begin_ps, 1) + line.message_ps
     # Whoever begins in turn knows which lanes are dead by then; else their memories try all the same.
     wanted = ~held.lost if held is not None and order.on_notice else np.ones(count, dtype=np.bool_)
     fresh = _generate(machine, begin_ps, wanted, draw)
-    control_bits = (count if order.on_notice else 0) + (0 if held is None else 2 * int((~held.lost).sum()))
+    control_bits = count if order.on_notice else 0
     if held is None:
         done_ps = fresh.herald_ps
         grown = Held(
             fresh.elements, fresh.herald_ps, fresh.since_ps, np.zeros(count, dtype=np.bool_),
-            line.sender.constants, line.fiber.delay_ps,
+            line.sender.constants, _span_ps(line),
         )  # fmt: skip
     else:
         done_ps = np.maximum(fresh.herald_ps, held.ready_ps)
-        grown = _swap(line, held, fresh, done_ps)
+        bits = np.where(held.lost, 1, 2)
+        control_bits += int(bits.sum())
+        ready_ps = machine.lane.serve(done_ps, bits) + line.message_ps
+        grown = _swap(line, held, fresh, done_ps, ready_ps)
     machine.free_ps[:count] = done_ps
     if order.distill is not None:
         control_bits += int((~(grown.lost[0::2] | grown.lost[1::2])).sum()) * 2
-        grown = _distil(line, grown, order, draw)
+        grown = _distil(machine, grown, order, draw)
     photons = 0 if isinstance(machine.scheme, Given) else 2 * fresh.attempts
     return Extended(grown, done_ps, photons, fresh.ebits, control_bits)
 
@@ -133,21 +140,25 @@ def _generate(machine: TeleportMachine, begin_ps: Times, wanted: NDArray[np.bool
     return _Fresh(six, herald_ps, since_ps, int(good.attempts.sum()), int(good.pairs.sum()))
 
 
-def _swap(line: Line, held: Held, fresh: _Fresh, swap_ps: Times) -> Held:
+def _span_ps(line: Line) -> int:
+    """What one bit takes over this hop, until its receiver has processed it, where it need not queue."""
+    return line.fiber.sending_ps(1) + line.message_ps
+
+
+def _swap(line: Line, held: Held, fresh: _Fresh, swap_ps: Times, ready_ps: Times) -> Held:
     (far_t1, far_t2), (t1_a, t2_a), (t1_b, t2_b) = held.far_ps, line.sender.constants, line.receiver.constants
     waited_ps = swap_ps - held.since_ps
     kept = decayed_elements(held.elements, waited_ps, waited_ps, (far_t1, t1_a), (far_t2, t2_a))
     waited_ps = swap_ps - fresh.since_ps
     used = decayed_bell(fresh.elements, waited_ps, waited_ps, (t1_a, t1_b), (t2_a, t2_b))
-    ready_ps = swap_ps + line.fiber.delay_ps
-    return Held(
-        swap_elements(kept, used), ready_ps, swap_ps, held.lost, held.far_ps, held.span_ps + line.fiber.delay_ps
-    )
+    span_ps = held.span_ps + _span_ps(line)
+    return Held(swap_elements(kept, used), ready_ps, swap_ps, held.lost, held.far_ps, span_ps)
 
 
-def _distil(line: Line, held: Held, order: Order, draw: Draw) -> Held:
+def _distil(machine: TeleportMachine, held: Held, order: Order, draw: Draw) -> Held:
     """One round on lanes 2 i and 2 i + 1, which leaves lane i."""
     assert order.distill is not None
+    line = machine.line
     method: Method = order.distill
     met_ps = np.maximum(held.ready_ps[0::2], held.ready_ps[1::2])
     (far_t1, far_t2), (t1, t2) = held.far_ps, line.receiver.constants
@@ -155,5 +166,9 @@ def _distil(line: Line, held: Held, order: Order, draw: Draw) -> Held:
     bell = decayed_bell(held.elements, waited_ps, waited_ps, (far_t1, t1), (far_t2, t2))
     success, kept = distillation(method)(bell[0::2], bell[1::2])
     failed = draw("distill").random(len(met_ps)) >= success
-    lost = held.lost[0::2] | held.lost[1::2] | failed
-    return Held(elements_of_bell(kept), met_ps + held.span_ps, met_ps, lost, held.far_ps, held.span_ps)
+    dead = held.lost[0::2] | held.lost[1::2]
+    # Where one had died before there is no round and no bit; such a lane keeps pace with the others.
+    ready_ps = met_ps + held.span_ps
+    passed_on_ps = met_ps[~dead] + (held.span_ps - _span_ps(line))
+    ready_ps[~dead] = machine.lane.serve(passed_on_ps, 1) + line.message_ps
+    return Held(elements_of_bell(kept), ready_ps, met_ps, dead | failed, held.far_ps, held.span_ps)

@@ -1,7 +1,8 @@
 """The glass: what a fiber loses, how long light takes through it, how fast its ends can send.
 
 A qubit survives with probability (1 - p_init) 10^(-alpha L / 10) times the efficiency of the detector
-that heralds it, and arrives L/v after its time bin.
+that heralds it, and arrives L/v after its time bin. A classical bit arrives L/v and `classical_delay_s`, the delay
+of the equipment at the ends, after it has left.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ class Fiber:
     speed_km_per_s: float = 200_000.0
     emission_rate_hz: float | None = None
     bandwidth_bps: float | None = None
+    classical_delay_s: float = 0.0
 
     def __post_init__(self) -> None:
         for name, low, high in (
@@ -37,6 +39,7 @@ class Fiber:
             ("loss_db_per_km", 0.0, 1e6),
             ("p_init", 0.0, 1.0),
             ("detector_efficiency", 0.0, 1.0),
+            ("classical_delay_s", 0.0, 1e6),
         ):
             value = getattr(self, name)
             if not low <= value <= high:
@@ -65,6 +68,11 @@ class Fiber:
     def delay_ps(self) -> int:
         """Propagation, L / v."""
         return round(self.length_km / self.speed_km_per_s * PS_PER_S)
+
+    @property
+    def classical_ps(self) -> int:
+        """From when a classical bit has left until it arrives."""
+        return self.delay_ps + round(self.classical_delay_s * PS_PER_S)
 
     @property
     def bin_ps(self) -> int:

@@ -60,7 +60,10 @@ def arrived(line: Line, qubits: int, crossings: int, rng: np.random.Generator) -
         ScenarioError: pairs decay so fast that distillation makes none, or would pass the clock's end.
     """
     assert qubits > 0 and crossings > 0
-    back = replace(line, sender=line.receiver, receiver=line.sender)
+    back = replace(
+        line, sender=line.receiver, receiver=line.sender,
+        sender_message_ps=line.receiver_message_ps, receiver_message_ps=line.sender_message_ps,
+    )  # fmt: skip
     lines = [(line, back)[crossing % 2] for crossing in range(crossings)]
     if isinstance(line.transport, Teleport):
         perfect = line.sender.is_perfect and line.receiver.is_perfect
@@ -126,7 +129,10 @@ def _drawn(lines: Sequence[Line], qubits: int, rng: np.random.Generator) -> Arri
     costs = np.zeros(3)
     for line in lines:
         made = _pairs(line, qubits, rng)
-        arrival_ps = made.used_ps.max(axis=1, keepdims=True) + line.fiber.delay_ps
+        # Outcomes of a register's Bell measurements leave one after the other, in the order of readiness.
+        after_ps = np.arange(qubits, 0, -1) * line.fiber.sending_ps(2)
+        left_ps = (np.sort(made.used_ps, axis=1) + after_ps).max(axis=1, keepdims=True)
+        arrival_ps = left_ps + line.message_ps
         diagonal *= pauli_of_teleportation(made.bell) @ _SIGNS
         diagonal *= decay_diagonal(made.used_ps, line.sender)
         diagonal *= decay_diagonal(arrival_ps - made.used_ps, line.receiver)

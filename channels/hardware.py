@@ -29,6 +29,7 @@ class Hardware:
     p_prepare:  depolarizing of each qubit that is prepared, ρ -> (1-p) ρ + p 1/2
     p_gate1, p_gate2: depolarizing of the qubit, or of both qubits together, ρ -> (1-p) ρ + p 1/4, after a gate
     p_readout:  each bit that is read is the wrong one (`quantum.readout`)
+    message_ps: to process a classical message that is received; it keeps no qubit busy
 
     Raises:
         ValueError: a value that no hardware has; the message starts with the field's name.
@@ -43,9 +44,10 @@ class Hardware:
     p_gate1: float = 0.0
     p_gate2: float = 0.0
     p_readout: float = 0.0
+    message_ps: int = 0
 
     def __post_init__(self) -> None:
-        for name in TIMES:
+        for name in (*TIMES, "message_ps"):
             value = getattr(self, name)
             if not (isinstance(value, int) and 0 <= value < CLOCK_END_PS):
                 raise ValueError(f"{name}: {value!r} given, expected whole picoseconds from 0 to below 2^62")
@@ -66,6 +68,7 @@ class Hardware:
 
     @property
     def is_perfect(self) -> bool:
+        """Whether registers come to no harm and wait for nothing here, however long messages take."""
         return not self.takes_time and self.memory.is_perfect and not any(getattr(self, name) for name in ERRORS)
 
 

@@ -1,9 +1,9 @@
 """How entangled pairs are made over a fiber: attempts and heralds. `channels.generation` has their times.
 
 Two nodes, L apart, each send a photon entangled with a memory to a station in the middle. Clicks
-there herald a pair of memories. One attempt takes until the herald is back, L/2v + L/2v = L/v, or
-the emission period where that is longer. At its herald a pair is as old as its photons' journey and
-the herald's, and its halves have decayed for so long already (`age_ps`).
+there herald a pair of memories. One attempt takes until the herald is back, L/2v + L/2v = L/v and what
+classical equipment adds to it, or the emission period where that is longer. At its herald a pair is as old
+as its photons' journey and the herald's, and its halves have decayed for so long already (`age_ps`).
 
 The station has a beam splitter and two threshold detectors: they click on one photon or more, or in
 the dark. Exactly one click in a window is a herald; which of the detectors it was gives a sign that
@@ -45,8 +45,8 @@ class Scheme(Protocol):
         """How long the halves of a pair have been in memory when its herald arrives."""
 
     @property
-    def delay_ps(self) -> int:
-        """Propagation from end to end, L/v."""
+    def outcome_ps(self) -> int:
+        """From a round of distillation until both ends know its outcome."""
 
     def state(self) -> Rho:
         """The heralded pair as the photons left it; complex128, shape (4, 4)."""
@@ -57,10 +57,11 @@ class _Midpoint:
     """What both schemes with a station in the middle need.
 
     eta_half: probability that a photon arrives at the station and would be detected
-    delay_ps: propagation from end to end, L/v
+    delay_ps: of a classical bit from end to end; as long as a photon to the station and the herald back
     period_ps: shortest time between two attempts of an emitter
     dark_count: probability of a dark count, per detector and window
     visibility: of Hong-Ou-Mandel interference, |<a|b>|²
+    handling_ps: what an outcome of distillation takes beside delay_ps, to be sent and to be processed
     """
 
     eta_half: float
@@ -68,11 +69,13 @@ class _Midpoint:
     period_ps: int = 0
     dark_count: float = 0.0
     visibility: float = 1.0
+    handling_ps: int = 0
 
     def __post_init__(self) -> None:
         _check_probability("eta_half", self.eta_half, above_zero=True)
         _check_time("delay_ps", self.delay_ps)
         _check_time("period_ps", self.period_ps)
+        _check_time("handling_ps", self.handling_ps)
         _check_probability("dark_count", self.dark_count, below_one=True)
         _check_probability("visibility", self.visibility)
 
@@ -85,6 +88,10 @@ class _Midpoint:
     def age_ps(self) -> int:
         """Since the emission."""
         return self.delay_ps
+
+    @property
+    def outcome_ps(self) -> int:
+        return self.delay_ps + self.handling_ps
 
     @property
     def _clicks(self) -> tuple[float, float, float]:
@@ -193,7 +200,7 @@ class Given:
     rate_hz: heralded pairs per second of one memory slot that is never blocked
     success_probability: of one attempt; it spreads the times between heralds like those of an
         experiment (nearly exponential where it is small) without changing the rate
-    delay_ps: propagation from end to end, L/v
+    outcome_ps: from a round of distillation until both ends know its outcome
 
     Raises:
         ValueError: a value that no link can have; the message starts with the field's name.
@@ -202,14 +209,14 @@ class Given:
     rate_hz: float
     fidelity: float
     success_probability: float = 1e-3
-    delay_ps: int = 0
+    outcome_ps: int = 0
 
     def __post_init__(self) -> None:
         if not (math.isfinite(self.rate_hz) and self.rate_hz > 0.0):
             raise ValueError(f"rate_hz: {self.rate_hz!r} given, expected a number above 0")
         _check_probability("fidelity", self.fidelity)
         _check_probability("success_probability", self.success_probability, above_zero=True)
-        _check_time("delay_ps", self.delay_ps)
+        _check_time("outcome_ps", self.outcome_ps)
         if not 1000 <= self.success_probability / self.rate_hz * PS_PER_S < CLOCK_END_PS:
             # Below a nanosecond the rounding to whole picoseconds would change the rate by 1e-3.
             fastest_hz = self.success_probability / 1000 * PS_PER_S
@@ -234,26 +241,38 @@ class Given:
         return werner(self.fidelity)
 
 
-def single_click(fiber: Fiber, alpha: float, dark_count: float = 0.0, visibility: float = 1.0) -> SingleClick:
+def single_click(
+    fiber: Fiber, alpha: float, dark_count: float = 0.0, visibility: float = 1.0, handling_ps: int = 0
+) -> SingleClick:
     """`SingleClick` with a station in the middle of `fiber`."""
     check_fiber(fiber, windows=1)
-    return SingleClick(half_survival(fiber), fiber.delay_ps, fiber.bin_ps, dark_count, visibility, alpha=alpha)
+    return SingleClick(
+        half_survival(fiber), fiber.classical_ps, fiber.bin_ps, dark_count, visibility, handling_ps, alpha=alpha
+    )
 
 
-def double_click(fiber: Fiber, dark_count: float = 0.0, visibility: float = 1.0) -> DoubleClick:
+def double_click(
+    fiber: Fiber, dark_count: float = 0.0, visibility: float = 1.0, handling_ps: int = 0
+) -> DoubleClick:
     """`DoubleClick` with a station in the middle of `fiber`; an attempt takes two emissions."""
     check_fiber(fiber, windows=2)
-    return DoubleClick(half_survival(fiber), fiber.delay_ps, 2 * fiber.bin_ps, dark_count, visibility)
+    return DoubleClick(
+        half_survival(fiber), fiber.classical_ps, 2 * fiber.bin_ps, dark_count, visibility, handling_ps
+    )
 
 
 def check_fiber(fiber: Fiber, windows: int = 0) -> None:
     """Raises:
-    ValueError: light, or as many emissions as an attempt has windows, take beyond the end of the clock; the
-        message starts with the fiber's field.
+    ValueError: light, classical bits, or as many emissions as an attempt has windows, take beyond the end of the
+        clock; the message starts with the fiber's field.
     """
     if fiber.delay_ps >= CLOCK_END_PS:
         raise ValueError(
             f"length_km: {fiber.length_km!r} given, expected a fiber that light crosses in less than 2^62 ps (53 days)"
+        )
+    if fiber.classical_ps >= CLOCK_END_PS:
+        raise ValueError(
+            f"classical_delay_s: {fiber.classical_delay_s!r} given, expected bits that arrive in less than 2^62 ps"
         )
     if windows * fiber.bin_ps >= CLOCK_END_PS:
         raise ValueError(

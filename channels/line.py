@@ -24,6 +24,7 @@ from ketwire.channels.chain import Chain
 from ketwire.channels.engines import EngineName, engine
 from ketwire.channels.eve import Attack, attack_of
 from ketwire.channels.fiber import Fiber
+from ketwire.channels.timing import CLOCK_END_PS
 
 if TYPE_CHECKING:
     from ketwire.channels.distill import Schedule
@@ -184,11 +185,25 @@ class Teleport:
         if self.scheme == "given":
             check_fiber(line.fiber)
             assert self.rate_hz is not None and self.fidelity is not None
-            return Given(self.rate_hz, self.fidelity, delay_ps=line.fiber.delay_ps)
+            outcome_ps = line.fiber.classical_ps + self._handling_ps(line)
+            return Given(self.rate_hz, self.fidelity, outcome_ps=outcome_ps)
+        clicks = self.dark_count, self.visibility, self._handling_ps(line)
         if self.scheme == "single-click":
             assert self.alpha is not None
-            return single_click(line.fiber, self.alpha, self.dark_count, self.visibility)
-        return double_click(line.fiber, self.dark_count, self.visibility)
+            return single_click(line.fiber, self.alpha, *clicks)
+        return double_click(line.fiber, *clicks)
+
+    def _handling_ps(self, line: Line) -> int:
+        """What the outcome of a round of distillation takes beside its way: one bit, and processing at both ends."""
+        if self.distillation is None:
+            return 0
+        bit_ps = line.fiber.sending_ps(1)
+        if bit_ps >= CLOCK_END_PS // 2:
+            raise ValueError(
+                f"bandwidth_bps: {line.fiber.bandwidth_bps!r} given, expected outcomes of distillation that are sent "
+                "in less than 2^61 ps (26 days)"
+            )
+        return bit_ps + max(line.sender_message_ps, line.receiver_message_ps)
 
     def check(self, line: Line) -> None:
         if line.noise:
@@ -290,6 +305,7 @@ class Line:
 
     eve: who listens in this direction (`channels.eve`); nobody where it is None
     engine: who does its physics (`channels.engines`)
+    sender_message_ps, receiver_message_ps: what each end takes to process a classical message that it gets
 
     Raises:
         ValueError: parts that do not fit together.
@@ -302,6 +318,8 @@ class Line:
     transport: Direct | Teleport | Coded | Chain = field(default_factory=Direct)
     eve: Attack | None = None
     engine: EngineName = "builtin"
+    sender_message_ps: int = 0
+    receiver_message_ps: int = 0
 
     def __post_init__(self) -> None:
         if self.eve is not None and not isinstance(self.transport, Direct):
@@ -316,8 +334,12 @@ class Line:
         return self.transport.survival(self, qubits)
 
     def time_ps(self, qubits: int) -> float:
-        """Expected time that the emitter, or the slots, need for one register."""
-        return self.transport.time_ps(self, qubits)
+        """Expected time that one register of a long stream takes: the emitter or the slots, or the lane of its bits."""
+        return max(self.transport.time_ps(self, qubits), float(self.outcomes_ps(qubits)))
+
+    def outcomes_ps(self, qubits: int) -> int:
+        """How long the outcomes of the Bell measurements of one register keep the classical lane busy."""
+        return qubits * self.fiber.sending_ps(2) if isinstance(self.transport, Teleport | Chain) else 0
 
     def channel(self) -> Kraus | None:
         """The noise in flight, as one channel; None where there is none."""
@@ -333,6 +355,17 @@ class Line:
         if channel.pauli_weights is None:
             raise ValueError("noise: expected Pauli noise alone (a code corrects no other)")
         return tuple(float(weight) for weight in channel.pauli_weights)
+
+    def latency_ps(self, qubits: int) -> int:
+        """What a register takes on top of `time_ps` until it is whole at the receiver, however many follow it."""
+        if isinstance(self.transport, Teleport | Chain):
+            return self.message_ps + self.outcomes_ps(qubits)
+        return self.fiber.delay_ps + self.transport.latency_ps(self)
+
+    @property
+    def message_ps(self) -> int:
+        """From when a classical bit has left until the receiver has processed it."""
+        return self.fiber.classical_ps + self.receiver_message_ps
 
     @property
     def photon_survival(self) -> float:
@@ -379,6 +412,8 @@ def line_of(values: dict[str, Any]) -> Line:
         kinds[transport["kind"]](**transport),
         None if values["eve"] is None else attack_of(values["eve"]),
         values["engine"],
+        values["sender_message_ps"],
+        values["receiver_message_ps"],
     )
 
 

@@ -2,13 +2,17 @@
 
 A link is two directed machines that share nothing: no source, no random stream, no busy time. A
 direction has a quantum lane, whose transport carries copies (`channels.line`, `channels.machines`), and
-a classical lane: bits leave at the bandwidth, one message after another, and arrive L/v later, without
-loss. A copy that was dead before is not sent again and takes no time. Where copies can be lost, one
-herald bit for each that was sent tells the sender L/v after the last arrival.
+a classical lane (`channels.lane`), in which all bits of the ledger queue that go this way: messages, outcomes of
+Bell measurements, notices of free memories, each in order of readiness. Bits leave at the bandwidth and arrive L/v
+and the delay of classical equipment later, without loss. A copy that was dead before is not sent again; one bit
+tells the receiver. Where copies can be lost, one herald bit for each that was sent goes back to the sender, in a
+lane that this direction has for its heralds alone.
+
+Bits that a program does not receive as a message (outcomes, heralds, notices) count when their receiver has
+processed them (`Line.receiver_message_ps`, `sender_message_ps`). A message is processed by the node that receives it.
 
 Pairs are extended by a link that teleports (`channels.extension`) and kept by the end-to-end link of a
-chain (`channels.stock`). Notices of free memories have times of their own, each a bit that arrives L/v
-later; like heralds and the outcomes of Bell measurements they do not queue in the classical lane.
+chain (`channels.stock`). Notices of free memories have times of their own.
 """
 
 from __future__ import annotations
@@ -25,6 +29,7 @@ from ketwire.channels.engines import engine
 from ketwire.channels.entangled import Pairs, Released
 from ketwire.channels.eve import Eavesdropper
 from ketwire.channels.fiber import Fiber
+from ketwire.channels.lane import ClassicalLane
 from ketwire.channels.line import Line, Teleport, as_line
 from ketwire.channels.machines import DirectMachine
 from ketwire.channels.messages import Answers, Classical, Message, Spent
@@ -77,7 +82,7 @@ NOTHING_LOST = np.zeros(0, dtype=np.bool_)
 
 
 class Direction:
-    """One directed machine of a link. Its state is when its two lanes are free, and how many it carried."""
+    """One directed machine of a link. Its state is when its lanes are free, and how many it carried."""
 
     def __init__(self, name: str, physics: Line | Fiber, key: bytes) -> None:
         line = as_line(physics)
@@ -92,7 +97,10 @@ class Direction:
         self._plain = not self._lossy and not line.touches_states and self.eve is None and line.engine == "builtin"
         self._key = key
         self._number = 0
-        self._classical_free_ps = 0
+        # A machine with Bell outcomes sends them where all other bits of this direction go.
+        self._lane: ClassicalLane = getattr(self._machine, "lane", None) or ClassicalLane(self.fiber)
+        self._heralds = ClassicalLane(self.fiber)
+        self._lane.name = self._heralds.name = name
 
     def carry(self, message: Message, sent_ps: int) -> Delivery:
         """Transmit one message that its sender hands over at `sent_ps`; consumes copies.
@@ -100,12 +108,13 @@ class Direction:
         Raises:
             ScenarioError: the message would be under way beyond the end of the clock.
         """
+        self._lane.forget(sent_ps)
         if isinstance(message, Copies):
             delivery = self._carry_copies(message, sent_ps)
         elif isinstance(message, Pairs):
             delivery = self._carry_pairs(message, sent_ps)
         elif isinstance(message, Released):
-            delivery = self._timed(Released(message.free_ps + self.fiber.delay_ps), sent_ps, len(message.free_ps))
+            delivery = self._timed(Released(self._told(message.free_ps, sent_ps)), sent_ps, len(message.free_ps))
         else:
             delivery = self._carry_classical(message, sent_ps)
         self._number += 1
@@ -115,7 +124,8 @@ class Direction:
         """All that this direction remembers of what it carried, as JSON values: for a checkpoint."""
         return {
             "number": self._number,
-            "classical_free_ps": self._classical_free_ps,
+            "lane": self._lane.snapshot(),
+            "heralds": self._heralds.snapshot(),
             "machine": self._machine.snapshot(),
             "chain": list(self.transcript.end()),
         }
@@ -123,7 +133,8 @@ class Direction:
     def restore(self, saved: Mapping[str, Any]) -> None:
         """Be as `snapshot` found it: what is carried next is the same to the last bit."""
         self._number = saved["number"]
-        self._classical_free_ps = saved["classical_free_ps"]
+        self._lane.restore(saved["lane"])
+        self._heralds.restore(saved["heralds"])
         self._machine.restore(saved["machine"])
         self.transcript.restore(ChainEnd(*saved["chain"]))
 
@@ -152,7 +163,7 @@ class Direction:
         # Before any array is computed: integers of 64 bits would wrap without a word.
         waits = not isinstance(self.line.transport, Chain)  # whose pairs are in stock
         work_ps = int(emitted * self.line.time_ps(qubits)) if waits else 0
-        self._keep_clock(begin_ps + work_ps + 2 * self.fiber.delay_ps)
+        self._keep_clock(begin_ps + work_ps + self._there_and_back_ps)
         begun_ps = np.maximum(ready_ps[alive], sent_ps)
         passage = self._machine.carry(states, row[alive], begun_ps, fresh, self._draw)
         if whole:
@@ -160,24 +171,44 @@ class Direction:
         else:
             lost, arrival_ps = lost_before.copy(), ready_ps.copy()
             lost[alive], arrival_ps[alive] = passage.lost, passage.arrival_ps
+            arrival_ps[lost_before] = self._told(ready_ps[lost_before], sent_ps)
             if passage.states is not states:
                 row = np.zeros_like(row)  # the dead are in no state; row 0 stands for any
                 row[alive] = passage.row
         lost.flags.writeable = False  # sender and receiver are answered with the same array
-        last_ps = int(passage.arrival_ps.max()) if emitted else sent_ps
+        last_ps = int(arrival_ps.max(initial=sent_ps))
         # A node's clock does not move with copies: what it hands on before they are there leaves with them.
-        left_ps = max(sent_ps, int(ready_ps[alive].min())) if emitted else sent_ps
+        left_ps = max(sent_ps, int(ready_ps.min())) if len(row) else sent_ps
         record = Record(
             self.name, self._number, "copies", left_ps, last_ps, len(row), passage.qubits_sent,
-            passage.qubits_delivered, passage.ebits, 0, passage.control_bits,
+            passage.qubits_delivered, passage.ebits, 0, passage.control_bits + len(row) - emitted,
         )  # fmt: skip
-        herald_ps = last_ps + self.fiber.delay_ps if self._lossy else sent_ps
+        herald_ps = self._heralded(passage.arrival_ps, sent_ps) if self._lossy else sent_ps
         rows = row if len(passage.states) > 1 else None
         self.transcript.copies(record, qubits, rows, arrival_ps, lost, mixed)
         if not whole:  # the receipt tells of those too that were dead before
             herald_ps = max(herald_ps, int(ready_ps[lost_before].max()))
         delivered = Copies(passage.states, row, arrival_ps, lost)
         return Delivery(delivered, last_ps, lost, herald_ps, record, untouched=passage.states is states)
+
+    def _heralded(self, arrival_ps: NDArray[np.int64], sent_ps: int) -> int:
+        """When the sender knows of all copies that it sent; at once where it sent none."""
+        self._heralds.forget(sent_ps)
+        left_ps = self._heralds.serve(arrival_ps, 1)
+        return int(left_ps.max()) + self._back_ps if len(left_ps) else sent_ps
+
+    @property
+    def _back_ps(self) -> int:
+        """From when a herald has left until the sender has processed it."""
+        return self.fiber.classical_ps + self.line.sender_message_ps
+
+    @property
+    def _there_and_back_ps(self) -> int:
+        return self.line.message_ps + self._back_ps
+
+    def _told(self, known_ps: NDArray[np.int64], sent_ps: int) -> NDArray[np.int64]:
+        """When the receiver knows, by one bit each, what the sender knows from `known_ps` on and hands over now."""
+        return self._lane.serve(np.maximum(known_ps, sent_ps), 1) + self.line.message_ps
 
     def _carry_in_step(self, batch: InStep, copies: Copies, sent_ps: int) -> Delivery | None:
         """Over a line that loses and touches nothing, a batch told by its numbers needs no arrays on its way."""
@@ -189,7 +220,7 @@ class Direction:
             batch = batch._replace(first_ps=sent_ps)
         last_ps = batch.first_ps + batch.step_ps * (batch.copies - 1)
         begin_ps = max(last_ps, self._machine.busy_until_ps)
-        self._keep_clock(begin_ps + int(batch.copies * self.line.time_ps(qubits)) + 2 * self.fiber.delay_ps)
+        self._keep_clock(begin_ps + int(batch.copies * self.line.time_ps(qubits)) + self._there_and_back_ps)
         passed = self._machine.carry_in_step(batch)
         if passed is None:
             return None
@@ -208,7 +239,7 @@ class Direction:
         """Extend pairs by this link, or take them into its stock and tell the far end of them."""
         if isinstance(self.line.transport, Chain):
             held = self._machine.store(pairs)  # type: ignore[attr-defined]
-            stands = self._timed(Released(held.ready_ps + self.fiber.delay_ps), sent_ps, len(pairs))
+            stands = self._timed(Released(self._told(held.ready_ps, sent_ps)), sent_ps, len(pairs))
             # The sender, who held them, knows which are dead as soon as the last of them was there.
             return stands._replace(lost=held.lost, herald_ps=int(held.ready_ps.max(initial=sent_ps)))
         if not isinstance(self.line.transport, Teleport):
@@ -246,8 +277,7 @@ class Direction:
     def _carry_classical(self, message: Classical, sent_ps: int) -> Delivery:
         _check_count(message)
         bits = message.payload_bits + message.control_bits
-        self._classical_free_ps = max(self._classical_free_ps, sent_ps) + self.fiber.sending_ps(bits)
-        arrival_ps = self._classical_free_ps + self.fiber.delay_ps
+        arrival_ps = self._lane.send(sent_ps, bits) + self.fiber.classical_ps
         self._keep_clock(arrival_ps)
         kind = type(message).__name__.lower()
         record = Record(

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from ketwire.channels.copies import InStep, States
 from ketwire.channels.eve import Eavesdropper, InterceptResend
+from ketwire.channels.lane import ClassicalLane
 from ketwire.channels.line import Coded, Line, Memory, Teleport
 from ketwire.channels.timing import serve, serve_in_step
 
@@ -148,6 +149,7 @@ class TeleportMachine:
         self.scheme = transport.pairs(line)
         self.free_ps: Times = np.zeros(transport.memory_slots, dtype=np.int64)
         self.number = 0  # of pairs so far: the next one's slot
+        self.lane = ClassicalLane(line.fiber)
 
     @property
     def busy_until_ps(self) -> int:
@@ -174,7 +176,8 @@ class TeleportMachine:
         weights = pauli_of_teleportation(bell).reshape(copies, qubits, 4)
         released = release_ps.reshape(copies, qubits)
         # The outcome of each Bell measurement travels to the receiver, which holds the qubit meanwhile.
-        arrival_ps = released.max(axis=1, initial=0) + self.line.fiber.delay_ps
+        told_ps = self.lane.serve(release_ps, 2).reshape(copies, qubits) + self.line.message_ps
+        arrival_ps = told_ps.max(axis=1, initial=0)
         if copies:
             # A fresh register exists from when the first of its pairs is there; the others let it wait.
             begun_ps = released.min(axis=1) if fresh else ready_ps
@@ -252,7 +255,8 @@ class CodedMachine:
         row = np.zeros_like(row)
         row[whole] = kept
         arrival_ps = done_ps + fiber.delay_ps
-        return Passage(states, row, arrival_ps, lost, copies * photons, len(whole) * qubits, 0, copies)
+        heralds = copies if self.line.survival(1) < 1.0 else 0
+        return Passage(states, row, arrival_ps, lost, copies * photons, len(whole) * qubits, 0, heralds)
 
     def _decode(self, states: States, row: Times, logical: Times, draw: Draw) -> tuple[States, Times]:
         """What decoding leaves on registers that arrived: the errors drawn, or on mixed states their average.

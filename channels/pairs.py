@@ -326,7 +326,8 @@ def pauli_of_teleportation(bell: Floats) -> Floats:
     Returns:
         float64, shape (..., 4): the probabilities of I, X, Y, Z.
     """
-    weights: Floats = bell[..., [0, 2, 1, 3]]
+    # What no pair is left of may come out a little below zero, as a difference of elements.
+    weights: Floats = np.maximum(bell[..., [0, 2, 1, 3]], 0.0)
     return weights
 
 

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ketwire.channels.entangled import Held, Pairs
+from ketwire.channels.lane import ClassicalLane
 from ketwire.channels.line import Line
 from ketwire.channels.machines import TeleportMachine, Times
 from ketwire.errors import RemoteProtocolError
@@ -30,6 +31,7 @@ class StockMachine(TeleportMachine):
     def __init__(self, line: Line) -> None:
         self.line = line
         self.scheme = None  # type: ignore[assignment]
+        self.lane = ClassicalLane(line.fiber)
         self._stock: list[Held] = []
 
     @property

@@ -186,6 +186,7 @@ class PartyNode:
         self.restored: Checkpoint | None = None
         self._step = -1
         self._processor = None if hardware.is_perfect else self._build(hardware)
+        self._message_ps = hardware.message_ps
 
     def _build(self, hardware: Hardware) -> Processor:
         # Noise is mathematics that perfect hardware has no use for.
@@ -442,13 +443,14 @@ class PartyNode:
         self.restored, self._step = checkpoint, checkpoint.step
 
     def accept(self, effect: Receive[M], message: Message, arrival_ps: int) -> M:
-        """The answer to a receive: checks the kind; a classical message moves the clock."""
+        """The answer to a receive: checks the kind; a classical message moves the clock, and is then processed."""
         if not isinstance(message, effect.kind):
             raise RemoteProtocolError(
                 f"{effect.peer} sent {type(message).__name__} where {self.name} expected {effect.kind.__name__}"
             )
         if not isinstance(message, Timed):
             self.advance(arrival_ps)
+            self.now_ps += self._message_ps
         elif isinstance(message, Copies):
             self._watched(message)
         return message

@@ -8,8 +8,10 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Literal
 
 from ketwire.channels.chain import MAX_HOPS, Chain
-from ketwire.channels.line import Line, Memory
+from ketwire.channels.hardware import Hardware
+from ketwire.channels.line import Line
 from ketwire.channels.sums import exact_sum
+from ketwire.scenarios.nodespec import memories_alone
 
 if TYPE_CHECKING:
     from ketwire.scenarios.schema import Link, Scenario
@@ -25,7 +27,7 @@ def complaint(scenario: Scenario) -> Complaint | None:
 
 def _complaints(scenario: Scenario) -> Iterator[Complaint]:
     serves: dict[frozenset[str], int] = {}
-    memories = {name: Memory() for name in scenario.nodes}
+    hardware = {name: Hardware() for name in scenario.nodes}
     for index, link in enumerate(scenario.links):
         if link.via is None:
             continue
@@ -47,28 +49,29 @@ def _complaints(scenario: Scenario) -> Iterator[Complaint]:
                 yield f"{index}.via", list(link.via), f"hops of its own; {a} to {b} serves links.{other}"
         try:
             for ends in (link.between, link.between[::-1]):
-                line(scenario, link, memories, *ends)
+                line(scenario, link, hardware, *ends)
         except ValueError as error:
             name, _, message = str(error).partition(": ")
             yield f"{index}.{name}", getattr(link, name, None), message.partition("expected ")[2] or message
 
 
 def misplaced(scenario: Scenario) -> Complaint | None:
-    """What a node says of gates and readouts that it never makes, as it does nothing but swap; a key of its own.
+    """What a node says of gates and readouts that it never makes, as it does nothing but swap.
 
-    A preset's numbers may stand there, and its memory counts. Only links that serve a chain join such a node.
+    Its memory and the time that it takes for a message count. Only links that serve a chain join such a node.
     """
     hops = {frozenset(step) for link in scenario.links if link.via is not None for step in _steps(link)}
     visited = {name for link in scenario.links if frozenset(link.between) not in hops for name in link.between}
     for name in dict.fromkeys(name for link in scenario.links for name in link.via or ()):
-        if name not in visited and (extra := scenario.nodes[name].beside_memory()):
-            key, value = next(iter(extra.items()))
+        if name not in visited and (key := scenario.nodes[name].works_by()) is not None:
             expected = "nothing here: a repeater swaps, which takes no time and makes no errors"
-            return f"nodes.{name}.{key}", value, expected
+            if key == "hardware":
+                expected = f"{' or '.join(memories_alone())} for a repeater, which swaps in no time and without errors"
+            return f"nodes.{name}.{key}", getattr(scenario.nodes[name], key), expected
     return None
 
 
-def line(scenario: Scenario, link: Link, memories: Mapping[str, Memory], sender: str, receiver: str) -> Line:
+def line(scenario: Scenario, link: Link, hardware: Mapping[str, Hardware], sender: str, receiver: str) -> Line:
     """One direction of any link of a scenario.
 
     Raises:
@@ -76,9 +79,9 @@ def line(scenario: Scenario, link: Link, memories: Mapping[str, Memory], sender:
     """
     if link.via is None:
         way: Literal["forward", "backward"] = "forward" if (sender, receiver) == link.between else "backward"
-        return link.line(memories[sender], memories[receiver], way)
+        return link.line(hardware[sender], hardware[receiver], way)
     hops = [(_between(scenario.links, a, b), a, b) for a, b in _steps(link)]
-    lines = [hop.line(memories[b], memories[a]) for hop, a, b in hops if hop is not None]
+    lines = [hop.line(hardware[b], hardware[a]) for hop, a, b in hops if hop is not None]
     fiber = link.physics()
     if link.length_km is None:
         fiber = replace(fiber, length_km=exact_sum(each.fiber.length_km for each in lines))
@@ -86,11 +89,15 @@ def line(scenario: Scenario, link: Link, memories: Mapping[str, Memory], sender:
     if (sender, receiver) == link.between:
         lines.reverse()  # pairs grow from the receiver
     else:
-        lines = [hop.line(memories[a], memories[b]) for hop, a, b in hops if hop is not None]
+        lines = [hop.line(hardware[a], hardware[b]) for hop, a, b in hops if hop is not None]
         via = via[::-1]
     chosen = {name: getattr(link, name) for name in ("generation", "distill_spans", "distill_protocol")}
     given = {name: value for name, value in chosen.items() if value is not None}
-    return Line(fiber, (), memories[sender], memories[receiver], Chain(via=via, hops=tuple(lines), **given))
+    a, b = hardware[sender], hardware[receiver]
+    return Line(
+        fiber, (), a.memory, b.memory, Chain(via=via, hops=tuple(lines), **given),
+        sender_message_ps=a.message_ps, receiver_message_ps=b.message_ps,
+    )  # fmt: skip
 
 
 def plan_values(physics: Line, sender: str, receiver: str) -> dict[str, Any] | None:

@@ -20,6 +20,7 @@ from ketwire.channels.copies import MAX_QUBITS
 from ketwire.channels.erasure_codes import best_qpc
 from ketwire.channels.fiber import Fiber
 from ketwire.channels.fidelity import arrived, average_fidelity
+from ketwire.channels.hardware import Hardware
 from ketwire.channels.line import Line, Memory, Teleport
 from ketwire.channels.presets import PRESETS, Preset
 from ketwire.channels.streams import derive_key, stream
@@ -103,7 +104,7 @@ class Question:
         told = {"between": ("alice", "bob"), "fiber": self.preset, **told}
         memory = self.memory()
         try:
-            return Link(**told).line(memory, memory)
+            return Link(**told).line(Hardware(memory), Hardware(memory))
         except ValidationError as error:
             raise ScenarioError(f"link: {one_line(error, told, Link)}") from None
 
@@ -203,8 +204,8 @@ def cost(label: str, line: Line, qubits: int, copies: int, crossings: int) -> Co
     if emitted is None and isinstance(line.transport, Teleport) and line.transport.scheme != "given":
         emitted = 2.0 * came.attempts
     # The first crossing, the third and so on share a machine, and no other machine works longer.
-    busy_ps = exact_sum(begun[::2]) * came.busy_ps
-    time_ps = busy_ps + crossings * (line.fiber.delay_ps + line.transport.latency_ps(line)) / copies
+    busy_ps = exact_sum(begun[::2]) * max(came.busy_ps, line.outcomes_ps(qubits))
+    time_ps = busy_ps + crossings * line.latency_ps(qubits) / copies
     return Cost(
         label,
         line.transport.kind,

@@ -11,7 +11,8 @@ from pydantic import BeforeValidator, Field, SerializerFunctionWrapHandler, mode
 from ketwire.channels.engines import EngineName
 from ketwire.channels.eve import Attack, BeamSplitter, InterceptResend
 from ketwire.channels.fiber import Fiber
-from ketwire.channels.line import Coded, Direct, Line, Memory, Noise, Teleport
+from ketwire.channels.hardware import Hardware
+from ketwire.channels.line import Coded, Direct, Line, Noise, Teleport
 from ketwire.channels.presets import IN_A_RATE, PRESETS, fiber
 from ketwire.channels.timing import PS_PER_S
 from ketwire.scenarios.strict import NodeName, Strict, wrong
@@ -115,7 +116,7 @@ _TELEPORT_KEYS = frozenset(
 )
 _CODED_KEYS = frozenset({"code", "gate_s"})
 _CHAIN_KEYS = frozenset({"generation", "distill_spans", "distill_protocol"})
-_CLASSICAL_KEYS = frozenset({"length_km", "speed_km_per_s", "bandwidth_bps"})
+_CLASSICAL_KEYS = frozenset({"length_km", "speed_km_per_s", "bandwidth_bps", "classical_delay_s"})
 
 
 class Link(Strict):
@@ -163,6 +164,7 @@ class Link(Strict):
     speed_km_per_s: float | None = Field(None, description="speed of light in the fiber, km/s")
     emission_rate_hz: float | None = Field(None, description="qubits a second; null: emission takes no time")
     bandwidth_bps: float | None = Field(None, description="classical bits a second; null: bits take no time")
+    classical_delay_s: float | None = Field(None, description="of every classical bit, on top of its flight, s")
     engine: EngineName = Field("builtin", description="who does the physics (docs/engines.md)")
     python: str | None = Field(
         None, min_length=1, max_length=4096, pattern=r"^[^\x00]+$",
@@ -190,8 +192,8 @@ class Link(Strict):
                     raise ValueError("eve: given with via, expected none here: nothing of a register is in flight")
                 self.physics()
                 return self
-            self.line(Memory(), Memory())
-            self.line(Memory(), Memory(), "backward")
+            self.line(Hardware(), Hardware())
+            self.line(Hardware(), Hardware(), "backward")
         except ValueError as error:
             name, _, message = str(error).partition(": ")
             if self.eve is not None and name == "eve":
@@ -211,6 +213,8 @@ class Link(Strict):
             beside, expected = _TELEPORT_KEYS | physical, "nothing here with via: the hops make the pairs"
             if self.noise:
                 raise wrong("noise", [each.kind for each in self.noise], "nothing here with via")
+            if self.engine != "builtin":
+                raise wrong("engine", self.engine, "builtin, with via")
         for name in sorted(beside):
             if getattr(self, name) is not None:
                 raise wrong(name, getattr(self, name), expected)
@@ -224,9 +228,9 @@ class Link(Strict):
         return [name for name in keys if getattr(self, name) is not None]
 
     def line(
-        self, sender: Memory, receiver: Memory, direction: Literal["forward", "backward"] = "forward"
+        self, sender: Hardware, receiver: Hardware, direction: Literal["forward", "backward"] = "forward"
     ) -> Line:
-        """One direction, between these memories; forward is from the first node to the second.
+        """One direction, between nodes of this hardware; forward is from the first node to the second.
 
         Raises:
             ValueError: values that contradict physics or each other; the message starts with the key.
@@ -234,7 +238,10 @@ class Link(Strict):
         noise, transport = tuple(each.noise() for each in self.noise), self._transport()
         listening = self.eve is not None and self.eve.direction in (direction, "both")
         eve = self.eve.attacking() if self.eve is not None and listening else None
-        return Line(self.physics(), noise, sender, receiver, transport, eve, self.engine)
+        return Line(
+            self.physics(), noise, sender.memory, receiver.memory, transport, eve, self.engine,
+            sender.message_ps, receiver.message_ps,
+        )  # fmt: skip
 
     @property
     def carried_by(self) -> str:

@@ -40,10 +40,9 @@ class Loaded:
         from ketwire.scenarios.kinds import Network  # noqa: PLC0415
 
         hardware = {name: node.physics() for name, node in self.scenario.nodes.items()}
-        memories = {name: physics.memory for name, physics in hardware.items()}
         links = tuple(
             Link(
-                (a, b), line(self.scenario, link, memories, a, b), line(self.scenario, link, memories, b, a),
+                (a, b), line(self.scenario, link, hardware, a, b), line(self.scenario, link, hardware, b, a),
                 python=link.interpreter(self.base),
             )
             for link in self.scenario.links

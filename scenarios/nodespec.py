@@ -11,8 +11,12 @@ from ketwire.channels.hardware import ERRORS, HARDWARE, Hardware
 from ketwire.channels.timing import PS_PER_S
 from ketwire.scenarios.strict import Strict, wrong
 
-_SECONDS = {"prepare_s": "prepare_ps", "gate1_s": "gate1_ps", "gate2_s": "gate2_ps", "readout_s": "readout_ps"}
+_SECONDS = {
+    "prepare_s": "prepare_ps", "gate1_s": "gate1_ps", "gate2_s": "gate2_ps", "readout_s": "readout_ps",
+    "message_s": "message_ps",
+}  # fmt: skip
 _LIFETIMES = {"t1_s": "t1_ps", "t2_s": "t2_ps"}
+_OF_GATES = ("prepare_s", "gate1_s", "gate2_s", "readout_s", *ERRORS)
 
 
 class Node(Strict):
@@ -28,6 +32,9 @@ class Node(Strict):
     gate1_s: float | None = Field(None, ge=0, description="a gate on one qubit, s")
     gate2_s: float | None = Field(None, ge=0, description="a gate on two qubits, s")
     readout_s: float | None = Field(None, ge=0, description="to measure a register, s")
+    message_s: float | None = Field(
+        None, ge=0, le=1e6, description="to process a classical message that is received, s"
+    )
     p_prepare: float | None = Field(None, ge=0, le=1, description="depolarizing of each qubit that is prepared")
     p_gate1: float | None = Field(None, ge=0, le=1, description="depolarizing after a gate on one qubit")
     p_gate2: float | None = Field(None, ge=0, le=1, description="depolarizing of both after a gate on two qubits")
@@ -63,10 +70,11 @@ class Node(Strict):
         errors = {name: chosen[name] for name in ERRORS if name in chosen}
         return replace(preset, memory=replace(preset.memory, **lifetimes), **times, **errors)
 
-    def beside_memory(self) -> dict[str, float | None]:
-        """What is said here of gates, preparation and readout, and is not what the preset says already."""
-        preset, given = Node(hardware=self.hardware)._numbers(), self._numbers()  # type: ignore[call-arg]
-        return {name: value for name, value in given.items() if name not in _LIFETIMES and value != preset[name]}
+    def works_by(self) -> str | None:
+        """The key that says of gates, preparation or readout that they take time or err; None where none does."""
+        numbers = self._numbers()
+        found = [name for name in _OF_GATES if numbers[name]]
+        return next((name if name in self.model_fields_set else "hardware" for name in found), None)
 
     def _numbers(self) -> dict[str, float | None]:
         """Every number in the units of a scenario: as given, else the preset's."""
@@ -81,3 +89,8 @@ class Node(Strict):
     def _resolved(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
         """With all numbers, so that a resolved scenario outlives a change of the presets."""
         return {**handler(self), **self._numbers()}
+
+
+def memories_alone() -> list[str]:
+    """The presets whose gates, preparation and readout are perfect and take no time."""
+    return [name for name in HARDWARE if Node(hardware=name).works_by() is None]  # type: ignore[call-arg]

@@ -87,7 +87,15 @@ def verdict(result: Mapping[str, Any]) -> str:
 
 def remarks(result: Mapping[str, Any]) -> list[str]:
     """What is said between the table and its verdict."""
-    return [*pair_lines(result), *bias_lines(result), *step_lines(result, time_text), *spoils(result)]
+    return [
+        *idle_lines(result), *pair_lines(result), *bias_lines(result), *step_lines(result, time_text), *spoils(result),
+    ]  # fmt: skip
+
+
+def idle_lines(result: Mapping[str, Any]) -> list[str]:
+    """When the links are idle, where that is later than the result to the digits that the table shows."""
+    idle, known = (time_text(result[key]) for key in ("links_idle_ps", "virtual_time_ps"))
+    return [] if idle == known else [f"The links are idle after {idle}, when the last copy and report has arrived."]
 
 
 def spoils(result: Mapping[str, Any]) -> list[str]:

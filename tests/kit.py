@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from fractions import Fraction
 from typing import Any
 
 import zmq
@@ -85,6 +87,35 @@ def receive(peer: str, what: str, keep: bool = False) -> dict[str, Any]:
 
 
 LOOK = {"op": "look"}
+
+
+class SlowLane:
+    """A classical lane of plain integers and fractions, one message and one stretch after the other."""
+
+    def __init__(self, bandwidth_bps: float | None) -> None:
+        self.bandwidth_bps = bandwidth_bps
+        self.busy: list[tuple[int, int]] = []
+
+    def takes_ps(self, bits: int) -> int:
+        if self.bandwidth_bps is None:
+            return 0
+        return math.ceil(Fraction(bits) * 10**12 / Fraction(self.bandwidth_bps))
+
+    def serve(self, ready_ps: Sequence[int], bits: Sequence[int]) -> list[int]:
+        """When each has left; whoever was ready first goes first, in what earlier calls have left free."""
+        done, last, taken = [0] * len(ready_ps), 0, list[tuple[int, int]]()
+        for each in sorted(range(len(ready_ps)), key=lambda each: ready_ps[each]):
+            last, left = max(last, ready_ps[each]), self.takes_ps(bits[each])
+            for begin, end in [*self.busy, (1 << 80, 1 << 80)]:
+                if last < begin and left:
+                    step = min(left, begin - last)
+                    taken.append((last, last + step))
+                    last, left = last + step, left - step
+                if self.bandwidth_bps is not None and begin <= last < end and (left or not bits[each]):
+                    last = end
+            done[each] = last
+        self.busy = sorted([*self.busy, *taken])
+        return done
 
 
 def checkpoint(step: int, values: dict[str, Any] | None = None, **arrays: Any) -> dict[str, Any]:

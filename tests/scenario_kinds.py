@@ -205,7 +205,7 @@ def _pretend(run: Run, session: Session, progress: Progress | None, ledger: bool
         records.append(Record(there, 9, "copies", 0, delay_ps, 10, 30, 25, 0, 0, 10))
     totals = {there: Totals(), back: Totals()}
     for record in records:
-        totals[record.direction] = totals[record.direction].add(record)
+        totals[record.direction] = totals[record.direction].add(record, record.arrival_ps)
     digest = hashlib.sha256(repr(records).encode()).hexdigest()
     return SessionResult(
         session.name,

@@ -40,7 +40,10 @@ from tests.test_processes import alive, children_of
 LINES = {
     "direct": Line(TELECOM),
     "memories": Line(TELECOM, (), Memory(t1_ps=1e9, t2_ps=5e8), Memory(t2_ps=1e8)),
-    "teleport": Line(TELECOM, (), Memory(t2_ps=1e12), Memory(t2_ps=2e12), Teleport(memory_slots=3, visibility=0.9)),
+    "teleport": Line(
+        replace(TELECOM, bandwidth_bps=1e5), (), Memory(t2_ps=1e12), Memory(t2_ps=2e12),
+        Teleport(memory_slots=3, visibility=0.9),
+    ),
     "coded": Line(TELECOM, transport=Coded(code="[[5,1,3]]", gate_ps=1000)),
     "eve": Line(TELECOM, eve=InterceptResend(share=0.5)),
     "tapped": Line(TELECOM, eve=BeamSplitter(share=0.3)),
@@ -116,18 +119,19 @@ def test_a_direction_goes_on_as_it_was(line: Line) -> None:
 
 def test_whatever_a_machine_remembers_is_saved() -> None:
     """Fields that are neither fixed nor in the snapshot would be forgotten by a restarted run."""
-    fixed = {"name", "public", "_key", "_progress", "restored", "_step"}
+    fixed = {"name", "public", "_key", "_progress", "restored", "_step", "_message_ps"}
     node = PartyNode("alice", b"k", {}, hardware=SLOW)
-    assert set(vars(node)) - fixed == {"now_ps", "transcript", "_drawn", "_processor"}
-    assert set(node.snapshot()) == {"now_ps", "chain", "drawn", "processor_free_ps"}
+    assert set(vars(node)) - fixed == {"now_ps", "read_ps", "transcript", "_drawn", "_processor"}
+    assert set(node.snapshot()) == {"now_ps", "read_ps", "chain", "drawn", "processor_free_ps"}
     fixed = {"name", "hardware", "_random", "_contractions"}  # and no batch is on a visit
     assert set(vars(node._processor)) - fixed == {"free_ps", "_visit"}
     fixed = {"name", "line", "fiber", "_lossy", "_plain", "_key", "eve"}  # eve is the machine's
-    saved = {"transcript", "_machine", "_number", "_classical_free_ps"}
+    saved = {"transcript", "_machine", "_number", "_lane", "_heralds"}
     for line in LINES.values():
         direction = Direction("a->b", line, b"key")
         assert set(vars(direction)) - fixed == saved
-        state = set(vars(direction._machine)) - {"line", "flight", "transport", "scheme", "code"}
+        # The lane is the direction's.
+        state = set(vars(direction._machine)) - {"line", "flight", "transport", "scheme", "code", "lane"}
         assert state == set(direction._machine.snapshot())
         if direction.eve is not None:
             got = set(vars(direction.eve)) - {"attack", "_fiber", "_reach", "_survival"}
@@ -153,7 +157,7 @@ def test_other_machines_save_all_that_they_remember() -> None:
         held = Held(six, times + 9, times + 8, times > 0, line.receiver.constants, 5)
         stock.store(Pairs(held, None))
     other.restore(json.loads(json.dumps(stock.snapshot(), allow_nan=False)))
-    assert set(vars(stock)) == set(vars(other)) == {"line", "scheme", "_stock"}
+    assert set(vars(stock)) == set(vars(other)) == {"line", "scheme", "lane", "_stock"}
     for one, two in zip(stock._stock, other._stock, strict=True):
         assert one.far_ps == two.far_ps and one.span_ps == two.span_ps
         for a, b in zip(one[:4], two[:4], strict=True):

@@ -142,7 +142,7 @@ def delivery(scheme: Any, schedule: Schedule, memory: tuple[float, float]) -> Ge
             del stack[-2:]
             success, bell = rounds(*aged)
             passed = (yield "draw") < success
-            made, clock = clock, clock + scheme.delay_ps
+            made, clock = clock, clock + scheme.outcome_ps
             if not passed:
                 break
             if level + 1 == schedule.rounds:
@@ -177,9 +177,9 @@ def one_after_another(
 
 
 SCHEMES: dict[str, Scheme] = {
-    "single": SingleClick(0.4, delay_ps=1000, dark_count=1e-3, visibility=0.9, alpha=0.15),
+    "single": SingleClick(0.4, delay_ps=1000, dark_count=1e-3, visibility=0.9, handling_ps=70, alpha=0.15),
     "double": DoubleClick(0.7, delay_ps=300, period_ps=900, dark_count=1e-4, visibility=0.85),
-    "given": Given(1e7, 0.8, 0.3, delay_ps=2000),
+    "given": Given(1e7, 0.8, 0.3, outcome_ps=2000),
 }
 
 
@@ -225,7 +225,7 @@ def test_plans_hold_on_average_without_decay(arrangement: Any, protocol: Any, ro
     for scheme in (SCHEMES["single"], SCHEMES["given"]):
         planned, found = plan(scheme, schedule), run(scheme, schedule, count)
         # A slot for each, free at once: every herald is the time that one delivery took.
-        outcomes = (found.herald_ps - found.attempts * scheme.attempt_ps) / scheme.delay_ps
+        outcomes = (found.herald_ps - found.attempts * scheme.attempt_ps) / scheme.outcome_ps
         for mean, values in (
             (planned.pairs, found.pairs),
             (planned.outcomes, outcomes),
@@ -238,7 +238,7 @@ def test_plans_hold_on_average_without_decay(arrangement: Any, protocol: Any, ro
 
 def test_plans_follow_the_recursion() -> None:
     """Three nested rounds of BBPSSW on Werner pairs, with the published formulas by hand."""
-    scheme = Given(100.0, 0.8, 1e-2, delay_ps=10**6)
+    scheme = Given(100.0, 0.8, 1e-2, outcome_ps=10**6)
     fidelity, needed = 0.8, 1.0
     for _ in range(3):
         e = (1 - fidelity) / 3

@@ -60,7 +60,8 @@ def test_a_copy_survives_with_eta_to_the_qubits_times_crossings(
     for hop, delivery in enumerate(cross(directions, batch(count, qubits)), start=1):
         record = delivery.record
         assert record.copies == count and record.qubits_sent == alive * qubits
-        assert record.control_bits == alive  # a herald for every emitted copy
+        # A herald for every emitted copy, and for every other a bit that tells the receiver that it is dead.
+        assert record.control_bits == count
         assert record.qubits_delivered <= record.qubits_sent
         assert in_4_sigma(record.qubits_delivered, record.qubits_sent, eta)
         alive = int((~delivery.lost).sum())
@@ -91,16 +92,19 @@ def test_dead_copies_take_no_time_and_are_not_emitted_again() -> None:
     delivery = Direction("a->b", physics, KEY).carry(Copies(states, row, ready_ps, lost), 0)
     assert isinstance(delivery.message, Copies)
     parts = delivery.message.take()
-    assert parts.lost[::2].all() and (parts.ready_ps[::2] == 77).all()
+    assert parts.lost[::2].all() and (parts.ready_ps[::2] == 5_000_000 + 77).all()
     assert parts.ready_ps[1::2].tolist() == [5_000_000 + 2000 * (k + 1) for k in range(50)]
     assert delivery.record.qubits_sent == 100 and delivery.record.copies == 100
+    assert delivery.record.control_bits == 100  # 50 notices to the receiver, and 50 heralds
 
 
-def test_a_batch_of_dead_copies_costs_nothing() -> None:
+def test_a_batch_of_dead_copies_costs_a_bit_each() -> None:
     direction = Direction("a->b", Fiber(length_km=1.0, emission_rate_hz=1e6, detector_efficiency=0.9), KEY)
     states, row, ready_ps, lost = batch(10).take()
-    record = direction.carry(Copies(states, row, ready_ps, ~lost), 3).record
-    assert (record.qubits_sent, record.qubits_delivered, record.control_bits) == (0, 0, 0)
+    delivery = direction.carry(Copies(states, row, ready_ps, ~lost), 3)
+    record = delivery.record
+    assert (record.qubits_sent, record.qubits_delivered, record.control_bits) == (0, 0, 10)
+    assert (record.arrival_ps, delivery.herald_ps) == (5_000_003, 3)  # who sent nothing waits for no herald
     assert direction.carry(batch(1), 0).arrival_ps == 1_000_000 + 5_000_000
 
 

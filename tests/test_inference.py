@@ -253,10 +253,11 @@ def test_a_window_waits_for_word_of_the_copies_before(window: int) -> None:
     spec = spec_of(alternating(2), copies=20, window=window)
     [result] = carried_out(spec, network(Fiber(length_km=10.0)))
     rounds = math.ceil(20 / window)
-    assert result.virtual_time_ps == (4 * rounds) * 50_000_000
+    assert result.links_idle_ps == (4 * rounds) * 50_000_000
+    assert result.virtual_time_ps == (4 * rounds - 1) * 50_000_000  # nobody's result waits for the last word
     assert result.totals.control_bits == 32 * rounds and result.totals.copies == 60
     [free] = carried_out(spec_of(alternating(2), copies=20), network(Fiber(length_km=10.0)))
-    assert free.virtual_time_ps == 3 * 50_000_000 and free.totals.control_bits == 0
+    assert free.virtual_time_ps == free.links_idle_ps == 3 * 50_000_000 and free.totals.control_bits == 0
 
 
 def test_more_bits_are_more_accurate_and_sixty_four_are_exact() -> None:

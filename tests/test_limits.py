@@ -12,9 +12,10 @@ import pytest
 from ketwire.channels.distill import Schedule, plan
 from ketwire.channels.erasure_codes import best_qpc
 from ketwire.channels.fiber import Fiber
+from ketwire.channels.hardware import Hardware
 from ketwire.channels.heralding import DoubleClick
 from ketwire.channels.limits import coherent_information, entropy, erasure_capacity, repeater_bound
-from ketwire.channels.line import Coded, Line, Memory, Noise, Teleport
+from ketwire.channels.line import Coded, Line, Noise, Teleport
 from ketwire.channels.pairs import from_bell, werner
 from ketwire.channels.presets import PRESETS
 from ketwire.channels.timing import PS_PER_S
@@ -28,7 +29,7 @@ ROUNDING = 1e-12
 
 def line_of(preset: str, length_km: float, **told: Any) -> Line:
     link = Link(between=("alice", "bob"), fiber=preset, length_km=length_km, **told)
-    return link.line(Memory(), Memory())
+    return link.line(Hardware(), Hardware())
 
 
 @dataclass(frozen=True)

@@ -151,8 +151,13 @@ def streamed(line: Line, qubits: int, copies: int) -> tuple[float, Any]:
         (Teleport(visibility=0.9), GLASS),
         (Teleport(scheme="single-click", alpha=0.1, memory_slots=4), GLASS),
         (Teleport(scheme="given", rate_hz=1e4, fidelity=0.8, distillation=Schedule(1)), GLASS),
+        (Teleport(scheme="given", rate_hz=1e5, fidelity=0.8), replace(GLASS, bandwidth_bps=1e4)),
+        (
+            Teleport(scheme="given", rate_hz=1e4, fidelity=0.8, distillation=Schedule(1)),
+            replace(GLASS, bandwidth_bps=1e5, classical_delay_s=3e-5),
+        ),
     ],
-    ids=["direct", "coded", "double", "single", "distilled"],
+    ids=["direct", "coded", "double", "single", "distilled", "slow bits", "distilled, slow bits"],
 )
 def test_times_photons_and_pairs_are_those_of_a_stream(transport: Any, fiber: Fiber) -> None:
     line, qubits, copies = Line(fiber, transport=transport), 4, 4000
@@ -167,6 +172,21 @@ def test_times_photons_and_pairs_are_those_of_a_stream(transport: Any, fiber: Fi
     else:
         assert transport.scheme == "given"
     assert record.ebits / copies == pytest.approx(told.ebits, rel=0.05)
+
+
+def test_outcomes_queue_while_the_receiver_s_qubits_decay() -> None:
+    """Perfect pairs come at once; three outcomes of two bits at 1 kbit/s take 6 ms, and processing one."""
+    fiber = Fiber(length_km=20.0, bandwidth_bps=1e3, classical_delay_s=1e-3)
+    transport = Teleport(scheme="given", rate_hz=1e6, fidelity=1.0, memory_slots=3)
+    line = Line(fiber, (), Memory(), Memory(t2_ps=1e10), transport, receiver_message_ps=10**9)
+    coherent = math.exp(-(6e-3 + 1e-4 + 1e-3 + 1e-3) / 1e-2)
+    assert arrived(line, 3, 1, RNG).fidelity == pytest.approx(((1 + coherent) / 2) ** 3, rel=1e-3)
+    back = replace(line, receiver_message_ps=0, sender_message_ps=10**9)
+    there = math.exp(-(6e-3 + 1e-4 + 1e-3) / 1e-2)
+    assert arrived(back, 3, 2, RNG).fidelity == pytest.approx(((1 + there) / 2) ** 3, rel=1e-3)
+    told = cost("x", line, 3, 1000, 1)
+    assert told.time_ps == pytest.approx(6e9 + (6e9 + 1e8 + 2e9) / 1000)
+    assert line.latency_ps(3) == 6 * 10**9 + 10**8 + 2 * 10**9
 
 
 def test_crossings_multiply_losses_and_share_machines() -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from ketwire.channels.copies import Copies
 from ketwire.channels.fiber import Fiber
-from ketwire.channels.hardware import HARDWARE
+from ketwire.channels.hardware import HARDWARE, Hardware
 from ketwire.channels.line import Coded, Direct, Line, Memory, Teleport
 from ketwire.channels.link import Direction
 from ketwire.channels.messages import Arrivals
@@ -28,7 +28,7 @@ from ketwire.scenarios.yamltext import parse
 from tests.kit import Threads
 
 NAMES = list(PRESETS)
-PERFECT = Memory()
+PERFECT = Hardware()
 
 
 def link_of(name: str, **told: Any) -> Link:
@@ -201,7 +201,7 @@ def test_every_parameter_changes_a_result(name: str, key: str) -> None:
         context = {"transport": "direct"}  # a measured rate has the losses in it
 
     def found(memory: Memory, **told: Any) -> tuple[Any, ...]:
-        return crossing(link_of(name, **{**context, **told}).line(memory, memory))
+        return crossing(link_of(name, **{**context, **told}).line(Hardware(memory), Hardware(memory)))
 
     before = found(memory)
     assert found(memory) == before, "the same key gives the same crossing"
@@ -237,7 +237,7 @@ def test_a_fragment_is_a_valid_part_of_a_scenario(name: str) -> None:
     pasted = validate(data, "x", "x", "/").network().links[0]
     memory = HARDWARE[name].hardware.memory if name in HARDWARE else memory_of(name)
     assert memory == memory_of(name), "a preset's link and hardware agree on the memory"
-    assert pasted.forward == link_of(name).line(memory, memory)
+    assert pasted.forward == link_of(name).line(Hardware(memory), Hardware(memory))
     assert all(figure.source in text for figure in PRESETS[name].figures.values())
 
 

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from ketwire.channels.copies import Copies
 from ketwire.channels.hardware import Hardware
@@ -210,6 +211,16 @@ def test_a_server_with_services_of_different_lengths(data: list[tuple[int, int]]
     assert serve(ready_ps, services, free).tolist() == done
 
 
+def in_settings(
+    at: PartyNode, settings: list[Setting], parameters: NDArray[np.float64], choice: NDArray[np.int64], copies: Copies,
+    most: int | None = None, *, peek: bool = False,
+) -> list[NDArray[np.float64]]:  # fmt: skip
+    """Measure the first `most` living copies of one item, the k-th of them in setting choice[k]."""
+    groups = np.zeros(len(copies), np.int64)
+    keep = at.keep(copies, groups, np.array([len(copies) if most is None else most]))
+    return at.measure_in(settings, parameters, choice[None], groups[:1], copies, groups, keep, peek=peek)
+
+
 @pytest.mark.parametrize("hardware", [ERRING, Hardware(p_gate2=0.1), Hardware(p_readout=0.1)])
 def test_what_is_reported_is_the_density_matrix_s_to_rounding(hardware: Hardware) -> None:
     """Density matrices meet all errors on average: frame, basis and readout against the oracle, block by block."""
@@ -221,7 +232,7 @@ def test_what_is_reported_is_the_density_matrix_s_to_rounding(hardware: Hardware
     batch = Copies(mixed(state), np.zeros(count, np.int64), np.zeros(count, np.int64), np.zeros(count, np.bool_))
     made = [Setting(part.circuit, part.observable) for part in readings.parts]
     zeros = np.zeros(count, np.int64)
-    laws = alice.measure_in(made, segment.values, zeros, batch, zeros, 1, peek=True)
+    laws = in_settings(alice, made, segment.values, zeros, batch, peek=True)
     expected = np.zeros(segment.circuit.parameter_count)
     for block in blocks_of(segment.circuit):
         told = read(DensityMatrix.from_states(state), block, segment.values, hardware)
@@ -414,18 +425,17 @@ def test_each_copy_takes_the_time_of_its_own_setting_and_decays_meanwhile() -> N
     hardware = Hardware(gate1_ps=100, readout_ps=10)
     alice = node(hardware)
     state = np.array([1, 0], dtype=complex)
-    zeros = np.zeros(3, np.int64)
-    counts = alice.measure_in(pair, angles, np.array([0, 1, 0]), arrived(state, [0, 50, 900]), zeros, 1)
+    counts = in_settings(alice, pair, angles, np.array([0, 1, 0]), arrived(state, [0, 50, 900]))
     assert [each.tolist() for each in counts] == [[[2, 0]], [[1, 0]]] and alice.now_ps == 1010
     dead = arrived(state, [0, 50, 900], [False, True, False])
-    counts = alice.measure_in(pair, angles, np.array([0, 1, 1]), dead, zeros, 1, np.array([True, True, False]))
+    counts = in_settings(alice, pair, angles, np.array([0, 1, 1]), dead, most=1)
     assert [each.tolist() for each in counts] == [[[1, 0]], [[0, 0]]] and alice.now_ps == 1010 + 110
     # A |1> that relaxes while its circuit runs, and for as long as it waits for the processor before.
     memory, many = Memory(t1_ps=400.0), 20_000
     alice = node(Hardware(memory, gate1_ps=100))
     excited = arrived(np.array([0, 1], dtype=complex), np.repeat(10_000 * np.arange(many // 2), 2))
     choice = np.tile([1, 0], many // 2)
-    counts = alice.measure_in(pair, angles, choice, excited, np.zeros(many, np.int64), 1)
+    counts = in_settings(alice, pair, angles, choice, excited)
     # Angles are 0; the first of each pair has a setting of 300 ps, the second waits 300 and takes 100.
     for told, waited in zip(counts, (400, 300), strict=True):
         chance = math.exp(-waited / 400)
@@ -437,7 +447,7 @@ def test_a_perfect_node_measures_in_settings_too() -> None:
     pair = [Setting(layers.hadamards(2), Projector(0)), Setting(Circuit(2, ()), Projector(1))]
     choice = np.arange(40_000) % 2
     laws, counts = (
-        PartyNode("alice", b"k" * 32, {}).measure_in(pair, NONE, choice, arrived(state, zeros), zeros, 1, peek=peek)
+        in_settings(PartyNode("alice", b"k" * 32, {}), pair, NONE, choice, arrived(state, zeros), peek=peek)
         for peek in (True, False)
     )
     for setting, law, count in zip(pair, laws, counts, strict=True):
@@ -454,7 +464,7 @@ def test_a_reading_that_would_pass_the_end_of_the_clock_is_refused() -> None:
         alice = node(Hardware(gate1_ps=lasts_ps))
         batch = arrived(np.array([1, 0], dtype=complex), zeros)
         with pytest.raises(ScenarioError, match=r"^nodes.alice: 100 copies at .* s each keep it busy until .*53 days"):
-            alice.measure_in(pair, NONE, np.arange(100) % 2, batch, zeros, 1)
+            in_settings(alice, pair, NONE, np.arange(100) % 2, batch)
 
 
 def test_virtual_time_of_a_gradient_by_hand() -> None:

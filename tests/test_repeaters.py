@@ -30,7 +30,7 @@ from ketwire.protocols import repeaters
 from ketwire.protocols.repeaters import ChainPlan
 from ketwire.protocols.stream import report_hops
 from ketwire.scenarios.load import Loaded, validate
-from tests.kit import Threads
+from tests.kit import SlowLane, Threads
 
 PERFECT = Memory()
 Data = dict[str, Any]
@@ -272,33 +272,46 @@ def test_all_hops_at_once_take_the_longest_of_their_times() -> None:
     assert abs(held.ready_ps.mean() - mean_ps) < 4 * error
 
 
-class Lane:
-    """One lane of a chain, walked wave by wave with plain numbers: an oracle that shares no code with it.
+class Walk:
+    """All lanes of a chain, walked wave by wave with plain numbers: an oracle that shares no code with it.
 
-    making_ps[hop][wave]: how long each of its own pairs took. Nodes are numbered from the origin.
+    Nodes are numbered from the origin. Every hop has a classical lane each way, which the chains of both ways of
+    registers share, and the end-to-end link has no bandwidth to fill.
     """
 
-    def __init__(self, delays_ps: list[int], end_delay_ps: int, in_turn: bool) -> None:
+    def __init__(
+        self, delays_ps: list[int], end_delay_ps: int, in_turn: bool, onward: list[SlowLane], back: list[SlowLane]
+    ) -> None:
         self.delays_ps, self.end_delay_ps, self.in_turn = delays_ps, end_delay_ps, in_turn
-        self.free_ps = [0] * len(delays_ps)  # as the node behind each hop knows it
+        self.onward, self.back = onward, back
+        self.free_ps = [[0] * 7 for _ in delays_ps]  # of each lane, as the node behind each hop knows it
 
-    def wave(self, making_ps: list[int]) -> int:
-        """When the collector knows that the pair of this wave stands."""
-        herald_ps = self.free_ps[0] + self.delays_ps[0] + making_ps[0]
-        at_ps, swaps_ps = herald_ps, []
+    def told(self, lanes: list[SlowLane], hop: int, ready_ps: list[int], bits: int) -> list[int]:
+        return [left + self.delays_ps[hop] for left in lanes[hop].serve(ready_ps, [bits] * len(ready_ps))]
+
+    def wave(self, making_ps: list[list[int]]) -> list[int]:
+        """When the collector knows that each pair of this wave stands; given how long each hop's own pairs took."""
+        count = len(making_ps[0])
+        begin_ps = self.told(self.onward, 0, self.free_ps[0][:count], 1)
+        at_ps, swaps_ps = [begin + made for begin, made in zip(begin_ps, making_ps[0], strict=True)], []
         for hop in range(1, len(self.delays_ps)):
-            begin_ps = self.free_ps[hop]
+            begin_ps = self.free_ps[hop][:count]
             if self.in_turn:
-                begin_ps = max(begin_ps, at_ps) + self.delays_ps[hop]
-            swaps_ps.append(max(begin_ps + making_ps[hop], at_ps))
-            at_ps = swaps_ps[-1] + self.delays_ps[hop]
+                asked_ps = [max(times) for times in zip(begin_ps, at_ps, strict=True)]
+                begin_ps = self.told(self.onward, hop, asked_ps, 1)
+            own_ps = [begin + made for begin, made in zip(begin_ps, making_ps[hop], strict=True)]
+            swaps_ps.append([max(times) for times in zip(own_ps, at_ps, strict=True)])
+            at_ps = self.told(self.onward, hop, swaps_ps[-1], 2)
         for hop, emptied_ps in enumerate([*swaps_ps, at_ps]):
-            self.free_ps[hop] = emptied_ps + self.delays_ps[hop]
-        self.free_ps[0] = max(self.free_ps[0], at_ps + self.end_delay_ps)
+            self.free_ps[hop][:count] = self.told(self.back, hop, emptied_ps, 1)
+        stored_ps = [at + self.end_delay_ps for at in at_ps]
+        self.free_ps[0][:count] = [max(times) for times in zip(self.free_ps[0][:count], stored_ps, strict=True)]
         return at_ps
 
 
 FEEDBACK: dict[str, tuple[Data, Data]] = {
+    "slow bits": ({"bandwidth_bps": 1e5}, {}),
+    "slow bits in turn": ({"bandwidth_bps": 1e5, "classical_delay_s": 1e-6}, {"generation": "sequential"}),
     "parallel": ({}, {}),
     "sequential": ({}, {"generation": "sequential"}),
     "distilled hops": ({"distill": {"rounds": 1}, "visibility": 0.9}, {}),
@@ -311,7 +324,11 @@ def test_memories_feed_back_to_the_picosecond(monkeypatch: pytest.MonkeyPatch, n
     """A whole run of 40 registers of 3 qubits there, back and there again, given the times that pairs took."""
     of_hops, end = FEEDBACK[name]
     lengths = [3.0, 5.0, 2.0, 7.0]
-    data = scenario(4, of_hops=[{"length_km": km, "memory_slots": 7, **of_hops} for km in lengths], **end)
+    data = scenario(
+        4, of_hops=[{"length_km": km, "memory_slots": 7, **of_hops} for km in lengths], bandwidth_bps=None, **end
+    )
+    message_ps = 3_000_000
+    data["nodes"] = {name: {"message_s": 3e-6} for name in data["nodes"]}
     turn = {**data["protocol"]["layers"][0], "angles": {"random": "angles"}}
     turns = [{**turn, "at": at} for at in ("bob", "alice", "bob")]
     data["protocol"] |= {"qubits": 3, "layers": turns}
@@ -323,15 +340,21 @@ def test_memories_feed_back_to_the_picosecond(monkeypatch: pytest.MonkeyPatch, n
     # A hop's machine that was first at work is that of the first crossing; pairs grow from who receives.
     waves = math.ceil(120 / 7)
     assert [len(times) for _, times in finished] == [2 * waves, waves]
-    for way, (_, ready) in enumerate(finished):
+    end_delay_ps = round(end.get("length_km", sum(lengths)) * 5e6) + message_ps
+    late_ps = round(of_hops.get("classical_delay_s", 0) * 1e12) + message_ps
+    delays_ps = [round(km * 5e6) + late_ps for km in lengths]
+    to_alice, to_bob = ([SlowLane(of_hops.get("bandwidth_bps", 1e9)) for _ in lengths] for _ in range(2))
+    in_turn = "generation" in end
+    walks = [
+        Walk(delays_ps[::-1], end_delay_ps, in_turn, to_alice[::-1], to_bob[::-1]),
+        Walk(delays_ps, end_delay_ps, in_turn, to_bob, to_alice),
+    ]
+    for way, first in ((0, 0), (1, 0), (0, waves)):
         order = lengths[::-1] if way == 0 else lengths
         hops = [[times for machine, times in making if machine.line.fiber.length_km == km][way] for km in order]
-        end_delay_ps = round(end.get("length_km", sum(lengths)) * 5e6)
-        lanes = [Lane([round(km * 5e6) for km in order], end_delay_ps, "generation" in end) for _ in range(7)]
-        for wave, ready_ps in enumerate(ready):
-            assert len(ready_ps) == (120 % 7 if wave % waves == waves - 1 else 7)
-            for lane, found_ps in enumerate(ready_ps):
-                assert lanes[lane].wave([int(times[wave][lane]) for times in hops]) == found_ps
+        for wave, ready_ps in enumerate(finished[way][1][first : first + waves]):
+            assert len(ready_ps) == (120 % 7 if wave == waves - 1 else 7)
+            assert walks[way].wave([times[first + wave].tolist() for times in hops]) == ready_ps.tolist()
 
 
 def by_machine(seen: Iterable[tuple[Any, np.ndarray]]) -> list[tuple[Any, list[np.ndarray]]]:
@@ -402,7 +425,7 @@ def test_the_dead_are_not_made_anew_in_turn_and_thrown_away_at_once() -> None:
         assert isinstance(delivery.message, Pairs)
         assert delivery.message.alive.tolist() == (~lost).tolist()
         assert delivery.record.ebits == ebits
-        assert delivery.record.control_bits == 2 * 2 + (4 if in_turn else 0)
+        assert delivery.record.control_bits == 2 * 2 + 2 + (4 if in_turn else 0)  # of the dead one bit each
         np.testing.assert_allclose(fidelity(delivery.message.held.elements)[~lost], 0.9, atol=1e-12)
 
 
@@ -414,7 +437,7 @@ def test_what_is_dead_is_not_distilled_to_life() -> None:
     delivery = Direction("a", given_line(km=1.0), b"a" * 32).carry(sent, 0)
     assert isinstance(delivery.message, Pairs)
     assert delivery.message.alive.tolist() == [False, True, False, False]
-    assert delivery.record.control_bits == 2 * 4 + 2 * 1
+    assert delivery.record.control_bits == 2 * 4 + 4 + 2 * 1
 
 
 def test_swapping_in_order_is_as_soon_as_swapping_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -501,9 +524,10 @@ LATE: dict[str, tuple[Data, Data]] = {
 
 def there_and_back(hops: int, of_hops: Data, end: Data) -> Data:
     """Three crossings, and a contraction, whose flag makes top-ups: repeaters must hear of them."""
-    data = scenario(hops, of_hops=[{"memory_slots": 80, **of_hops}] * hops, **end)
+    slow = {"bandwidth_bps": 1e6, "classical_delay_s": 2e-6}
+    data = scenario(hops, of_hops=[{"memory_slots": 80, **slow, **of_hops}] * hops, **slow, **end)
     for name in data["nodes"]:
-        data["nodes"][name] = {"t1_s": 2.0, "t2_s": 1.0}
+        data["nodes"][name] = {"t1_s": 2.0, "t2_s": 1.0, "message_s": 1e-6}
     turn = {"layer": "rotations", "angles": {"random": "angles"}}
     shrink = {"at": "bob", "layer": "contraction", "matrix": {"values": [[0.5, 0, 0, 0], [0, 0.6, 0, 0],
               [0, 0, 0.4, 0], [0, 0, 0, 0.7]]}}  # fmt: skip
@@ -693,7 +717,9 @@ def _wrong() -> Iterator[tuple[Any, str]]:
 
     yield repeater(p_gate2=0.1), "nodes.r1.p_gate2: 0.1 given, expected nothing here: a repeater swaps"
     yield repeater(readout_s=1.0), "nodes.r1.readout_s: 1.0 given, expected nothing here"
-    yield repeater(hardware="trapped-ion", gate2_s=0.0), "nodes.r1.gate2_s: 0.0 given, expected nothing here"
+    preset = 'nodes.r1.hardware: "trapped-ion" given, expected ideal or color-center for a repeater, which swaps in no'
+    yield repeater(hardware="trapped-ion"), preset
+    yield repeater(hardware="trapped-ion", gate2_s=0.0), preset  # there are other gates, and a readout
     yield narrow, "expected fewer: a pair takes 4 memory slots on hop 1 of 3, which has 3"
 
 
@@ -706,7 +732,7 @@ def test_a_repeater_has_the_memory_of_its_preset_and_registers_may_visit_it_othe
     from ketwire.scenarios.yamltext import parse
 
     def with_preset(data: Data) -> None:
-        data["nodes"]["r1"] = {"hardware": "trapped-ion", "t2_s": 5.0}
+        data["nodes"]["r1"] = {"hardware": "color-center", "t2_s": 5.0}
 
     def visited(data: Data) -> None:
         data["nodes"] |= {"r1": {"p_gate2": 0.1}, "carol": {}}

@@ -207,7 +207,7 @@ def test_qubits_are_counted_one_by_one_as_the_wire_has_them() -> None:
 
 
 def test_nothing_is_applied_to_what_is_lost() -> None:
-    copies: Any = SimpleNamespace(alive=np.array([True, False, True, True]))
+    copies: Any = SimpleNamespace(living=np.array([True, False, True, True]))
     inner: Any = SimpleNamespace(apply=lambda circuit, copies, values: copies)
     meter = Meter(inner)
     for circuit in (hadamards(2), Circuit(2, ())):

@@ -1,0 +1,249 @@
+"""Every key of links and nodes, under every transport, changes a result or is refused by its own path.
+
+The keys come from the models, so a new one without an entry here fails. Each is changed in a small scenario that has
+a use for it: copies that wait for slow processors, registers of two qubits that go there and back.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Iterator
+from copy import deepcopy
+from functools import cache, reduce
+from operator import getitem
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from ketwire.nodes.inline import run_inline
+from ketwire.scenarios import nodespec
+from ketwire.scenarios.inference import Inference, InferenceSpec
+from ketwire.scenarios.linkspec import BeamSplitterSpec, Distillation, InterceptResendSpec, Link, NoiseSpec
+from ketwire.scenarios.load import PACKAGED, Loaded
+from ketwire.scenarios.nodespec import Node
+from ketwire.scenarios.schema import scenario_model
+from ketwire.scenarios.validation import one_line
+from ketwire.scenarios.yamltext import parse
+
+Data = dict[str, Any]
+MODEL = scenario_model([InferenceSpec])
+SEEDS = range(3, 11)
+SLOW = {"gate1_s": 1e-6, "gate2_s": 1e-6}
+TURN = {"layer": "rotations", "angles": {"random": "angles"}}
+TELEPORT = {"transport": "teleport", "memory_slots": 8}
+SCHEMES: dict[str, Data] = {
+    "double-click": {**TELEPORT, "visibility": 0.9},
+    "single-click": {**TELEPORT, "scheme": "single-click", "alpha": 0.3},
+    "given": {**TELEPORT, "scheme": "given", "rate_hz": 1e4, "fidelity": 0.9},
+}
+LINKS: dict[str, Data] = {
+    "direct": {},
+    "coded": {"transport": "coded", "code": "[[5,1,3]]"},
+    **SCHEMES,
+    **{f"{name}, distilled": {**link, "distill": {"rounds": 2}} for name, link in SCHEMES.items()},
+}
+CHAIN = {"transport": "teleport", "via": ["r"], "distill_spans": [2]}
+TRANSPORTS = [*LINKS, "hop", "chain"]
+
+# Names, what the scenarios here differ by, and who computes instead of what: nothing to change one by one.
+NO_NUMBERS = {"between", "transport", "scheme", "via", "engine", "python"}
+
+VALUES: Data = {
+    "fiber": "ideal",
+    "noise": [{"kind": "depolarizing", "probability": 0.3}],
+    "alpha": 0.2,
+    "rate_hz": 2e4,
+    "fidelity": 0.6,
+    "dark_count": 0.05,
+    "visibility": 0.5,
+    "memory_slots": 4,
+    "distill": {"rounds": 1},
+    "generation": "sequential",
+    "distill_spans": None,
+    "distill_protocol": "bbpssw",
+    "code": "[[4,2,2]]",
+    "gate_s": 1e-6,
+    "eve": {"attack": "intercept-resend", "share": 0.5},
+    "length_km": 3.0,
+    "loss_db_per_km": 1.0,
+    "p_init": 0.3,
+    "detector_efficiency": 0.5,
+    "speed_km_per_s": 1.5e5,
+    "emission_rate_hz": 1e4,
+    "bandwidth_bps": 1e4,
+    "classical_delay_s": 1e-3,
+}
+OF_FIBER = {"fiber", "length_km", "speed_km_per_s", "bandwidth_bps", "classical_delay_s"}
+OF_PHOTONS = {"loss_db_per_km", "p_init", "detector_efficiency", "emission_rate_hz"}
+OF_PAIRS = {"memory_slots", "distill"}
+OF_CLICKS = OF_FIBER | OF_PHOTONS | OF_PAIRS | {"dark_count", "visibility"}
+CHANGES: dict[str, set[str]] = {
+    "direct": OF_FIBER | OF_PHOTONS | {"noise", "eve"},
+    "coded": OF_FIBER | OF_PHOTONS | {"noise", "code", "gate_s"},
+    "double-click": OF_CLICKS,
+    "single-click": OF_CLICKS | {"alpha"},
+    "given": OF_FIBER | OF_PAIRS | {"rate_hz", "fidelity"},
+    "hop": OF_CLICKS,
+    "chain": OF_FIBER | {"generation", "distill_spans", "distill_protocol"},
+}
+
+NODE_VALUES: Data = {
+    "hardware": "trapped-ion",
+    "t1_s": 1e-4,
+    "t2_s": 1e-4,
+    "prepare_s": 1e-2,
+    "gate1_s": 5e-6,
+    "gate2_s": 5e-6,
+    "readout_s": 1e-5,
+    "message_s": 1e-3,
+    "p_prepare": 0.5,
+    "p_gate1": 0.5,
+    "p_gate2": 0.5,
+    "p_readout": 0.5,
+}
+OF_REPEATERS = {"t1_s", "t2_s", "message_s"}
+
+# Errors and durations of gates that a swap or a Bell measurement would have, accepted without effect: none.
+EXCEPTIONS: set[tuple[str, str]] = set()
+
+# What stands in a key that holds more keys: a link before, and after.
+DEPOLARIZING = {"kind": "depolarizing", "probability": 0.3}
+PASSING = [[[[1, 0], [0, 0]], [[0, 0], [1, 0]]]]
+DAMPING = [[[[1, 0], [0, 0]], [[0, 0], [0.6, 0]]], [[[0, 0], [0.8, 0]], [[0, 0], [0, 0]]]]
+RESENT, SPLIT = {"attack": "intercept-resend", "share": 0.4}, {"attack": "beam-splitter", "share": 0.4}
+WITHIN: dict[str, tuple[str, Any, Any]] = {
+    "noise.kind": ("direct", [DEPOLARIZING], [{**DEPOLARIZING, "kind": "bit-flip"}]),
+    "noise.probability": ("direct", [DEPOLARIZING], [{**DEPOLARIZING, "probability": 0.7}]),
+    "noise.rate_hz": ("direct", [{"kind": "dephasing", "rate_hz": 0}], [{"kind": "dephasing", "rate_hz": 1e5}]),
+    "noise.operators": (
+        "direct", [{"kind": "kraus", "operators": PASSING}], [{"kind": "kraus", "operators": DAMPING}]
+    ),
+    "distill.rounds": ("single-click", {"rounds": 1}, {"rounds": 2}),
+    "distill.protocol": ("single-click", {"protocol": "dejmps"}, {"protocol": "bbpssw"}),
+    "distill.arrangement": (
+        "single-click", {"rounds": 3, "arrangement": "nested"}, {"rounds": 3, "arrangement": "pumping"}
+    ),
+    "eve.attack": ("direct", SPLIT, RESENT),
+    "eve.share": ("direct", RESENT, {**RESENT, "share": 0.8}),
+    "eve.basis": ("direct", {**RESENT, "basis": "z"}, {**RESENT, "basis": "x"}),
+    "eve.direction": ("direct", RESENT, {**RESENT, "direction": "backward"}),
+    "eve.in_place_of_loss": ("direct", SPLIT, {"attack": "beam-splitter", "in_place_of_loss": True}),
+}  # fmt: skip
+
+
+def scenario(transport: str, seed: int = SEEDS[0]) -> Data:
+    """There and back; of a chain, the link that is changed comes first."""
+    base = {"fiber": "telecom-fiber", "length_km": 2.0}
+    nodes = {"alice": dict(SLOW), "bob": dict(SLOW)}
+    if transport in LINKS:
+        links = [{"between": ["alice", "bob"], **base, **LINKS[transport]}]
+    else:
+        hops = [{"between": [end, "r"], **base, **SCHEMES["double-click"], "memory_slots": 32} for end in nodes]
+        end = {"between": ["alice", "bob"], "fiber": "telecom-fiber", **CHAIN}
+        links = [*hops, end] if transport == "hop" else [end, *hops]
+        nodes["r"] = {}
+    layers = [{"at": at, **TURN} for at in ("bob", "alice")]
+    protocol = {"kind": "inference", "qubits": 2, "start": "alice", "copies": 24, "layers": layers}
+    return {"seed": seed, "nodes": nodes, "links": links, "protocol": {**protocol, "dense_state": None}}
+
+
+def outcome(data: Data) -> Any:
+    """All that a run comes to; or, as text, what it is refused with."""
+    try:
+        model = MODEL.model_validate_json(json.dumps(data), strict=True)
+    except ValidationError as error:
+        return one_line(error, data, MODEL)
+    result = run_inline(Loaded("x", "x", "/", model, "inference", Inference()).run())[0]
+    return result.transcript_sha256, result.clocks_ps, result.directions
+
+
+@cache
+def before(transport: str, seed: int = SEEDS[0]) -> Any:
+    return outcome(scenario(transport, seed))
+
+
+def check(transport: str, path: str, value: Any, changes: bool) -> None:
+    """That a value there changes a result of some seed, as few outcomes may well come out alike; or is refused."""
+    *way, key = (int(step) if step.isdigit() else step for step in path.split("."))
+    for seed in SEEDS:
+        data = scenario(transport, seed)
+        reduce(getitem, way, data)[key] = deepcopy(value)
+        found = outcome(data)
+        if not changes:
+            assert isinstance(found, str) and found.startswith(f"{path}: "), f"{path}: {found}"
+            return
+        assert not isinstance(found, str) and not isinstance(before(transport, seed), str), found
+        if found != before(transport, seed):
+            return
+    raise AssertionError(f"{path} changes nothing")
+
+
+def nested(prefix: str, *models: Any) -> Iterator[str]:
+    yield from (f"{prefix}.{name}" for model in models for name in model.model_fields)
+
+
+def test_every_key_has_an_entry() -> None:
+    assert set(Link.model_fields) == set(VALUES) | NO_NUMBERS
+    assert set(Node.model_fields) == set(NODE_VALUES)
+    inner = {*nested("noise", NoiseSpec), *nested("distill", Distillation)}
+    assert inner | {*nested("eve", InterceptResendSpec, BeamSplitterSpec)} == set(WITHIN)
+
+
+def test_transports_differ() -> None:
+    for one, other in itertools.combinations(LINKS, 2):
+        assert before(one) != before(other), (one, other)
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS)
+def test_every_key_of_a_link_changes_a_result_or_is_refused(transport: str) -> None:
+    for key, value in VALUES.items():
+        changes = key in CHANGES[transport.removesuffix(", distilled")]
+        check(transport, f"links.0.{key}", [2] if value is None and not changes else value, changes)
+
+
+@pytest.mark.parametrize("key", WITHIN)
+def test_every_key_within_a_key_of_a_link_changes_a_result(key: str) -> None:
+    transport, one, other = WITHIN[key]
+    outer = key.partition(".")[0]
+    results: list[list[Any]] = [[], []]
+    for value, found in zip((one, other), results, strict=True):
+        for seed in SEEDS[:3]:
+            data = scenario(transport, seed)
+            data["links"][0][outer] = value
+            found.append(outcome(data))
+    assert not any(isinstance(result, str) for result in itertools.chain(*results)), results
+    assert results[0] != results[1]
+
+
+@pytest.mark.parametrize("transport", [*SCHEMES, "direct", "coded", "chain"])
+def test_every_key_of_a_node_changes_a_result(transport: str) -> None:
+    for key, value in NODE_VALUES.items():
+        # Alice prepares, works and measures; of what arrived it is bob who hears.
+        check(transport, f"nodes.{'bob' if key == 'message_s' else 'alice'}.{key}", value, changes=True)
+
+
+def test_every_key_of_a_repeater_changes_a_result_or_is_refused() -> None:
+    for key, value in NODE_VALUES.items():
+        check("chain", f"nodes.r.{key}", value, key in OF_REPEATERS)
+
+
+def test_presets_without_gates_are_the_ones_that_a_repeater_may_have() -> None:
+    for name in nodespec.memories_alone():
+        data = scenario("chain")
+        data["nodes"]["r"] = {"hardware": name}
+        assert not isinstance(outcome(data), str)
+
+
+def test_no_packaged_scenario_needs_an_exception() -> None:
+    """Repeaters whose gates would have no effect: none of ours says any."""
+    found = set()
+    for path in sorted(Path(PACKAGED).glob("*.yaml")):
+        data = parse(path.read_text(), path.name)
+        repeaters = {name for link in data["links"] for name in link.get("via", ())}
+        for name in repeaters:
+            key = Node(**data["nodes"][name]).works_by()
+            found |= {(path.stem, f"nodes.{name}.{key}")} if key else set()
+    assert found == EXCEPTIONS
