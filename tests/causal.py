@@ -1,15 +1,14 @@
 """A tracer of causality: it follows a run beside ketwire's clocks and says what left before it could.
 
-Every value gets a causal time, by rules that use no clock of the code under test. What a party *knows* is as old as
-the latest value that its program has looked at: a loss mask, a choice of copies, outcomes, a receipt, a classical
-message. A classical message has the time of what its sender knew when it was handed over, plus its own bits at the
-bandwidth, plus L/v. A copy leaves, one after the other, when it is there and was handed over; its fate is known
-when its last time bin has passed, L/v later. The model works on one copy and one memory slot at a time, in Python's
-integers, with what physics asks for at the least: queues of classical bits, loading of states and further delays can
-only make things later, so they are no faults.
+Every value gets a causal time, by rules that use no clock of the code under test. A party knows what its program has
+looked at: loss masks, choices of copies, outcomes, receipts, classical messages. The latest of their causal times is
+the causal time of all that the program does next. A classical message arrives at its sender's causal time plus the
+time of its own bits and the delays. A copy leaves when it is there, was handed over and the emitter is free. Its fate
+is known when its last time bin has passed, L/v later. The model works on one copy and one memory slot at a time, in
+Python's integers. Its times are lower bounds: it leaves out that classical bits queue, which makes things later.
 
-What chance decides is taken from the run as a fact, and its time is checked first: which copies are lost, and when
-pairs stand. Times of chains are checked against the events before them, lane by lane.
+Chance decides which copies are lost and when pairs stand. The tracer takes that from the run. It checks the times of
+pairs against the events before them, lane by lane, before it uses them.
 """
 
 from __future__ import annotations
@@ -76,6 +75,8 @@ class Wire:
     """One direction, one copy and one pair at a time."""
 
     line: Line
+    sender: Hardware
+    receiver: Hardware
     free_ps: int = 0
     slots_ps: list[int] = field(default_factory=list)
     number: int = 0
@@ -106,6 +107,19 @@ class Wire:
         rate = self.line.fiber.bandwidth_bps
         return 0 if rate is None else int(Fraction(bits) * PS_PER_S / Fraction(rate))
 
+    def told_ps(self, bits: int) -> int:
+        """From when the sender knows something until the receiver has processed the bits that tell of it."""
+        return self.bits_ps(bits) + self.classical_ps + self.receiver.message_ps
+
+    @property
+    def herald_ps(self) -> int:
+        """From when a copy arrives, or does not, until its sender knows."""
+        return self.bits_ps(1) + self.classical_ps + self.sender.message_ps
+
+    @property
+    def classical_ps(self) -> int:
+        return self.delay_ps + round(Fraction(self.line.fiber.classical_delay_s) * PS_PER_S)
+
     @property
     def attempt_ps(self) -> int:
         """The least time for a pair."""
@@ -123,10 +137,10 @@ class Wire:
                 self.slots_ps[slot] = max(self.slots_ps[slot] + self.attempt_ps, ready_ps)
                 used.append(self.slots_ps[slot])
                 self.number += 1
-            return max(used) + self.delay_ps
+            return max(used) + self.told_ps(2)
         if isinstance(transport, Chain):
             pairs, self.stock_ps = self.stock_ps[:qubits], self.stock_ps[qubits:]
-            return max(ready_ps, *pairs) + self.delay_ps
+            return max(ready_ps, *pairs) + self.told_ps(2)
         photons = qubits
         if isinstance(transport, Coded):
             code = transport.found()
@@ -153,9 +167,10 @@ class Tracer:
         self.knows_ps = dict.fromkeys(run.parties, 0)
         self.read_ps = dict.fromkeys(run.parties, 0)
         self.processors = {party: Processor(run.hardware_of(party)) for party in run.parties}
-        self.wires = {(a, b): Wire(line) for link in run.links for a, b, line in link.directions()}
-        self.chains = {(link.ends if way else link.ends[::-1]) for link in run.links for way in (True, False)
-                       if isinstance(link.forward.transport, Chain)}  # fmt: skip
+        self.wires = {
+            (a, b): Wire(line, run.hardware_of(a), run.hardware_of(b))
+            for link in run.links for a, b, line in link.directions()
+        }  # fmt: skip
         self.faults: list[str] = []
         self.checked = 0
         # The batch itself too, so that no other gets its id.
@@ -247,7 +262,7 @@ class Tracer:
 
         def classical(record: Record, delivery: Delivery) -> int:
             self._check(f"{record.direction} {record.kind} {record.number} is sent", record.sent_ps, sent_ps)
-            there_ps = sent_ps + wire.bits_ps(bits) + wire.delay_ps
+            there_ps = sent_ps + wire.bits_ps(bits) + wire.classical_ps
             self._check(f"{record.direction} {record.kind} {record.number} arrives", delivery.arrival_ps, there_ps)
             wire.messages.append(there_ps)
             return 0
@@ -267,7 +282,7 @@ class Tracer:
             known_ps = max(batch.known_ps[place], sent_ps)
             if batch.lost[place]:
                 own_ps = max(own_ps, batch.known_ps[place])
-                earliest_ps, what = known_ps + wire.delay_ps, "is known to be dead"
+                earliest_ps, what = known_ps + wire.told_ps(1), "is known to be dead"
             else:
                 earliest_ps, what = wire.carry(known_ps, qubits), "arrives"
                 last_ps = max(last_ps, actual_ps if by_chance else earliest_ps)
@@ -275,7 +290,7 @@ class Tracer:
             there.known_ps.append(actual_ps if by_chance and not batch.lost[place] else earliest_ps)
         wire.stock_ps = []  # pairs that a batch leaves over are dropped
         wire.messages.append((delivery.message, there))
-        return max(last_ps + wire.delay_ps if wire.loses and last_ps else 0, own_ps)
+        return max(last_ps + wire.herald_ps if wire.loses and last_ps else 0, own_ps)
 
     def receives(self, party: str, peer: str, message: Message) -> None:
         told = self.wires[peer, party].messages.popleft()
@@ -291,6 +306,7 @@ class Tracer:
                 wire[lane] = time_ps
         else:
             self.learns(party, told)
+            self.knows_ps[party] += self.wires[peer, party].receiver.message_ps
 
     # ------------------------------------------------------------ chains
 
@@ -319,18 +335,18 @@ class Tracer:
             earliest_ps = max(sent_ps, *free)
             if order.on_notice:
                 arrived_ps = 0 if before is None else before.ready_ps[lane]
-                earliest_ps = max(earliest_ps, arrived_ps) + wire.delay_ps
+                earliest_ps = max(earliest_ps, arrived_ps) + wire.told_ps(1)
             if lost is None or not (order.on_notice and lost[lane]):
                 earliest_ps += wire.attempt_ps
             if before is not None:
                 earliest_ps = max(earliest_ps, before.ready_ps[lane])
             self._check(f"{record.direction} lane {lane} of {record.number} is swapped", done, earliest_ps)
             wire.own_free_ps[lane] = done
-        span_ps = wire.delay_ps + (0 if before is None else before.span_ps)
+        span_ps = wire.told_ps(1) + (0 if before is None else before.span_ps)
         two = 2 if order.distill is not None else 1
         for lane, actual_ps in enumerate(stand_ps):
             made_ps = max(done_ps[two * lane : two * (lane + 1)])
-            earliest_ps = made_ps + (0 if before is None else wire.delay_ps) + (span_ps if two == 2 else 0)
+            earliest_ps = made_ps + (0 if before is None else wire.told_ps(1)) + (span_ps if two == 2 else 0)
             self._check(f"{record.direction} pair {lane} of {record.number} stands", actual_ps, earliest_ps)
         if before is not None:  # the swap frees the memories of the hop behind too
             behind = next(key for key, wave in self._last_wave.items() if wave is before)
@@ -350,7 +366,7 @@ class Tracer:
         heard_ps = delivery.message.free_ps.tolist()
         for lane, (actual_ps, ready_ps) in enumerate(zip(heard_ps, wave.ready_ps, strict=True)):
             self._check(f"{record.direction} pair {lane} of {record.number} is told", actual_ps,
-                        ready_ps + wire.delay_ps)  # fmt: skip
+                        ready_ps + wire.told_ps(1))  # fmt: skip
         wire.stock_ps += [ready for ready, dead in zip(wave.ready_ps, delivery.lost.tolist() or [False] * len(heard_ps),
                                                        strict=True) if not dead]  # fmt: skip
         transport = wire.line.transport
@@ -367,7 +383,7 @@ class Tracer:
         if not hop.far_free_ps:
             self._freed(hop, self._last_wave[ends[1], ends[0]].ready_ps)  # the collector, who stores them at once
         for lane, actual_ps in enumerate(told_ps):
-            earliest_ps = hop.far_free_ps[lane] + wire.delay_ps
+            earliest_ps = hop.far_free_ps[lane] + wire.told_ps(1)
             self._check(f"{record.direction} memory {lane} of {record.number} is free", actual_ps, earliest_ps)
         hop.far_free_ps = {}
         wire.messages.append((hop.told_free_ps, told_ps))

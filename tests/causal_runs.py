@@ -90,29 +90,33 @@ class ActingParty:
         return seen + (keep.came if act["end"] == "came" else keep.taken).tolist()
 
 
-def lines(rng: np.random.Generator, lossless: bool = False) -> Line:
-    """A random direction: where it can lose anything, a photon in ten to half of them."""
-    survival = 1.0 if lossless else float(rng.choice([1.0, 0.9, 0.5]))
+def line(rng: np.random.Generator, sender: Hardware, receiver: Hardware) -> Line:
+    """A random direction: it loses no photon, one in ten, or half of them."""
+    survival = float(rng.choice([1.0, 0.9, 0.5]))
+    ends = {"sender_message_ps": sender.message_ps, "receiver_message_ps": receiver.message_ps}
     fiber = Fiber(
         length_km=float(rng.choice([0.0, 0.2, 5.0, 40.0])),
         detector_efficiency=survival,
         emission_rate_hz=rng.choice([None, 1e6, 5e4]),
         bandwidth_bps=rng.choice([None, 1e7, 1e5]),
+        classical_delay_s=float(rng.choice([0.0, 0.0, 1e-5])),
     )
     kind = rng.integers(4)
     if kind == 0:
         slots = int(rng.integers(1, 5))
-        return Line(fiber, transport=Teleport(scheme="given", rate_hz=2e5, fidelity=0.9, memory_slots=slots))
+        return Line(fiber, transport=Teleport(scheme="given", rate_hz=2e5, fidelity=0.9, memory_slots=slots), **ends)
     if kind == 1:
-        return Line(fiber, transport=Coded(code="[[4,2,2]]", gate_ps=int(rng.choice([0, 10**6]))))
-    return Line(fiber, transport=Direct())
+        return Line(fiber, transport=Coded(code="[[4,2,2]]", gate_ps=int(rng.choice([0, 10**6]))), **ends)
+    return Line(fiber, transport=Direct(), **ends)
 
 
 def hardware(rng: np.random.Generator) -> Hardware:
+    message_ps = int(rng.choice([0, 0, 2 * 10**7]))
     if rng.random() < 0.5:
-        return Hardware()
+        return Hardware(message_ps=message_ps)
     times = [int(rng.choice([0, 3 * 10**6, 10**8])) for _ in range(4)]
-    return Hardware(Memory(t2_ps=float(rng.choice([1e9, 1e12]))), *times, p_readout=float(rng.choice([0.0, 0.1])))
+    return Hardware(Memory(t2_ps=float(rng.choice([1e9, 1e12]))), *times, p_readout=float(rng.choice([0.0, 0.1])),
+                    message_ps=message_ps)  # fmt: skip
 
 
 def program(seed: int, dead: bool = False) -> Run:
@@ -127,7 +131,8 @@ def program(seed: int, dead: bool = False) -> Run:
             acts[a].append({"do": "tell", "peer": b, "entries": int(rng.integers(1, 9))})
             acts[b].append({"do": "hear", "peer": a})
             continue
-        work = [str(each) for each in rng.choice(["apply", "contract"], int(rng.integers(3))) if dead or each == "apply"]
+        drawn = rng.choice(["apply", "contract"], int(rng.integers(3)))
+        work = [str(each) for each in drawn if dead or each == "apply"]
         counts = rng.integers(1, 6, int(rng.integers(1, 3))).tolist()
         acts[a].append({"do": "send", "peer": b, "qubits": int(rng.integers(1, 3)), "counts": counts, "work": work})
         if rng.random() < 0.3:
@@ -139,129 +144,147 @@ def program(seed: int, dead: bool = False) -> Run:
             work.append("living")
         acts[b].append({"do": "receive", "peer": a, "work": work, "end": end, "groups": int(rng.integers(1, 4)),
                         "most": int(rng.integers(4))})  # fmt: skip
-    links = tuple(Link(each, lines(rng), lines(rng)) for each in ends)
+    made = {party: hardware(rng) for party in parties}
+    links = tuple(Link((a, b), line(rng, made[a], made[b]), line(rng, made[b], made[a])) for a, b in ends)
     slices = {party: Slice({"acts": acts[party]}) for party in parties}
     session = Session("s", "quantum", f"{__name__}:ActingParty", slices)
-    return Run(seed, parties, links, (session,), hardware={party: hardware(rng) for party in parties})
+    return Run(seed, parties, links, (session,), hardware=made)
 
 
 # ---------------------------------------------------------------- scenarios
 
 
-def link(rng: np.random.Generator, *ends: str, lossless: bool = False, direct: bool = False) -> Data:
+def link(rng: np.random.Generator, *ends: str, survivals: tuple[float, ...] = (1.0,), direct: bool = False) -> Data:
     told: Data = {"between": list(ends), "fiber": "ideal", "length_km": float(rng.choice([0.1, 1.0, 20.0]))}
     if rng.random() < 0.5:
         told["bandwidth_bps"] = float(rng.choice([1e9, 1e6]))
     kind = 5 if direct else rng.integers(6)
     if kind == 0:
         return told | {"transport": "teleport", "scheme": "given", "rate_hz": 2e5, "fidelity": 0.9, "memory_slots": 3}
-    told["emission_rate_hz"] = float(rng.choice([1e6, 1e5]))
-    if not lossless:
-        told["detector_efficiency"] = float(rng.choice([0.9, 0.4]))
+    told |= {"emission_rate_hz": float(rng.choice([1e6, 1e5])), "detector_efficiency": float(rng.choice(survivals))}
     return told | {"transport": "coded", "code": "[[4,2,2]]"} if kind == 1 else told
 
 
-def node(rng: np.random.Generator) -> Data:
-    if rng.random() < 0.5:
-        return {}
-    return {"gate1_s": float(rng.choice([0, 1e-6])), "readout_s": float(rng.choice([0, 1e-5])), "t2_s": 1.0}
+def node(rng: np.random.Generator, perfect: bool) -> Data:
+    told = {"message_s": float(rng.choice([0, 0, 1e-5]))}
+    if perfect or rng.random() < 0.5:
+        return told
+    return told | {"gate1_s": float(rng.choice([0, 1e-6])), "readout_s": float(rng.choice([0, 1e-5])), "t2_s": 1.0}
 
 
 def rotations(at: str) -> Data:
     return {"at": at, "layer": "rotations", "axes": ["y"], "entangle": "none", "angles": {"random": "angles"}}
 
 
-def loaded(rng: np.random.Generator, links: list[Data], protocol: Data, plain: bool = False) -> Run:
+def loaded(rng: np.random.Generator, links: list[Data], protocol: Data, perfect: bool = False) -> Run:
     names = dict.fromkeys(name for each in links for name in each["between"])
-    nodes = {name: {} if plain else node(rng) for name in names}
+    nodes = {name: node(rng, perfect) for name in names}
     data = {"seed": int(rng.integers(1 << 30)), "nodes": nodes, "links": links, "protocol": protocol}
     return validate(data, "random", "random", ".").run()
 
 
-def inference(seed: int, dead: bool = False, **given: Any) -> Run:
-    """An inference over one crossing, or over more: with losses if `dead`. Half of them in windows."""
+def inference(seed: int) -> Run:
+    """One crossing with many losses, or several with few; half of them in windows, half with contractions."""
     rng = np.random.default_rng([seed, 2])
     path = ["ab", "aba", "abc", "abab"][int(rng.integers(4))]
-    if dead or len(path) == 2:
-        links = [link(rng, *ends) for ends in dict.fromkeys(tuple(sorted(hop)) for hop in pairwise(path))]
-    else:
-        links = [link(rng, *ends, lossless=True) for ends in dict.fromkeys(tuple(sorted(hop)) for hop in pairwise(path))]
+    survivals = (0.9, 0.4) if len(path) == 2 else (1.0, 0.9, 0.8)
+    hops = dict.fromkeys(tuple(sorted(hop)) for hop in pairwise(path))
+    links = [link(rng, *ends, survivals=survivals) for ends in hops]
     listed = [rotations(at) for at in path]
-    contraction = {"at": path[-1], "layer": "contraction", "matrix": {"values": [[0.8, 0], [0, 0.5]]}}
+    contraction = {"layer": "contraction", "matrix": {"values": [[0.9, 0], [0, 0.7]]}}
+    listed[:0] = [{**contraction, "at": path[0]}] * int(rng.integers(2))
+    listed += [{**contraction, "at": path[-1]}] * int(rng.integers(2))
+    protocol = {"kind": "inference", "qubits": 1, "start": path[0], "copies": int(rng.integers(1, 9)),
+                "layers": listed, "dense_state": None}  # fmt: skip
     if rng.random() < 0.5:
-        listed.append(contraction)
-    if dead:
-        listed.insert(0, {**contraction, "at": path[0]})
-    qubits = 1
-    protocol = {"kind": "inference", "qubits": qubits, "start": path[0], "copies": int(rng.integers(1, 12)),
-                "layers": listed, "dense_state": None, **given}  # fmt: skip
-    if "estimation" not in given and rng.random() < 0.5:
         protocol["window"] = int(rng.integers(1, 8))
     return loaded(rng, links, protocol)
 
 
 def subspace(seed: int) -> Run:
+    """Top-ups without a margin."""
     rng = np.random.default_rng([seed, 3])
-    protocol = {"kind": "subspace", "task": "promise", "qubits": [int(rng.integers(2, 4))], "trials": 2,
-                "copies": int(rng.integers(1, 4)), "block_code": False, "raw": [1], "description": False,
-                "budget_attempts": 1e6}  # fmt: skip
-    return loaded(rng, [link(rng, "alice", "bob")], protocol)
+    protocol = {"kind": "subspace", "task": "promise", "qubits": [2], "trials": 2, "copies": int(rng.integers(1, 4)),
+                "block_code": False, "raw": [1], "description": False, "budget_attempts": 1e6}  # fmt: skip
+    return loaded(rng, [link(rng, "alice", "bob", survivals=(0.9, 0.4))], protocol)
 
 
-def decoyed(seed: int) -> Run:
+def decoys(seed: int) -> Run:
     rng = np.random.default_rng([seed, 4])
-    protocol = {"kind": "decoys", "qubits": 2, "start": "alice", "input": {"random": "normal"}, "copies": 10,
-                "decoys": {"share": 0.4, "bases": "zx", "delta": 0.01}, "layers": [rotations("bob")],
+    protocol = {"kind": "decoys", "qubits": 2, "start": "a", "input": {"random": "normal"}, "copies": 5,
+                "decoys": {"share": 0.4, "bases": "zx", "delta": 0.01}, "layers": [rotations("b")],
                 "dense_state": None}  # fmt: skip
-    return loaded(rng, [link(rng, "alice", "bob", direct=True)], protocol, plain=True)
+    return loaded(rng, [link(rng, "a", "b", survivals=(0.9, 0.6), direct=True)], protocol, perfect=True)
 
 
 def amplitude(seed: int) -> Run:
-    """Registers that bounce; without losses, so that none that is dead crosses a link."""
+    """Registers that go to and fro; one crossing in a hundred fails."""
     rng = np.random.default_rng([seed, 5])
-    links = [link(rng, "alice", "bob", lossless=True)]
-    protocol = {"kind": "inference", "estimation": "amplitude", "qubits": 1, "start": "alice", "epsilon": 0.2,
-                "delta": 0.3, "layers": [rotations("alice"), rotations("bob")], "dense_state": None}  # fmt: skip
-    return loaded(rng, links, protocol, plain=True)
+    protocol = {"kind": "inference", "estimation": "amplitude", "qubits": 1, "start": "a", "epsilon": 0.25,
+                "delta": 0.4, "layers": [rotations("a"), rotations("b")], "dense_state": None}  # fmt: skip
+    return loaded(rng, [link(rng, "a", "b", survivals=(1.0, 0.99), direct=True)], protocol, perfect=True)
 
 
-def gradient(seed: int, lossless: bool = True) -> Run:
+def gradient(seed: int) -> Run:
     rng = np.random.default_rng([seed, 6])
     names = ["direct", "commuting", "random-coordinate", "parameter-shift"]
-    protocol = {"kind": "gradient", "qubits": 1, "start": "alice", "copies": 8, "dense_state": None,
-                "estimators": [str(rng.choice(names))], "layers": [rotations("alice"), rotations("bob")]}  # fmt: skip
+    protocol = {"kind": "gradient", "qubits": 1, "start": "a", "copies": 4, "dense_state": None,
+                "estimators": [str(rng.choice(names))], "layers": [rotations("a"), rotations("b")]}  # fmt: skip
     if rng.random() < 0.5:
         protocol["window"] = 3
-    return loaded(rng, [link(rng, "alice", "bob", lossless=lossless)], protocol)
+    return loaded(rng, [link(rng, "a", "b", survivals=(1.0, 0.9))], protocol)
 
 
-def chain(seed: int, copies: int = 6) -> Run:
-    """Two to four hops, sometimes in turn, sometimes with a distillation on the way."""
+def chain(seed: int) -> Run:
+    """Two to four hops, half of them in turn, half with a distillation on the way."""
     rng = np.random.default_rng([seed, 7])
-    names = ["alice", "r1", "r2", "r3"][: int(rng.integers(2, 5))] + ["bob"]
+    names = [*["a", "r1", "r2", "r3"][: int(rng.integers(2, 5))], "b"]
     base = {"fiber": "ideal", "transport": "teleport", "scheme": "given", "rate_hz": 1e4, "fidelity": 0.95}
     links: list[Data] = [
-        {"between": list(ends), **base, "length_km": float(rng.choice([1, 5, 20])), "memory_slots": 4}
+        {"between": list(ends), **base, "length_km": float(rng.choice([1, 5, 20])), "memory_slots": 4,
+         "bandwidth_bps": float(rng.choice([1e9, 1e5]))}
         for ends in pairwise(names)
-    ]
-    end: Data = {"between": ["alice", "bob"], "fiber": "ideal", "transport": "teleport", "via": names[1:-1],
+    ]  # fmt: skip
+    end: Data = {"between": ["a", "b"], "fiber": "ideal", "transport": "teleport", "via": names[1:-1],
                  "length_km": 40.0}  # fmt: skip
     if rng.random() < 0.5:
         end["generation"] = "sequential"
     if rng.random() < 0.5:
         end["distill_spans"] = [int(rng.integers(2, len(names)))]
-    path = ["alice", "bob", "alice"][: int(rng.integers(2, 4))]
-    protocol = {"kind": "inference", "qubits": 1, "start": "alice", "copies": copies, "dense_state": None,
+    path = ["a", "b", "a"][: int(rng.integers(2, 4))]
+    protocol = {"kind": "inference", "qubits": 1, "start": "a", "copies": 4, "dense_state": None,
                 "layers": [rotations(at) for at in path]}  # fmt: skip
-    return loaded(rng, [*links, end], protocol, plain=True)
+    return loaded(rng, [*links, end], protocol, perfect=True)
 
 
-RUNS: dict[str, Callable[[int], Run]] = {
-    "program": program,
-    "inference": inference,
-    "subspace": subspace,
-    "decoys": decoyed,
-    "amplitude": amplitude,
-    "gradient": gradient,
-    "chain": chain,
+def training(seed: int) -> Run:
+    """Two steps of few samples, each validated; copies that adapt."""
+    rng = np.random.default_rng([seed, 8])
+    samples, labels = rng.normal(size=(6, 2)).tolist(), [3, 8, 8, 3, 8, 3]
+    protocol = {
+        "kind": "training", "qubits": 2, "start": "a", "layers": [rotations(at) for at in "aba"],
+        "data": {part: {"values": samples} for part in ("train", "test")},
+        "labels": {part: {"values": labels} for part in ("train", "test")},
+        "estimator": str(rng.choice(["direct", "parameter-shift"])), "optimiser": {"name": "adam", "rate": 0.05},
+        "copies": 2, "loss_copies": 2, "test_copies": 1, "steps": 2, "batch": 2, "rivals": {"backprop": [], "raw": []},
+        "adaptive": {"ratio": 0.3, "most": 4}, "validation": {"share": 0.4, "every": 1, "copies": 1, "patience": 1},
+    }  # fmt: skip
+    return loaded(rng, [link(rng, "a", "b", survivals=(1.0, 0.9), direct=True)], protocol)
+
+
+def sent_on(seed: int) -> Run:
+    return program(seed, dead=True)
+
+
+RUNS: dict[str, tuple[Callable[[int], Run], int]] = {
+    "programs": (program, 200),
+    "programs that send on what is lost": (sent_on, 90),
+    "inference": (inference, 65),
+    "subspace": (subspace, 50),
+    "decoys": (decoys, 20),
+    "amplitude": (amplitude, 20),
+    "gradient": (gradient, 20),
+    "chain": (chain, 31),
+    "training": (training, 4),
 }
+"""How to make them, and how many make up 500."""
