@@ -45,6 +45,7 @@ from ketwire.channels.pairs import (
 )
 from ketwire.channels.timing import CLOCK_END_PS
 from ketwire.errors import ScenarioError
+from ketwire.quantum.grid import significant, snap
 
 Method = Literal["bbpssw", "dejmps"]
 Arrangement = Literal["nested", "pumping"]
@@ -262,7 +263,7 @@ class _Bench:
         for _ in range(most_pairs):
             if not len(open_):
                 return
-            tried = self._rng.geometric(self._scheme.success_probability, size=len(open_))
+            tried = self._rng.geometric(significant(self._scheme.success_probability), size=len(open_))
             self.attempts[open_] += tried
             self.clock_ps[open_] += tried * self._scheme.attempt_ps
             if self.clock_ps[open_].max() >= CLOCK_END_PS:
@@ -332,7 +333,7 @@ class _Bench:
         kept = self._aged(self._elements[shelf, which], now_ps - self._since_ps[shelf, which])
         spent = self._aged(six, now_ps - since_ps)
         success, bell = _ROUNDS[self._schedule.protocol](kept, spent)
-        passed = self._rng.random(len(which)) < success
+        passed = self._rng.random(len(which)) < snap(success)
         self._held[shelf, which] = False
         self.clock_ps[which] += self._scheme.outcome_ps
         return passed, bell[passed], now_ps[passed]

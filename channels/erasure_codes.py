@@ -1,7 +1,8 @@
 """Quantum codes that carry qubits over a lossy, noisy fiber, each as the logical channel that it leaves.
 
 *The physical channel.* Each photon of a block is lost with probability 1 - survival, and its receiver
-knows which ones were; independently, each survivor meets I, X, Y, Z with given weights.
+knows which ones were; independently, each survivor meets I, X, Y, Z with given weights, which may depend on
+its place in the block.
 
 *The decoder* is ideal and optimal. A lost photon is replaced by a maximally mixed one, that is by a
 uniformly random Pauli on it; then the generators are measured, and of the logical classes of Pauli
@@ -37,10 +38,15 @@ from ketwire.channels.parity_codes import parity_encoder, parity_success, parity
 from ketwire.channels.stabilizers import NOISELESS, StabilizerCode, decode, parity_stabilizers, stabilizer_code
 from ketwire.channels.sums import exact_sum
 from ketwire.quantum.gates import Gate
+from ketwire.quantum.grid import significant
 
 Floats = NDArray[np.float64]
 
+# Of I, X, Y, Z on every photon of a block alike; or a tuple of these, one for each photon.
+PhotonWeights = tuple[float, ...] | tuple[tuple[float, ...], ...]
+
 MOST_PHOTONS = 256  # of a parity code
+MOST_UNLIKE = 9  # photons of a parity code whose noise depends on their place in the block
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,28 +126,35 @@ class Code:
                 depth[first] = depth[second] = max(depth[first], depth[second]) + 1
         return max(depth)
 
-    def logical_channel(self, survival: float, pauli_weights: Sequence[float] = NOISELESS) -> LogicalChannel:
+    def logical_channel(
+        self, survival: float, pauli_weights: Sequence[float] | Sequence[Sequence[float]] = NOISELESS
+    ) -> LogicalChannel:
         """The channel that is left of a fiber; computed once for each set of arguments.
 
         Args:
             survival: probability that a photon arrives.
-            pauli_weights: of I, X, Y, Z on a photon that does.
+            pauli_weights: of I, X, Y, Z on a photon that does; or four for each photon of a block, in order.
 
         Raises:
-            ValueError: no probabilities, or noise on a parity code with more than `parity_codes.MOST_OUTCOMES`
-                unlike outcomes.
+            ValueError: no probabilities; or noise on a parity code with more than `parity_codes.MOST_OUTCOMES`
+                unlike outcomes, or that differs among its photons where it has more than `MOST_UNLIKE`.
         """
         if not 0.0 <= survival <= 1.0:
             raise ValueError(f"survival: {survival!r} given, expected a number from 0 to 1")
-        weights = tuple(float(weight) for weight in pauli_weights)
-        whole = exact_sum(weights)
-        if len(weights) != 4 or not (min(weights) >= 0.0 and abs(whole - 1.0) <= 1e-9):
-            raise ValueError(f"pauli_weights: {weights!r} given, expected four probabilities that sum to 1")
-        return _logical_channel(self, float(survival), tuple(weight / whole for weight in weights))
+        if np.ndim(pauli_weights) < 2:
+            return _logical_channel(self, float(survival), _distribution(pauli_weights))  # type: ignore[arg-type]
+        if len(pauli_weights) != self.physical_per_block:
+            raise ValueError(
+                f"pauli_weights: given for {len(pauli_weights)} photons, expected {self.physical_per_block}"
+            )
+        if self.parity is not None and self.physical_per_block > MOST_UNLIKE:
+            raise ValueError(
+                f"code: {self.name} given, expected the same t1_s and t2_s at both ends, as its photons wait there, or "
+                f"at most {MOST_UNLIKE} photons a block"
+            )
+        return _logical_channel(self, float(survival), tuple(map(_distribution, pauli_weights)))  # type: ignore[arg-type]
 
-    def sample(
-        self, blocks: int, survival: float, weights: Sequence[float], rng: np.random.Generator
-    ) -> Sample:
+    def sample(self, blocks: int, survival: float, weights: PhotonWeights, rng: np.random.Generator) -> Sample:
         """Draw what befalls each of `blocks`, from the exact distribution: one uniform number a block.
 
         Raises:
@@ -150,16 +163,24 @@ class Code:
         channel = self.logical_channel(survival, weights)
         edges = np.cumsum(np.concatenate([[channel.failure], channel.success * channel.weights]))
         # Where the last weights are 0 the edges before them are 1 exactly, so rounding draws none of them.
-        outcome = np.searchsorted(edges / edges[-1], rng.random(blocks), side="right")
+        outcome = np.searchsorted(significant(edges / edges[-1]), rng.random(blocks), side="right")
         failed = outcome == 0
         joint = np.where(failed, 0, outcome - 1)
         shifts = 2 * np.arange(self.qubits_per_block - 1, -1, -1)
         return Sample(failed, joint[:, None] >> shifts & 3)
 
 
+def _distribution(pauli_weights: Sequence[float]) -> tuple[float, ...]:
+    weights = tuple(float(weight) for weight in pauli_weights)
+    whole = exact_sum(weights)
+    if len(weights) != 4 or not (min(weights) >= 0.0 and abs(whole - 1.0) <= 1e-9):
+        raise ValueError(f"pauli_weights: {weights!r} given, expected four probabilities that sum to 1")
+    return tuple(weight / whole for weight in weights)
+
+
 @lru_cache(maxsize=1024)
-def _logical_channel(coded: Code, survival: float, pauli_weights: tuple[float, ...]) -> LogicalChannel:
-    if coded.parity is None:
+def _logical_channel(coded: Code, survival: float, pauli_weights: PhotonWeights) -> LogicalChannel:
+    if coded.parity is None or isinstance(pauli_weights[0], tuple):
         failure, weights = decode(coded.stabilizers, survival, pauli_weights, coded.detects)
     else:
         failure = 1.0 - parity_success(*coded.parity, survival)

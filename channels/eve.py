@@ -267,7 +267,9 @@ def _replaced(states: States, row: Integers, mine: Integers, bases: Integers, bi
 
 
 def _binomial(counts: Integers, p: float, rng: np.random.Generator) -> Integers:
-    return np.asarray(rng.binomial(counts, p), dtype=np.int64)
+    from ketwire.quantum.grid import significant  # noqa: PLC0415
+
+    return np.asarray(rng.binomial(counts, significant(p)), dtype=np.int64)
 
 
 def _check_share(share: float) -> None:

@@ -40,6 +40,7 @@ from ketwire.channels.pairs import (
     swap_elements,
 )
 from ketwire.errors import RemoteProtocolError
+from ketwire.quantum.grid import snap
 
 if TYPE_CHECKING:
     from ketwire.channels.distill import Method
@@ -165,7 +166,7 @@ def _distil(machine: TeleportMachine, held: Held, order: Order, draw: Draw) -> H
     waited_ps = np.repeat(met_ps, 2) - held.since_ps
     bell = decayed_bell(held.elements, waited_ps, waited_ps, (far_t1, t1), (far_t2, t2))
     success, kept = distillation(method)(bell[0::2], bell[1::2])
-    failed = draw("distill").random(len(met_ps)) >= success
+    failed = draw("distill").random(len(met_ps)) >= snap(success)
     dead = held.lost[0::2] | held.lost[1::2]
     # Where one had died before there is no round and no bit; such a lane keeps pace with the others.
     ready_ps = met_ps + held.span_ps

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from ketwire.channels.heralding import Scheme
 from ketwire.channels.timing import CLOCK_END_PS, PS_PER_S
 from ketwire.errors import ScenarioError
+from ketwire.quantum.grid import significant
 
 Times = NDArray[np.int64]
 
@@ -52,7 +53,7 @@ def generate(ready_ps: Times, scheme: Scheme, slots: int, free_ps: Times, rng: n
     """
     p = scheme.success_probability
     check_clock(ready_ps, free_ps, slots, scheme.attempt_ps / p)
-    attempts: Times = rng.geometric(p, size=len(ready_ps))
+    attempts: Times = rng.geometric(significant(p), size=len(ready_ps))
     herald_ps, release_ps, free_after_ps = serve_slots(ready_ps, attempts * scheme.attempt_ps, slots, free_ps)
     return Generated(herald_ps, release_ps, attempts, free_after_ps)
 

@@ -24,11 +24,11 @@ from ketwire.channels.chain import Chain
 from ketwire.channels.engines import EngineName, engine
 from ketwire.channels.eve import Attack, attack_of
 from ketwire.channels.fiber import Fiber
-from ketwire.channels.timing import CLOCK_END_PS
+from ketwire.channels.timing import CLOCK_END_PS, Emission, emission
 
 if TYPE_CHECKING:
     from ketwire.channels.distill import Schedule
-    from ketwire.channels.erasure_codes import Code
+    from ketwire.channels.erasure_codes import Code, LogicalChannel, PhotonWeights
     from ketwire.channels.heralding import Scheme
     from ketwire.channels.machines import Machine
     from ketwire.quantum.kraus import Kraus
@@ -138,6 +138,10 @@ class Direct:
     def latency_ps(self, line: Line) -> int:
         """What a register takes on top of `time_ps` and its flight, however many follow it."""
         return 0
+
+    def emission(self, line: Line, qubits: int) -> Emission:
+        """How the qubits of one register leave."""
+        return emission(qubits, line.fiber.bin_ps)
 
     def machine(self, line: Line) -> Machine:
         from ketwire.channels.machines import DirectMachine  # noqa: PLC0415
@@ -273,12 +277,50 @@ class Coded:
 
     def check(self, line: Line) -> None:
         """Also whether its logical channel can be worked out, which is kept for whoever asks next."""
-        if line.flight != IDENTITY:
-            self.found().logical_channel(line.fiber.survival, line.flight)
+        if self.photon_weights(line) != IDENTITY:
+            self.channel(line)
+
+    def photon_weights(self, line: Line) -> PhotonWeights:
+        """Pauli weights of all that befalls a photon which arrives: of I, X, Y, Z; or, by photon, where they differ.
+
+        A photon waits for its bin in the sender's memory, flies, and waits in the receiver's memory until its
+        block is whole. Each photon is in a random Pauli frame that both ends know, from the encoder to the
+        decoder, so relaxation counts by its Pauli twirl.
+
+        Raises:
+            ValueError: the noise in flight is no Pauli noise.
+        """
+        flight, photons = line.flight, self.found().physical_per_block
+        if line.fiber.bin_ps == 0 or photons == 1 or (line.sender.is_perfect and line.receiver.is_perfect):
+            return flight
+        from ketwire.quantum.kraus import composed, twirled_decay  # noqa: PLC0415
+
+        sender_ps, receiver_ps = (each[0] for each in emission(photons, line.fiber.bin_ps).waits())
+        if line.sender.constants == line.receiver.constants:
+            # Alike for all photons, to the last digit.
+            sender_ps, receiver_ps = sender_ps[-1], receiver_ps[-1]
+        there, here = line.sender.constants, line.receiver.constants
+        relaxed, dephased = (sender_ps / a + receiver_ps / b for a, b in zip(there, here, strict=True))
+        weights = composed(twirled_decay(relaxed, dephased), flight).tolist()
+        return tuple(weights if np.ndim(relaxed) == 0 else map(tuple, weights))
+
+    def channel(self, line: Line) -> LogicalChannel:
+        """What the code makes of this line, for one block.
+
+        Raises:
+            ValueError: see `erasure_codes.Code.logical_channel`.
+        """
+        return self.found().logical_channel(line.fiber.survival, self.photon_weights(line))
+
+    def emission(self, line: Line, qubits: int) -> Emission:
+        """How the blocks of one register leave; its qubits wait bare for the encoder, and until all are decoded."""
+        code = self.found()
+        return emission(
+            qubits, line.fiber.bin_ps, code.qubits_per_block, code.physical_per_block, self.latency_ps(line)
+        )
 
     def survival(self, line: Line, qubits: int) -> float:
-        channel = self.found().logical_channel(line.fiber.survival, line.flight)
-        return float(channel.success ** self.blocks(qubits))
+        return float(self.channel(line).success ** self.blocks(qubits))
 
     def blocks(self, qubits: int) -> int:
         return -(-qubits // self.found().qubits_per_block)

@@ -101,6 +101,9 @@ class Direction:
         self._lane: ClassicalLane = getattr(self._machine, "lane", None) or ClassicalLane(self.fiber)
         self._heralds = ClassicalLane(self.fiber)
         self._lane.name = self._heralds.name = name
+        # From when a bit has left until who gets it has processed it: a herald, and any other that is no message.
+        self._back_ps = self.fiber.classical_ps + line.sender_message_ps
+        self._onward_ps = line.message_ps
 
     def carry(self, message: Message, sent_ps: int) -> Delivery:
         """Transmit one message that its sender hands over at `sent_ps`; consumes copies.
@@ -163,7 +166,7 @@ class Direction:
         # Before any array is computed: integers of 64 bits would wrap without a word.
         waits = not isinstance(self.line.transport, Chain)  # whose pairs are in stock
         work_ps = int(emitted * self.line.time_ps(qubits)) if waits else 0
-        self._keep_clock(begin_ps + work_ps + self._there_and_back_ps)
+        self._keep_clock(begin_ps + work_ps + self._onward_ps + self._back_ps)
         begun_ps = np.maximum(ready_ps[alive], sent_ps)
         passage = self._machine.carry(states, row[alive], begun_ps, fresh, self._draw)
         if whole:
@@ -197,18 +200,9 @@ class Direction:
         left_ps = self._heralds.serve(arrival_ps, 1)
         return int(left_ps.max()) + self._back_ps if len(left_ps) else sent_ps
 
-    @property
-    def _back_ps(self) -> int:
-        """From when a herald has left until the sender has processed it."""
-        return self.fiber.classical_ps + self.line.sender_message_ps
-
-    @property
-    def _there_and_back_ps(self) -> int:
-        return self.line.message_ps + self._back_ps
-
     def _told(self, known_ps: NDArray[np.int64], sent_ps: int) -> NDArray[np.int64]:
         """When the receiver knows, by one bit each, what the sender knows from `known_ps` on and hands over now."""
-        return self._lane.serve(np.maximum(known_ps, sent_ps), 1) + self.line.message_ps
+        return self._lane.serve(np.maximum(known_ps, sent_ps), 1) + self._onward_ps
 
     def _carry_in_step(self, batch: InStep, copies: Copies, sent_ps: int) -> Delivery | None:
         """Over a line that loses and touches nothing, a batch told by its numbers needs no arrays on its way."""
@@ -220,7 +214,7 @@ class Direction:
             batch = batch._replace(first_ps=sent_ps)
         last_ps = batch.first_ps + batch.step_ps * (batch.copies - 1)
         begin_ps = max(last_ps, self._machine.busy_until_ps)
-        self._keep_clock(begin_ps + int(batch.copies * self.line.time_ps(qubits)) + self._there_and_back_ps)
+        self._keep_clock(begin_ps + int(batch.copies * self.line.time_ps(qubits)) + self._onward_ps + self._back_ps)
         passed = self._machine.carry_in_step(batch)
         if passed is None:
             return None

@@ -5,7 +5,8 @@ living copies alone. All randomness comes from streams that the direction names.
 times are drawn; so are errors on pure states, while mixed states meet their exact average.
 
 Fresh copies are prepared just in time: their maker lets them begin when the first of their qubits can
-leave, so until then nothing decays.
+leave, so until then nothing decays. While the others leave one after the other, what has not left yet
+waits in the sender's memory and what has arrived in the receiver's (`timing.waits`).
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ from ketwire.channels.copies import InStep, States
 from ketwire.channels.eve import Eavesdropper, InterceptResend
 from ketwire.channels.lane import ClassicalLane
 from ketwire.channels.line import Coded, Line, Memory, Teleport
-from ketwire.channels.timing import serve, serve_in_step
+from ketwire.channels.timing import emission, serve, serve_in_step, waits
+from ketwire.quantum.grid import significant
 
 if TYPE_CHECKING:
     from ketwire.quantum.kraus import Kraus
@@ -75,7 +77,8 @@ class Machine(Protocol):
 class DirectMachine:
     """An emitter that puts one qubit in each time bin, 1/rate long, one register after the other.
 
-    One lost qubit kills its copy: an empty bin at a known time, so the receiver knows at once.
+    Qubits wait for their bin in the sender's memory, and for the last of their register in the receiver's. One
+    lost qubit kills its copy: an empty bin at a known time, so the receiver knows at once.
     """
 
     def __init__(self, line: Line) -> None:
@@ -117,21 +120,25 @@ class DirectMachine:
         arrived = (
             np.full(copies, qubits)
             if survival >= 1.0
-            else draw("loss").binomial(qubits, survival, size=copies)
+            else draw("loss").binomial(qubits, significant(survival), size=copies)
         )
         lost = arrived < qubits
-
-        def leave(which: Times, purpose: str) -> tuple[States, Times]:
-            waits_ps = (np.zeros_like(done_ps) if fresh else done_ps - service_ps - ready_ps)[which, None]
-            return hold(self.line.sender, states, row[which], waits_ps, draw(purpose))
 
         whole = np.flatnonzero(~lost) if self.line.touches_states else None
         passed = states
         if whole is not None:
+            alike = fresh or self.line.sender.is_perfect
+            held = emission(qubits, fiber.bin_ps).waits(None if alike else done_ps - service_ps - ready_ps)
+
+            def leave(which: Times, purpose: str) -> tuple[States, Times]:
+                waits_ps = held.sender_ps if alike else held.sender_ps[which]
+                return hold(self.line.sender, states, row[which], waits_ps, draw(purpose))
+
             batch = leave(whole, "memory")
             if self.eve is not None and isinstance(self.eve.attack, InterceptResend):
                 batch = self.eve.resend(batch, arrived, whole, lambda gone: leave(gone, "eve memory"), draw)
-            passed, kept = disturb(*batch, self.flight, draw("noise"))
+            batch = disturb(*batch, self.flight, draw("noise"))
+            passed, kept = hold(self.line.receiver, *batch, held.receiver_ps, draw("waiting"))
             row = np.zeros_like(row)
             row[whole] = kept
         if self.eve is not None and not isinstance(self.eve.attack, InterceptResend):
@@ -180,10 +187,10 @@ class TeleportMachine:
         arrival_ps = told_ps.max(axis=1, initial=0)
         if copies:
             # A fresh register exists from when the first of its pairs is there; the others let it wait.
-            begun_ps = released.min(axis=1) if fresh else ready_ps
-            states, row = hold(self.line.sender, states, row, released - begun_ps[:, None], draw("memory"))
+            held = waits(released, released, arrival_ps[:, None], None if fresh else ready_ps[:, None])
+            states, row = hold(self.line.sender, states, row, held.sender_ps, draw("memory"))
             states, row = apply_paulis(states, row, weights, draw("noise"))
-            states, row = hold(self.line.receiver, states, row, arrival_ps[:, None] - released, draw("waiting"))
+            states, row = hold(self.line.receiver, states, row, held.receiver_ps, draw("waiting"))
         photons = 0 if isinstance(self.scheme, Given) else 2 * attempts
         crossed = copies * qubits
         lost = np.zeros(copies, dtype=np.bool_)
@@ -218,11 +225,16 @@ class TeleportMachine:
 
 
 class CodedMachine:
-    """An encoder, which works in parallel on registers that are ready, and the emitter behind it."""
+    """An encoder, which works in parallel on registers that are ready, and the emitter behind it.
+
+    Qubits are encoded just in time and decoded as soon as their block is whole: those of other blocks wait bare.
+    What a block's photons meet while they wait for each other is in its logical channel.
+    """
 
     def __init__(self, line: Line, transport: Coded) -> None:
         self.line, self.transport = line, transport
         self.code = transport.found()
+        self.photon = transport.photon_weights(line)
         self.free_ps = 0
 
     @property
@@ -240,18 +252,19 @@ class CodedMachine:
         blocks, fiber = self.transport.blocks(qubits), self.line.fiber
         photons = blocks * self.code.physical_per_block
         service_ps = photons * fiber.bin_ps
-        encoding_ps = self.code.encode_layers * self.transport.gate_ps
-        done_ps = serve(ready_ps + encoding_ps, service_ps, self.free_ps)
+        turn = self.transport.emission(self.line, qubits)
+        done_ps = serve(ready_ps + turn.lead_ps, service_ps, self.free_ps)
         if copies:
             self.free_ps = int(done_ps[-1])
-        sample = self.code.sample(copies * blocks, fiber.survival, self.line.flight, draw("blocks"))
+        sample = self.code.sample(copies * blocks, fiber.survival, self.photon, draw("blocks"))
         lost = np.asarray(sample.failed.reshape(copies, blocks).any(axis=1))
         whole = np.flatnonzero(~lost)
-        # Just in time or not, a register is there while it is encoded.
-        waits_ps = np.full_like(done_ps, encoding_ps) if fresh else done_ps - service_ps - ready_ps
-        states, kept = hold(self.line.sender, states, row[whole], waits_ps[whole, None], draw("memory"))
+        alike = fresh or self.line.sender.is_perfect
+        held = turn.waits(None if alike else (done_ps - service_ps - ready_ps)[whole])
+        states, kept = hold(self.line.sender, states, row[whole], held.sender_ps, draw("memory"))
         logical = sample.logical.reshape(copies, blocks * self.code.qubits_per_block)  # of no copy at all, too
         states, kept = self._decode(states, kept, logical[whole, :qubits], draw)
+        states, kept = hold(self.line.receiver, states, kept, held.receiver_ps, draw("waiting"))
         row = np.zeros_like(row)
         row[whole] = kept
         arrival_ps = done_ps + fiber.delay_ps
@@ -269,7 +282,7 @@ class CodedMachine:
         if not is_mixed(states):
             # Certain weights put the errors on the states.
             return apply_paulis(states, row, np.eye(4)[logical], draw("noise")) if logical.any() else (states, row)
-        channel, qubits = self.code.logical_channel(self.line.fiber.survival, self.line.flight), logical.shape[1]
+        channel, qubits = self.code.logical_channel(self.line.fiber.survival, self.photon), logical.shape[1]
         width = channel.qubits_per_block
         for start in range(0, qubits, width):
             # A last block may hold fewer qubits: what befell its others is of no account.
@@ -299,7 +312,7 @@ def hold(
     """Let registers wait in a memory; the very same arrays where nothing happened.
 
     waits_ps: int64, shape (copies, n), how long each qubit of each copy waits; an axis of length 1
-        stands for all qubits.
+        stands for all copies, or for all qubits.
     """
     if memory.is_perfect or len(row) == 0 or not waits_ps.any():
         return states, row
@@ -307,9 +320,9 @@ def hold(
     from ketwire.quantum.representations import apply_decay, apply_paulis  # noqa: PLC0415
 
     qubits = states.shape[1].bit_length() - 1
-    gamma, p_z = decay_parameters(np.broadcast_to(waits_ps, (len(row), qubits)), *memory.constants)
+    gamma, p_z = decay_parameters(np.broadcast_to(waits_ps, (len(waits_ps), qubits)), *memory.constants)
     if not gamma.any():
-        weights = np.zeros((len(row), qubits, 4))
+        weights = np.zeros((*p_z.shape, 4))
         weights[..., 0], weights[..., 3] = 1.0 - p_z, p_z
         return apply_paulis(states, row, weights, rng)
     return apply_decay(states, row, gamma, p_z, rng)

@@ -42,6 +42,9 @@ NOTHING_SPENT = Spent()
 class Packed:
     """Numbers at a chosen width: `count` unsigned codes of `bits_per_entry` bits, packed big-endian.
 
+    Entries of 64 bits are IEEE 754 numbers. A transcript has them to 2^-20, as their last bits may differ
+    between processors.
+
     `scale` is the classical number that turns codes back into values (0.0 where none is needed);
     it costs 64 bits where it is not zero. `positions`, if any, are the sorted indices of the
     entries of a sparse vector of `length` entries, coded at ceil(log2 length) bits each; a dense

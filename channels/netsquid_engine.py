@@ -4,8 +4,9 @@ NetSquid (Coopmans et al., Communications Physics 4, 164 (2021)) is closed softw
 and is not on the public package index, so nothing here imports it before a machine carries something.
 Asked of it are, by the calls that its documentation and public tutorials spell out: which photons survive
 (`FibreLossModel`), how long light takes (`FibreDelayModel`), what the flight does to states
-(`DepolarNoiseModel`, `DephaseNoiseModel`) and what waiting for the emitter does (`T1T2NoiseModel`). Time
-bins and queueing are ketwire's: a NetSquid channel has no emitter.
+(`DepolarNoiseModel`, `DephaseNoiseModel`) and what the memories do to qubits that wait for their bin, or for
+the last qubit of their register (`T1T2NoiseModel`). Time bins and queueing are ketwire's: a NetSquid channel
+has no emitter.
 
 What differs from one world to the other, and how it is met:
 
@@ -33,11 +34,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ketwire.channels.copies import States
-from ketwire.channels.timing import serve
+from ketwire.channels.timing import emission, serve
 from ketwire.errors import LocalProtocolError, ScenarioError
 
 if TYPE_CHECKING:
-    from ketwire.channels.line import Line, Noise
+    from ketwire.channels.line import Line, Memory, Noise
     from ketwire.channels.machines import Draw, Machine, Passage, Times
 
 LATEST_PS = 1 << 52  # below, half a picosecond is more than the rounding of a double in ns
@@ -141,9 +142,12 @@ class NetSquidMachine:
         arrived, delay_ps = self._photons(copies * qubits, draw("loss"))
         lost: NDArray[np.bool_] = np.logical_not(arrived.reshape(copies, qubits).all(axis=1))
         whole = np.flatnonzero(~lost)
-        waits_ps = (np.zeros_like(done_ps) if fresh else done_ps - service_ps - ready_ps)[whole]
-        if len(whole) and (self.line.noise or (not self.line.sender.is_perfect and waits_ps.any())):
-            states, kept = self._disturb(states, row[whole], waits_ps, draw("noise"))
+        ahead_ps = (np.zeros_like(done_ps) if fresh else done_ps - service_ps - ready_ps)[whole]
+        waits = fiber.bin_ps > 0 and qubits > 1
+        decays = not self.line.sender.is_perfect and (waits or ahead_ps.any())
+        decays |= not self.line.receiver.is_perfect and waits
+        if len(whole) and (self.line.noise or decays):
+            states, kept = self._disturb(states, row[whole], ahead_ps, draw("noise"))
             row = np.zeros_like(row)
             row[whole] = kept
         heralds = copies if fiber.survival < 1.0 else 0
@@ -168,14 +172,18 @@ class NetSquidMachine:
         return np.concatenate(parts), delay_ps
 
     def _send(
-        self, photons: int | NDArray[np.complex128], models: dict[str, Any], rng: np.random.Generator, wait_ps: int = 0
+        self,
+        photons: int | NDArray[np.complex128],
+        models: dict[str, Any],
+        rng: np.random.Generator,
+        ahead_ps: int | None = None,
     ) -> tuple[Sequence[Any], int]:
         """Simulate one transmission from its start.
 
         Args:
             photons: how many, each in |0>; or one register's density matrix, whose qubits they then are.
             models: of the channel, beside its delay.
-            wait_ps: how long the qubits were in the sender's memory.
+            ahead_ps: how long before its turn the register was in the sender's memory; None where nothing waits.
 
         Returns:
             The qubits, None for each that was lost, and the delay in ps.
@@ -189,9 +197,9 @@ class NetSquidMachine:
         else:
             qubits = ns.qubits.create_qubits(photons.shape[0].bit_length() - 1, no_state=True)
             ns.qubits.assign_qstate(qubits, photons, formalism=ns.QFormalism.DM)
-        if wait_ps:
-            t1_ns, t2_ns = self._constants_ns
-            self._library.t1t2(T1=t1_ns, T2=t2_ns).error_operation(qubits, delta_time=wait_ps / 1000)
+        held = None if ahead_ps is None else emission(len(qubits), fiber.bin_ps).waits(np.array([ahead_ps]))
+        if held is not None:
+            self._wait(self.line.sender, qubits, held.sender_ps[0])
         channel = self._library.channel(
             "fiber", length=fiber.length_km, transmit_empty_items=True,
             models={"delay_model": self._library.delay(c=fiber.speed_km_per_s), **models},
@@ -203,16 +211,23 @@ class NetSquidMachine:
         if items is None or len(items) != sent:
             back = 0 if items is None else len(items)
             raise LocalProtocolError(f"netsquid: {back} of {sent} qubits came back, expected all, None for a lost one")
+        if held is not None:
+            self._wait(self.line.receiver, items, held.receiver_ps[0])
         return items, round(delay_ns * 1000)
 
-    @property
-    def _constants_ns(self) -> tuple[float, float]:
-        """T1 and T2 of the sender's memory, finite: T2 is 2 T1 where nothing else dephases."""
-        t1_ns, t2_ns = (min(constant / 1000, FOREVER_NS) for constant in self.line.sender.constants)
-        return t1_ns, min(t2_ns, 2 * t1_ns)
+    def _wait(self, memory: Memory, qubits: Sequence[Any], waits_ps: Times) -> None:
+        """Let each qubit decay for as long as it waits in a memory."""
+        if memory.is_perfect:
+            return
+        # Its model takes finite times; T2 is 2 T1 where nothing else dephases.
+        t1_ns, t2_ns = (min(constant / 1000, FOREVER_NS) for constant in memory.constants)
+        model = self._library.t1t2(T1=t1_ns, T2=min(t2_ns, 2 * t1_ns))
+        for qubit, wait_ps in zip(qubits, waits_ps.tolist(), strict=True):
+            if wait_ps:
+                model.error_operation([qubit], delta_time=wait_ps / 1000)
 
     def _disturb(
-        self, states: States, row: Times, waits_ps: Times, rng: np.random.Generator
+        self, states: States, row: Times, ahead_ps: Times, rng: np.random.Generator
     ) -> tuple[States, Times]:
         """What memory and flight make of copies that arrive: as many new rows as were drawn."""
         from ketwire.quantum.sampling import outcomes_in_order  # noqa: PLC0415
@@ -224,14 +239,14 @@ class NetSquidMachine:
                 "where netsquid computes noise on density matrices; use the builtin engine"
             )
         if self.line.sender.is_perfect:
-            waits_ps = np.zeros_like(waits_ps)
-        kinds, kind = np.unique(np.stack([row, waits_ps], axis=1), axis=0, return_inverse=True)
+            ahead_ps = np.zeros_like(ahead_ps)
+        kinds, kind = np.unique(np.stack([row, ahead_ps], axis=1), axis=0, return_inverse=True)
         kind = kind.reshape(-1)
         fresh: list[States] = []
         after, filled = np.empty_like(row), 0
-        for number, (old, wait_ps) in enumerate(kinds.tolist()):
+        for number, (old, ahead) in enumerate(kinds.tolist()):
             copies = np.flatnonzero(kind == number)
-            values, vectors = np.linalg.eigh(self._received(states[old], wait_ps, rng))
+            values, vectors = np.linalg.eigh(self._received(states[old], ahead, rng))
             chances = np.clip(values, 0.0, None) / np.clip(values, 0.0, None).sum()
             drawn = outcomes_in_order(chances[None], np.zeros(len(copies), dtype=np.int64), rng)
             used, place = np.unique(drawn, return_inverse=True)
@@ -240,11 +255,11 @@ class NetSquidMachine:
             fresh.append(vectors[:, used].T)
         return np.ascontiguousarray(np.concatenate(fresh), dtype=np.complex128), after
 
-    def _received(self, state: NDArray[np.complex128], wait_ps: int, rng: np.random.Generator) -> States:
+    def _received(self, state: NDArray[np.complex128], ahead_ps: int, rng: np.random.Generator) -> States:
         """The density matrix of a register that waited and flew, (2^n, 2^n), when none of it was lost."""
         # One noise at most (`NetSquid.check`): a channel has one model of it.
         models = {"quantum_noise_model": self._model(self.line.noise[0])} if self.line.noise else {}
-        items, _ = self._send(np.outer(state, state.conj()), models, rng, wait_ps)
+        items, _ = self._send(np.outer(state, state.conj()), models, rng, ahead_ps)
         rho = np.asarray(self._library.ns.qubits.reduced_dm(list(items)), dtype=np.complex128)
         if rho.shape != (len(state), len(state)) or abs(np.trace(rho) - 1) > 1e-9:
             raise LocalProtocolError(f"netsquid: {rho.shape} of trace {np.trace(rho):.3g} came back, expected a state")

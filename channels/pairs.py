@@ -326,9 +326,8 @@ def pauli_of_teleportation(bell: Floats) -> Floats:
     Returns:
         float64, shape (..., 4): the probabilities of I, X, Y, Z.
     """
-    # What no pair is left of may come out a little below zero, as a difference of elements.
-    weights: Floats = np.maximum(bell[..., [0, 2, 1, 3]], 0.0)
-    return weights
+    # Rounding may leave a weight of nothing at -1e-17.
+    return np.maximum(bell[..., [0, 2, 1, 3]], 0.0)
 
 
 def swap(first: Rho, second: Rho) -> Rho:

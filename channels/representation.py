@@ -27,7 +27,7 @@ from ketwire.channels.chain import Chain
 from ketwire.channels.copies import MAX_MIXED_QUBITS
 from ketwire.channels.eve import InterceptResend
 from ketwire.channels.hardware import Hardware
-from ketwire.channels.line import Coded, Teleport
+from ketwire.channels.line import Coded, Memory, Teleport
 
 Representation = Literal["trajectories", "density"]
 Floats = NDArray[np.float64]
@@ -94,19 +94,21 @@ def differing(crossings: Sequence[Crossing], nodes: Mapping[str, Hardware] = NO_
     """The first node or link whose channel differs from copy to copy, None where all copies meet the same ones.
 
     That is where a memory decays and copies wait in it for times of their own: for pairs, or for an
-    emitter that takes time, or for one that takes none after random times on a link before.
+    emitter that takes time, or for one that takes none after random times on a link before. The first crossing
+    is that of fresh copies, which wait for no emitter. How long a qubit waits while the others of its register
+    leave and arrive is the same for all copies.
     """
     for name, hardware in nodes.items():  # copies wait for their turn, each as long as it takes
         if hardware.takes_time and not hardware.memory.is_perfect:
             return name
     random_times = any(isinstance(crossing.line.transport, Teleport | Chain) for crossing in crossings)
-    for crossing in crossings:
+    for number, crossing in enumerate(crossings):
         line = crossing.line
         if isinstance(line.transport, Teleport | Chain):
             decays = not (line.sender.is_perfect and line.receiver.is_perfect)
             decays |= isinstance(line.transport, Chain) and not line.transport.remembers
         else:
-            decays = not line.sender.is_perfect and (line.fiber.bin_ps > 0 or random_times)
+            decays = number > 0 and not line.sender.is_perfect and (line.fiber.bin_ps > 0 or random_times)
         if decays:
             return crossing.link
     return None
@@ -156,16 +158,29 @@ def _places(crossings: Sequence[Crossing]) -> Iterator[Floats]:
         line, qubits = crossing.line, crossing.qubits
         if isinstance(line.transport, Teleport | Chain):
             yield from [pauli_of_teleportation(line.transport.pair_bell(line))] * qubits
-        elif isinstance(line.transport, Coded):
-            code = line.transport.found()
-            weights = code.logical_channel(line.fiber.survival, line.flight).weights
-            for start in range(0, qubits, code.qubits_per_block):
-                used = min(code.qubits_per_block, qubits - start)
+            continue
+        held = line.transport.emission(line, qubits).waits()
+        yield from _waiting(held.sender_ps[0], line.sender)
+        if isinstance(line.transport, Coded):
+            width, weights = line.transport.found().qubits_per_block, line.transport.channel(line).weights
+            for start in range(0, qubits, width):
+                used = min(width, qubits - start)
                 yield weights.reshape(4**used, -1).sum(axis=1)
         else:
             channel = line.channel()
             if channel is not None:
                 yield from [channel.branch_weights()] * qubits
+        yield from _waiting(held.receiver_ps[0], line.receiver)
+
+
+def _waiting(waits_ps: NDArray[np.int64], memory: Memory) -> Iterator[Floats]:
+    """The places where qubits wait in a memory, each for so long."""
+    if memory.is_perfect:
+        return
+    from ketwire.quantum.kraus import decay  # noqa: PLC0415
+
+    for wait_ps in waits_ps[waits_ps > 0].tolist():
+        yield decay(wait_ps, *memory.constants).branch_weights()
 
 
 def error_probability(crossings: Sequence[Crossing]) -> float:

@@ -20,7 +20,7 @@ from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 Floats = NDArray[np.float64]
 
@@ -186,18 +186,19 @@ class StabilizerCode:
             weights = (weights[:, None] + letters).ravel()
         return int(weights[logical].min())
 
-    def coset_weights(self, lost: int, pauli_weights: Sequence[float]) -> Floats:
+    def coset_weights(self, lost: int, pauli_weights: ArrayLike) -> Floats:
         """How likely each syndrome and logical class are, given which qubits were lost.
 
         A lost qubit is replaced by a maximally mixed one, which is a uniformly random Pauli on it; a
-        survivor meets I, X, Y, Z with `pauli_weights`. All 4**n strings are summed.
+        survivor meets I, X, Y, Z with `pauli_weights`, shape (4,) or (n, 4). All 4**n strings are summed.
 
         Returns:
             float64, shape (2**(n - k), 4**k), summing to 1.
         """
         weights = np.ones(1)
-        for bit in range(self.qubits - 1, -1, -1):
-            letters = np.full(4, 0.25) if lost >> bit & 1 else np.asarray(pauli_weights, dtype=np.float64)
+        survivors = np.broadcast_to(np.asarray(pauli_weights, dtype=np.float64), (self.qubits, 4))
+        for qubit, survivor in enumerate(survivors):
+            letters = np.full(4, 0.25) if lost >> (self.qubits - 1 - qubit) & 1 else survivor
             weights = (weights[:, None] * letters).ravel()
         shape = (1 << len(self.generators), 4**self.logical_qubits)
         cosets: Floats = weights[self._by_coset].reshape(*shape, -1).sum(axis=2)
@@ -234,14 +235,14 @@ def parity_stabilizers(rows: int, columns: int) -> StabilizerCode:
 
 
 def decode(
-    code: StabilizerCode, survival: float, pauli_weights: Sequence[float], detects: bool = False
+    code: StabilizerCode, survival: float, pauli_weights: ArrayLike, detects: bool = False
 ) -> tuple[float, Floats]:
     """Undo losses and errors as likely as can be, by trying all 4**n strings for each set of losses.
 
     Args:
         code: of at most `MOST_ENUMERATED` qubits; 7 take some 0.05 s.
         survival: probability that a qubit arrives.
-        pauli_weights: of I, X, Y, Z on one that does.
+        pauli_weights: of I, X, Y, Z on one that does, shape (4,); or (n, 4), by qubit.
         detects: whether a syndrome that the losses alone do not explain is a failure.
 
     Returns:

@@ -7,6 +7,8 @@ done_k = C_k + max(free, max_{j<=k}(ready_j - C_{j-1})): one cumulative maximum,
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -41,3 +43,68 @@ def serve_in_step(first_ps: int, step_ps: int, customers: int, service_ps: int, 
     if first_ps < free_ps and step_ps > service_ps and customers > 1:
         return None
     return max(first_ps, free_ps) + service_ps, max(step_ps, service_ps)
+
+
+class Waits(NamedTuple):
+    """How long each qubit of a register waits in memory during one crossing, before it leaves and after it arrives.
+
+    sender_ps, receiver_ps: int64, shape (copies, n); or (1, n) where all copies wait alike
+    """
+
+    sender_ps: NDArray[np.int64]
+    receiver_ps: NDArray[np.int64]
+
+
+def waits(
+    leaves_ps: NDArray[np.int64],
+    comes_ps: NDArray[np.int64],
+    whole_ps: NDArray[np.int64],
+    since_ps: NDArray[np.int64] | None = None,
+    lead_ps: int = 0,
+) -> Waits:
+    """The waits of a crossing, whatever carries it: for the machines of a run, and for what is worked out without one.
+
+    Args:
+        leaves_ps, comes_ps: int64, shape (copies, n) or (1, n): when each qubit leaves the sender's memory and
+            when it is in the receiver's.
+        whole_ps: int64, shape (copies, 1) or (1, 1): when the whole register can be used at the receiver.
+        since_ps: int64, shape (copies, 1): since when each register exists. None for fresh ones, which
+            are prepared just in time: `lead_ps` before the first of their qubits leaves.
+        lead_ps: see `since_ps`.
+    """
+    if since_ps is None:
+        since_ps = leaves_ps.min(axis=1, keepdims=True) - lead_ps
+    return Waits(leaves_ps - since_ps, whole_ps - comes_ps)
+
+
+class Emission(NamedTuple):
+    """A register's turn at an emitter, in ps from its first time bin on.
+
+    A qubit is in the sender's memory until the bin in which its photon leaves begins, and in the receiver's
+    from the end of that bin, L/v later, on. L/v is left out here, as no memory holds it then.
+
+    leaves_ps, comes_ps: int64, shape (1, n)
+    whole_ps: the end of the last bin
+    lead_ps:  how long before its turn a register must be there at least, to be encoded
+    """
+
+    leaves_ps: NDArray[np.int64]
+    comes_ps: NDArray[np.int64]
+    whole_ps: int
+    lead_ps: int = 0
+
+    def waits(self, ahead_ps: NDArray[np.int64] | None = None) -> Waits:
+        """See `waits`.
+
+        Args:
+            ahead_ps: int64, shape (copies,), how long before its turn each register was there; None for fresh ones.
+        """
+        since_ps = None if ahead_ps is None else -ahead_ps[:, None]
+        return waits(self.leaves_ps, self.comes_ps, np.array([[self.whole_ps]]), since_ps, self.lead_ps)
+
+
+def emission(qubits: int, bin_ps: int, in_a_block: int = 1, photons: int = 1, lead_ps: int = 0) -> Emission:
+    """The turn of a register whose qubits leave in blocks, one after the other, each of so many photons, one a bin."""
+    block = np.arange(qubits, dtype=np.int64)[None] // in_a_block
+    block_ps = photons * bin_ps
+    return Emission(block * block_ps, (block + 1) * block_ps, -(-qubits // in_a_block) * block_ps, lead_ps)

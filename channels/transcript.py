@@ -1,9 +1,10 @@
 """The transcript: what was delivered, as one number that two runs can be compared by.
 
 Each direction keeps h <- SHA256(h || SHA256(facts)) over its deliveries: header, times, loss masks
-and classical payloads in full. Amplitudes stay out, since their last bits move with batch size,
-alignment and processor; so do sessions, sequence numbers and wall-clock times, which are not
-facts of the simulated world. Measurement outcomes enter through a chain of the node that measured.
+and classical payloads in full (numbers of 64 bits to 2^-20). Amplitudes stay out, since their last
+bits move with batch size, alignment and processor; so do sessions, sequence numbers and wall-clock
+times, which are not facts of the simulated world. Measurement outcomes enter through a chain of the
+node that measured.
 """
 
 from __future__ import annotations
@@ -21,6 +22,9 @@ from ketwire.channels.messages import Answers, Arrivals, Classical, Packed
 
 if TYPE_CHECKING:
     from ketwire.channels.link import Record
+
+
+NUMBER_BITS = 20  # behind the point, of a number that is sent in full
 
 
 class Chain(NamedTuple):
@@ -58,7 +62,7 @@ class Transcript:
         if isinstance(message, Packed):
             positions = b"" if message.positions is None else _octets(message.positions, "<u4")
             shape = struct.pack("<QBdQ", message.count, message.bits_per_entry, message.scale, message.length)
-            self._add(_header(record, 0), shape, message.codes.tobytes(), positions)
+            self._add(_header(record, 0), shape, _codes(message), positions)
         elif isinstance(message, Answers):
             self._add(_header(record, 0), bytes([message.bits_per_entry]), _octets(message.values, "<i8"))
         else:
@@ -112,6 +116,15 @@ def _header(record: Record, qubits: int) -> bytes:
     times = (record.number, record.sent_ps, record.arrival_ps, record.copies, qubits)
     costs = (record.qubits_sent, record.qubits_delivered, record.ebits, record.payload_bits, record.control_bits)
     return record.kind.encode() + struct.pack("<10Q", *times, *costs)
+
+
+def _codes(message: Packed) -> bytes:
+    """The octets of a message's codes; numbers of 64 bits to 2^-20, like amplitudes they differ in their last bits."""
+    if message.bits_per_entry < 64:
+        return message.codes.tobytes()
+    from ketwire.quantum.grid import snap  # noqa: PLC0415
+
+    return _octets(snap(message.codes.view(">f8"), NUMBER_BITS), "<f8")
 
 
 def _octets(array: NDArray[np.generic], dtype: str) -> bytes:

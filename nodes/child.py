@@ -12,10 +12,11 @@ import os
 import sys
 import threading
 import traceback
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from ketwire.errors import KetwireError
+from ketwire.errors import KetwireError, PartyFailed
 from ketwire.nodes.folders import DYING_S, discard_stray
 
 EXIT_FAILED = 3
@@ -78,10 +79,18 @@ def serve(orders: dict[str, Any]) -> int:
     except Exception as error:
         if not isinstance(error, KetwireError):
             traceback.print_exc()
+        elif isinstance(error, PartyFailed) and error.__cause__ is not None and orders["log"] is not None:
+            _note(error.__cause__, orders["log"])
         party.control.fail(error)
         return EXIT_FAILED
     finally:
         context.destroy(linger=0)
+
+
+def _note(error: BaseException, log: str) -> None:
+    """Where a program raised something, its traceback goes to its party's log; one line is told to the user."""
+    with suppress(OSError), open(log, "a", encoding="utf-8") as file:
+        traceback.print_exception(error, file=file)
 
 
 if __name__ == "__main__":

@@ -1,9 +1,10 @@
 """The coordinator's child processes: started, watched and ended; none is ever left behind.
 
-A child's output goes through one pipe, whose end of file is also how its death is noticed, at once
-and without polling. Children have their own process group, so a Ctrl-C at the terminal reaches the
-coordinator alone, which then stops them in order. They are forked by the nursery (`nodes.nursery`);
-one with an interpreter of its own (`nodes.interpreters`) is started from here.
+A child's output, standard output and standard error alike, comes through one pipe. It goes on to our standard error,
+each line with the child's name before, since our standard output takes results alone. The end of that pipe is also
+how a child's death is noticed, at once and without polling. Children have their own process group, so a Ctrl-C at the
+terminal reaches the coordinator alone, which then stops them in order. They are forked by the nursery
+(`nodes.nursery`); one with an interpreter of its own (`nodes.interpreters`) is started from here.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import subprocess
 import sys
 import time
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from io import FileIO
 from pathlib import Path
@@ -25,7 +26,7 @@ from typing import Any
 
 import zmq
 
-from ketwire.errors import PartyFailed
+from ketwire.errors import PartyFailed, tell
 from ketwire.nodes.epochs import warn
 from ketwire.nodes.interpreters import ONE_THREAD, command, environment
 
@@ -33,6 +34,8 @@ LAST_LINES = 12
 STOP_S = 1.0
 BIRTH_S = 30.0
 REAP_EVERY_S = 0.02
+LONGEST_LINE = 65_536  # in octets; a longer one is told in pieces
+READS_AT_ONCE = 16  # of one child's output, so that one that prints without end does not keep us from the others
 
 
 class Child:
@@ -46,6 +49,7 @@ class Child:
         self.pid: int | None = None
         self.status: int | None = None
         self.is_ours = False  # and not the nursery's, which would tell of its death
+        self._begun = b""  # of a line that has not ended
         os.set_blocking(output, False)
         self._log: FileIO | None = None
         if log is not None:
@@ -53,18 +57,31 @@ class Child:
                 self._log = FileIO(log, "ab")
 
     def read(self) -> bool:
-        """Take in what it has printed; False at the end, when it is dead."""
-        while True:
+        """Take in what it has printed, and print it to standard error; False at the end, when it is dead."""
+        for _ in range(READS_AT_ONCE):
             try:
                 octets = os.read(self.output, 65_536)
             except BlockingIOError:
                 return True
             if not octets:
+                self._tell([self._begun] if self._begun else [])
+                self._begun = b""
                 return False
             if self._log is not None:
                 with self._logging():
                     self._log.write(octets)
-            self.lines.extend(octets.decode("utf-8", "replace").splitlines())
+            *lines, self._begun = (self._begun + octets).split(b"\n")
+            if len(self._begun) > LONGEST_LINE:
+                lines, self._begun = [*lines, self._begun], b""
+            self._tell(lines)
+        return True
+
+    def _tell(self, lines: Sequence[bytes]) -> None:
+        """Pass on what it printed, each line with its name before."""
+        told = [line.decode("utf-8", "replace").rstrip("\r") for line in lines]
+        self.lines.extend(told)
+        if told:
+            tell("\n".join(f"{self.name}: {line}" for line in told))
 
     @contextmanager
     def _logging(self) -> Iterator[None]:
@@ -125,6 +142,7 @@ class Children:
         self._nursery = subprocess.Popen(
             [sys.executable, "-m", "ketwire.nodes.nursery", str(theirs.fileno()), json.dumps(sys.path)],
             stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL if sys.__stderr__ is None else 2,  # ours takes results alone
             env={**os.environ, **ONE_THREAD, "PYTHONUNBUFFERED": "1"},
             pass_fds=(theirs.fileno(),),
             process_group=0,

@@ -346,7 +346,7 @@ class Coordinator:
     def _node_job(self, party: str) -> Job:
         sessions, arrays = [], {}
         for index, session in enumerate(self.run.sessions):
-            mine = session.slices[party]
+            mine = session.slice_of(party)
             arrays.update(slice_arrays(str(index), mine.arrays))
             key = party_key(self.run.seed, session.name, party).hex()
             told_of = {"program": session.program, "slice": mine.values, "key": key}

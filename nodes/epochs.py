@@ -8,13 +8,12 @@ first epoch of another coordinator over the same folder.
 from __future__ import annotations
 
 import shutil
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
-from ketwire.errors import PartyFailed
+from ketwire.errors import PartyFailed, tell
 from ketwire.nodes.folders import mark_temporary, temporary_folder
 from ketwire.nodes.journal import Journal
 from ketwire.nodes.session import Run
@@ -91,4 +90,4 @@ def begins(journal: Journal, run: Run) -> str:
 
 def warn(text: str) -> None:
     """A line for whoever watches the run."""
-    print(f"ketwire: {text}", file=sys.stderr, flush=True)
+    tell(f"ketwire: {text}")

@@ -50,7 +50,7 @@ def run_inline(
 
     Raises:
         ScenarioError: bad data, or an engine that is not there. Deadlock: all programs wait for each other.
-        RemoteProtocolError, LocalProtocolError: a program broke the protocol.
+        RemoteProtocolError, LocalProtocolError: a program broke the protocol. PartyFailed: it raised something else.
     """
     # BLAS sums in another order with another number of threads; the process runtime uses one.
     from threadpoolctl import threadpool_limits  # noqa: PLC0415
@@ -90,7 +90,9 @@ def _vault(run: Run, ledger: bool, out: Path | None) -> Iterator[Vault | None]:
 def load_session(run: Run, session: Session, base: str) -> tuple[Session, dict[str, Program]]:
     """The programs of one session, each with its party's own data."""
     programs = {
-        party: build_program(session.program, session.slices[party], make_loader(data_key(run.seed, party), base))
+        party: build_program(
+            session.program, session.slice_of(party), make_loader(data_key(run.seed, party), base), party
+        )
         for party in run.parties
     }
     return session, programs
@@ -166,7 +168,7 @@ class InlineSession:
         }
         if vault is not None:
             vault.begin(index, self.nodes, self.lanes)
-        self.tasks = {party: Task(program.run(self.nodes[party])) for party, program in programs.items()}
+        self.tasks = {party: Task(program, self.nodes[party]) for party, program in programs.items()}
 
     def finish(self) -> SessionResult:
         """Run to the end."""

@@ -157,7 +157,8 @@ class NodeProcess:
     def _build(self, job: Job) -> list[Program]:
         load = make_loader(bytes.fromhex(job.job["data_key"]), self.base)
         return [
-            build_program(session["program"], slice_of(job, k), load) for k, session in enumerate(job.job["sessions"])
+            build_program(session["program"], slice_of(job, k), load, self.name)
+            for k, session in enumerate(job.job["sessions"])
         ]
 
     def _connect(self, links: list[dict[str, Any]], start: Start) -> None:
@@ -184,7 +185,7 @@ class NodeProcess:
         hardware = hardware_of(job["hardware"])
         node = PartyNode(self.name, bytes.fromhex(session["key"]), start.addresses["public"], tell, hardware)
         self._restore(start, node)
-        task = Task(program.run(node))
+        task = Task(program, node)
         while (effect := task.effect) is not None:
             if isinstance(effect, Checkpoint):
                 if not session["restartable"]:

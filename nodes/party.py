@@ -24,6 +24,7 @@ from ketwire.nodes.archive import check_arrays, check_values
 from ketwire.protocols.node import Checkpoint, Kept, Observable, Procedure, Receive, Send, Setting, State, Stock
 from ketwire.quantum import mixtures, pauli_bases, representations
 from ketwire.quantum.circuits import Circuit
+from ketwire.quantum.grid import snap
 from ketwire.quantum.sampling import sample
 
 if TYPE_CHECKING:
@@ -244,7 +245,7 @@ class PartyNode:
         states, row, ready_ps, lost = copies.take()
         shrunk, success = representations.contract(states, matrix)
         draws = self.random("flag").random(len(row))
-        dead = lost | (draws >= success[row])
+        dead = lost | (draws >= snap(success)[row])
         # What no living copy is in still travels, and must be a state: zeros, or rounding blown up, are none.
         unused = np.bincount(row[~dead], minlength=len(states)) == 0
         shrunk[unused] = states[unused]
@@ -384,7 +385,7 @@ class PartyNode:
         except ValueError as error:
             raise ScenarioError(f"protocol.copies: {str(error).removeprefix('counts: ')}") from None
         # Amplitudes and what is computed from them stay out: their last bits move.
-        self.transcript.outcomes(self.now_ps, held.totals[:, None])
+        self.transcript.outcomes(self.now_ps, np.concatenate([held.totals, estimate.drawn])[:, None])
         return estimate
 
     def store(self, copies: Copies) -> Copies:

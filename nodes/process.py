@@ -95,7 +95,9 @@ def _epoch(
             pair = keys.get(name)
             orders = {**common, "name": name, "role": "node" if name in run.parties else "fiber"}
             orders["keys"] = None if pair is None else {"public": pair.public, "secret": pair.secret}
-            children.start(name, orders, _log(out, name), interpreters.get(name))
+            log = _log(out, name)
+            orders["log"] = None if log is None else str(log)
+            children.start(name, orders, log, interpreters.get(name))
         results = coordinator.conduct()
         coordinator.stop(OVER)
     except BaseException as error:

@@ -34,9 +34,11 @@ from ketwire.quantum import representations
 from ketwire.quantum.circuits import Circuit, Contraction
 from ketwire.quantum.controlled import CONTROL
 from ketwire.quantum.features import open_feature
+from ketwire.quantum.grid import snap
 from ketwire.quantum.kraus import depolarize
 from ketwire.quantum.noisy import depolarize_together, duration_ps, gate_error, gate_ps, noisy
 from ketwire.quantum.readout import confusion, misread
+from ketwire.quantum.sampling import split
 from ketwire.quantum.segments import pieces
 
 Integers = NDArray[np.int64]
@@ -346,7 +348,7 @@ class Processor:
         hardware = self.hardware
         if not (hardware.p_prepare or hardware.p_gate1 or hardware.p_gate2 or hardware.p_readout):
             shrunk, success = representations.contract(states, contraction)
-            return shrunk, row, self._random("flag").random(len(row)) >= success[row]
+            return shrunk, row, self._random("flag").random(len(row)) >= snap(success)[row]
         size, pure = states.shape[1], states.ndim == 2
         wide = np.zeros((len(states), 2 * size) if pure else (len(states), 2 * size, 2 * size), dtype=np.complex128)
         wide[(..., slice(size)) if pure else (..., slice(size), slice(size))] = states
@@ -354,7 +356,7 @@ class Processor:
         wide, row = self._applied(wide, row, _dilation(contraction), np.zeros(0))
         rng = self._random("flag")
         halves, shares = _halves(wide)
-        flag = rng.random(len(row)) >= (shares[::2] / (shares[::2] + shares[1::2]))[row]
+        flag = rng.random(len(row)) >= split(shares[::2], shares[1::2])[row]
         used, place = np.unique(2 * row + flag, return_inverse=True)
         scale = np.sqrt(shares[used])[:, None] if pure else shares[used, None, None]
         return halves[used] / scale, place, flag ^ (rng.random(len(row)) < hardware.p_readout)

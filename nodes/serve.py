@@ -25,7 +25,7 @@ from typing import Any
 
 import zmq
 
-from ketwire.errors import KetwireError, PartyFailed, ScenarioError
+from ketwire.errors import PartyFailed, ScenarioError
 from ketwire.nodes.control import AGAIN, OVER, Credentials, Unanswered
 from ketwire.nodes.coordinator import Coordinator
 from ketwire.nodes.epochs import MAX_RESTARTS, begins, is_restartable, is_survivable, survive, warn
@@ -245,7 +245,7 @@ def _epoch(credentials: Credentials, make: Callable[[Any, Credentials], Any]) ->
         return reason, party.control.has_job, party.control.anew
     except Unanswered:
         raise
-    except KetwireError as error:
+    except Exception as error:
         party.control.fail(error)
         raise
     finally:

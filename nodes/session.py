@@ -55,6 +55,8 @@ class Link:
 class Session:
     """One program per party. `program` is `module:Class`; `slices` holds what each party is given.
 
+    A party that `slices` does not name is given an empty slice.
+
     restartable: the programs await checkpoints, so that a death is survived and the run can go on later.
     """
 
@@ -63,6 +65,9 @@ class Session:
     program: str
     slices: Mapping[str, Slice]
     restartable: bool = False
+
+    def slice_of(self, party: str) -> Slice:
+        return self.slices.get(party, Slice())
 
 
 Shapes = Mapping[str, Mapping[str, Shape]]

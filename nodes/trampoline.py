@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Coroutine
-from typing import Any
+from collections.abc import Coroutine, Mapping
+from contextlib import suppress
+from typing import Any, NoReturn
 
 from ketwire.channels.copies import Copies
 from ketwire.channels.entangled import Pairs, Released
 from ketwire.channels.messages import Answers, Arrivals, Message, Packed
-from ketwire.errors import LocalProtocolError, ScenarioError
-from ketwire.protocols.node import Checkpoint, Effect, Loader, Outcome, Program, Receive, Send, Slice
+from ketwire.errors import LocalProtocolError, ScenarioError, blamed, one_line
+from ketwire.protocols.node import Checkpoint, Effect, Loader, Node, Outcome, Program, Receive, Send, Shape, Slice
 
 OCTETS_PER_COPY = 21  # row 4, ready time 8, mask, and rounding up; both runtimes count alike
 OCTETS_OF_HEADER = 128
@@ -18,12 +19,21 @@ OCTETS_PER_PAIR = 73  # six elements, three times, mask
 
 
 class Task:
-    """A running program: the effect it waits for, or its outcome."""
+    """A running program: the effect it waits for, or its outcome.
 
-    def __init__(self, coroutine: Coroutine[Effect, Any, Outcome]) -> None:
-        self._coroutine = coroutine
+    Raises:
+        PartyFailed: the program raised something; the message names the program's file and line.
+        LocalProtocolError: it broke the rules.
+    """
+
+    def __init__(self, program: Program, node: Node) -> None:
+        self._party, self._module = node.name, type(program).__module__
         self.effect: Effect | None = None
         self.outcome: Outcome | None = None
+        try:
+            self._coroutine: Coroutine[Effect, Any, Outcome] = program.run(node)
+        except (Exception, SystemExit) as error:
+            self._blame(error)
         self.resume(None)
 
     @property
@@ -35,27 +45,60 @@ class Task:
         try:
             effect = self._coroutine.send(answer)
         except StopIteration as end:
-            self.effect, self.outcome = None, end.value if end.value is not None else Outcome()
+            self.effect, self.outcome = None, self._returned(end.value)
             return
+        except (Exception, SystemExit) as error:
+            self._blame(error)
         if not isinstance(effect, Send | Receive | Checkpoint):
             told = f"a program awaited {effect!r}"
             raise LocalProtocolError(f"{told}; it may await only its node's send, receive and checkpoint")
         self.effect = effect
 
     def close(self) -> None:
-        """Drop a program that will not be finished."""
-        self._coroutine.close()
+        """Drop a program that will not be finished, whatever it makes of that: the run has failed already."""
+        with suppress(Exception):
+            self._coroutine.close()
+
+    def _returned(self, value: Any) -> Outcome:
+        if value is None:
+            return Outcome()
+        if not isinstance(value, Outcome):
+            raise _wrong(self._party, f"{self._module}: {type(value).__name__} returned, expected an Outcome")
+        return value
+
+    def _blame(self, error: BaseException) -> NoReturn:
+        told = blamed(error, self._party, self._module)
+        raise told from None if told is error else error
 
 
-def build_program(name: str, slice: Slice, load: Loader) -> Program:
-    """Import `module:Class` and build it over its slice; the owner's data are loaded here."""
+def build_program(name: str, slice: Slice, load: Loader, party: str) -> Program:
+    """Import `module:Class` and build it over the slice of `party`; the owner's data are loaded here.
+
+    Raises:
+        ScenarioError: it cannot be imported, or the data are wrong.
+        PartyFailed: the program raised something; the message names the program's file and line.
+    """
     module, _, attribute = name.partition(":")
     try:
         program: Any = getattr(importlib.import_module(module), attribute)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise ScenarioError(f"protocol: program {name!r} cannot be imported ({error}); expected module:Class") from None
-    built: Program = program(slice, load)
+    except (Exception, SystemExit) as error:
+        told = f"program {name!r} cannot be imported ({one_line(error, module)}); expected module:Class"
+        raise ScenarioError(f"protocol: {told}") from error
+    try:
+        built: Program = program(slice, load)
+        shapes: Any = built.shapes
+    except (Exception, SystemExit) as error:
+        told_of = blamed(error, party, module)
+        raise told_of from None if told_of is error else error
+    if not isinstance(shapes, Mapping) or not all(isinstance(shape, Shape) for shape in shapes.values()):
+        raise _wrong(party, f"{name}: shapes: {shapes!r} given, expected a dict of Shape(value, origin)")
     return built
+
+
+def _wrong(party: str, message: str) -> LocalProtocolError:
+    error = LocalProtocolError(message)
+    error.party = party
+    return error
 
 
 def octets(message: Message) -> int:

@@ -17,8 +17,9 @@ bits are better spent on directions. The vector is taken to be spread over all b
 random ones are; where it need not be, rotate it first by shared signs and a Walsh-Hadamard
 transform.
 
-**Numbers.** A uniform quantiser (round to the nearest of 2^b levels that include both ends of the
-range), and packing of codes of 1..64 bits into octets, big-endian, as `Packed` carries them.
+**Numbers.** A uniform quantiser: it rounds to the nearest of 2^b levels that include zero and both ends
+of the range (where numbers are signed, two bits or more have a level less, and one bit is a sign). And
+packing of codes of 1..64 bits into octets, big-endian, as `Packed` carries them.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ketwire.errors import LocalProtocolError, RemoteProtocolError
+from ketwire.quantum.grid import PROBABILITY_BITS, snap
 
 Real = NDArray[np.float64]
 Codes = NDArray[np.int64]
@@ -191,28 +193,35 @@ def _check_codes(codes: Codes, bits: int) -> None:
 
 
 def quantise(values: Real, bits: int, scale: float, signed: bool = False) -> NDArray[np.uint64]:
-    """Codes of the nearest of 2^bits levels from 0 (or -scale, where signed) to scale; same shape.
+    """Codes of the nearest of 2^bits levels from 0 to scale; same shape.
 
-    Values outside the range are taken to its ends.
+    Where signed there are 2^bits - 1 levels from -scale to scale, with zero among them; one bit is the sign
+    alone, which zero has too: its levels are -scale and scale. Values outside the range are taken to its ends.
+    Values are rounded to 2^-40 of the scale first, so that one halfway between two levels gets the same code
+    on every processor; to 2^-(bits + 2) where that is finer.
     """
-    top = _top(bits, scale)
-    position = (values / scale + 1) / 2 if signed else values / scale
-    return np.asarray(np.rint(np.clip(position, 0, 1) * top), dtype=np.uint64)
+    top, middle = _levels(bits, scale, signed)
+    position = snap(np.clip(values / scale, -1.0, 1.0), max(PROBABILITY_BITS, bits + 2))
+    return np.asarray(np.clip(np.rint((top - middle) * position + middle), 0, top), dtype=np.uint64)
 
 
 def restore(codes: NDArray[np.uint64], bits: int, scale: float, signed: bool = False) -> Real:
     """The levels that `quantise` chose; same shape, float64."""
-    position = codes / np.float64(_top(bits, scale))
-    return np.asarray(scale * (2 * position - 1) if signed else scale * position, dtype=np.float64)
+    top, middle = _levels(bits, scale, signed)
+    return np.asarray(scale * ((codes - middle) / (top - middle)), dtype=np.float64)
 
 
-def _top(bits: int, scale: float) -> float:
+def _levels(bits: int, scale: float, signed: bool) -> tuple[float, float]:
+    """The codes of `scale` and of zero; between two codes where a level of zero is missing."""
     # Above 52 bits a float64 no longer holds every level, and no value is that exact anyway.
     if not 1 <= bits <= 52:
         raise LocalProtocolError(f"a quantiser of {bits} bits: expected 1..52")
     if not (math.isfinite(scale) and scale > 0):
         raise LocalProtocolError(f"a quantiser of scale {scale}: expected a positive number")
-    return float((1 << bits) - 1)
+    top = (1 << bits) - 1
+    if not signed:
+        return float(top), 0.0
+    return (float(top - 1), float(top // 2)) if bits > 1 else (1.0, 0.5)
 
 
 # ---------------------------------------------------------------- packing

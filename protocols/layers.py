@@ -18,9 +18,7 @@ Every layer of THEORY's section on the distributed circuit has a name here. What
 from __future__ import annotations
 
 import importlib
-import sys
 from collections.abc import Callable, Sequence
-from contextlib import redirect_stdout
 from dataclasses import dataclass
 from functools import reduce
 from typing import Any
@@ -29,7 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ketwire.channels.copies import Copies
-from ketwire.errors import ScenarioError
+from ketwire.errors import ScenarioError, one_line
 from ketwire.protocols.node import Json, Loader, Node
 from ketwire.quantum import layers
 from ketwire.quantum.circuits import Circuit, Contraction
@@ -130,13 +128,12 @@ def _openqasm(spec: dict[str, Json], qubits: int, load: Loader) -> Step:
 def _gates(spec: dict[str, Json], qubits: int, load: Loader) -> Step:
     module_name, _, name = spec["callable"].partition(":")
     try:
-        with redirect_stdout(sys.stderr):  # a result goes to the standard output, and nothing else
-            function: Any = importlib.import_module(module_name)
-            for part in name.split("."):
-                function = getattr(function, part)
-            made = function(qubits)
+        function: Any = importlib.import_module(module_name)
+        for part in name.split("."):
+            function = getattr(function, part)
+        made = function(qubits)
     except (Exception, SystemExit) as error:
-        told = (str(error).splitlines() or [type(error).__name__])[0]
+        told = one_line(error, module_name)
         raise ScenarioError(
             f"{spec['key']}.callable: {spec['callable']!r} given, expected a function of the number of qubits ({told})"
         ) from error

@@ -1,8 +1,10 @@
 """Real numbers as classical messages of b bits an entry: how every classical rival pays for data.
 
 Up to 52 bits a vector is quantised uniformly: its largest magnitude is sent as the scale (64 bits),
-and the code of an entry is the nearest of 2**b equally spaced levels from -scale to scale,
-or from 0 to scale where nothing is negative (then the scale's sign bit says so). At 64 bits the
+and the code of an entry is the nearest of equally spaced levels, 2**b of them from 0 to scale where nothing is
+negative, else 2**b - 1 from -scale to scale, with zero among them (then the scale's sign bit says so). So that
+every processor sends the same codes, the scale is rounded to 30 significant bits, and what rounding left of a
+zero (below 2^-41 of the scale) is zero and has no sign. At 64 bits the
 entries are sent as they are, IEEE 754 numbers without a scale. A long vector goes in several messages, each
 with a scale of its own: one holds no more than 2^26 entries, and a state of 26 qubits has twice as many.
 """
@@ -18,10 +20,12 @@ from ketwire.channels.messages import Packed
 from ketwire.errors import RemoteProtocolError
 from ketwire.protocols.codes import pack_bits, quantise, restore, unpack_bits
 from ketwire.protocols.node import Node
+from ketwire.quantum.grid import significant, snap
 
 EXACT_BITS = 64
 MAX_QUANTISED_BITS = 52
 MESSAGE_NUMBERS = 1 << 22  # of one message
+SCALE_BITS = 30  # of the scale, or two more than of an entry
 
 
 def messages_of(count: int) -> Iterator[slice]:
@@ -52,8 +56,8 @@ def pack_numbers(values: NDArray[np.float64], bits: int) -> Packed:
     if bits == EXACT_BITS:
         codes = values.astype(">f8").view(np.uint8)
         return Packed(count, bits, 0.0, count, codes)
-    scale = float(np.abs(values).max(initial=0.0)) or 1.0
-    signed = bool((values < 0).any())
+    scale = float(significant(np.abs(values).max(initial=0.0), max(SCALE_BITS, bits + 2))) or 1.0
+    signed = bool((snap(values / scale) < 0).any())
     codes = pack_bits(quantise(values, bits, scale, signed), bits)
     return Packed(count, bits, -scale if signed else scale, count, codes)
 

@@ -13,15 +13,13 @@ logistic one's is biased by O(scale² / K).
 from __future__ import annotations
 
 import importlib
-import sys
-from contextlib import redirect_stdout
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ketwire.errors import ScenarioError
+from ketwire.errors import ScenarioError, one_line
 from ketwire.protocols.node import Json
 
 Floats = NDArray[np.float64]
@@ -125,8 +123,8 @@ class Watched:
         try:
             with np.errstate(all="ignore"):  # what comes of it is looked at
                 found = np.asarray(getattr(self.made, what)(z, *labels), dtype=np.float64)
-        except Exception as error:
-            told = f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
+        except (Exception, SystemExit) as error:
+            told = one_line(error, self.name)
             raise ScenarioError(f"{KEY}: {self.name!r} raised {told}, expected {what} for {len(z)} samples") from error
         if found.shape != z.shape:
             shapes = f"an array of shape {list(found.shape)}, expected {list(z.shape)}"
@@ -149,10 +147,10 @@ def objective(values: dict[str, Json]) -> Objective:
     made: Any = _KNOWN.get(name) or _imported(name)
     try:
         built: Objective = made(**settings.get("settings", {})) if name not in _KNOWN else made(**settings)
-    except Exception as error:  # whatever a user's own raises
+    except (Exception, SystemExit) as error:  # whatever a user's own raises
         if name in _KNOWN:
             raise ScenarioError(f"{KEY}.{error}") from None
-        told = (str(error).splitlines() or [type(error).__name__])[0]
+        told = one_line(error, name)
         raise ScenarioError(f"{KEY}.settings: {told}, expected what {name!r} can be made with") from error
     lacks = [part for part in ("two_valued", "losses", "slopes", "decide") if not hasattr(built, part)]
     if lacks:
@@ -163,10 +161,9 @@ def objective(values: dict[str, Json]) -> Objective:
 def _imported(name: str) -> Any:
     module, _, attribute = name.partition(":")
     try:
-        with redirect_stdout(sys.stderr):  # a result goes to the standard output, and nothing else
-            return getattr(importlib.import_module(module), attribute)
+        return getattr(importlib.import_module(module), attribute)
     except (Exception, SystemExit) as error:
-        told = (str(error).splitlines() or [type(error).__name__])[0]
+        told = one_line(error, module)
         raise ScenarioError(
             f"{KEY}.loss: {name!r} given, expected squared, logistic or module:Name of an objective ({told})"
         ) from None

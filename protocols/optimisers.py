@@ -1,7 +1,8 @@
 """Optimisers: pure functions from parameters, a gradient and a state to parameters and a state.
 
 Each works entry by entry in float64, so the same gradients give the same parameters to the last bit, whoever
-runs it. The state is one array and a step number, so that a checkpoint can hold it.
+runs it; powers of decays and the rate's cosine are rounded to 40 significant bits for that. The state is one
+array and a step number, so that a checkpoint can hold it.
 
     sgd        θ ← θ - η g
     momentum   m ← β m + g;  θ ← θ - η m            (Polyak's heavy ball)
@@ -20,6 +21,8 @@ from typing import ClassVar, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+
+from ketwire.quantum.grid import significant
 
 Vector = NDArray[np.float64]
 
@@ -129,8 +132,8 @@ class Adam:
         steps = state.steps + 1
         first = self.first_decay * state.moments[0] + (1 - self.first_decay) * gradient
         second = self.second_decay * state.moments[1] + (1 - self.second_decay) * gradient**2
-        unbiased = first / (1 - self.first_decay**steps)
-        scale = np.sqrt(second / (1 - self.second_decay**steps)) + self.floor
+        unbiased = first / significant(1 - self.first_decay**steps)
+        scale = np.sqrt(second / significant(1 - self.second_decay**steps)) + self.floor
         rate = _rate_after(state.steps, self.rate, self.horizon)
         return parameters - rate * unbiased / scale, State(steps, np.stack([first, second]))
 
@@ -142,7 +145,7 @@ def _rate_after(steps: int, rate: float, horizon: int | None) -> float:
     """The rate of the update that follows `steps` others; 0 from the horizon on."""
     if horizon is None:
         return rate
-    return rate * (1.0 + math.cos(math.pi * min(steps / horizon, 1.0))) / 2.0
+    return rate * float(significant((1.0 + math.cos(math.pi * min(steps / horizon, 1.0))) / 2.0))
 
 
 def _check_rate(rate: float, horizon: int | None) -> None:

@@ -14,6 +14,7 @@ entries are, how many there are. Messages are cut to a bounded size, which both 
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -47,6 +48,7 @@ from ketwire.protocols.subspace import (
     half_of_signs,
 )
 from ketwire.quantum import subspaces
+from ketwire.quantum.grid import PROBABILITY_BITS, snap
 
 Codes = NDArray[np.uint64]
 
@@ -61,7 +63,10 @@ DESCRIPTION_LOW, DESCRIPTION_HIGH = -1.0, 1.0  # entries of orthonormal rows
 
 @dataclass(frozen=True)
 class Quantiser:
-    """A public range of 2^bits levels, both ends included.
+    """A public range of 2^bits levels, both ends included, and zero.
+
+    A range with zero inside has zero among its levels, which are then spaced by the range over 2^bits - 2 and
+    go beyond an end by less than that; one bit says on which side of the range's middle an entry is.
 
     relative: entries are taken in units of their own vector's largest magnitude, which is not sent.
     """
@@ -76,16 +81,32 @@ class Quantiser:
         if self.relative:
             largest = np.abs(rows).max(axis=1, keepdims=True)
             rows = rows / np.where(largest > 0, largest, 1.0)
-        return quantise((rows - self.low) / (self.high - self.low), self.bits, 1.0)
+        if self._plain:
+            return quantise((rows - self.low) / (self.high - self.low), self.bits, 1.0)
+        levels = np.rint(snap(np.clip(rows, self.low, self.high) / self._step, max(PROBABILITY_BITS, self.bits + 2)))
+        return np.asarray(levels + self.zero, dtype=np.uint64)
 
     def rows(self, codes: Codes) -> Real:
         """The levels; of relative vectors, the direction alone."""
-        return np.asarray(self.low + (self.high - self.low) * restore(codes, self.bits, 1.0))
+        if self._plain:
+            return np.asarray(self.low + (self.high - self.low) * restore(codes, self.bits, 1.0))
+        return np.asarray((codes.astype(np.float64) - self.zero) * self._step)
 
     @property
     def zero(self) -> int:
-        """The code of the level nearest to zero."""
-        return int(quantise(np.array([-self.low / (self.high - self.low)]), self.bits, 1.0)[0])
+        """The code of zero, or of the level nearest to it where there is none."""
+        if self._plain:
+            return int(quantise(np.array([-self.low / (self.high - self.low)]), self.bits, 1.0)[0])
+        return math.ceil(snap(-self.low / self._step))
+
+    @property
+    def _plain(self) -> bool:
+        """Whether levels are spaced evenly from end to end, as zero is one of them or there are but two."""
+        return self.bits == 1 or not self.low < 0 < self.high
+
+    @property
+    def _step(self) -> float:
+        return (self.high - self.low) / ((1 << self.bits) - 2)
 
 
 def parts(rows: int, width: int) -> Iterator[slice]:

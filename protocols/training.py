@@ -44,13 +44,14 @@ from ketwire.protocols.repeaters import Supplies, chain_plans
 from ketwire.protocols.shifts import run_shifted
 from ketwire.protocols.stream import Stage, StreamPlan, Tally, run_stream
 from ketwire.protocols.training_data import Schedule
-from ketwire.protocols.training_holding import Holding
+from ketwire.protocols.training_holding import GRADIENT_BITS, Holding
 from ketwire.protocols.training_streams import ForwardStage, Meter, Series
 from ketwire.quantum.circuits import Circuit
 from ketwire.quantum.estimation import Demand, half_ranges
 from ketwire.quantum.estimators import estimator
 from ketwire.quantum.features import blocks_of
 from ketwire.quantum.frozen import frozen
+from ketwire.quantum.grid import product, significant, snap
 from ketwire.quantum.parameter_shift import ParameterShift, ShiftPlan, shift_plan
 from ketwire.quantum.segments import Segment
 
@@ -147,7 +148,7 @@ class TrainingParty:
             values = estimates[visit]
             assert values is not None
             with np.errstate(over="ignore", invalid="ignore"):  # refused when it is to move anything
-                gradient = 2.0 * slopes @ values / len(rows)  # ∂<2Π - 1> = 2 ∂<Π>
+                gradient = 2.0 * product(slopes[None], values)[0] / len(rows)  # ∂<2Π - 1> = 2 ∂<Π>
             held.move(visit, gradient)
             asked[visit] = self._next_copies(visit, gradient, slopes)
         if self.values["adaptive"] is not None:
@@ -230,7 +231,7 @@ class TrainingParty:
             assert held.objective is not None and held.labels is not None
             labels = held.labels.of["train"][rows]
             self._series.losses.append(float(held.objective.losses(z, labels).mean()))
-            message = pack_numbers(held.objective.slopes(z, labels), bits)
+            message = pack_numbers(snap(held.objective.slopes(z, labels), GRADIENT_BITS), bits)
         told = await announce(node, held.path, held.path[-1], message, Packed)
         if told is None:  # a repeater, who has nothing to weigh
             return np.zeros(0)
@@ -249,7 +250,7 @@ class TrainingParty:
         least = self._agreed.copies[visit]
         if one == 0.0:  # no sample has a slope: there is no gradient, and no noise that it could drown in
             return least
-        return int(np.clip(math.ceil(one / (rule["ratio"] ** 2 * signal)), least, rule["most"]))
+        return int(np.clip(math.ceil(significant(one / (rule["ratio"] ** 2 * signal))), least, rule["most"]))
 
     def _variance_bound(self, visit: int) -> float:
         """Of the estimates of one sample's derivatives of <Π> from one copy, summed over them."""
@@ -304,7 +305,7 @@ class TrainingParty:
         assert held.objective is not None and held.labels is not None
         labels = held.labels.of[part][rows]
         right = held.objective.decide(z) == labels
-        return float(held.objective.losses(z, labels).mean()), float(right.mean())
+        return float(snap(held.objective.losses(z, labels).mean())), float(right.mean())
 
     async def _finish(self, meter: Meter, schedule: Schedule) -> Outcome:
         """Every part once more with the final parameters, and what there is to tell."""

@@ -18,8 +18,12 @@ from ketwire.protocols.objectives import Objective, objective
 from ketwire.protocols.optimisers import OPTIMISERS, Optimiser
 from ketwire.protocols.optimisers import State as Moments
 from ketwire.protocols.training_data import Labels, Samples, Schedule
+from ketwire.quantum.grid import snap
 
 Floats = NDArray[np.float64]
+
+GRADIENT_BITS = 32
+"""Behind the point, of a gradient that moves parameters and of derivatives of losses: 2e-10, far below shot noise."""
 
 
 class Holding:
@@ -63,13 +67,16 @@ class Holding:
     def move(self, visit: int, gradient: Floats) -> None:
         """One step of the optimiser for one of this party's visits; what is frozen stays where it is.
 
+        The gradient is rounded to 2^-32 first. One that was estimated from outcomes has the same bits on every
+        processor, one that was computed from amplitudes has not.
+
         Raises:
             ScenarioError: angles leave every reasonable range, as with a rate that is far too large.
         """
         moves = self.share.trainable[visit]
-        before = self.parameters(visit)
+        before, gradient = self.parameters(visit), np.where(moves, snap(gradient, GRADIENT_BITS), 0.0)
         with np.errstate(over="ignore", invalid="ignore"):  # looked at below
-            after, moments = self.optimiser.update(before, np.where(moves, gradient, 0.0), self.moments[visit])
+            after, moments = self.optimiser.update(before, gradient, self.moments[visit])
         far = np.flatnonzero(moves & ~(np.abs(after) <= LARGEST_ANGLE))
         if len(far):
             raise ScenarioError(

@@ -7,8 +7,8 @@ in how many they need for the promise: with probability 1 - delta, every derivat
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 from typing import ClassVar, Protocol
 
 import numpy as np
@@ -154,10 +154,25 @@ class Held:
 
 @dataclass(frozen=True, eq=False)
 class Estimate:
-    """values: (samples, parameter_count of U). used: (samples,), copies of |Φ> measured."""
+    """values: (samples, parameter_count of U). used: (samples,), copies of |Φ> measured.
+
+    drawn: int64, one axis, all outcomes that were drawn, in order, for a transcript (see `noted`); nothing where
+    none were.
+    """
 
     values: Floats
     used: Integers
+    drawn: Integers = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+
+
+def noted(tallies: Iterable[Integers | Floats]) -> Integers:
+    """Counts of outcomes as one vector: of each tally how many are not 0, where these stand in it, and they."""
+    parts = [np.zeros(0, dtype=np.int64)]
+    for tally in tallies:
+        flat = np.ravel(tally).astype(np.int64)
+        at = np.flatnonzero(flat)
+        parts += [np.array([len(at)]), at, flat[at]]
+    return np.concatenate(parts)
 
 
 class Estimator(Protocol):

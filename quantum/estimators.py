@@ -14,8 +14,9 @@ from typing import ClassVar, Literal
 import numpy as np
 
 from ketwire.quantum.arrays import Complexes, Floats
-from ketwire.quantum.estimation import Asked, Demand, Estimate, Estimator, Held, Promise, copies_each
+from ketwire.quantum.estimation import Asked, Demand, Estimate, Estimator, Held, Promise, copies_each, noted
 from ketwire.quantum.features import blocks_of, contributions, sweep
+from ketwire.quantum.grid import product
 from ketwire.quantum.parameter_shift import ParameterShift
 from ketwire.quantum.sampling import sample
 from ketwire.quantum.segments import Segment
@@ -55,14 +56,15 @@ class Direct:
 
     def estimate(self, held: Held, segment: Segment, promise: Promise, rng: np.random.Generator) -> Estimate:
         """ValueError where a sample has fewer copies than there are parameters to measure."""
-        result = _nothing(held, segment)
+        result, tallies = _nothing(held, segment), list[Floats]()
         parts = sum(len(block.slots) for block in blocks_of(segment.circuit))
         if parts:
             dealt = held.deal(parts, rng)
             for part, (slot, law, values) in enumerate(single_laws(segment, held.states)):
                 counts = held.gather(sample(law, dealt[part], rng))
-                result[:, slot] += counts @ values / counts.sum(axis=1)
-        return Estimate(result, held.totals if parts else np.zeros_like(held.totals))
+                result[:, slot] += product(counts, values[:, None])[:, 0] / counts.sum(axis=1)
+                tallies.append(counts)
+        return Estimate(result, held.totals if parts else np.zeros_like(held.totals), noted(tallies))
 
 
 @dataclass(frozen=True)
@@ -80,14 +82,15 @@ class Commuting:
 
     def estimate(self, held: Held, segment: Segment, promise: Promise, rng: np.random.Generator) -> Estimate:
         """ValueError where a sample has fewer copies than there are blocks."""
-        result = _nothing(held, segment)
+        result, tallies = _nothing(held, segment), list[Floats]()
         blocks = blocks_of(segment.circuit)
         if blocks:
             dealt = held.deal(len(blocks), rng)
             for portion, (block, framed) in zip(dealt, sweep(segment, held.states), strict=True):
-                counts = sample(block.observable.probabilities(framed), portion, rng)
-                result[:, block.slots] += block.read(held.gather(counts))
-        return Estimate(result, held.totals if blocks else np.zeros_like(held.totals))
+                counts = held.gather(sample(block.observable.probabilities(framed), portion, rng))
+                result[:, block.slots] += block.read(counts)
+                tallies.append(counts)
+        return Estimate(result, held.totals if blocks else np.zeros_like(held.totals), noted(tallies))
 
 
 @dataclass(frozen=True)
@@ -119,6 +122,7 @@ class RandomCoordinate:
     def estimate(self, held: Held, segment: Segment, promise: Promise, rng: np.random.Generator) -> Estimate:
         """Works for any number of copies from one up."""
         result, units = _nothing(held, segment), self._units(blocks_of(segment.circuit))
+        tallies: list[Floats] = []
         if not units:
             return Estimate(result, np.zeros_like(held.totals))
         drawn = rng.multinomial(held.counts, np.full(units, 1 / units))
@@ -126,12 +130,14 @@ class RandomCoordinate:
         if self.unit == "block":
             for unit, (block, framed) in enumerate(sweep(segment, held.states)):
                 counts = held.gather(sample(block.observable.probabilities(framed), drawn[:, unit], rng))
-                result[:, block.slots] += scale[:, None] * (counts @ block.values)
+                result[:, block.slots] += scale[:, None] * product(counts, block.values)
+                tallies.append(counts)
         else:
             for unit, (slot, law, values) in enumerate(single_laws(segment, held.states)):
                 counts = held.gather(sample(law, drawn[:, unit], rng))
-                result[:, slot] += np.asarray(counts @ values) * scale
-        return Estimate(result, held.totals)
+                result[:, slot] += product(counts, values[:, None])[:, 0] * scale
+                tallies.append(counts)
+        return Estimate(result, held.totals, noted(tallies))
 
 
 def single_laws(segment: Segment, states: Complexes) -> Iterator[tuple[int, Floats, Floats]]:

@@ -1,10 +1,14 @@
-"""At which of many copies errors happen: cost is that of the errors, hardly that of the copies."""
+"""At which of many copies errors happen: cost is that of the errors, hardly that of the copies.
+
+Chances are rounded to 40 significant bits before anything is drawn with them (see `grid`).
+"""
 
 from collections.abc import Iterator
 
 import numpy as np
 
 from ketwire.quantum.arrays import Floats, Integers
+from ketwire.quantum.grid import significant
 
 CHUNK_PHOTONS = 1 << 20  # of one step over copies: bounds the memory of the errors drawn
 
@@ -14,6 +18,7 @@ def hits(places: int, chance: float, rng: np.random.Generator) -> Integers:
 
     Jumps from one to the next by geometric gaps, so the cost is that of the hits.
     """
+    chance = float(significant(chance))
     if chance <= 0.0:
         return np.zeros(0, dtype=np.int64)
     size = int(places * chance + 4 * np.sqrt(places * chance)) + 8
@@ -41,6 +46,7 @@ def pauli_errors(
     Candidates come at the highest rate of all; the uniform number that decides between X, Y and Z
     also thins them out to the rate of their own copy and qubit.
     """
+    edges = significant(edges)
     highest = float(edges[..., 2].max(initial=0.0))
     for start, count in _chunks_of_copies(copies, n):
         place = hits(count * n, highest, rng)
@@ -57,6 +63,7 @@ def pauli_errors(
 def event_masks(chances: Floats, bits: Integers, copies: int, rng: np.random.Generator) -> Integers:
     """For each copy the sum of those of `bits` at which an event happened, int64, shape (copies,)."""
     masks = np.zeros(copies, dtype=np.int64)
+    chances = significant(chances)
     highest = float(chances.max(initial=0.0))
     for start, count in _chunks_of_copies(copies, len(bits)):
         place = hits(count * len(bits), highest, rng)

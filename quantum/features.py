@@ -26,6 +26,7 @@ from ketwire.quantum.circuits import Circuit
 from ketwire.quantum.controlled import CONTROL, beside, controlled
 from ketwire.quantum.engine import apply
 from ketwire.quantum.gates import Gate
+from ketwire.quantum.grid import product
 from ketwire.quantum.joint import JointPaulis
 from ketwire.quantum.observables import Projector
 from ketwire.quantum.segments import Segment, apply_long
@@ -99,7 +100,7 @@ class Block:
         total = tally.sum(axis=1, keepdims=True)
         if not (total > 0).all():
             raise ValueError("counts: a row of zeros given, expected one outcome or more in each row")
-        return np.asarray(tally @ self.values / total)
+        return np.asarray(product(np.asarray(tally, dtype=np.float64), self.values) / total)
 
 
 @lru_cache(maxsize=64)

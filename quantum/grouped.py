@@ -12,7 +12,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from ketwire.quantum.estimation import Asked, Estimate, Held, Promise, copies_each
+from ketwire.quantum.estimation import Asked, Estimate, Held, Promise, copies_each, noted
 from ketwire.quantum.features import Block, blocks_of, sweep
 from ketwire.quantum.sampling import sample
 from ketwire.quantum.segments import Segment
@@ -47,12 +47,13 @@ class Grouped:
             raise ValueError(f"groups: {self.groups} given, expected each of the parameters {slots} once")
         if (pair := next(filter(None, (strangers(blocks, group) for group in self.groups)), None)) is not None:
             raise ValueError(f"groups: parameters {pair[0]} and {pair[1]} together given, but they share no frame")
-        result = np.zeros((len(held.totals), segment.circuit.parameter_count))
+        result, tallies = np.zeros((len(held.totals), segment.circuit.parameter_count)), []
         dealt = held.deal(len(self.groups), rng)
         for block, framed in sweep(segment, held.states):
             law = block.observable.probabilities(framed)
             for group, portion in zip(self.groups, dealt, strict=True):
                 if group[0] in block.slots:
-                    read = block.read(held.gather(sample(law, portion, rng)))
+                    tallies.append(held.gather(sample(law, portion, rng)))
+                    read = block.read(tallies[-1])
                     result[:, group] = read[:, [block.slots.index(slot) for slot in group]]
-        return Estimate(result, held.totals)
+        return Estimate(result, held.totals, noted(tallies))

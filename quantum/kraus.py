@@ -26,6 +26,9 @@ PS_PER_S = 10**12
 # XOR of theirs. Everything that speaks of weights keeps to this order.
 PAULIS: Complexes = np.stack([PAULI[letter] for letter in "IXYZ"])
 _XOR = np.arange(4)[:, None] ^ np.arange(4)
+# Whether a Pauli (row) commutes with an error (column). Times the weights of a Pauli channel, these are the
+# factors by which it shrinks I, X, Y and Z; times the factors, over 4, they are the weights again.
+PAULI_SIGNS: Floats = np.array([[1, 1, 1, 1], [1, 1, -1, -1], [1, -1, 1, -1], [1, -1, -1, 1]], dtype=np.float64)
 
 
 @dataclass(frozen=True, eq=False)
@@ -240,6 +243,28 @@ def decay_parameters(times_ps: ArrayLike, t1_ps: float, t2_ps: float) -> tuple[F
     if wrong.any():
         raise ValueError(f"times_ps: {float(times[wrong][0])!r} given, expected finite times from 0 up")
     return np.asarray(-np.expm1(-times * damping)), np.asarray(-0.5 * np.expm1(-times * dephasing))
+
+
+def decay_diagonal(times_ps: ArrayLike, t1_ps: float, t2_ps: float) -> Floats:
+    """What waiting leaves of I, X, Y and Z: 1, e^(-t/T2), e^(-t/T2), e^(-t/T1); shape (..., 4) for times of (...)."""
+    times = np.asarray(times_ps, dtype=np.float64)
+    relaxed, dephased = np.exp(-times / t1_ps), np.exp(-times / t2_ps)
+    return np.stack([np.ones_like(relaxed), dephased, dephased, relaxed], axis=-1)
+
+
+def twirled_decay(relaxed: ArrayLike, dephased: ArrayLike) -> Floats:
+    """Pauli weights of decay in random Pauli frames: its Pauli twirl, exact without relaxation; shape (..., 4).
+
+    relaxed, dephased: t/T1 and t/T2, summed over the memories that a qubit waits in, any shape (...).
+    """
+    damped, dimmed = -np.expm1(-np.asarray(relaxed)), -np.expm1(-np.asarray(dephased))
+    flips = damped / 4
+    return np.stack([1 - dimmed / 2 - flips, flips, flips, np.maximum(dimmed / 2 - flips, 0.0)], axis=-1)
+
+
+def composed(first: Floats, second: ArrayLike) -> Floats:
+    """Pauli weights of a channel, shape (..., 4), followed by another, shape (4,)."""
+    return np.asarray(first @ np.asarray(second)[_XOR])
 
 
 def decay(time_ps: float, t1_ps: float, t2_ps: float) -> Kraus:

@@ -23,6 +23,7 @@ from ketwire.quantum.controlled import CONTROL
 from ketwire.quantum.estimation import Estimate, Estimator
 from ketwire.quantum.estimators import Commuting, Direct, Exact, RandomCoordinate
 from ketwire.quantum.features import Block, blocks_of
+from ketwire.quantum.grid import product
 from ketwire.quantum.grouped import Grouped
 from ketwire.quantum.joint import JointPaulis
 from ketwire.quantum.sublayers import Sublayer, generators
@@ -73,7 +74,7 @@ class Readings:
         result = np.zeros((len(used), self.parameters))
         for reading, tally in zip(self.parts, counts, strict=True):
             over = used / len(self.parts) if self.at_random else tally.sum(axis=1)
-            result[:, reading.slots] += tally @ reading.values / over[:, None]
+            result[:, reading.slots] += product(tally.astype(np.float64), reading.values) / over[:, None]
         return Estimate(result, used)
 
 

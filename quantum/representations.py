@@ -52,11 +52,12 @@ def apply_paulis(states: Complexes, row: Integers, weights: ArrayLike, rng: np.r
 
 
 def apply_decay(states: Complexes, row: Integers, gamma: Floats, p_z: Floats, rng: np.random.Generator) -> Batch:
-    """Damping by γ, then dephasing by p_z on each qubit of each copy; both of shape (copies, n)."""
+    """Damping by γ, then dephasing by p_z on each qubit of each copy; both of shape (copies, n), or (1, n) for all."""
     if is_mixed(states):
         return mixtures.apply_decay(states, row, gamma, p_z)
+    which = 0 if len(gamma) == 1 else slice(None)
     for qubit in range(gamma.shape[1]):
-        states, row = trajectories.apply_decay(states, row, gamma[:, qubit], p_z[:, qubit], [qubit], rng)
+        states, row = trajectories.apply_decay(states, row, gamma[which, qubit], p_z[which, qubit], [qubit], rng)
     return states, row
 
 

@@ -38,8 +38,9 @@ import numpy as np
 
 from ketwire.quantum.arrays import Complexes, Floats, Integers
 from ketwire.quantum.dealing import draw_copies
-from ketwire.quantum.estimation import Asked, Demand, Estimate, Held, Promise, half_ranges
+from ketwire.quantum.estimation import Asked, Demand, Estimate, Held, Promise, half_ranges, noted
 from ketwire.quantum.features import blocks_of, sweep
+from ketwire.quantum.grid import snap
 from ketwire.quantum.segments import Segment
 from ketwire.quantum.tangents import MOST_OCTETS, TangentHypothesis, Tangents
 
@@ -68,7 +69,7 @@ class Run:
     """What became of one sample. hypothesis: (D, D). updates: rounds that ended with a yes.
 
     means: (P_U,), Tr O_p ω. disturbance: the ledger. converged: whether a round without a yes was reached with
-    the copies held.
+    the copies held. drawn: the counts of all tests, search by search.
     """
 
     hypothesis: Complexes
@@ -77,6 +78,7 @@ class Run:
     updates: int
     disturbance: float
     converged: bool
+    drawn: list[Integers]
 
 
 @dataclass(frozen=True)
@@ -117,13 +119,14 @@ class ShadowTomography:
     def estimate(self, held: Held, segment: Segment, promise: Promise, rng: np.random.Generator) -> Estimate:
         """Tr O_p ω; where the copies held do not suffice, that of the last hypothesis."""
         values = np.zeros((len(held.totals), segment.circuit.parameter_count))
-        used = np.zeros_like(held.totals)
+        used, drawn = np.zeros_like(held.totals), list[Integers]()
         if blocks_of(segment.circuit):
             tangents = Tangents.of(segment)
             for at, rows in enumerate(held.rows_by_sample):
                 run = self.learn(tangents, _radii(segment), held.states[rows], held.counts[rows], promise, rng)
                 values[at, tangents.slots], used[at] = run.means, run.used
-        return Estimate(values, used)
+                drawn += run.drawn
+        return Estimate(values, used, noted(drawn))
 
     def learn(self, ops: Tangents | Complexes, radii: Floats, states: Complexes, counts: Integers, promise: Promise,
               rng: np.random.Generator) -> Run:
@@ -145,7 +148,7 @@ class ShadowTomography:
             index, sign, gap = found
             omega.add(index, 4 * gap * sign / (2 * float(radii[index])))
             believed, updates = omega.means(), updates + 1
-        return Run(omega.matrix(), believed, batches.used, updates, batches.disturbance, converged)
+        return Run(omega.matrix(), believed, batches.used, updates, batches.disturbance, converged, batches.drawn)
 
 
 class DenseHypothesis:
@@ -185,6 +188,7 @@ class _Batches:
         self._counts, self._plan, self._rng = counts, plan, rng
         self.used = 0
         self.disturbance = 0.0
+        self.drawn: list[Integers] = []
 
     @property
     def left(self) -> int:
@@ -199,7 +203,9 @@ class _Batches:
         order = self._rng.permutation(2 * parameters)
         h = np.concatenate([believed, 1 - believed])[order]
         q = self._truth[:, order]
-        counted = self._rng.binomial(taken[:, None], q).sum(axis=0) + self._rng.exponential(plan.scale, len(order))
+        drawn = self._rng.binomial(taken[:, None], snap(q)).sum(axis=0)
+        self.drawn.append(drawn)
+        counted = drawn + self._rng.exponential(plan.scale, len(order))
         threshold = plan.batch * (h + plan.gap) - plan.slack
         yes = np.flatnonzero(counted >= threshold)
         passed = int(yes[0]) if len(yes) else len(order)

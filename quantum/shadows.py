@@ -29,6 +29,7 @@ from ketwire.quantum.tangents import read_by, traces, unitary
 CHUNK = 1 << 16  # amplitudes of outcomes held at once, 1 MiB: they stay in the caches
 MOST_QUBITS = 10  # with the ancilla: a mean outcome is a (2**n, 2**n) matrix
 MOST_GROUPS = 99
+NOTED_BITS = 20  # far fewer than last bits that differ between kernels could change
 MOST_READ = 1 << 24  # numbers of matrices that are read together
 
 
@@ -136,7 +137,7 @@ class ClassicalShadows:
         rows = held.rows_by_sample
         means = (inversion(held.states[of], portion[of], rng) for of in rows for portion in dealt)
         told = expectations(segment, means).reshape(len(rows), groups, -1)
-        return Estimate(np.median(told, axis=1), held.totals)
+        return _estimate(np.median(told, axis=1), held)
 
 
 @dataclass(frozen=True)
@@ -169,7 +170,12 @@ class Tomography:
         _checked_size(segment.qubits + 1, self.name)
         rows = held.rows_by_sample
         found = (nearest_state(inversion(held.states[of], held.counts[of], rng)) for of in rows)
-        return Estimate(expectations(segment, found), held.totals)
+        return _estimate(expectations(segment, found), held)
+
+
+def _estimate(values: Floats, held: Held) -> Estimate:
+    """An estimate from outcomes that are vectors, not integers: in a transcript its values to 2^-20 stand for them."""
+    return Estimate(values, held.totals, np.rint(np.ldexp(values, NOTED_BITS)).astype(np.int64).ravel())
 
 
 def nearest_state(matrix: Complexes) -> Complexes:

@@ -69,7 +69,7 @@ def radius(copies: int, delta: float) -> float:
 def bias_lines(result: Mapping[str, Any]) -> list[str]:
     """The lines that tell a reader, after the table; none where nothing was worked out."""
     noisy = result.get("noisy")
-    if not noisy:
+    if not noisy or result["estimate"] is None:
         return []
     mean, error, shift = noisy["expectation"], noisy["standard_error"], noisy["bias"]
     off = abs(result["estimate"] - mean)

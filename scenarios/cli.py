@@ -1,8 +1,9 @@
 """The command line.
 
-Exit codes: 0 done; 2 bad input, one line on standard error; 3 a party failed, a deadlock, a broken
-protocol, or what was to be printed could not be; 130 interrupted. Commands import what they need when
-they run, since each start of the program pays for imports.
+Exit codes: 0 done; 2 bad input, one line on standard error; 3 a party failed, a deadlock, a broken protocol,
+something failed after the run (its result is printed all the same), or what was to be printed could not be;
+130 interrupted. Whatever may run code of a user's own stands `aside`, so that standard output takes results alone.
+Commands import what they need when they run, since each start of the program pays for imports.
 """
 
 from __future__ import annotations
@@ -18,7 +19,8 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 
 from ketwire import __version__
-from ketwire.errors import KetwireError, ScenarioError
+from ketwire.errors import KetwireError, ScenarioError, tell
+from ketwire.scenarios.output import aside, watched
 
 if TYPE_CHECKING:
     from ketwire.scenarios.launch import Options, Runtime
@@ -76,8 +78,6 @@ def main() -> NoReturn:
 
 def execute(argv: Sequence[str]) -> int:
     """Run one command line; answers with its exit code."""
-    from ketwire.scenarios.output import watched  # noqa: PLC0415
-
     with watched() as output:
         code = _executed(argv, output)
         unwritten = output.told()
@@ -85,7 +85,7 @@ def execute(argv: Sequence[str]) -> int:
         return code
     if isinstance(output.fault, BrokenPipeError):  # `| head`: whoever read had enough, and needs no word of it
         return code or UNREAD
-    print(f"ketwire: {unwritten}", file=sys.stderr)
+    tell(f"ketwire: {unwritten}")
     return code or FAILED
 
 
@@ -135,7 +135,8 @@ def run(
 
         if scenario is not None or sets or seed is not None or out is not None:
             raise ScenarioError("--resume: given with a scenario, --set, --seed or --out; expected the folder alone")
-        folder, loaded = ResumableDirectory.reopen(resume)
+        with aside():
+            folder, loaded = ResumableDirectory.reopen(resume)
         options = Options(None, check, as_json, resume=folder)
     elif scenario is None:
         raise ScenarioError("ketwire run: Missing argument 'NAME_OR_FILE' (expected it, or --resume DIR)")
@@ -163,7 +164,10 @@ def show(scenario: Name, sets: Set = None, seed: Seed = None) -> None:
     from ketwire.scenarios.load import find, read  # noqa: PLC0415
 
     if sets or seed is not None:
-        typer.echo(_load(scenario, sets, seed).resolved(), nl=False)
+        loaded = _load(scenario, sets, seed)
+        with aside():
+            text = loaded.resolved()
+        typer.echo(text, nl=False)
     else:
         path, origin = find(scenario)
         _load(scenario, None, None)
@@ -174,8 +178,9 @@ def show(scenario: Name, sets: Set = None, seed: Seed = None) -> None:
 def validate(scenario: Name, sets: Set = None, seed: Seed = None) -> None:
     """Check a scenario, its budgets included, without running it or reading its data."""
     loaded = _load(scenario, sets, seed)
-    asked = loaded.run()
-    unseen = loaded.check_foreseen(asked)
+    with aside():
+        asked = loaded.run()
+        unseen = loaded.check_foreseen(asked)
     told = f"{loaded.kind_name} over {len(asked.parties)} nodes and {len(asked.links)} link(s)"
     sessions = ", ".join(session.name for session in asked.sessions)
     rest = f"; budgets not looked at, which depend on data: {', '.join(unseen)}" if unseen else ""
@@ -190,8 +195,9 @@ def schema() -> None:
     from ketwire.scenarios.kinds import find_kind, kind_names  # noqa: PLC0415
     from ketwire.scenarios.schema import scenario_model  # noqa: PLC0415
 
-    model = scenario_model([find_kind(name).Spec for name in kind_names()])
-    told = {"$schema": "https://json-schema.org/draft/2020-12/schema", **model.model_json_schema()}
+    with aside():
+        model = scenario_model([find_kind(name).Spec for name in kind_names()])
+        told = {"$schema": "https://json-schema.org/draft/2020-12/schema", **model.model_json_schema()}
     typer.echo(json.dumps(told, indent=2, ensure_ascii=False))
 
 
@@ -299,7 +305,8 @@ def node(
     """Be one party of a run: `ketwire node alice`."""
     from ketwire.nodes.serve import serve_node  # noqa: PLC0415
 
-    serve_node(name, keys, coordinator, base, checkpoints, wait_s)
+    with aside():
+        serve_node(name, keys, coordinator, base, checkpoints, wait_s)
 
 
 @app.command()
@@ -314,7 +321,8 @@ def fiber(
     """Be one fiber of a run: `ketwire fiber alice-bob`."""
     from ketwire.nodes.serve import serve_fiber  # noqa: PLC0415
 
-    serve_fiber(link, keys, coordinator, host, checkpoints=checkpoints, wait_s=wait_s)
+    with aside():
+        serve_fiber(link, keys, coordinator, host, checkpoints=checkpoints, wait_s=wait_s)
 
 
 def runtime_of(inline: bool, plaintext: bool) -> Runtime:
@@ -331,20 +339,32 @@ def runtime_of(inline: bool, plaintext: bool) -> Runtime:
 def _load(scenario: str, sets: list[str] | None, seed: str | None) -> Loaded:
     from ketwire.scenarios.load import load  # noqa: PLC0415
 
-    return load(scenario, [*(sets or ()), *([] if seed is None else [f"seed={seed}"])])
+    with aside():
+        return load(scenario, [*(sets or ()), *([] if seed is None else [f"seed={seed}"])])
 
 
 def _report(loaded: Loaded, runtime: Runtime, options: Options, as_json: bool) -> None:
     from ketwire.scenarios.launch import launch  # noqa: PLC0415
+    from ketwire.scenarios.results import FAILED_KEY  # noqa: PLC0415
     from ketwire.scenarios.table import print_table, table_text  # noqa: PLC0415
 
-    result = launch(loaded, runtime, options)
-    if as_json:
-        _print_json(result)
-    elif sys.stdout.isatty():
-        print_table(result)
-    else:
-        typer.echo(table_text(result))
+    with aside():
+        result = launch(loaded, runtime, options)
+    failed = result.get(FAILED_KEY, ())
+    try:
+        if as_json:
+            _print_json(result)
+        elif sys.stdout is not None and sys.stdout.isatty():
+            print_table(result)
+        else:
+            typer.echo(table_text(result))
+    except OSError:  # told by whoever watches the output
+        if not failed:
+            raise
+    for each in failed:
+        tell(f"ketwire: the run is over, but {each['step']} failed: {each['message']}")
+    if failed:
+        raise typer.Exit(FAILED)
 
 
 def _print_json(told: dict[str, Any]) -> None:
@@ -380,7 +400,7 @@ def _failed(error: BaseException, as_json: bool) -> int:
     message = str(error) or type(error).__name__
     party = getattr(error, "party", None)
     told = f"{party}: {message}" if party else message
-    print(f"ketwire: {' '.join(told.split()) if code == BAD_INPUT else told}", file=sys.stderr)
+    tell(f"ketwire: {' '.join(told.split()) if code == BAD_INPUT else told}")
     return code
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
-from ketwire.errors import ScenarioError
+from ketwire.errors import ScenarioError, one_line
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -95,6 +95,9 @@ class Kind(Protocol):
 
     With `retraced(spec, network, run, results)` a kind has more to tell with --check: it runs a session of `run`
     again in one place and sees what its parties keep to themselves.
+
+    What a kind raises in `summarise`, `exact`, `compared`, `witness` or `retraced`, ScenarioErrors too, costs the
+    result nothing but that part: it is told beside it (`scenarios.afterwards`).
 
     Errors in the user's input are ScenarioErrors that begin with the scenario's key, such as
     "protocol.copies: 0 given, expected ..."; whoever loads the scenario puts the file's name before.
@@ -187,8 +190,8 @@ def _import(name: str, target: str) -> Kind:
         for part in attribute.split("."):
             made = getattr(made, part)
         kind = made() if isinstance(made, type) else made
-    except (ImportError, SyntaxError, AttributeError, TypeError, ValueError) as error:
-        told = str(error).splitlines()[0] if str(error) else type(error).__name__
+    except (Exception, SystemExit) as error:
+        told = one_line(error, module_name)
         raise ScenarioError(
             f"protocol.kind: {name!r} given, expected module:Name of a kind that can be imported ({told})"
         ) from error

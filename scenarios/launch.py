@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ketwire.errors import Deadlock, LocalProtocolError, PartyFailed, RemoteProtocolError, ScenarioError
-from ketwire.scenarios.kinds import Judge
+from ketwire.scenarios.afterwards import Afterwards
 from ketwire.scenarios.load import Loaded, from_file
 from ketwire.scenarios.progress import watch
-from ketwire.scenarios.results import result_object
 from ketwire.scenarios.rundir import RunDirectory
-from ketwire.scenarios.table import verdict
 
 if TYPE_CHECKING:
     from ketwire.nodes.session import Progress, Run, SessionResult
@@ -51,27 +49,31 @@ class Options:
 def launch(loaded: Loaded, runtime: Runtime, options: Options) -> dict[str, Any]:
     """Run a scenario and answer with its result object, after writing the folder if one is asked for.
 
+    What fails after the run stands in the result under `afterwards_failed`.
+
     Raises:
         ScenarioError: the user's input is wrong, the data that parties load included.
         PartyFailed, Deadlock, RemoteProtocolError, LocalProtocolError: the run failed.
     """
     run = loaded.run(options.by_hand)
     folder = options.resume or _new_folder(loaded, run, options)
-    if folder is None:
-        return _carry_out(loaded, run, runtime, options, None)[0]
     try:
-        result, results = _carry_out(loaded, run, runtime, options, folder.path)
-        _finish(folder, loaded, result, None if options.by_hand else results)
-        return result
+        after = _carry_out(loaded, run, runtime, options, None if folder is None else folder.path)
+        if folder is not None:
+            _write(folder, loaded, after, None if options.by_hand else after.results)
+        return after.told()
     except FAILURES as error:
-        with suppress(OSError):  # a disk that is full may have no room for the error either
-            folder.fail(loaded.resolved(), error_object(error))
+        if folder is not None:
+            with suppress(OSError):  # a disk that is full may have no room for the error either
+                folder.fail(loaded.resolved(), error_object(error))
         raise
     except ScenarioError:
-        folder.refuse()
+        if folder is not None:
+            folder.refuse()
         raise
     finally:
-        folder.discard()
+        if folder is not None:
+            folder.discard()
 
 
 def _new_folder(loaded: Loaded, run: Run, options: Options) -> RunDirectory | None:
@@ -85,16 +87,32 @@ def _new_folder(loaded: Loaded, run: Run, options: Options) -> RunDirectory | No
     return ResumableDirectory(options.out, loaded)
 
 
-def _finish(
-    folder: RunDirectory, loaded: Loaded, result: dict[str, Any], results: Sequence[SessionResult] | None
+def _write(
+    folder: RunDirectory, loaded: Loaded, after: Afterwards, results: Sequence[SessionResult] | None
 ) -> None:
+    """Write the run's folder; what cannot be written is noted in the result.
+
+    Args:
+        results: sessions with their records, for ledger and trace; None where there are none.
+    """
+    if results is not None:
+        with after.step("ledger"), _having_room(folder):
+            folder.write_ledger(results)
+        with after.step("trace"), _having_room(folder):
+            folder.write_trace(results)
+    with after.step("out"), _having_room(folder):
+        folder.finish(loaded.resolved(), after.told())
+
+
+@contextmanager
+def _having_room(folder: RunDirectory) -> Iterator[None]:
     """Raises:
     PartyFailed: the disk is full, say.
     """
     from ketwire.nodes.security import COORDINATOR  # noqa: PLC0415
 
     try:
-        folder.finish(loaded.resolved(), result, results)
+        yield
     except OSError as error:
         told = f"result: {folder.target}: {error.strerror or error}; expected a folder with room for ledger and trace"
         raise PartyFailed(COORDINATOR, told) from None
@@ -106,31 +124,17 @@ def error_object(error: BaseException) -> dict[str, Any]:
     return {"error": {"kind": type(error).__name__, "party": party, "message": str(error)}}
 
 
-def _carry_out(
-    loaded: Loaded, run: Run, runtime: Runtime, options: Options, out: Path | None
-) -> tuple[dict[str, Any], Sequence[SessionResult]]:
-    kind, spec = loaded.kind, loaded.scenario.protocol
+def _carry_out(loaded: Loaded, run: Run, runtime: Runtime, options: Options, out: Path | None) -> Afterwards:
+    """The run, and all that follows it but the folder."""
     with from_file(loaded.origin):
         begun_s = time.perf_counter()
         with watch(options.quiet) as progress:
             results = runtime(run, progress, out is not None and not options.by_hand, loaded.base, out)
         wall_s = time.perf_counter() - begun_s
-        summary = kind.summarise(spec, results, Judge(loaded.network()))
-        exact = _reference(loaded, run, results) if options.check else None
-    head = {"scenario": loaded.name, "seed": run.seed, "protocol": loaded.kind_name}
-    result = result_object(head, results, summary, exact, wall_s)
-    compared = getattr(kind, "compared", None)
-    if compared is not None:
-        result |= compared(spec, result)
-    return {**result, "verdict": verdict(result)}, results
-
-
-def _reference(loaded: Loaded, run: Run, results: Sequence[SessionResult]) -> dict[str, Any]:
-    """What --check compares with: the ideal value, and what kinds that run once more for it make of that."""
-    from ketwire.scenarios.bias import bias  # noqa: PLC0415
-
-    network = loaded.network()
-    exact = loaded.kind.exact(loaded.scenario.protocol, network, network.loaders())
-    retraced = getattr(loaded.kind, "retraced", None)
-    again = {} if retraced is None else retraced(loaded.scenario.protocol, network, run, results)
-    return {**exact, **bias(loaded, run, exact), **again}
+    after = Afterwards(loaded, run, results, wall_s)
+    after.summarise()
+    if options.check:
+        after.refer()
+    after.compare()
+    after.judge()
+    return after

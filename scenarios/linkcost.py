@@ -118,7 +118,7 @@ class Cost:
     photons:  emitted for that, those of failed heralding included; None where nobody knows (measured pairs)
     ebits:    heralded pairs for that
     time_ps:  of the stream of copies, divided by their number; None beyond what floats hold
-    fidelity: entanglement fidelity of the register that arrived, prepared when its turn came
+    fidelity: entanglement fidelity of the first register that arrives (`ketwire.channels.fidelity`)
     fidelity_error: its standard error, 0 where it is exact
     average_fidelity: over pure states
     refused:  what a run of the copies would say instead of starting, or None

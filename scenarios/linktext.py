@@ -73,7 +73,7 @@ def _told(answer: Answer) -> Iterator[str]:
         yield from _indented(f"fastest: {fastest.transport}, {_why_fastest(answer, fastest)}.")
         yield from _indented(f"best fidelity: {truest.transport}, {_why_truest(answer, truest)}.")
     yield from _indented(
-        "fidelity: entanglement fidelity of a register that arrived, prepared when its turn came; arrives: the chance "
+        "fidelity: entanglement fidelity of a register that arrived, the first of its stream; arrives: the chance "
         "of one that is sent; the rest is what one that arrives costs, in a stream of "
         f"{answer.question.copies:,}; refused: a run of these would not start."
     )

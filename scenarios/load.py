@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ketwire.errors import ScenarioError
+from ketwire.errors import KetwireError, ScenarioError, one_line
 from ketwire.scenarios.yamltext import MAX_OCTETS, dump, parse
 
 if TYPE_CHECKING:
@@ -64,11 +64,12 @@ class Loaded:
         from ketwire.nodes import session  # noqa: PLC0415
 
         network, spec = self.network("" if by_hand else None), self.scenario.protocol
-        with from_file(self.origin):
+        with from_file(self.origin), asked(self.kind, self.kind_name, "sessions"):
             sessions = tuple(self.kind.sessions(spec, network))
 
         def check(session: session.Session, public: Any) -> None:
-            self.kind.check(spec, network, session, public)
+            with asked(self.kind, self.kind_name, "check"):
+                self.kind.check(spec, network, session, public)
 
         return session.Run(network.seed, network.parties, network.links, sessions, check, network.hardware)
 
@@ -85,7 +86,8 @@ class Loaded:
         unseen = []
         for session in run.sessions:
             with from_file(self.origin):
-                public = None if foresee is None else foresee(self.scenario.protocol, session)
+                with asked(self.kind, self.kind_name, "foreseen"):
+                    public = None if foresee is None else foresee(self.scenario.protocol, session)
                 if public is not None:
                     run.check(session, public)
             if public is None and session.role == "quantum":
@@ -109,6 +111,23 @@ def from_file(origin: str) -> Iterator[None]:
         if str(error).startswith(origin):
             raise
         raise ScenarioError(f"{origin}: {error}") from error
+
+
+@contextmanager
+def asked(kind: Kind, name: str, what: str) -> Iterator[None]:
+    """For asking a kind of a user's own, which may raise anything.
+
+    Raises:
+        ScenarioError: it did; names the kind's file and line.
+    """
+    module = type(kind).__module__
+    try:
+        yield
+    except (Exception, SystemExit) as error:
+        if isinstance(error, KetwireError) or module.partition(".")[0] == "ketwire":
+            raise  # on purpose, or a fault of ours, which shows where it is
+        told = f"protocol.kind: {name!r} given, expected a kind whose {what} works ({one_line(error, module)})"
+        raise ScenarioError(told) from error
 
 
 def load(name_or_file: str, sets: Sequence[str] = (), seed: int | None = None) -> Loaded:
@@ -143,7 +162,7 @@ def validate(data: dict[str, Any], origin: str, stem: str, base: str) -> Loaded:
 
     from ketwire.scenarios.kinds import find_kind  # noqa: PLC0415
     from ketwire.scenarios.schema import scenario_model  # noqa: PLC0415
-    from ketwire.scenarios.validation import one_line  # noqa: PLC0415
+    from ketwire.scenarios.validation import one_line as told_of  # noqa: PLC0415
 
     kind_name = _kind_name(data, origin)
     with from_file(origin):
@@ -155,7 +174,7 @@ def validate(data: dict[str, Any], origin: str, stem: str, base: str) -> Loaded:
         # lists for tuples and whole numbers for real ones.
         scenario = model.model_validate_json(json.dumps(told), strict=True)
     except ValidationError as error:
-        raise ScenarioError(f"{origin}: {one_line(error, told, model)}") from None
+        raise ScenarioError(f"{origin}: {told_of(error, told, model)}") from None
     return Loaded(origin, scenario.name or stem, base, scenario, kind_name, kind)
 
 

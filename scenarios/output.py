@@ -1,7 +1,8 @@
 """Standard output, which may lead to a full disk, or into a pipe whose reader has left.
 
 Whatever writes there, ours or a library, its failure is noted here, so that it can be told in one line and
-is not taken for a failure of the run.
+is not taken for a failure of the run. Results alone go there: what a user's own code prints, a kind or a program,
+goes to standard error (`aside`).
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, redirect_stdout, suppress
 from typing import Any
 
 
@@ -65,3 +66,8 @@ def watched() -> Iterator[Output]:
         yield output
     finally:
         sys.stdout, sys.stderr = out, err  # a library may have put something else there for a broken pipe
+
+
+def aside() -> redirect_stdout[Any]:
+    """A context in which `print` goes to standard error, or nowhere if that is closed."""
+    return redirect_stdout(sys.stderr)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, TextIO
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ def watch(quiet: bool, file: TextIO | None = None) -> Iterator[Progress | None]:
         file: where to; standard error as a rule.
     """
     file = file or sys.stderr
-    if quiet:
+    if quiet or file is None:
         yield None
     elif file.isatty():
         with _bars(file) as progress:
@@ -49,7 +49,8 @@ class Lines:
         if now_s < self._next_s:
             return
         self._next_s = now_s + BETWEEN_LINES_S
-        print(f"{session}: {party}: {done:,} of {total:,} {label}".rstrip(), file=self._file, flush=True)
+        with suppress(OSError):  # nobody can read it, and the run goes on
+            print(f"{session}: {party}: {done:,} of {total:,} {label}".rstrip(), file=self._file, flush=True)
 
 
 @contextmanager
@@ -63,12 +64,14 @@ def _bars(file: TextIO) -> Iterator[Progress]:
 
     def progress(session: str, party: str, done: int, total: int, label: str) -> None:
         if time.monotonic() - begun_s >= _BETWEEN_DRAWS_S:
-            state.draw(session, party, done, total, label)
+            with suppress(OSError):
+                state.draw(session, party, done, total, label)
 
     try:
         yield progress
     finally:
-        state.stop()
+        with suppress(OSError):
+            state.stop()
 
 
 class _Bars:

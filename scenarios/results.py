@@ -28,7 +28,8 @@ WIRE_KEYS = (
     "links_idle_ps",
     "transcript_sha256",
 )
-_OURS = frozenset({*WIRE_KEYS, "scenario", "seed", "protocol", "wall_s", "sessions", "bits", "eve"})
+FAILED_KEY = "afterwards_failed"
+_OURS = frozenset({*WIRE_KEYS, "scenario", "seed", "protocol", "wall_s", "sessions", "bits", "eve", FAILED_KEY})
 
 
 def result_object(
@@ -65,6 +66,30 @@ def result_object(
         whole["eve"] = listened
     made: dict[str, Any] = plain(whole)
     return made
+
+
+def with_compared(result: Mapping[str, Any], told: Mapping[str, Any]) -> dict[str, Any]:
+    """A result with what the kind has to add to it (`Kind.compared`).
+
+    Raises:
+        LocalProtocolError: that changes figures which are the wire's to give.
+    """
+    made: dict[str, Any] = plain({**result, **told})
+    if counted(made) != counted(result):
+        raise LocalProtocolError("a kind may not change figures or rivals: ketwire counts these")
+    return made
+
+
+def counted(result: Mapping[str, Any]) -> dict[str, Any]:
+    """What ketwire itself counted of a result, in the form of a whole one."""
+    told = {key: value for key, value in result.items() if key in _OURS}
+    rivals = {name: {key: rival[key] for key in rival if key in _OURS} for name, rival in result["rivals"].items()}
+    return {**told, "rivals": rivals}
+
+
+def failed_steps(result: Mapping[str, Any]) -> list[str]:
+    """The steps after the run that failed (`scenarios.afterwards`)."""
+    return [failed["step"] for failed in result.get(FAILED_KEY, ())]
 
 
 def plain(value: Any) -> Any:

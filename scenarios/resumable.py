@@ -2,7 +2,7 @@
 
 It stands in its place from the start, unlike that of other runs, so that `ketwire run --resume DIR` finds
 it. Until the run is over it holds what is needed to go on: the resolved scenario with its seed, launch.json
-and the checkpoints. result.json, unless it tells of an error, says that it is over; then the rest goes.
+and the checkpoints. A result.json that tells of no error says that it is over; then the rest goes.
 """
 
 from __future__ import annotations
@@ -10,22 +10,19 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ketwire.errors import ScenarioError
 from ketwire.nodes.archive import Broken, read, write
-from ketwire.nodes.epochs import FOLDER
+from ketwire.nodes.epochs import FOLDER, warn
 from ketwire.nodes.sealed import seal, unseal
 from ketwire.scenarios.load import Loaded, validate
+from ketwire.scenarios.results import FAILED_KEY
 from ketwire.scenarios.rundir import RunDirectory, making, umask
 from ketwire.scenarios.yamltext import MAX_OCTETS, parse
-
-if TYPE_CHECKING:
-    from ketwire.nodes.session import SessionResult
 
 SCENARIO, LAUNCH, RESULT = "scenario.yaml", "launch.json", "result.json"
 
@@ -77,13 +74,14 @@ class ResumableDirectory(RunDirectory):
             raise ScenarioError(f"{given}, expected a folder that can be written") from None
         return self, validate(data, origin, target.name, launch["base"])
 
-    def finish(
-        self, scenario: str, result: Mapping[str, Any], results: Sequence[SessionResult] | None
-    ) -> None:
-        """Write everything, the result last, and drop what was needed to go on."""
-        assert results is not None
-        self._write_ledger(results)
+    def finish(self, scenario: str, result: Mapping[str, Any]) -> None:
+        """Write the result, and drop what was needed to go on.
+
+        Where something failed after the run that stays: going on then runs nothing, and does what follows again.
+        """
         self._put_result(result)
+        if FAILED_KEY in result:
+            return
         self._drop_parts()
         with suppress(OSError):  # inline runs have no logs
             (self.path / "logs").rmdir()
@@ -111,8 +109,7 @@ class ResumableDirectory(RunDirectory):
     def discard(self) -> None:
         """Say how an unfinished run goes on, if it can as it is; what it needs for that stays."""
         if not self.refused and (self.path / LAUNCH).exists():
-            told = f"{self.target} is unfinished; go on with: ketwire run --resume {self.target}"
-            print(f"ketwire: {told}", file=sys.stderr, flush=True)
+            warn(f"{self.target} is unfinished; go on with: ketwire run --resume {self.target}")
 
     def _put_result(self, result: Mapping[str, Any]) -> None:
         text = json.dumps(result, indent=1, ensure_ascii=False, allow_nan=False)
@@ -125,8 +122,9 @@ class ResumableDirectory(RunDirectory):
 
 
 def _is_finished(path: Path) -> bool:
-    """Whether there is a result, and not one that tells of an error alone."""
+    """Whether there is a result, and neither an error alone nor one beside it."""
     try:
-        return "scenario" in json.loads(read(path))
+        result = json.loads(read(path))
+        return "scenario" in result and FAILED_KEY not in result
     except (Broken, ValueError, TypeError):
         return False

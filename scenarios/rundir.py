@@ -14,7 +14,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 from ketwire.errors import ScenarioError
 from ketwire.scenarios.trace import write_trace
@@ -38,29 +38,39 @@ class RunDirectory:
             self.path.chmod(0o777 & ~umask())
             (self.path / "logs").mkdir()
 
-    def finish(
-        self, scenario: str, result: Mapping[str, Any], results: Sequence[SessionResult] | None
-    ) -> None:
-        """Write everything and put the folder in its place.
-
-        Args:
-            scenario: the resolved scenario, YAML.
-            result: the result object.
-            results: sessions with their records, for ledger and trace; None where there are none.
-        """
-        if results is not None:
-            self._write_ledger(results)
-            self._drop_parts()
-        self._publish(scenario, result)
-
-    def _write_ledger(self, results: Sequence[SessionResult]) -> None:
-        with (self.path / "ledger.jsonl").open("w", encoding="utf-8") as file:
+    def write_ledger(self, results: Sequence[SessionResult]) -> None:
+        """Write every message of all sessions, a line each."""
+        with self._whole("ledger.jsonl") as file:
             for session in results:
                 for record in session.records:
                     line = {"session": session.name, **record._asdict()}
                     file.write(json.dumps(line, allow_nan=False) + "\n")
-        with (self.path / "trace.json").open("w", encoding="utf-8") as file:
+
+    def write_trace(self, results: Sequence[SessionResult]) -> None:
+        with self._whole("trace.json") as file:
             write_trace(results, file)
+
+    def finish(self, scenario: str, result: Mapping[str, Any]) -> None:
+        """Write the rest and put the folder in its place.
+
+        Args:
+            scenario: the resolved scenario, YAML.
+            result: the result object.
+        """
+        if (self.path / "ledger.jsonl").exists():  # else the parts are all there is
+            self._drop_parts()
+        self._publish(scenario, result)
+
+    @contextlib.contextmanager
+    def _whole(self, name: str) -> Iterator[TextIO]:
+        """A file that is written whole, or is not there."""
+        path = self.path / name
+        try:
+            with path.open("w", encoding="utf-8") as file:
+                yield file
+        except BaseException:
+            path.unlink(missing_ok=True)
+            raise
 
     def _drop_parts(self) -> None:
         for part in self.path.glob("ledger-*.jsonl"):  # each fiber's own; all of it is in ledger.jsonl

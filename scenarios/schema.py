@@ -75,7 +75,20 @@ class Scenario(Strict):
             raise wrong(f"links.{told[0]}", *told[1:])
         if (told := misplaced(self)) is not None:
             raise wrong(*told)
+        self._check_codes()
         return self
+
+    def _check_codes(self) -> None:
+        """Whether codes can be worked out between the memories at both ends, which a link alone does not know."""
+        for index, link in enumerate(self.links):
+            if link.carried_by != "coded":
+                continue
+            first, second = (self.nodes[name].physics() for name in link.between)
+            try:
+                link.line(first, second)
+                link.line(second, first, "backward")
+            except ValueError as error:
+                raise wrong(f"links.{index}.code", link.code, str(error).partition("expected ")[2]) from None
 
 
 def scenario_model(specs: Sequence[type[BaseModel]]) -> type[Scenario]:

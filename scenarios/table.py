@@ -5,21 +5,30 @@ A terminal gets it drawn by rich; everything else gets aligned plain text, witho
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ketwire.scenarios.bias import bias_lines
+from ketwire.scenarios.results import counted, failed_steps
 from ketwire.scenarios.steptext import step_lines
 
 HEAD = ("", "qubits sent", "delivered", "payload bits", "control bits", "virtual time", "result")
 COMPARABLE_ACCURACY = 0.01  # a point less counts as having done the same
 """A rival that is less accurate by more than this does not count as having done the same."""
 
+JUDGED_BY = ("summarise", "compared", "table")
+"""Steps after the run without which nobody can say who won."""
+
+SHOWN_CHARACTERS = 160
+"""Of what one party's program returned, where no summary tells of it."""
+
 _UNITS = ((10**12, "s"), (10**9, "ms"), (10**6, "us"), (10**3, "ns"), (1, "ps"))
 
 
 def table_text(result: Mapping[str, Any]) -> str:
     """The table as aligned plain text."""
+    result = _showable(result)
     rows = [HEAD, *_rows(result)]
     widths = [max(len(row[column]) for row in rows) for column in range(len(HEAD))]
     lines = [
@@ -37,6 +46,7 @@ def print_table(result: Mapping[str, Any]) -> None:
     from rich.console import Console  # noqa: PLC0415
     from rich.table import Table  # noqa: PLC0415
 
+    result = _showable(result)
     console = Console(highlight=False, markup=False)
     table = Table(title=_title(result), title_justify="left", box=None, pad_edge=False, collapse_padding=True)
     for column, head in enumerate(HEAD):
@@ -66,8 +76,10 @@ def verdict(result: Mapping[str, Any]) -> str:
     Quantum communication is the qubits emitted (pairs used up, where nobody knows what photons they took)
     and the classical bits beside them; a rival's is its bits. Rivals that did not do the same (`comparable:
     False`, or less accurate by more than 0.01) are left out. A protocol whose sessions are no rivals of each
-    other (many sizes, say) says `verdict` itself.
+    other (many sizes, say) says `verdict` itself. Where what decides failed after the run, nobody wins.
     """
+    if missing := [step for step in JUDGED_BY if step in failed_steps(result)]:
+        return f"no verdict, as {missing[0]} failed; quantum took {_spoken(result)}."
     if isinstance(result.get("verdict"), str):
         return str(result["verdict"])
     quantum = _qubits(result) + result["payload_bits"] + result["control_bits"]
@@ -87,15 +99,32 @@ def verdict(result: Mapping[str, Any]) -> str:
 
 def remarks(result: Mapping[str, Any]) -> list[str]:
     """What is said between the table and its verdict."""
-    return [
-        *idle_lines(result), *pair_lines(result), *bias_lines(result), *step_lines(result, time_text), *spoils(result),
-    ]  # fmt: skip
+    times = [*idle_lines(result), *pair_lines(result)]
+    return [*times, *bias_lines(result), *step_lines(result, time_text), *spoils(result), *_outcomes(result)]
 
 
 def idle_lines(result: Mapping[str, Any]) -> list[str]:
     """When the links are idle, where that is later than the result to the digits that the table shows."""
     idle, known = (time_text(result[key]) for key in ("links_idle_ps", "virtual_time_ps"))
     return [] if idle == known else [f"The links are idle after {idle}, when the last copy and report has arrived."]
+
+
+def _outcomes(result: Mapping[str, Any]) -> list[str]:
+    """A line on what each party's program returned, for a result that the kind could not summarise."""
+    if "summarise" not in failed_steps(result):
+        return []
+    lines = []
+    for session, parties in result.get("outcomes", {}).items():
+        for party, outcome in parties.items():
+            told = json.dumps(outcome, ensure_ascii=False)
+            rest = " ..." if len(told) > SHOWN_CHARACTERS else ""
+            lines.append(f"{session}, {party}: {told[:SHOWN_CHARACTERS]}{rest}")
+    return lines
+
+
+def _showable(result: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The result, or if the table cannot show what the kind makes of it, what ketwire itself counted."""
+    return counted(result) if "table" in failed_steps(result) else result
 
 
 def spoils(result: Mapping[str, Any]) -> list[str]:

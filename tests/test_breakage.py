@@ -25,6 +25,7 @@ from ketwire.quantum.gates import Gate
 from ketwire.scenarios.load import load
 from ketwire.scenarios.sources import FileSource
 from ketwire.scenarios.training_results import _verdict
+from tests.kit import place
 from tests.test_checkpoints import Interrupted, interrupt
 from tests.test_training import SAMPLED, carried_out, network, refused, run_of, spec_of
 
@@ -63,14 +64,14 @@ class Odd:
 @pytest.mark.parametrize(
     ("way", "told"),
     [
-        ("raises", f"protocol.objective: {OWN!r} raised RuntimeError: two, expected losses for 6 samples"),
+        ("raises", f"{OWN!r} raised {place(__file__, 'raise Runtime')}: RuntimeError: two lines, expected losses"),
         ("text", f"protocol.objective: {OWN!r} raised ValueError: "),
         ("short", "answers losses with an array of shape [1], expected [6]: one for each sample"),
         ("nan", "gives losses of nan at <Z0> = "),
         ("huge", "gives losses of 1e+200 at <Z0> = "),
         ("slopes", "gives slopes of "),
         ("decide", "answers decide with an array of shape [], expected ["),
-        ("settings", "protocol.objective.settings: 'no such way\\nat all', expected what"),
+        ("settings", f"protocol.objective.settings: {place(__file__, 'raise Key')}: KeyError: "),
     ],
 )
 def test_an_objective_that_answers_with_anything_else_is_refused(way: str, told: str) -> None:

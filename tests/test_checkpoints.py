@@ -125,13 +125,13 @@ def test_whatever_a_machine_remembers_is_saved() -> None:
     assert set(node.snapshot()) == {"now_ps", "read_ps", "chain", "drawn", "processor_free_ps"}
     fixed = {"name", "hardware", "_random", "_contractions"}  # and no batch is on a visit
     assert set(vars(node._processor)) - fixed == {"free_ps", "_visit"}
-    fixed = {"name", "line", "fiber", "_lossy", "_plain", "_key", "eve"}  # eve is the machine's
+    fixed = {"name", "line", "fiber", "_lossy", "_plain", "_key", "_onward_ps", "_back_ps"} | {"eve"}  # the machine's
     saved = {"transcript", "_machine", "_number", "_lane", "_heralds"}
     for line in LINES.values():
         direction = Direction("a->b", line, b"key")
         assert set(vars(direction)) - fixed == saved
         # The lane is the direction's.
-        state = set(vars(direction._machine)) - {"line", "flight", "transport", "scheme", "code", "lane"}
+        state = set(vars(direction._machine)) - {"line", "flight", "transport", "scheme", "code", "photon", "lane"}
         assert state == set(direction._machine.snapshot())
         if direction.eve is not None:
             got = set(vars(direction.eve)) - {"attack", "_fiber", "_reach", "_survival"}

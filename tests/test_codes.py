@@ -177,10 +177,32 @@ def test_levels_are_nearest_and_keep_their_codes(bits, scale, signed, fractions)
     codes = rival.quantise(values, bits, scale, signed)
     assert codes.dtype == np.uint64 and int(codes.max()) < 1 << bits
     levels = rival.restore(codes, bits, scale, signed)
-    step = (2 if signed else 1) * scale / ((1 << bits) - 1)
-    assert np.abs(levels - values).max() <= step / 2 * (1 + 1e-9) + 4e-16 * scale
+    step = (2 if signed else 1) * scale / ((1 << bits) - (2 if signed and bits > 1 else 1))
+    assert np.abs(levels - values).max() <= step / 2 * (1 + 1e-9) + (2.0 ** -max(41, bits + 3) + 4e-16) * scale
     if bits <= 45:  # above, a level and its neighbour are within rounding of each other
         np.testing.assert_array_equal(rival.quantise(levels, bits, scale, signed), codes)
+
+
+@pytest.mark.parametrize("bits", [2, 3, 8, 16, 52])
+@pytest.mark.parametrize("signed", [True, False])
+def test_zero_is_a_level_and_has_one_code(bits, signed):
+    """Also what rounding may have left of it, of either sign."""
+    codes = rival.quantise(np.array([0.0, -0.0, 1e-17, -1e-17]) * 0.7, bits, 0.7, signed)
+    assert len(set(codes.tolist())) == 1
+    assert rival.restore(codes[:1], bits, 0.7, signed) == 0.0
+
+
+@pytest.mark.parametrize("bits", [1, 2, 3, 5, 8, 16])
+@pytest.mark.parametrize("signed", [True, False])
+def test_values_between_two_levels_keep_their_code_when_their_last_bits_move(bits, signed):
+    rng = np.random.default_rng(bits)
+    top = (1 << bits) - (2 if signed and bits > 1 else 1)
+    low = -top if signed else 0
+    halves = rng.integers(low, top, 2000) + np.array([0.0, 0.5])[:, None]
+    for scale in (1.0, 1 / 3, np.sqrt(0.5)):
+        values = (halves / top * scale).ravel()
+        moved = values * (1 + rng.integers(-4, 5, values.shape) * 2.0**-53)
+        assert (rival.quantise(moved, bits, scale, signed) == rival.quantise(values, bits, scale, signed)).all()
 
 
 def test_quantiser_by_hand():
@@ -191,6 +213,10 @@ def test_quantiser_by_hand():
         rival.quantise(np.array([-9.0, -0.1, 0.1, 9.0]), 1, 2.0, signed=True), [0, 0, 1, 1]
     )
     np.testing.assert_allclose(rival.restore(np.array([0, 1], dtype=np.uint64), 1, 2.0, signed=True), [-2, 2])
+    np.testing.assert_array_equal(
+        rival.quantise(np.array([-9.0, -1.1, -0.9, 0.0, 0.9, 1.1, 9.0]), 2, 2.0, signed=True), [0, 0, 1, 1, 1, 2, 2]
+    )
+    np.testing.assert_allclose(rival.restore(np.arange(3, dtype=np.uint64), 2, 2.0, signed=True), [-2, 0, 2])
 
 
 @pytest.mark.parametrize(

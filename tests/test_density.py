@@ -48,12 +48,12 @@ CARRIERS = {
 QUICK = settings(derandomize=True, database=None, deadline=None, max_examples=40)
 
 
-def batch(states: np.ndarray, copies: int) -> Copies:
-    return Copies(states, np.zeros(copies, np.int64), np.zeros(copies, np.int64), np.zeros(copies, np.bool_))
+def batch(states: np.ndarray, copies: int, fresh: bool = False) -> Copies:
+    return Copies(states, np.zeros(copies, np.int64), np.zeros(copies, np.int64), np.zeros(copies, np.bool_), fresh)
 
 
-def carried(line: Line, states: np.ndarray, copies: int) -> tuple[Delivery, Any]:
-    delivery = Direction("a->b", line, KEY).carry(batch(states, copies), 0)
+def carried(line: Line, states: np.ndarray, copies: int, fresh: bool) -> tuple[Delivery, Any]:
+    delivery = Direction("a->b", line, KEY).carry(batch(states, copies, fresh), 0)
     assert isinstance(delivery.message, Copies)
     return delivery, delivery.message.take()
 
@@ -61,13 +61,16 @@ def carried(line: Line, states: np.ndarray, copies: int) -> tuple[Delivery, Any]
 # ---------------------------------------------------------------- every transport, every noise
 
 
-@pytest.mark.parametrize("name", CARRIERS)
-def test_trajectories_average_to_the_density_matrix_entry_by_entry(name: str) -> None:
+IN_MEMORIES = [name for name in CARRIERS if "memories" in name]
+
+
+@pytest.mark.parametrize(("name", "fresh"), [*((n, True) for n in CARRIERS), *((n, False) for n in IN_MEMORIES)])
+def test_trajectories_average_to_the_density_matrix_entry_by_entry(name: str, fresh: bool) -> None:
     """With the very same losses and arrival times, as both are drawn from streams of their own."""
     psi = haar_state(3, np.random.default_rng(1))
-    copies = 1500 if "memories" in name or name in ("teleport", "distilled") else 20_000
-    drawn, pure = carried(CARRIERS[name], psi, copies)
-    exact, mixed = carried(CARRIERS[name], mixtures.mixed(psi), copies)
+    copies = 20_000 if fresh and name not in ("teleport", "distilled") else 1500
+    drawn, pure = carried(CARRIERS[name], psi, copies, fresh)
+    exact, mixed = carried(CARRIERS[name], mixtures.mixed(psi), copies, fresh)
     assert np.array_equal(drawn.lost, exact.lost) and np.array_equal(pure.ready_ps, mixed.ready_ps)
     assert drawn.record == exact.record and drawn.herald_ps == exact.herald_ps
     alive = ~exact.lost
@@ -77,7 +80,7 @@ def test_trajectories_average_to_the_density_matrix_entry_by_entry(name: str) ->
     rows = np.bincount(mixed.row[alive], minlength=len(mixed.states))
     average = np.einsum("r,rij->ij", rows, mixed.states) / alive.sum()
     assert np.abs(mean - average).max() < 4.5 * 0.5 * np.sqrt(2.0) / np.sqrt(alive.sum())
-    shared = differing([Crossing("a-b", CARRIERS[name], 3)]) is None
+    shared = fresh and differing([Crossing("a-b", CARRIERS[name], 3)]) is None
     assert len(mixed.states) == 1 or not shared
     if shared and len(pure.states) > 1:
         assert np.abs(average - mixtures.mixed(psi)[0]).max() > 1e-3, "this channel would not have been seen"

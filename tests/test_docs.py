@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from ketwire.scenarios import cli
+
 ROOT = Path(__file__).parent.parent
 
 
@@ -36,6 +38,22 @@ def test_the_page_on_your_own_protocol(tmp_path: Path, options: list[str]) -> No
     assert abs(result["copies"] - 20_000 * 0.715) < 4.5 * (20_000 * 0.715 * 0.285) ** 0.5
     assert abs(result["estimate"] - 0.5) < 4.5 * 0.5 / result["copies"] ** 0.5
     assert result["qubits_sent"] == 20_000 and result["payload_bits"] == 32
+
+
+def test_what_the_page_on_your_own_protocol_shows_of_failures(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """The line as it stands there, from the program as it stands there."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    page = (ROOT / "docs" / "your-own-protocol.md").read_text()
+    (tmp_path / "coin.py").write_text(blocks("docs/your-own-protocol.md", "python")[0])
+    (tmp_path / "coin.yaml").write_text(blocks("docs/your-own-protocol.md", "yaml")[0])
+    try:
+        assert cli.execute(["run", "coin.yaml", "--inline", "--set", "links.0.length_km=1000"]) == 3
+    finally:
+        sys.modules.pop("coin", None)
+    assert f"    {capfd.readouterr().err}" in page
 
 
 def test_links_between_pages_lead_somewhere() -> None:

@@ -233,6 +233,20 @@ def test_waiting_for_the_emitter(name: str, t1_ps: float | None, t2_ps: float | 
     assert np.allclose(total[0] / repeats, [[0.36, 0.48], [0.48, 0.64]])  # the first does not wait
 
 
+def test_waiting_for_the_qubits_of_the_same_register(name: str) -> None:
+    """Three qubits in bins of 1 us: number j relaxes for j bins at the sender and 2 - j at the receiver."""
+    line = Line(Fiber(emission_rate_hz=1e6), (), Memory(t1_ps=2e6), Memory(t1_ps=3e6))
+    states, copies = np.eye(1, 8, 7, dtype=np.complex128), 60
+    machine, found = machine_of(name, line), np.zeros(3)
+    for number in range(20):
+        row, ready_ps = np.zeros(copies, dtype=np.int64), np.full(copies, machine.busy_until_ps)
+        passage = machine.carry(states, row, ready_ps, True, drawing(number))
+        populations = (np.abs(passage.states[passage.row]) ** 2).reshape(copies, 2, 2, 2)
+        found += [populations[:, 1].sum(), populations[:, :, 1].sum(), populations[..., 1].sum()]
+    expected = np.exp(-np.arange(3) / 2 - (2 - np.arange(3)) / 3)
+    assert np.abs(found / (20 * copies) - expected).max() <= SIGMAS * 0.5 / np.sqrt(20 * copies)
+
+
 def test_no_state_is_touched_where_there_is_no_noise(name: str) -> None:
     states = haar_state(2, np.random.default_rng(4), 3)
     line = Line(Fiber(length_km=2.0, detector_efficiency=0.9, emission_rate_hz=1e9))

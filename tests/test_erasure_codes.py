@@ -16,7 +16,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scipy.stats import chi2
 
-from ketwire.channels.erasure_codes import Code, best_qpc, code
+from ketwire.channels.erasure_codes import Code, PhotonWeights, best_qpc, code
 from ketwire.channels.parity_codes import parity_success
 from ketwire.channels.stabilizers import Pauli, decode, rank
 from ketwire.quantum.circuits import apply_matrix
@@ -25,6 +25,8 @@ from ketwire.quantum.gates import PAULI
 SMALL = ["[[4,2,2]]", "[[5,1,3]]", "[[7,1,3]]"]
 SOME = [*SMALL, "qpc(2,2)", "qpc(2,3)", "qpc(3,2)"]
 BIASED = (0.86, 0.08, 0.02, 0.04)
+# By photon: what memories make of those that wait longer.
+UNLIKE = tuple((1 - 0.03 * p - 0.02, 0.02, 0.01 * p, 0.02 * p) for p in range(7))
 TABLE = {  # length_km: best parity code up to 12 x 12, [[5,1,3]], at 0.2 dB/km
     1: (1.000, 0.999),
     5: (0.985, 0.938),
@@ -263,19 +265,22 @@ def losses(name: str) -> dict[int, int]:
     return few | {127 - lost: count for lost, count in few.items()}
 
 
-def outcomes(name: str, weights: tuple[float, ...]) -> dict[int, np.ndarray]:
-    """Probabilities of (syndrome, logical) for each of `losses`."""
+def outcomes(name: str, weights: PhotonWeights) -> dict[int, np.ndarray]:
+    """Probabilities of (syndrome, logical) for each of `losses`; weights of all photons, or of each."""
     coded = code(name)
     n, k = coded.physical_per_block, coded.qubits_per_block
     state, basis = joint_state(coded), outcome_basis(name)
     flat = basis.reshape(-1, basis.shape[2])
-    kraus = [math.sqrt(weight) * PAULI[letter] for weight, letter in zip(weights, "IXYZ", strict=True)]
+    kraus = [
+        [math.sqrt(weight) * PAULI[letter] for weight, letter in zip(own, "IXYZ", strict=True)]
+        for own in np.broadcast_to(weights, (n, 4))
+    ]
     found = {}
     for lost in losses(name):
         rho = np.outer(state, state.conj())
         for qubit in range(n):
             gone = lost >> (n - 1 - qubit) & 1
-            rho = replaced(k + qubit, rho) if gone else on_qubit(kraus, k + qubit, rho)
+            rho = replaced(k + qubit, rho) if gone else on_qubit(kraus[qubit], k + qubit, rho)
         found[lost] = ((flat.conj() @ rho) * flat).sum(axis=1).real.reshape(basis.shape[:2])
     return found
 
@@ -288,7 +293,7 @@ def fatal(name: str) -> dict[int, tuple[bool, np.ndarray]]:
 
 
 @lru_cache
-def decoders(name: str, weights: tuple[float, ...]) -> dict[int, tuple[np.ndarray, np.ndarray, np.ndarray]]:
+def decoders(name: str, weights: PhotonWeights) -> dict[int, tuple[np.ndarray, np.ndarray, np.ndarray]]:
     """For each set of losses: probabilities, which (syndromes) fail, and fair choices of the logical."""
     tables = {}
     for lost, noisy in outcomes(name, weights).items():
@@ -301,9 +306,12 @@ def decoders(name: str, weights: tuple[float, ...]) -> dict[int, tuple[np.ndarra
 
 @pytest.mark.parametrize(
     ("name", "weights"),
-    [(name, weights) for name in SOME for weights in (BIASED, depolarizing(0.06))],
+    [
+        *((name, weights) for name in SOME for weights in (BIASED, depolarizing(0.06))),
+        *((name, UNLIKE[: code(name).physical_per_block]) for name in ("[[4,2,2]]", "[[5,1,3]]", "qpc(2,3)")),
+    ],
 )
-def test_logical_channel_is_what_density_matrices_say(name: str, weights: tuple[float, ...]) -> None:
+def test_logical_channel_is_what_density_matrices_say(name: str, weights: PhotonWeights) -> None:
     coded, survival = code(name), 0.83
     n, classes = coded.physical_per_block, np.arange(4**coded.qubits_per_block)
     failure, left = 0.0, np.zeros(len(classes))
@@ -316,6 +324,18 @@ def test_logical_channel_is_what_density_matrices_say(name: str, weights: tuple[
     channel = coded.logical_channel(survival, weights)
     assert channel.failure == pytest.approx(failure, abs=1e-10)
     np.testing.assert_allclose(channel.weights, left / left.sum(), atol=1e-10)
+
+
+def test_noise_by_photon_is_that_of_all_where_it_is_the_same() -> None:
+    for name in (*SMALL, "qpc(2,3)", "qpc(4,2)"):
+        coded = code(name)
+        alike, each = (coded.logical_channel(0.8, w) for w in (BIASED, (BIASED,) * coded.physical_per_block))
+        assert each.failure == pytest.approx(alike.failure, abs=1e-12)
+        np.testing.assert_allclose(each.weights, alike.weights, atol=1e-9)
+    with pytest.raises(ValueError, match=r"code: qpc\(2,5\) given, expected the same t1_s and t2_s at both ends"):
+        code("qpc(2,5)").logical_channel(0.8, UNLIKE + UNLIKE[:3])
+    with pytest.raises(ValueError, match="pauli_weights: given for 6 photons, expected 5"):
+        code("[[5,1,3]]").logical_channel(0.8, UNLIKE[:6])
 
 
 @pytest.mark.parametrize("name", SMALL[:2])

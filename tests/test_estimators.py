@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from functools import cache
+from functools import cache, partial
 
 import numpy as np
 import pytest
 from scipy import stats
 
+from ketwire.nodes.party import PartyNode
 from ketwire.quantum import layers
 from ketwire.quantum.circuits import Circuit
-from ketwire.quantum.estimation import Held, Promise, copies_each, half_ranges
+from ketwire.quantum.estimation import Estimate, Held, Promise, copies_each, half_ranges, noted
 from ketwire.quantum.estimators import FROM_FEATURES, NAMES, RandomCoordinate, estimator
 from ketwire.quantum.features import blocks_of, contributions, phi
 from ketwire.quantum.gates import Gate
@@ -324,3 +325,44 @@ def test_what_is_held_must_fit() -> None:
         Held(states, np.array([1, 1]), np.array([0, 2]))
     with pytest.raises(ValueError, match=r"^unit: 'gate' given"):
         RandomCoordinate("gate")  # type: ignore[arg-type]
+
+
+# ---------------------------------------------------------------- what a transcript gets to see
+
+
+@pytest.mark.parametrize("name", SAMPLED)
+def test_equal_outcomes_are_noted_alike_and_others_are_not(name: str) -> None:
+    """Twenty streams: the same values where the same was drawn, and nowhere else."""
+    U, made, _ = case()
+    copies = 40_000 if name == "shadow-tomography" else 300
+    made_of = [
+        estimator(name).estimate(Held.pure(made, copies), U, Promise(1.5, 0.5, 15), np.random.default_rng(seed % 20))  # type: ignore[union-attr]
+        for seed in range(40)
+    ]
+    for one, other in zip(made_of[:20], made_of[20:], strict=True):
+        assert one.drawn.dtype == np.int64 and np.array_equal(one.drawn, other.drawn)
+    for index, one in enumerate(made_of[:20]):
+        for other in made_of[:index]:
+            assert np.array_equal(one.values, other.values) or not np.array_equal(one.drawn, other.drawn)
+    assert len({one.drawn.tobytes() for one in made_of}) > 1
+
+
+def test_noted_counts_tell_which_outcomes_there_were() -> None:
+    tallies = [np.array([[0, 3], [1, 0]]), np.array([[0.0, 0.0]])]
+    assert noted(tallies).tolist() == [2, 1, 2, 3, 1, 0]
+    assert noted([]).tolist() == []
+
+
+def test_what_is_drawn_for_an_estimate_changes_the_hash_of_the_node() -> None:
+    U, made, _ = case()
+    hashes = {}
+    for seed in range(3):
+        node = PartyNode("a", bytes([seed]) * 32, {})
+        stock = node.collect(node.prepare(made, np.array([40])), np.zeros(40, dtype=np.int64))
+        told = node.examine([stock], 1, partial(_commuting, U))
+        hashes[node.transcript.end().digest] = told.values.tobytes()
+    assert len(hashes) == 3, "the same totals, and other outcomes"
+
+
+def _commuting(U: Segment, held: Held, rng: np.random.Generator) -> Estimate:
+    return FROM_FEATURES["commuting"]().estimate(held, U, Promise(0.1, 0.05, 15), rng)

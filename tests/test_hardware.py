@@ -18,11 +18,13 @@ from ketwire.channels.copies import Copies
 from ketwire.channels.hardware import HARDWARE, Hardware, hardware_of, told
 from ketwire.channels.line import Line, Memory
 from ketwire.channels.link import Direction
+from ketwire.channels.messages import Arrivals
 from ketwire.errors import LocalProtocolError, ScenarioError
 from ketwire.nodes.inline import run_inline
 from ketwire.nodes.party import PartyNode
 from ketwire.nodes.process import run_processes
 from ketwire.nodes.session import Run
+from ketwire.protocols.node import Receive
 from ketwire.quantum import layers, mixtures
 from ketwire.quantum.circuits import Circuit, Contraction
 from ketwire.quantum.density import DensityMatrix
@@ -507,12 +509,14 @@ def test_contractions_give_one_transcript_too() -> None:
 PERTURBED: dict[str, Any] = {
     "memory.t1_ps": 1.6e9, "memory.t2_ps": 4e8, "prepare_ps": 2_500, "gate1_ps": 400, "gate2_ps": 900,
     "readout_ps": 6_000, "p_prepare": 0.2, "p_gate1": 0.2, "p_gate2": 0.3, "p_readout": 0.3,
+    "message_ps": 700,
 }  # fmt: skip
 
 
 def whole(hardware: Hardware) -> tuple[list[list[int]], int, str]:
     """Counts, final clock and transcript of a program that does a little of everything."""
     alice = node(hardware)
+    alice.accept(Receive("bob", Arrivals), Arrivals(np.array([1])), 0)
     copies = alice.prepare(np.eye(1, 8, dtype=complex), np.array([4000]))
     circuit = layers.hardware_efficient(3, 2)
     copies = alice.apply(circuit, copies, np.linspace(0, 3, circuit.parameter_count))

@@ -285,8 +285,18 @@ def test_numbers_come_back_to_half_a_level(bits: int) -> None:
         np.array([1e300]),
     ):
         back = unpack_numbers(pack_numbers(values, bits), len(values))
-        span = (2 if (values < 0).any() else 1) * (np.abs(values).max() or 1.0)
-        assert np.abs(back - values).max() <= span / (2**bits - 1) / 2 * (1 + 1e-9) + 1e-15 * span
+        signed = bool((values < 0).any())
+        span = (2 if signed else 1) * (np.abs(values).max() or 1.0)
+        levels = 2**bits - (1 if signed and bits > 1 else 0)
+        rounded = 2.0 ** -max(31, bits + 3) + 1e-15  # of the scale
+        assert np.abs(back - values).max() <= (0.5 / (levels - 1) + rounded) * span
+
+
+def test_what_rounding_left_of_zero_makes_no_number_signed() -> None:
+    values = np.array([0.5, 0.0, 0.25, 1e-17])
+    one, other = pack_numbers(values, 3), pack_numbers(values - 3e-17, 3)
+    assert one.scale == other.scale == 0.5 and one.codes.tobytes() == other.codes.tobytes()
+    assert unpack_numbers(one, 4)[[1, 3]].tolist() == [0.0, 0.0]
 
 
 def test_sixty_four_bits_are_the_numbers_themselves() -> None:

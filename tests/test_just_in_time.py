@@ -41,18 +41,19 @@ def coherence(line: Line, qubits: int, fresh: bool, runs: int) -> float:
 
 @pytest.mark.parametrize("transport", [Line().transport, Coded(code="[[4,2,2]]")])
 def test_fresh_registers_wait_for_the_emitter_without_decay(transport: Any) -> None:
+    """One qubit: the emitter sends the photons of one register after the other, and the last waits no longer."""
     line = Line(SLOW, (), FADING, Memory(), transport)
     rows = {}
     for fresh in (True, False):
-        delivery = Direction("a->b", line, b"k" * 32).carry(plus(2, 500, fresh), 0)
+        delivery = Direction("a->b", line, b"k" * 32).carry(plus(1, 500, fresh, mixed=True), 0)
         assert isinstance(delivery.message, Copies) and not delivery.message.fresh
         rows[fresh] = len(delivery.message.take().states)
-    assert rows == {True: 1, False: 4}
+    assert rows[True] == 1 and rows[False] > 20
 
 
 def test_an_encoder_keeps_a_fresh_register_as_long_as_it_works() -> None:
     """[[4,2,2]] has two layers: 2 x 2 us, so each qubit keeps exp(-4/5) of its coherence."""
-    line = Line(SLOW, (), FADING, Memory(), Coded(code="[[4,2,2]]", gate_ps=2_000_000))
+    line = Line(Fiber(), (), FADING, Memory(), Coded(code="[[4,2,2]]", gate_ps=2_000_000))
     layers = line.transport.found().encode_layers  # type: ignore[union-attr]
     kept = np.exp(-layers * 2e6 / 5e6)
     assert abs(coherence(line, 2, True, 1) - kept**2) < 1e-12

@@ -239,9 +239,14 @@ def test_a_full_disk_is_told_by_party_and_file_and_the_run_goes_on_later(
     assert commits == {f"commit.0.{step}.json" for step in left}
 
 
-@pytest.mark.parametrize("part", ["write_trace", "RunDirectory._write_ledger"])
+@pytest.mark.parametrize(("part", "step"), [("write_trace", "trace"), ("RunDirectory.write_ledger", "ledger")])
 def test_a_disk_without_room_for_the_result_is_one_line_and_the_run_goes_on_later(
-    part: str, steps: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+    part: str,
+    step: str,
+    steps: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
     def full(*what: Any, **named: Any) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
@@ -253,7 +258,8 @@ def test_a_disk_without_room_for_the_result_is_one_line_and_the_run_goes_on_late
     said = capfd.readouterr().err.splitlines()
     assert said == [
         "ketwire: out is unfinished; go on with: ketwire run --resume out",
-        "ketwire: coordinator: result: out: No space left on device; expected a folder with room for ledger and trace",
+        f"ketwire: the run is over, but {step} failed: coordinator: result: out: No space left on device; expected a "
+        "folder with room for ledger and trace",
     ]
     assert cli.execute(["run", "--resume", "out", "--inline", "--json"]) == 0
     assert_same(steps, tmp_path / "out")
@@ -266,8 +272,8 @@ def test_a_log_that_cannot_be_kept_ends_with_a_word(capfd: pytest.CaptureFixture
         os.write(output_out, b"hello\n")
         assert child.read()
     assert list(child.lines) == ["hello", "hello"]
-    told = "ketwire: alice: log: No space left on device; nothing more of what it prints is kept\n"
-    assert capfd.readouterr().err == told
+    told = "ketwire: alice: log: No space left on device; nothing more of what it prints is kept"
+    assert capfd.readouterr().err.splitlines() == [told, "alice: hello", "alice: hello"]
     os.close(output_out)
     child.close()
     os.close(orders_in)

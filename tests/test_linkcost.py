@@ -15,12 +15,12 @@ import pytest
 from ketwire.channels.copies import Copies
 from ketwire.channels.distill import Schedule
 from ketwire.channels.fiber import Fiber
-from ketwire.channels.fidelity import arrived, average_fidelity, decay_diagonal
+from ketwire.channels.fidelity import arrived, average_fidelity
 from ketwire.channels.line import Coded, Direct, Line, Memory, Noise, Teleport
 from ketwire.channels.link import Direction
 from ketwire.channels.timing import PS_PER_S
 from ketwire.errors import ScenarioError
-from ketwire.quantum.kraus import decay
+from ketwire.quantum.kraus import decay, decay_diagonal
 from ketwire.quantum.trajectories import density_channel
 from ketwire.scenarios import cli
 from ketwire.scenarios.linkcost import Question, answer, cost
@@ -35,9 +35,9 @@ PAULI_STATES /= np.linalg.norm(PAULI_STATES, axis=1, keepdims=True)
 
 
 def overlaps(line: Line, kets: np.ndarray, row: np.ndarray, key: bytes) -> np.ndarray:
-    """How much of its state each copy that arrives still has, after a crossing of a run's own machine."""
+    """How much of its state each fresh copy that arrives still has, after a crossing of a run's own machine."""
     copies = len(row)
-    batch = Copies(kets, row, np.zeros(copies, np.int64), np.zeros(copies, np.bool_))
+    batch = Copies(kets, row, np.zeros(copies, np.int64), np.zeros(copies, np.bool_), fresh=True)
     delivery = Direction("a->b", line, key).carry(batch, 0)
     assert isinstance(delivery.message, Copies)
     states, now, _, lost = delivery.message.take()
@@ -74,7 +74,8 @@ def test_fidelities_are_those_of_a_run(name: str) -> None:
 
 def test_qubits_of_a_register_wait_together() -> None:
     """Three qubits through one slot: products of Pauli eigenstates average to the product over qubits of
-    (2 F_i + 1) / 3, here with dephasing memories, whose F_i depend on how long all of them took."""
+    (2 F_i + 1) / 3, here with dephasing memories, whose F_i depend on how long all of them took: a qubit waits from
+    the first of the pairs to the last, at one end or the other, and until the last outcome has arrived."""
     line = Line(GLASS, (), Memory(t2_ps=4e8), Memory(t2_ps=4e8), Teleport())
     rng, runs = np.random.default_rng(5), 400
     found = []
@@ -83,7 +84,7 @@ def test_qubits_of_a_register_wait_together() -> None:
         ket = np.kron(np.kron(first, second), third)[None]
         found.append(overlaps(line, ket, np.zeros(1, np.int64), number.to_bytes(32, "little"))[0])
     scheme = line.transport.pairs(line)  # type: ignore[union-attr]
-    attempts = np.random.default_rng(2).geometric(scheme.success_probability, size=(20_000, 3)).sum(axis=1)
+    attempts = np.random.default_rng(2).geometric(scheme.success_probability, size=(20_000, 2)).sum(axis=1)
     kept = np.exp(-(attempts * scheme.attempt_ps + GLASS.delay_ps) / 4e8) * np.exp(-2 * scheme.age_ps / 4e8)
     whole = float((((1 + kept) / 2) ** 3).mean())
     came = arrived(line, 3, 1, np.random.default_rng(1))
@@ -129,7 +130,7 @@ def test_decay_s_diagonal_is_that_of_the_channel() -> None:
     kraus = decay(2e6, 3e6, 4e6)
     paulis = [np.eye(2), [[0, 1], [1, 0]], [[0, -1j], [1j, 0]], [[1, 0], [0, -1]]]
     transfer = [sum(np.trace(p @ k @ p @ k.conj().T).real for k in kraus.operators) / 2 for p in map(np.array, paulis)]
-    assert decay_diagonal(np.array(2_000_000), memory) == pytest.approx(transfer)
+    assert decay_diagonal(2_000_000, *memory.constants) == pytest.approx(transfer)
 
 
 # ---------------------------------------------------------------- times and counts
@@ -183,7 +184,8 @@ def test_outcomes_queue_while_the_receiver_s_qubits_decay() -> None:
     assert arrived(line, 3, 1, RNG).fidelity == pytest.approx(((1 + coherent) / 2) ** 3, rel=1e-3)
     back = replace(line, receiver_message_ps=0, sender_message_ps=10**9)
     there = math.exp(-(6e-3 + 1e-4 + 1e-3) / 1e-2)
-    assert arrived(back, 3, 2, RNG).fidelity == pytest.approx(((1 + there) / 2) ** 3, rel=1e-3)
+    # The pairs for the way back are made at once: their halves wait in that memory until the register is whole.
+    assert arrived(back, 3, 2, RNG).fidelity == pytest.approx(((1 + there * there) / 2) ** 3, rel=1e-3)
     told = cost("x", line, 3, 1000, 1)
     assert told.time_ps == pytest.approx(6e9 + (6e9 + 1e8 + 2e9) / 1000)
     assert line.latency_ps(3) == 6 * 10**9 + 10**8 + 2 * 10**9

@@ -32,6 +32,7 @@ from ketwire.quantum.segments import Segment
 from ketwire.scenarios import cli
 from ketwire.scenarios.kinds import Judge
 from ketwire.scenarios.load import Loaded, load
+from tests.kit import place
 from tests.test_checkpoints import Interrupted, interrupt
 from tests.test_gradients import differences
 from tests.test_openqasm import HEAD
@@ -503,7 +504,7 @@ REFUSED: list[tuple[Data, str]] = [
     ({"told": [BOBS, {**ALICES, "angles": {"values": [1.0]}}]}, "layers.1.angles: shape [1] given, expected [2]"),
     ({"told": [{**BOBS, "angles": None}, ALICES]}, "protocol.layers.0.angles: nothing given, expected 3 values"),
     ({"told": own("cracks")}, "protocol.layers.0.callable: 'tests.test_own_layers:cracks' given, expected a function "
-                              "of the number of qubits (no gates)"),
+                              f"of the number of qubits ({place(__file__, 'raise Runtime')}: RuntimeError: no gates"),
     ({"told": own("BOBS")}, "protocol.layers.0.callable: "),
     ({"told": own("leaves")}, "good bye\nketwire: "),
     ({"told": own("scenario_of_nobody")}, "has no attribute"),

@@ -185,7 +185,7 @@ def private_numbers(run: Run, party: str) -> np.ndarray:
 
     from ketwire.nodes.trampoline import build_program
 
-    build_program(run.sessions[0].program, run.sessions[0].slices[party], spy)
+    build_program(run.sessions[0].program, run.sessions[0].slices[party], spy, party)
     return np.concatenate(taken)
 
 

@@ -365,19 +365,28 @@ def by_machine(seen: Iterable[tuple[Any, np.ndarray]]) -> list[tuple[Any, list[n
     return list(machines.values())
 
 
-def test_distilled_lanes_wait_for_each_other_and_for_the_news(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("bandwidth_bps", [None, 1e5])
+def test_distilled_lanes_wait_for_each_other_and_for_the_news(
+    monkeypatch: pytest.MonkeyPatch, bandwidth_bps: float | None
+) -> None:
     """Two lanes become one after two hops of three: perfect pairs, so that no round fails, one wave."""
-    lines = [given_line(km=km, slots=6) for km in (2.0, 4.0, 6.0)]
+    lines = [given_line(km=km, slots=6, receiver_message_ps=7) for km in (2.0, 4.0, 6.0)]
+    lines = [replace(line, fiber=replace(line.fiber, bandwidth_bps=bandwidth_bps)) for line in lines]
+    lane = SlowLane(bandwidth_bps)  # of the second hop
+
+    def told(ready_ps: np.ndarray, bits: int) -> np.ndarray:
+        return np.array(lane.serve(ready_ps.tolist(), [bits] * len(ready_ps))) + lines[1].fiber.delay_ps + 7
+
     made = spied(monkeypatch, extension, "_generate")
     start = np.zeros(6, dtype=np.int64)
     directions = [Direction(f"hop{k}", line, bytes([k]) * 32) for k, line in enumerate(lines)]
     first = directions[0].carry(Pairs.none_yet(start), 0)
     second = directions[1].carry(first.message.onward(start, in_turn=False, distill="dejmps"), 0)  # type: ignore[union-attr]
     assert isinstance(second.message, Pairs) and len(second.message) == 3 and second.message.alive.all()
-    span_ps = sum(line.fiber.delay_ps for line in lines[:2])
     swapped_ps = np.maximum(made[0][1].herald_ps, made[1][1].herald_ps)
-    met_ps = (swapped_ps + lines[1].fiber.delay_ps).reshape(3, 2).max(axis=1)
-    assert second.message.ready_ps.tolist() == (met_ps + span_ps).tolist()
+    met_ps = told(swapped_ps, 2).reshape(3, 2).max(axis=1)
+    passed_on_ps = met_ps + lines[0].fiber.delay_ps + 7 + lane.takes_ps(1)
+    assert second.message.ready_ps.tolist() == told(passed_on_ps, 1).tolist()
     assert second.done_ps is not None and second.done_ps.tolist() == swapped_ps.tolist()
     assert second.message.held.since_ps.tolist() == met_ps.tolist()
     assert second.record.control_bits == 2 * 6 + 2 * 3 and second.record.ebits == 6

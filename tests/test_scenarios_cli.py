@@ -162,7 +162,6 @@ def test_no_command_prints_help(ketwire: Any) -> None:
             ("Deadlock", None, "deadlock: alice waits for copies of bob; bob waits for copies of alice"),
         ),
         ("remote", ("RemoteProtocolError", None, "bob sent rubbish")),
-        ("forge", ("LocalProtocolError", None, "a kind may not give qubits_sent: ketwire counts these")),
     ],
 )
 def test_a_failed_run_is_exit_code_3(

@@ -257,7 +257,9 @@ def test_a_run_folder_is_whole(tmp_path: Path) -> None:
     (folder.path / "logs" / "alice.log").write_text("hello")
     (folder.path / "ledger-a-b.jsonl").write_text("{}\n")
     assert not folder.target.exists()
-    folder.finish("seed: 7\n", {"estimate": 1.0}, [QUANTUM, RIVAL])
+    folder.write_ledger([QUANTUM, RIVAL])
+    folder.write_trace([QUANTUM, RIVAL])
+    folder.finish("seed: 7\n", {"estimate": 1.0})
     assert sorted(p.name for p in folder.target.iterdir()) == [
         "ledger.jsonl", "logs", "result.json", "scenario.yaml", "trace.json"
     ]  # fmt: skip
@@ -272,7 +274,7 @@ def test_a_run_folder_is_whole(tmp_path: Path) -> None:
 def test_a_run_folder_may_be_there_if_it_is_empty(tmp_path: Path) -> None:
     target = tmp_path / "run"
     target.mkdir()
-    RunDirectory(target).finish("", {}, [])
+    RunDirectory(target).finish("", {})
     with pytest.raises(ScenarioError, match="expected a new or an empty folder"):
         RunDirectory(target)
     with pytest.raises(ScenarioError, match="expected a new or an empty folder"):
@@ -290,7 +292,7 @@ def test_a_mount_point_is_filled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     folder = RunDirectory(target)
     monkeypatch.setattr("ketwire.scenarios.rundir.os.rename", busy)
     monkeypatch.setattr("ketwire.scenarios.rundir.shutil.move", lambda a, b: Path(a).replace(b))
-    folder.finish("", {}, [QUANTUM])
+    folder.finish("", {})
     assert (target / "result.json").exists() and [p.name for p in tmp_path.iterdir()] == ["run"]
 
 

@@ -91,8 +91,17 @@ def test_levels_are_within_half_a_step(rng: Any, bits: int, low: float, high: fl
         wanted = np.clip(values / np.where(largest > 0, largest, 1), low, high)
     else:
         wanted = values
-    step = (high - low) / ((1 << bits) - 1)
+    step = (high - low) / ((1 << bits) - (2 if low < 0 and bits > 1 else 1))
     assert np.abs(quantiser.rows(quantiser.codes(values)) - wanted).max() <= step / 2 * (1 + 1e-6) + 1e-12
+
+
+@given(st.integers(2, 30), st.floats(-9, -0.01), st.floats(0.01, 9))
+def test_zero_inside_a_range_is_a_level(bits: int, low: float, high: float) -> None:
+    quantiser = Quantiser(low, high, False, bits)
+    ends = np.array([[low, 1e-17, -1e-17, 0.0, high]])
+    codes = quantiser.codes(ends)
+    assert (codes[0, 1:4] == quantiser.zero).all() and not quantiser.rows(codes)[0, 1:4].any()
+    assert int(codes.min()) >= 0 and int(codes.max()) < 1 << bits
 
 
 @pytest.mark.parametrize(

@@ -159,8 +159,9 @@ def test_exact_training_is_the_dense_reference_step_by_step(loss: str, batch: in
     schedule = Schedule(key, 12, batch)
     moves = np.repeat({"all": [1, 1, 1]}.get(str(trainable), [0, 1, 0] if trainable == ["b"] else [1, 0, 1]), 4) > 0
     losses, angles = reference(objective({"loss": loss}), [schedule.batch(step) for step in range(4)], moves)
-    assert np.abs(result.outcomes["a"].arrays["losses"] - losses).max() < 1e-10
-    assert np.abs(parameters(result) - angles).max() < 1e-10
+    # Gradients that move parameters are rounded to 2^-32.
+    assert np.abs(result.outcomes["a"].arrays["losses"] - losses).max() < 1e-8
+    assert np.abs(parameters(result) - angles).max() < 1e-8
     assert (parameters(result)[~moves] == ANGLES.reshape(-1)[~moves]).all()
     labels = np.where(np.array(TEST_LABELS) == 8, 1.0, -1.0)
     right = np.where(outputs(angles, TESTS) > 0, 1.0, -1.0) == labels

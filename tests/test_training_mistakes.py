@@ -69,7 +69,7 @@ MISTAKES = {
     "OneSlope": r"answers slopes with an array of shape \[\], expected \[12\]",
     "MeanLoss": r"answers losses with an array of shape \[\], expected \[12\]",
     "Undecided": r"answers decide with an array of shape \[\], expected",
-    "Fails": r"raised RuntimeError: no such loss, expected losses for 12 samples",
+    "Fails": r"raised \S+test_training_mistakes.py:\d+: RuntimeError: no such loss here, expected losses",
 }
 
 

@@ -221,7 +221,8 @@ def test_errors_are_those_against_the_dense_gradient_at_the_parameters_of_each_s
 
 def test_exact_gradients_are_off_by_rounding() -> None:
     told, _, _ = checked({"estimator": "exact", "copies": None, "derivative_bits": 64}, IDEAL)
-    assert max(told["largest"]) < 1e-12 and min(told["cosine"]) > 1 - 1e-12
+    # Derivatives of losses are rounded to 2^-32.
+    assert max(told["largest"]) < 1e-9 and min(told["cosine"]) > 1 - 1e-12
 
 
 def test_noise_is_told_apart_from_shots() -> None:

@@ -98,9 +98,9 @@ def test_noises_follow_each_other_in_order() -> None:
 
 
 def test_a_register_decays_while_it_waits_for_the_emitter() -> None:
-    """Copy k waits k services of n bins; each copy's decay has its own time."""
-    memory = Memory(t1_ps=4e6, t2_ps=3e6)
-    line = Line(Fiber(emission_rate_hz=1e6), (), memory, Memory())
+    """Copy k waits k services of n bins, and its qubit j then waits j bins, and n - 1 - j at the receiver."""
+    memory, other = Memory(t1_ps=4e6, t2_ps=3e6), Memory(t1_ps=5e6)
+    line = Line(Fiber(emission_rate_hz=1e6), (), memory, other)
     state, copies = haar_state(2, np.random.default_rng(2)), 4
     # Of mixed states the decay is exact; test_density.py has trajectories average to it.
     delivery = carried(line, mixtures.mixed(state), copies)
@@ -108,8 +108,10 @@ def test_a_register_decays_while_it_waits_for_the_emitter() -> None:
     states, row, _, _ = delivery.message.take()
     for k in range(copies):
         rho = np.einsum("ri,rj->rij", state, state.conj())
-        expected = density_channel(rho, decay(2e6 * k, 4e6, 3e6), range(2))[0]
-        assert np.abs(states[row[k]] - expected).max() < 1e-12
+        for qubit in range(2):
+            rho = density_channel(rho, decay(2e6 * k + 1e6 * qubit, *memory.constants), [qubit])
+            rho = density_channel(rho, decay(1e6 * (1 - qubit), *other.constants), [qubit])
+        assert np.abs(states[row[k]] - rho[0]).max() < 1e-12
 
 
 def test_teleportation_through_werner_pairs_is_depolarizing() -> None:

@@ -3,7 +3,21 @@
 `LocalProtocolError` is our bug or misuse, `RemoteProtocolError` their bytes, `ScenarioError` the
 user's file, `PartyFailed` a process, `Deadlock` a set of programs that wait for each other. The
 command line turns the third into exit code 2 and the others into exit code 3.
+
+Code of a user's own (a program, a kind, a layer) may raise anything. `one_line` tells that in one line with the
+file and line of that code, and `blamed` makes it an error of the party whose program raised it. `tell` writes a
+line for whoever watches.
 """
+
+from __future__ import annotations
+
+import os
+import sys
+from contextlib import suppress
+from types import TracebackType
+
+MOST_CHARACTERS = 1000
+"""Of what an exception says of itself, in one line."""
 
 
 class KetwireError(Exception):
@@ -42,3 +56,77 @@ class Deadlock(KetwireError):
     def __init__(self, waits: dict[str, str]) -> None:
         super().__init__("deadlock: " + "; ".join(f"{who} waits for {what}" for who, what in sorted(waits.items())))
         self.waits = waits
+
+
+def tell(line: str) -> None:
+    """Write a line to standard error. Where that is closed or full nobody is told, and what is told of goes on."""
+    if sys.stderr is not None:  # print would take standard output instead
+        with suppress(OSError, ValueError):
+            print(line, file=sys.stderr, flush=True)
+
+
+def one_line(error: BaseException, module: str) -> str:
+    """An exception as one line, which names the place in a user's own code that raised it.
+
+    Args:
+        module: of the program or kind that was asked. If it is one of ketwire's own, a place is named only for
+            what ketwire does not raise on purpose.
+    """
+    try:
+        text = " ".join(str(error).split())[:MOST_CHARACTERS]
+    except Exception:  # of a user's own type, whose __str__ fails too
+        text = ""
+    if isinstance(error, KetwireError):
+        party = f"{error.party}: " if error.party else ""
+        if not isinstance(error, LocalProtocolError | RemoteProtocolError) or _package(module) == "ketwire":
+            return party + text
+    else:
+        party, name = "", type(error).__name__
+        text = f"{name}: {text}" if text else name
+    place = _place(error.__traceback__, _package(module))
+    return party + (f"{place}: {text}" if place else text)
+
+
+def blamed(error: BaseException, party: str, module: str) -> KetwireError:
+    """What the program of `party` raised, as an error of one line. An error of ketwire keeps its type.
+
+    Args:
+        module: of the program.
+    """
+    if isinstance(error, ScenarioError | PartyFailed | Deadlock):
+        return error
+    told = one_line(error, module)
+    if not isinstance(error, KetwireError):
+        return PartyFailed(party, told)
+    error.args, error.party = (told,), party
+    return error
+
+
+def _place(trace: TracebackType | None, package: str) -> str | None:
+    """FILE:LINE of the innermost frame in `package` or in a file that is neither installed nor ketwire's own."""
+    found = None
+    while trace is not None:
+        file, owner = trace.tb_frame.f_code.co_filename, _package(trace.tb_frame.f_globals.get("__name__", ""))
+        if owner == package or (owner != "ketwire" and not _is_installed(file)):
+            found = f"{_from_here(file)}:{trace.tb_lineno}"
+        trace = trace.tb_next
+    return found
+
+
+def _is_installed(file: str) -> bool:
+    """Whether a file is of the standard library or of a package that was installed."""
+    library = os.path.dirname(os.__file__) + os.sep
+    return file.startswith(("<", library)) or not {"site-packages", "dist-packages"}.isdisjoint(file.split(os.sep))
+
+
+def _from_here(file: str) -> str:
+    """A path as seen from the working directory, if it is below that."""
+    try:
+        here = os.getcwd() + os.sep
+    except OSError:  # it was removed
+        return file
+    return file.removeprefix(here)
+
+
+def _package(module: str) -> str:
+    return module.partition(".")[0]
