@@ -302,19 +302,24 @@ def _classify_sessions(task: ClassifySpec, network: Network, line: Line) -> list
             network,
             name,
             program,
-            common={"constant": task.constant, **common},
+            common={**_encoding(task), **common},
             sender=sender,
             receiver=receiver,
         )
 
     sessions = [made("classify", "quantum", **_stream_values(task, line))]
     for bits in task.raw:
-        raw = {"bits": bits, "sparse": task.sparse, **task.quantiser.model_dump()}
+        raw = {"bits": bits, "sparse": task.sparse, "components": task.components, **task.quantiser.model_dump()}
         sessions.append(made(f"raw-{bits}-bit", "raw", **raw))
     if task.description_bits is not None:
         described = {"bits": task.description_bits, "components": task.components}
         sessions.append(made("description", "description", **described))
     return sessions
+
+
+def _encoding(task: ClassifySpec) -> dict[str, Any]:
+    """What is done to the vectors of both sides."""
+    return {"constant": task.constant, "standardise": task.standardise}
 
 
 def _owned(task: ClassifySpec, network: Network) -> tuple[Slice, Slice]:
@@ -364,9 +369,10 @@ def _classify_summary(task: ClassifySpec, results: Sequence[SessionResult], judg
 def _classify_exact(task: ClassifySpec, network: Network, loaders: Mapping[str, Loader]) -> dict[str, Any]:
     """Accuracy of the measurement with unlimited copies, and of the exact nearest subspace."""
     sender, receiver = _owned(task, network)
-    constant = {"constant": task.constant}
-    vectors = Vectors(Slice({**sender.values, **constant}), loaders[task.sender])
-    classes = Classes(Slice({**receiver.values, **constant}), loaders[task.receiver])
+    vectors = Vectors(Slice({**sender.values, **_encoding(task)}), loaders[task.sender])
+    classes = Classes(Slice({**receiver.values, **_encoding(task)}), loaders[task.receiver])
+    if classes.scaling is not None:
+        vectors.standardise(classes.scaling)
     items = len(vectors.rows)
     answers = _labels(task, Judge(network), items)
     expected = classes.observable().probabilities(vectors.encoded(np.arange(items)))
