@@ -20,7 +20,7 @@ from ketwire.protocols.training_data import Schedule
 from ketwire.protocols.training_holding import Holding
 from ketwire.protocols.training_rivals import forwarded_accuracy, train_alone
 from ketwire.scenarios.imperfect import gates_err, refuse_unstated
-from ketwire.scenarios.inference import Hadamards, Rotations, chains_of, layer_values, layers_of, route_of
+from ketwire.scenarios.inference import chains_of, layer_values, layers_of, route_of
 from ketwire.scenarios.kinds import Judge, Network
 from ketwire.scenarios.routes import crossings_of, flags_of
 from ketwire.scenarios.training_results import baseline, summary
@@ -31,7 +31,6 @@ PROGRAMS = {
     "backprop": "ketwire.protocols.training_rivals:BackpropParty",
     "raw-data": "ketwire.protocols.training_rivals:RawDataParty",
 }
-PUBLIC_LAYERS = (Rotations, Hadamards)
 
 
 class Training:
@@ -48,10 +47,9 @@ class Training:
         for bits in spec.rivals.backprop:
             name = f"backprop-{bits}-bit"
             sessions.append(_session(name, spec, network, path, visits, {**common, "bits": bits}))
-        _refuse_private(spec)
         for bits in spec.rivals.raw:
-            name = f"raw-data-{bits}-bit"
-            sessions.append(_session(name, spec, network, path, visits, {**common, "bits": bits}))
+            told = {"path": path, "qubits": spec.qubits, "constant": spec.data.constant, "bits": bits}
+            sessions.append(_raw_session(f"raw-data-{bits}-bit", spec, network, path, told))
         return sessions
 
     def check(self, spec: TrainingSpec, network: Network, session: Session, public: Mapping[str, int]) -> None:
@@ -176,15 +174,6 @@ def _check_memory(spec: TrainingSpec, path: Sequence[str], train: int, test: int
         )
 
 
-def _refuse_private(spec: TrainingSpec) -> None:
-    private = [index for index, layer in enumerate(spec.layers) if not isinstance(layer, PUBLIC_LAYERS)]
-    if spec.rivals.raw and private:
-        raise ScenarioError(
-            f"protocol.rivals.raw: {spec.rivals.raw} given, expected [], as layers.{private[0]} "
-            "holds more than angles and cannot be sent as such"
-        )
-
-
 def _trained(spec: TrainingSpec, visits: Sequence[Sequence[int]]) -> list[int]:
     """Visits with angles that move."""
     return [visit for visit, indices in enumerate(visits) if spec.moving & set(indices)]
@@ -292,15 +281,18 @@ def _session(
     kind = next(kind for kind in PROGRAMS if name.startswith(kind))
     if kind == "training":
         slices |= {repeater: Slice({**common, "visits": {}}) for repeater in _repeaters(common)}
-    if kind == "raw-data":
-        # How the layers look is public, what is in them is not: the last party is told the first alone.
-        blank = {
-            str(visit): [{**_told(spec, network, index), "angles": {"random": "angles"}} for index in indices]
-            for visit, indices in enumerate(visits)
-        }
-        slices[path[-1]] = Slice({**slices[path[-1]].values, "all_visits": blank})
     role: Literal["quantum", "rival"] = "quantum" if kind == "training" else "rival"
-    return Session(name, role, PROGRAMS[kind], slices, restartable=kind != "raw-data")
+    return Session(name, role, PROGRAMS[kind], slices, restartable=True)
+
+
+def _raw_session(
+    name: str, spec: TrainingSpec, network: Network, path: Sequence[str], told: Mapping[str, Any]
+) -> Session:
+    """The samples cross and no layer matters: parties have data and labels alone."""
+    slices = {party: Slice() for party in network.parties}
+    for party in dict.fromkeys(path):
+        slices[party] = Slice({**told, **_data_values(spec, network, party, path)})
+    return Session(name, "rival", PROGRAMS["raw-data"], slices)
 
 
 def _slice(
@@ -313,14 +305,19 @@ def _slice(
 ) -> Slice:
     """The public plan, a party's own layers, and samples or labels where it has them."""
     mine = layers_of(party, path, visits, lambda index: _told(spec, network, index))
-    values: dict[str, Any] = {**common, "visits": mine}
+    return Slice({**common, "visits": mine, **_data_values(spec, network, party, path)})
+
+
+def _data_values(spec: TrainingSpec, network: Network, party: str, path: Sequence[str]) -> dict[str, Any]:
+    """Where samples or labels are, at the parties that have them."""
+    values: dict[str, Any] = {}
     if party == path[0]:
         parts = {part: getattr(spec.data, part).located(network.base) for part in ("train", "test")}
         values["data"] = {**parts, "standardise": spec.data.standardise, "constant": spec.data.constant}
     if party == path[-1]:
         values["labels"] = {part: getattr(spec.labels, part).located(network.base) for part in ("train", "test")}
         values["objective"] = spec.objective.model_dump(mode="json")
-    return Slice(values)
+    return values
 
 
 def _told(spec: TrainingSpec, network: Network, index: int) -> dict[str, Any]:

@@ -157,7 +157,9 @@ class Rivals(Strict):
     """The classical rivals; an empty list for none."""
 
     backprop: list[Bits] = Field([16], description="amplitudes and their gradients at these bits a number")
-    raw: list[Bits] = Field([8], description="samples at these bits an entry; angles at 64")
+    raw: list[Bits] = Field(
+        [8], description="samples at these bits an entry; the last node uses the best classifier for them"
+    )
 
     @model_validator(mode="after")
     def _widths(self) -> Self:

@@ -550,7 +550,8 @@ def test_budgets_are_refused_before_anything_runs(
         run_inline(loaded.run())
 
 
-def test_the_rival_that_ships_everything_is_refused_a_program(tmp_path: Path) -> None:
+def test_the_rival_that_ships_rows_asks_for_no_layer(tmp_path: Path) -> None:
+    """Programs and matrices stay with their owners: rows are classified by what suits them."""
     loaded = scenario(tmp_path, "training", rivals={"backprop": [], "raw": [8]})
-    with pytest.raises(ScenarioError, match=r"rivals.raw: \[8\] given, expected \[\], as layers.0 holds more than"):
-        loaded.run()
+    raw = next(each for each in loaded.run().sessions if each.name == "raw-data-8-bit")
+    assert not any("layer" in repr(slice_.values) for slice_ in raw.slices.values())
