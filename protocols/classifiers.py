@@ -5,7 +5,7 @@ classifier here on the training rows, keeps the one that is right most often in 
 and trains that one on all of them. Nothing else is looked at: no row that is to be classified, and no label of one.
 
 Decisions must not depend on the kernels of the linear algebra library, whose last digits differ from processor to
-processor. So intermediate values are rounded to a grid that is far coarser than these digits (`snapped`) before
+processor. So intermediate values are rounded to a grid that is far coarser than these digits (`snap`) before
 anything is compared or iterated on, distances are sums of integers, and ties go to the lowest number.
 
 - *Nearest subspace*: argmax_c ||P_c x||² / ||x||², P_c the projector on the leading singular vectors of class c.
@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 
 from ketwire.errors import ScenarioError
 from ketwire.quantum import subspaces
+from ketwire.quantum.grid import snap
 
 Real = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -44,11 +45,6 @@ PENALTY = 1.0
 
 KEY_BITS = 62  # of an int64 that holds a squared distance and the number of a row
 BLOCK_ENTRIES = 1 << 22  # distances at once: 32 MiB
-
-
-def snapped(values: Real, bits: int = GRID_BITS) -> Real:
-    """The nearest multiples of 2^-bits, same shape; zero is never negative."""
-    return np.asarray(np.rint(values * float(1 << bits)) / float(1 << bits) + 0.0, dtype=np.float64)
 
 
 class Model(Protocol):
@@ -150,6 +146,10 @@ class Scaling(NamedTuple):
         return np.asarray((rows - self.mean) * self.inverse_spread)
 
 
+def _grid(values: Real) -> Real:
+    return snap(values, GRID_BITS)
+
+
 # ---------------------------------------------------------------- nearest subspace
 
 
@@ -184,7 +184,7 @@ class Subspaces:
         units = rows / np.where(norms > 0, norms, 1.0)
         for place, dimension in enumerate(self.dimensions):
             if dimension <= self.bases.shape[1]:
-                decided[place] = snapped(subspaces.probabilities(self.bases[:, :dimension], units)).argmax(axis=1)
+                decided[place] = _grid(subspaces.probabilities(self.bases[:, :dimension], units)).argmax(axis=1)
         return decided
 
 
@@ -206,8 +206,8 @@ class LogisticRegression:
         weights = np.zeros((inputs.shape[1], count))
         for _ in range(NEWTON_STEPS):
             step = _newton_step(inputs, truth, weights)
-            losses = snapped(np.array([_loss(inputs, truth, weights - length * step) for length in STEP_LENGTHS]))
-            moved = snapped(weights - STEP_LENGTHS[int(losses.argmin())] * step)
+            losses = _grid(np.array([_loss(inputs, truth, weights - length * step) for length in STEP_LENGTHS]))
+            moved = _grid(weights - STEP_LENGTHS[int(losses.argmin())] * step)
             if np.array_equal(moved, weights):
                 break
             weights = moved
@@ -215,7 +215,7 @@ class LogisticRegression:
 
     def decide(self, rows: Real) -> Integers:
         scores = np.column_stack([self.scaling(rows), np.ones(len(rows))]) @ self.weights
-        return np.asarray(snapped(scores).argmax(axis=1)[None, :], dtype=np.int64)
+        return np.asarray(_grid(scores).argmax(axis=1)[None, :], dtype=np.int64)
 
 
 def _softmax(scores: Real) -> Real:
