@@ -6,6 +6,8 @@
   Model, samples, batches and optimiser are those of the quantum protocol.
 - Raw data. The start party sends its samples, b bits an entry, to the last party, which has the labels and uses the
   best classifier that it finds in what arrived (`ketwire.protocols.classifiers`). A public constant is not sent.
+
+The description of the model as a rival is in `ketwire.protocols.training_description`.
 """
 
 from __future__ import annotations
@@ -26,7 +28,7 @@ from ketwire.protocols.numbers import (
     send_numbers,
     unpack_numbers,
 )
-from ketwire.protocols.objectives import objective
+from ketwire.protocols.objectives import Objective, objective
 from ketwire.protocols.training import look_on
 from ketwire.protocols.training_data import Labels, Samples, Schedule, are_classes, joined_shapes
 from ketwire.protocols.training_holding import Holding
@@ -69,7 +71,8 @@ class BackpropParty:
         inputs = await self._forward(meter.node, "test", np.arange(node.public["test rows"]))
         told: dict[str, Any] = {"parameters_sha256": held.digest(), "steps": self._series.steps}
         if held.objective is not None and held.labels is not None:
-            told["test_accuracy"] = _accuracy_of(held, held, self._ends(inputs), held.labels.of["test"])
+            decided = held.objective.decide(_expected(held, self._ends(inputs)))
+            told["test_accuracy"] = float((decided == held.labels.of["test"]).mean())
         return Outcome(told, self._series.arrays())
 
     async def _step(self, node: Node, rows: Integers) -> None:
@@ -177,11 +180,6 @@ def expected_of(circuit: Holding, states: States) -> Floats:
     return _expected(circuit, _through(circuit, states))
 
 
-def _accuracy_of(circuit: Holding, judged: Holding, ends: States, labels: Floats) -> float:
-    assert judged.objective is not None
-    return float((judged.objective.decide(_expected(circuit, ends)) == labels).mean())
-
-
 class RawDataParty:
     """Any party of the rival that ships the samples to the last party."""
 
@@ -247,26 +245,25 @@ def _through(held: Holding, states: States) -> States:
     return states
 
 
-def forwarded_accuracy(circuit: Holding, judged: Holding, states: States, part: str) -> float:
-    """The accuracy on all rows of a part, from exact expectation values."""
-    assert judged.labels is not None
-    return _accuracy_of(circuit, judged, _through(circuit, states), judged.labels.of[part])
+def decided_by(circuit: Holding, objective: Objective, states: States) -> Floats:
+    """The decisions on samples' states, from exact expectation values."""
+    return objective.decide(expected_of(circuit, states))
 
 
-def train_alone(circuit: Holding, judged: Holding, states: States, schedule: Schedule, steps: int) -> list[float]:
+def train_alone(
+    circuit: Holding, objective: Objective, labels: Floats, states: States, schedule: Schedule, steps: int
+) -> list[float]:
     """Train with exact gradients in one place; the loss of each step's batch before it.
 
-    circuit: holds all visits, and its parameters move. judged: has the objective and the labels.
+    circuit: holds all visits, and its parameters move. labels, states: of all training rows.
     """
-    assert judged.objective is not None and judged.labels is not None
     losses = []
     visits = sorted(circuit.share.segments)
     for step in range(steps):
         rows = schedule.batch(step)
-        labels = judged.labels.of["train"][rows]
-        z = _expected(circuit, _through(circuit, states[rows]))
-        losses.append(float(judged.objective.losses(z, labels).mean()))
-        slopes = judged.objective.slopes(z, labels)
+        z = expected_of(circuit, states[rows])
+        losses.append(float(objective.losses(z, labels[rows]).mean()))
+        slopes = objective.slopes(z, labels[rows])
         segments = [circuit.share.segments[visit] for visit in visits]
         gradients = exact_gradients(segments, states[rows], circuit.share.projector, 2.0 * slopes / len(rows))
         for visit, gradient in zip(visits, gradients, strict=True):

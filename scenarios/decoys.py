@@ -211,7 +211,7 @@ def _verdict(
         lines.append(
             f"the classical {best.name} needs {best.totals.payload_bits:,} bits where this took "
             f"{totals.qubits_sent:,} qubits and {totals.payload_bits + totals.control_bits:,} bits, and shows "
-            "all of the state to whoever reads along, unseen."
+            "what it sends to whoever reads along, unseen."
         )
     return "\n".join(lines)
 

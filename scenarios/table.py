@@ -10,7 +10,7 @@ from typing import Any
 
 from ketwire.scenarios.bias import bias_lines
 from ketwire.scenarios.steptext import step_lines
-from ketwire.scenarios.verdict import Rival, Standing, Winner, by_accuracy, decided, undecided
+from ketwire.scenarios.verdict import Rival, Standing, Winner, by_accuracy, by_promise, decided, undecided
 
 HEAD = ("", "qubits sent", "delivered", "payload bits", "control bits", "virtual time", "result")
 
@@ -84,8 +84,8 @@ def verdict(result: Mapping[str, Any]) -> str:
 
 
 def _standing(result: Mapping[str, Any], rival: Mapping[str, Any]) -> Standing:
-    if rival.get("comparable") is False:
-        return Standing.WORSE
+    if rival.get("comparable") is False or result.get("comparable") is False:
+        return by_promise(result.get("comparable") is not False, rival.get("comparable") is not False)
     quantum, classical = _accuracy(result), _accuracy(rival)
     if quantum is None or classical is None:
         return Standing.SAME
@@ -101,7 +101,9 @@ def _accuracies(result: Mapping[str, Any], rival: Mapping[str, Any]) -> str:
 
 def remarks(result: Mapping[str, Any]) -> list[str]:
     """What is said between the table and its verdict."""
-    return [*pair_lines(result), *bias_lines(result), *step_lines(result, time_text), *spoils(result)]
+    assumed = [f"assumption: {result['assumption']}."] if result.get("assumption") else []
+    lines = [*pair_lines(result), *bias_lines(result), *step_lines(result, time_text), *spoils(result)]
+    return [*lines, *assumed]
 
 
 def spoils(result: Mapping[str, Any]) -> list[str]:

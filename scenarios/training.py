@@ -18,9 +18,10 @@ from ketwire.protocols.features import Route
 from ketwire.protocols.node import Loader, Slice
 from ketwire.protocols.training_data import Schedule
 from ketwire.protocols.training_holding import Holding
-from ketwire.protocols.training_rivals import forwarded_accuracy, train_alone
+from ketwire.protocols.training_rivals import decided_by, train_alone
 from ketwire.scenarios.imperfect import gates_err, refuse_unstated
-from ketwire.scenarios.inference import chains_of, layer_values, layers_of, route_of
+from ketwire.scenarios.inference import Hadamards, Rotations, chains_of, layer_values, layers_of, route_of
+from ketwire.scenarios.inference_rivals import DESCRIPTION_BITS, angles_of, blank
 from ketwire.scenarios.kinds import Judge, Network
 from ketwire.scenarios.routes import crossings_of, flags_of
 from ketwire.scenarios.training_results import baseline, summary
@@ -30,6 +31,7 @@ PROGRAMS = {
     "training": "ketwire.protocols.training:TrainingParty",
     "backprop": "ketwire.protocols.training_rivals:BackpropParty",
     "raw-data": "ketwire.protocols.training_rivals:RawDataParty",
+    "description": "ketwire.protocols.training_description:DescriptionParty",
 }
 
 
@@ -47,6 +49,9 @@ class Training:
         for bits in spec.rivals.backprop:
             name = f"backprop-{bits}-bit"
             sessions.append(_session(name, spec, network, path, visits, {**common, "bits": bits}))
+        for bits in _description_bits(spec):
+            told = {**common, "bits": bits, "angles": _angles(spec, path, visits)}
+            sessions.append(_session(f"description-{bits}-bit", spec, network, path, visits, told))
         for bits in spec.rivals.raw:
             told = {"path": path, "qubits": spec.qubits, "constant": spec.data.constant, "bits": bits}
             sessions.append(_raw_session(f"raw-data-{bits}-bit", spec, network, path, told))
@@ -94,8 +99,11 @@ class Training:
     def exact(self, spec: TrainingSpec, network: Network, loaders: Mapping[str, Loader]) -> dict[str, Any]:
         """The same training with exact gradients, in one place: its losses and its accuracy."""
         whole, last, states = self._in_one_place(spec, network, loaders)
-        losses = train_alone(whole, last, states["train"], last.schedule(len(states["train"])), spec.steps)
-        told = {"exact_losses": losses, "exact_test_accuracy": forwarded_accuracy(whole, last, states["test"], "test")}
+        assert last.objective is not None and last.labels is not None
+        labels, schedule = last.labels.of, last.schedule(len(states["train"]))
+        losses = train_alone(whole, last.objective, labels["train"], states["train"], schedule, spec.steps)
+        right = decided_by(whole, last.objective, states["test"]) == labels["test"]
+        told = {"exact_losses": losses, "exact_test_accuracy": float(right.mean())}
         return {**told, "baseline_accuracy": baseline(spec, loaders[spec.start], network)}
 
     def retraced(
@@ -172,6 +180,35 @@ def _check_memory(spec: TrainingSpec, path: Sequence[str], train: int, test: int
             f"protocol.qubits: {spec.qubits} given, which takes about {needs / 2**30:.3g} GiB for {train + test} rows "
             f"and {len(set(path))} parties; expected registers that fit the {installed / 2**30:.3g} GiB of this machine"
         )
+
+
+def _description_bits(spec: TrainingSpec) -> Sequence[int]:
+    """Widths of the angles that are described.
+
+    Raises:
+        ScenarioError: it is asked for, and a layer that would have to be sent holds more than angles.
+    """
+    private = [
+        index for index, layer in enumerate(spec.layers)
+        if layer.at != spec.start and not isinstance(layer, Rotations | Hadamards)
+    ]  # fmt: skip
+    asked = spec.rivals.description
+    if asked and private:
+        raise ScenarioError(
+            f"protocol.rivals.description: {asked} given, expected [] or null, as layers.{private[0]} holds more than "
+            f"angles and would have to be sent to {spec.start}"
+        )
+    return () if private else DESCRIPTION_BITS if asked is None else asked
+
+
+def _angles(spec: TrainingSpec, path: Sequence[str], visits: Sequence[Sequence[int]]) -> dict[str, int]:
+    """How many angles each party but the first has, which describe what it does."""
+    counts = dict.fromkeys(path[1:], 0)
+    counts.pop(path[0], None)
+    for party, indices in zip(path, visits, strict=True):
+        if party in counts:
+            counts[party] += angles_of(spec, indices) or 0
+    return counts
 
 
 def _trained(spec: TrainingSpec, visits: Sequence[Sequence[int]]) -> list[int]:
@@ -281,8 +318,18 @@ def _session(
     kind = next(kind for kind in PROGRAMS if name.startswith(kind))
     if kind == "training":
         slices |= {repeater: Slice({**common, "visits": {}}) for repeater in _repeaters(common)}
+    if kind == "description":
+        # How the layers look is public, what is in them is not: the first party is told the first alone.
+        others = {
+            str(visit): [{**_told(spec, network, index), **blank(spec, index)} for index in indices]
+            for visit, indices in enumerate(visits)
+            if path[visit] != path[0]
+        }
+        start = slices[path[0]].values
+        objective = spec.objective.model_dump(mode="json")
+        slices[path[0]] = Slice({**start, "visits": {**start["visits"], **others}, "objective": objective})
     role: Literal["quantum", "rival"] = "quantum" if kind == "training" else "rival"
-    return Session(name, role, PROGRAMS[kind], slices, restartable=True)
+    return Session(name, role, PROGRAMS[kind], slices, restartable=kind != "description")
 
 
 def _raw_session(

@@ -13,7 +13,7 @@ from ketwire.protocols.training_data import are_classes, listed, standardised
 from ketwire.protocols.training_streams import COLUMNS, HELD, SUMMED
 from ketwire.scenarios.kinds import Judge, Network
 from ketwire.scenarios.routes import flags_of
-from ketwire.scenarios.sources import DatasetSource
+from ketwire.scenarios.sources import DatasetSource, assumption
 from ketwire.scenarios.table import time_text
 from ketwire.scenarios.training_spec import TrainingSpec
 from ketwire.scenarios.verdict import Rival, Winner, by_accuracy, decided, undecided
@@ -49,6 +49,7 @@ def summary(
         },
         "overhead": _overhead(spec, path, segments, quantum),
         "rivals": rivals,
+        **assumption(spec),
     }
     return {**made, "verdict": _verdict(made, quantum, spec.steps)}
 

@@ -229,7 +229,7 @@ def test_the_slope_of_an_estimate_is_unbiased_for_the_squared_loss() -> None:
 def test_rivals_are_judged_where_their_batch_is_as_good() -> None:
     """A path of two: back-propagation pays for each step before that, raw data for its rows at once."""
     layers = spec_of().model_dump(mode="json", exclude_none=True)["layers"]
-    rivals = {"backprop": [64], "raw": [8]}
+    rivals = {"backprop": [64], "raw": [8], "description": []}
     spec = spec_of(layers=[{**layer, "at": at} for layer, at in zip(layers, "abb", strict=True)],
                    optimiser={"name": "momentum", "rate": 1.0, "decay": 0.8}, steps=9, rivals=rivals)  # fmt: skip
     results = carried_out(spec)
@@ -258,7 +258,7 @@ def rounded(states: NDArray[np.complex128], bits: int) -> NDArray[np.complex128]
 @pytest.mark.parametrize("bits", [4, 8])
 def test_back_propagation_computes_from_what_it_was_sent(bits: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Matrices, a quantiser of our own, finite differences of each unitary: nothing but rounded numbers crossed."""
-    spec = spec_of(steps=1, rivals={"backprop": [bits], "raw": []})
+    spec = spec_of(steps=1, rivals={"backprop": [bits], "raw": [], "description": []})
     run, found, moved = run_of(spec, network()), {}, Holding.move
 
     def move(self: Holding, visit: int, gradient: Floats) -> None:
