@@ -111,7 +111,7 @@ class Decoys:
             "rivals": {
                 rival.name: {
                     "estimate": next(o.values["loss"] for o in rival.outcomes.values() if o.values),
-                    "reveals": "all of the state, to whoever reads along",
+                    "reveals": "all that it sends, to whoever reads along",
                 }
                 for rival in rivals
             },

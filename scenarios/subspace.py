@@ -26,6 +26,7 @@ from ketwire.quantum import subspaces
 from ketwire.scenarios.chains import plan_values
 from ketwire.scenarios.kinds import Judge, Network
 from ketwire.scenarios.routes import line_between
+from ketwire.scenarios.sources import ASSUMPTION, assumption
 from ketwire.scenarios.subspace_spec import ClassifySpec, Common, PromiseSpec, SubspaceSpec
 from ketwire.scenarios.verdict import Rival, Winner, by_promise, decided, reaches, undecided
 
@@ -248,6 +249,7 @@ def _promise_summary(task: PromiseSpec, results: Sequence[SessionResult], judge:
         "accuracy": float(np.mean([row["accuracy"] for row in rows])),
         "sizes": rows,
         "rivals": rivals,
+        "assumption": ASSUMPTION,  # of the vectors and half spaces that the judge deals
         "verdict": _promise_verdict(task, rows),
     }
 
@@ -381,6 +383,7 @@ def _classify_summary(task: ClassifySpec, results: Sequence[SessionResult], judg
         "test_accuracy": _accuracy(quantum, task, answers),
         "baseline_accuracy": rivals[f"raw-{max(task.raw)}-bit"]["test_accuracy"],
         "rivals": rivals,
+        **assumption(task),
     }
 
 
