@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ketwire.channels.copies import MAX_MIXED_QUBITS, Copies, InStep, States
+from ketwire.channels.entangled import Pairs
 from ketwire.channels.hardware import Hardware
 from ketwire.channels.messages import NOTHING_SPENT, Message, Spent, Timed
 from ketwire.channels.streams import stream
@@ -452,8 +453,8 @@ class PartyNode:
         if not isinstance(message, Timed):
             self.advance(arrival_ps)
             self.now_ps += self._message_ps
-        elif isinstance(message, Copies):
-            self._watched(message)
+        elif isinstance(message, Copies | Pairs):
+            message.watch = self.advance
         return message
 
 

@@ -120,4 +120,6 @@ class ShiftParty(_Party):
         copies = {visit: agreed.copies[visit] * agreed.runs[visit] for visit in plans}
         told = {str(visit): {"held": count, "used": count} for visit, count in copies.items()}
         gradients = {f"gradient-{visit}": values[0] for visit, values in found.items()}
-        return Outcome({"visits": told, "attempted": attempted} if told else {}, gradients)
+        # The last party has its outcomes when they are read; the others when they are told.
+        known_ps = node.read_ps if node.name == path[-1] else None
+        return Outcome({"visits": told, "attempted": attempted} if told else {}, gradients, known_ps)

@@ -319,7 +319,7 @@ class Tracer:
             return lambda record, delivery: self._stands(wire, ends, before, record, delivery)
         order = pairs.order
         assert order is not None
-        lost = None if before is None else (~pairs.alive).tolist()
+        lost = None if before is None else pairs.held.lost.tolist()
         return lambda record, delivery: self._grow(wire, ends, before, lost, order, sent_ps, record, delivery)
 
     def _grow(

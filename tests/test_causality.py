@@ -6,6 +6,7 @@ The tracer (tests/causal.py) shares no clock with ketwire. Runs have fixed seeds
 from __future__ import annotations
 
 import ast
+import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +16,7 @@ import numpy as np
 import pytest
 
 from ketwire.channels.copies import Copies
+from ketwire.channels.entangled import Held, Pairs
 from ketwire.channels.fiber import Fiber
 from ketwire.channels.hardware import Hardware
 from ketwire.channels.link import Direction, Record
@@ -241,6 +243,24 @@ def test_outcomes_are_not_known_before_they_are_asked_for() -> None:
     node.advance(900)
     node.measure(empty, Projector(0), groups, 1, node.keep(empty, groups, np.array([0])))
     assert node.read_ps == 500  # nothing was measured
+
+
+def test_looking_at_which_pairs_stand_moves_the_clock() -> None:
+    ready_ps = np.array([40, 900, 10])
+    held = Held(np.full((3, 6), 0.25), ready_ps, ready_ps, np.array([False, True, False]), (math.inf, math.inf), 0)
+    node = PartyNode("bob", bytes(32), {})
+    pairs = node.accept(node.receive("alice", Pairs), Pairs(held, None), 900)
+    assert len(pairs) == 3 and node.now_ps == 0
+    assert pairs.alive.tolist() == [True, False, True] and node.now_ps == 900
+
+
+def test_an_owner_that_measures_knows_its_shifted_inferences_before_surplus_copies_are_through() -> None:
+    layers = [{"at": "alice", "layer": "hadamards"}, {"at": "bob", "layer": "rotations", "axes": ["y"],
+              "entangle": "none", "angles": {"values": [0.3]}}]  # fmt: skip
+    protocol = {"kind": "gradient", "qubits": 1, "start": "alice", "layers": layers, "copies": 20, "dense_state": None,
+                "estimators": ["parameter-shift"]}  # fmt: skip
+    result, tracer = carried({"length_km": 1.0, "detector_efficiency": 0.5}, protocol, 3)
+    assert result.virtual_time_ps == tracer.read_ps["bob"] < result.clocks_ps["bob"]
 
 
 def _readers(names: Sequence[str]) -> set[str]:
