@@ -1,15 +1,14 @@
 """Distributed inference: estimate the loss <phi| P0 |phi> of a circuit whose layers many parties hold.
 
 |phi> = A_L B_L ... A_1 B_1 |psi(x)>: the register goes from owner to owner, each applies its own
-layers, the last measures whether qubit 0 is |0>. K = ln(2/delta) / (2 epsilon^2) measured copies
-give the loss to epsilon with confidence 1 - delta (Hoeffding), at n qubits a crossing and a copy;
-what the classical rival sends is the state itself, 2 N numbers a crossing.
+layers, the last measures whether qubit 0 is |0>. As many measured copies
+as the binomial law asks for (`quantum.binomial`) give the loss to epsilon with confidence 1 - delta, at n qubits
+a crossing and a copy; what the classical rival sends is the state itself, 2 N numbers a crossing.
 Source: Gilboa, Michaeli, Soudry, McClean (arXiv 2310.07136), problem 1.
 """
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
@@ -24,11 +23,6 @@ from ketwire.protocols.repeaters import chain_plans
 from ketwire.protocols.stream import BUDGET_ATTEMPTS, Batch, StreamPlan, run_stream
 from ketwire.quantum.encodings import amplitude_encode
 from ketwire.quantum.observables import Projector
-
-
-def copies_for(epsilon: float, delta: float) -> int:
-    """Measured copies for accuracy epsilon with confidence 1 - delta (Hoeffding's inequality)."""
-    return math.ceil(math.log(2.0 / delta) / (2.0 * epsilon**2))
 
 
 class Owned:

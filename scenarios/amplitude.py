@@ -23,7 +23,6 @@ from ketwire.channels.representation import differing, error_probability
 from ketwire.channels.sums import exact_sum
 from ketwire.errors import ScenarioError
 from ketwire.nodes.session import Session, SessionResult
-from ketwire.protocols.inference import copies_for
 from ketwire.protocols.node import Slice
 from ketwire.quantum.amplitude import FIRST_SHOTS, AmplitudeEstimation
 from ketwire.scenarios.inference import Contraction, InferenceSpec, chains_of, layer_values, route_of, slice_of
@@ -58,7 +57,7 @@ def sessions(spec: InferenceSpec, network: Network) -> Sequence[Session]:
     told = partial(_told, spec, network)
     slices = {party: slice_of(spec, network, party, path, visits, common, told) for party in network.parties}
     made = [Session("amplitude", "quantum", "ketwire.protocols.amplitude:AmplitudeParty", slices)]
-    copies = copies_for(spec.epsilon, spec.delta)
+    copies = spec.measured_copies
     if not there or refusal(there, copies, int(spec.budget_attempts)) is None:
         own = {party: Slice({**slice.values, "copies": copies}) for party, slice in slices.items()}
         made.append(Session("sampling", "rival", "ketwire.protocols.amplitude:SampledParty", own))
@@ -156,7 +155,8 @@ def _longest(spec: InferenceSpec, most_power: int | None) -> int:
 def _shots(spec: InferenceSpec, power: int) -> int:
     """About how many shots with the largest power there will be: Hoeffding for an angle 2k+1 times as large."""
     assert spec.epsilon is not None and spec.delta is not None
-    return max(FIRST_SHOTS, math.ceil(copies_for(spec.epsilon, spec.delta) / (2 * power + 1) ** 2))
+    plain = math.log(2.0 / spec.delta) / (2.0 * spec.epsilon**2)
+    return max(FIRST_SHOTS, math.ceil(plain / (2 * power + 1) ** 2))
 
 
 def _most_power(spec: InferenceSpec, there: Sequence[Crossing], back: Sequence[Crossing]) -> int | None:

@@ -18,10 +18,11 @@ from ketwire.channels.representation import Representation, chosen, differing
 from ketwire.channels.representation import refusal as density_refusal
 from ketwire.errors import ScenarioError
 from ketwire.nodes.session import Session, SessionResult
-from ketwire.protocols.inference import DenseStateParty, copies_for
+from ketwire.protocols.inference import DenseStateParty
 from ketwire.protocols.node import Loader, Slice
 from ketwire.protocols.numbers import EXACT_BITS
 from ketwire.protocols.stream import MAX_BATCH_OCTETS, OCTETS_PER_COPY
+from ketwire.quantum.binomial import count_for
 from ketwire.scenarios.chains import plan_values
 from ketwire.scenarios.kinds import Judge, Network
 from ketwire.scenarios.routes import check_width, crossings_of
@@ -188,7 +189,7 @@ class InferenceSpec(Strict):
         if self.copies is not None:
             return self.copies
         assert self.epsilon is not None and self.delta is not None
-        return copies_for(self.epsilon, self.delta)
+        return count_for(self.epsilon, self.delta)
 
 
 WITNESS_OCTETS = 1 << 26  # of density matrices that no two copies share, beyond which --check draws errors too

@@ -16,8 +16,8 @@ from ketwire.channels.messages import Packed
 from ketwire.errors import LocalProtocolError, RemoteProtocolError, ScenarioError
 from ketwire.nodes.inline import run_inline
 from ketwire.nodes.session import Link, Run, SessionResult
-from ketwire.protocols.inference import copies_for
 from ketwire.protocols.numbers import pack_numbers, unpack_numbers
+from ketwire.quantum.binomial import count_for
 from ketwire.scenarios.inference import Inference, InferenceSpec
 from ketwire.scenarios.kinds import Judge, Network
 from tests.kit import IDEAL
@@ -318,10 +318,9 @@ def test_no_quantiser_has_53_bits() -> None:
 # ---------------------------------------------------------------- refusals
 
 
-def test_hoeffding() -> None:
-    assert copies_for(0.02, 0.05) == 4612
+def test_copies_follow_from_the_promise() -> None:
     spec = spec_of(alternating(1), copies=None, epsilon=0.02, delta=0.05)
-    assert spec.measured_copies == 4612
+    assert spec.measured_copies == count_for(0.02, 0.05)
 
 
 def test_a_contraction_that_leaves_nothing_is_told() -> None:
