@@ -83,6 +83,8 @@ class InferenceParty:
             shared=values["shared_rows"],
             chains=chain_plans(values.get("chains", ())),
             window=values.get("window"),
+            margin=values["margin"],
+            round_copies=values["round_copies"],
         )
         if not plan.has_part(node.name):
             return Outcome()
@@ -90,7 +92,7 @@ class InferenceParty:
         if tally.counts is None:
             return Outcome()
         zeros, ones = (int(count) for count in tally.counts[0])
-        told = {"zeros": zeros, "copies": zeros + ones, "attempted": int(tally.attempted[0])}
+        told = {"zeros": zeros, "copies": zeros + ones, "attempted": int(tally.attempted[0]), "needed": tally.needed}
         return Outcome({**told, "representation": values["representation"]})
 
     def prepare(self, node: Node, batch: Batch) -> Copies:

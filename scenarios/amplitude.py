@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from ketwire.channels.budget import Crossing, path_survival, refusal
+from ketwire.channels.budget import Crossing, path_survival, refusal, round_copies
 from ketwire.channels.eve import InterceptResend
 from ketwire.channels.hardware import Hardware
 from ketwire.channels.representation import differing, error_probability
@@ -27,6 +27,7 @@ from ketwire.protocols.node import Slice
 from ketwire.quantum.amplitude import FIRST_SHOTS, AmplitudeEstimation
 from ketwire.scenarios.inference import Contraction, InferenceSpec, chains_of, layer_values, route_of, slice_of
 from ketwire.scenarios.kinds import Network
+from ketwire.scenarios.margin import margin_of, retried
 from ketwire.scenarios.routes import crossings_of, flags_of
 
 MOST_POWER = 10**6
@@ -51,8 +52,9 @@ def sessions(spec: InferenceSpec, network: Network) -> Sequence[Session]:
         "epsilon": spec.epsilon,
         "delta": spec.delta * (1 - NOISY_SHARE) if noise else spec.delta,
         "most_power": most_power,
-        "there": {"survival": path_survival(there), **chains_of(path, there)},
-        "back": {"survival": path_survival(back), **chains_of(path[::-1], back)},
+        "margin": margin_of(spec.margin),
+        "there": {"survival": path_survival(there), "round_copies": round_copies(there), **chains_of(path, there)},
+        "back": {"survival": path_survival(back), "round_copies": round_copies(back), **chains_of(path[::-1], back)},
     }
     told = partial(_told, spec, network)
     slices = {party: slice_of(spec, network, party, path, visits, common, told) for party in network.parties}
@@ -93,7 +95,7 @@ def summarise(spec: InferenceSpec, results: Sequence[SessionResult], network: Ne
         "estimate": found["estimate"],
         "interval": [found["low"], found["high"]],
         "copies": int(requests[:, 1].sum()),
-        "attempted_copies": found["attempted"],
+        **retried(found["attempted"], found["needed"]),
         "largest_power": int(requests[:, 0].max()),
         "uses": found["uses"],
         "requests": found["requests"],

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from ketwire.channels.budget import DEFAULT_BUDGET_ATTEMPTS, Crossing, path_survival, refusal
+from ketwire.channels.budget import DEFAULT_BUDGET_ATTEMPTS, Crossing, path_survival, refusal, round_copies
 from ketwire.channels.copies import MAX_COPIES, MAX_QUBITS
 from ketwire.channels.hardware import Hardware
 from ketwire.channels.representation import Representation, chosen, differing
@@ -25,6 +25,7 @@ from ketwire.protocols.stream import MAX_BATCH_OCTETS, OCTETS_PER_COPY
 from ketwire.quantum.binomial import count_for
 from ketwire.scenarios.chains import plan_values
 from ketwire.scenarios.kinds import Judge, Network
+from ketwire.scenarios.margin import Margin, margin_of, retried
 from ketwire.scenarios.routes import check_width, crossings_of
 from ketwire.scenarios.schema import NodeName, Strict, wrong
 from ketwire.scenarios.sources import ProgramSource, Source
@@ -166,6 +167,7 @@ class InferenceSpec(Strict):
         le=10**9,
         description="copies under way at once; the next begin when the last party has told of these",
     )
+    margin: Margin = "auto"
     dense_state: DenseState | None = Field(DenseState(), description="the classical rival; null for none")  # type: ignore[call-arg]
 
     @model_validator(mode="after")
@@ -220,6 +222,8 @@ class Inference:
             "representation": representation,
             "shared_rows": representation == "trajectories" or differing(crossings, hardware) is None,
             "window": spec.window,
+            "margin": margin_of(spec.margin),
+            "round_copies": round_copies(crossings),
             **chains_of(path, crossings),
         }
         slices = {party: slice_of(spec, network, party, path, visits, common) for party in network.parties}
@@ -257,7 +261,7 @@ class Inference:
         return {
             "estimate": counts["zeros"] / counts["copies"],
             "copies": counts["copies"],
-            "attempted_copies": counts["attempted"],
+            **retried(counts["attempted"], counts["needed"]),
             "representation": counts["representation"],
             "epsilon": spec.epsilon,
             "delta": spec.delta,
