@@ -1,15 +1,14 @@
 """Distributed inference: estimate the loss <phi| P0 |phi> of a circuit whose layers many parties hold.
 
 |phi> = A_L B_L ... A_1 B_1 |psi(x)>: the register goes from owner to owner, each applies its own
-layers, the last measures whether qubit 0 is |0>. K = ln(2/delta) / (2 epsilon^2) measured copies
-give the loss to epsilon with confidence 1 - delta (Hoeffding), at n qubits a crossing and a copy;
-what the classical rival sends is the state itself, 2 N numbers a crossing.
+layers, the last measures whether qubit 0 is |0>. As many measured copies
+as the binomial law asks for (`quantum.binomial`) give the loss to epsilon with confidence 1 - delta, at n qubits
+a crossing and a copy; what the classical rival sends is the state itself, 2 N numbers a crossing.
 Source: Gilboa, Michaeli, Soudry, McClean (arXiv 2310.07136), problem 1.
 """
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
@@ -23,11 +22,6 @@ from ketwire.protocols.repeaters import chain_plans
 from ketwire.protocols.stream import BUDGET_ATTEMPTS, Batch, StreamPlan, run_stream
 from ketwire.quantum.encodings import amplitude_encode
 from ketwire.quantum.observables import Projector
-
-
-def copies_for(epsilon: float, delta: float) -> int:
-    """Measured copies for accuracy epsilon with confidence 1 - delta (Hoeffding's inequality)."""
-    return math.ceil(math.log(2.0 / delta) / (2.0 * epsilon**2))
 
 
 class Owned:
@@ -88,6 +82,8 @@ class InferenceParty:
             shared=values["shared_rows"],
             chains=chain_plans(values.get("chains", ())),
             window=values.get("window"),
+            margin=values["margin"],
+            round_copies=values["round_copies"],
         )
         if not plan.has_part(node.name):
             return Outcome()
@@ -95,7 +91,7 @@ class InferenceParty:
         if tally.counts is None:
             return Outcome()
         zeros, ones = (int(count) for count in tally.counts[0])
-        told = {"zeros": zeros, "copies": zeros + ones, "attempted": int(tally.attempted[0])}
+        told = {"zeros": zeros, "copies": zeros + ones, "attempted": int(tally.attempted[0]), "needed": tally.needed}
         return Outcome({**told, "representation": values["representation"]}, known_ps=node.read_ps)
 
     def prepare(self, node: Node, batch: Batch) -> Copies:

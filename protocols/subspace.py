@@ -340,15 +340,12 @@ class SubspaceParty:
         tally = await run_stream(node, self._plan(node), stage)
         if self._owned.holding is None or tally.counts is None:
             return Outcome()
-        figures = {"attempted": int(tally.attempted.sum()), "measured": int(tally.counts.sum())}
+        attempted = int(tally.attempted.sum())
+        figures = {"attempted": attempted, "measured": int(tally.counts.sum()), "needed": tally.needed}
         return Outcome(figures, {"decisions": self._owned.holding.read(tally.counts)}, node.read_ps)
 
     def _plan(self, node: Node) -> StreamPlan:
-        """One crossing; the loss of one qubit kills its copy.
-
-        A round emits what is missing over the chance to arrive, without a margin: copies are what
-        this protocol pays with, and another round trip is cheap (docs/subspace.md).
-        """
+        """One crossing; the loss of one qubit kills its copy."""
         values, qubits = self._values, node.public["qubits"]
         survival = values["survivals"][qubits - 1]
         return StreamPlan(
@@ -359,9 +356,10 @@ class SubspaceParty:
             node.public["items"],
             qubits,
             values["max_batch_octets"],
-            shortfall=node.public["items"],
             budget_attempts=values["budget_attempts"],
             chains=chain_plans(values.get("chains", ())),
+            margin=values["margin"],
+            round_copies=values["round_copies"][qubits - 1],
         )
 
 

@@ -16,19 +16,19 @@ from typing import Any
 
 import numpy as np
 
-from ketwire.channels.budget import Crossing, path_survival, refusal
+from ketwire.channels.budget import Crossing, path_survival, refusal, round_copies
 from ketwire.channels.eve import InterceptResend
 from ketwire.channels.hardware import Hardware
 from ketwire.channels.representation import differing, error_probability
 from ketwire.channels.sums import exact_sum
 from ketwire.errors import ScenarioError
 from ketwire.nodes.session import Session, SessionResult
-from ketwire.protocols.inference import copies_for
 from ketwire.protocols.node import Slice
 from ketwire.quantum.amplitude import FIRST_SHOTS, AmplitudeEstimation
 from ketwire.scenarios.inference import Contraction, InferenceSpec, chains_of, layer_values, route_of, slice_of
 from ketwire.scenarios.inference_rivals import as_accurate, rival_sessions
 from ketwire.scenarios.kinds import Network
+from ketwire.scenarios.margin import margin_of, retried
 from ketwire.scenarios.routes import crossings_of, flags_of
 from ketwire.scenarios.sources import assumption
 
@@ -54,13 +54,14 @@ def sessions(spec: InferenceSpec, network: Network) -> Sequence[Session]:
         "epsilon": spec.epsilon,
         "delta": spec.delta * (1 - NOISY_SHARE) if noise else spec.delta,
         "most_power": most_power,
-        "there": {"survival": path_survival(there), **chains_of(path, there)},
-        "back": {"survival": path_survival(back), **chains_of(path[::-1], back)},
+        "margin": margin_of(spec.margin),
+        "there": {"survival": path_survival(there), "round_copies": round_copies(there), **chains_of(path, there)},
+        "back": {"survival": path_survival(back), "round_copies": round_copies(back), **chains_of(path[::-1], back)},
     }
     told = partial(_told, spec, network)
     slices = {party: slice_of(spec, network, party, path, visits, common, told) for party in network.parties}
     made = [Session("amplitude", "quantum", "ketwire.protocols.amplitude:AmplitudeParty", slices)]
-    copies = copies_for(spec.epsilon, spec.delta)
+    copies = spec.measured_copies
     if not there or refusal(there, copies, int(spec.budget_attempts)) is None:
         own = {party: Slice({**slice.values, "copies": copies}) for party, slice in slices.items()}
         made.append(Session("sampling", "rival", "ketwire.protocols.amplitude:SampledParty", own))
@@ -93,7 +94,7 @@ def summarise(spec: InferenceSpec, results: Sequence[SessionResult], network: Ne
         "estimate": found["estimate"],
         "interval": [found["low"], found["high"]],
         "copies": int(requests[:, 1].sum()),
-        "attempted_copies": found["attempted"],
+        **retried(found["attempted"], found["needed"]),
         "largest_power": int(requests[:, 0].max()),
         "uses": found["uses"],
         "requests": found["requests"],
@@ -162,7 +163,8 @@ def _longest(spec: InferenceSpec, most_power: int | None) -> int:
 def _shots(spec: InferenceSpec, power: int) -> int:
     """About how many shots with the largest power there will be: Hoeffding for an angle 2k+1 times as large."""
     assert spec.epsilon is not None and spec.delta is not None
-    return max(FIRST_SHOTS, math.ceil(copies_for(spec.epsilon, spec.delta) / (2 * power + 1) ** 2))
+    plain = math.log(2.0 / spec.delta) / (2.0 * spec.epsilon**2)
+    return max(FIRST_SHOTS, math.ceil(plain / (2 * power + 1) ** 2))
 
 
 def _most_power(spec: InferenceSpec, there: Sequence[Crossing], back: Sequence[Crossing]) -> int | None:

@@ -26,10 +26,11 @@ from ketwire.quantum.pauli_bases import EIGENVECTORS
 from ketwire.quantum.trajectories import density_channel
 from ketwire.scenarios.inference import Contraction, Inference, InferenceSpec
 from ketwire.scenarios.kinds import Judge, Network
+from ketwire.scenarios.margin import retried
 from ketwire.scenarios.routes import line_between
 from ketwire.scenarios.schema import Strict
 
-_OF_DATA = frozenset({"zeros", "copies", "attempted"})
+_OF_DATA = frozenset({"zeros", "copies", "attempted", "needed"})
 
 
 class DecoyCheck(Strict):
@@ -97,7 +98,7 @@ class Decoys:
         summary = {
             "estimate": told["zeros"] / told["copies"],
             "copies": told["copies"],
-            "attempted_copies": told["attempted"],
+            **retried(told["attempted"], told["needed"]),
             "decoys": findings.decoys,
             "decoy_failures": findings.failed,
             "decoy_failure_rate_low": low,

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ketwire.channels.sums import exact_sum
 from ketwire.nodes.session import SessionResult
 from ketwire.protocols.numbers import EXACT_BITS
+from ketwire.scenarios.margin import retried
 from ketwire.scenarios.verdict import Rival, Winner, by_promise, decided, undecided
 
 if TYPE_CHECKING:
@@ -47,13 +49,14 @@ def _of_estimator(layout: Layout, result: SessionResult) -> dict[str, Any]:
     states = {
         visit: told for outcome in result.outcomes.values() for visit, told in outcome.values.get("visits", {}).items()
     }
-    runs = [outcome.values["attempted"] for outcome in result.outcomes.values() if "attempted" in outcome.values]
+    runs = [outcome.values for outcome in result.outcomes.values() if "attempted" in outcome.values][:1]
+    streams = runs or list(states.values())
     totals = result.totals
     return {
         "estimate": _gradient(layout, result),
         "copies": sum(told["held"] for told in states.values()),
         "copies_used": sum(told["used"] for told in states.values()),
-        "attempted_copies": runs[0] if runs else sum(told["attempted"] for told in states.values()),
+        **retried(sum(told["attempted"] for told in streams), exact_sum(told["needed"] for told in streams)),
         "copies_per_state": {visit: states[visit]["held"] for visit in sorted(states, key=int)},
         "range_per_state": {visit: states[visit].get("range") for visit in sorted(states, key=int)},
         "qubits_sent": totals.qubits_sent,

@@ -22,6 +22,7 @@ from ketwire.scenarios.inference import (
     Signs,
     Unitary,
 )
+from ketwire.scenarios.margin import Margin
 from ketwire.scenarios.routes import check_width, flags_of
 from ketwire.scenarios.schema import Strict, wrong
 
@@ -176,6 +177,7 @@ class GradientSpec(InferenceSpec):
         None, ge=1, le=10**9, description="of each |Phi> and of each shifted inference, instead of epsilon and delta"
     )
     window: int | None = Field(None, ge=1, le=10**9, description="copies under way at once; null for no such limit")
+    margin: Margin = "auto"
     representation: Literal["trajectories"] = "trajectories"
     estimation: Literal["sampling"] = "sampling"
     most_power: None = None

@@ -11,20 +11,21 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from ketwire.channels.budget import DEFAULT_BUDGET_ATTEMPTS, Crossing, path_survival, refusal
+from ketwire.channels.budget import DEFAULT_BUDGET_ATTEMPTS, Crossing, path_survival, refusal, round_copies
 from ketwire.channels.copies import MAX_COPIES, MAX_QUBITS
 from ketwire.channels.hardware import Hardware
 from ketwire.channels.representation import Representation, chosen, differing
 from ketwire.channels.representation import refusal as density_refusal
 from ketwire.errors import ScenarioError
 from ketwire.nodes.session import Session, SessionResult
-from ketwire.protocols.inference import copies_for
 from ketwire.protocols.node import Loader, Slice
 from ketwire.protocols.numbers import EXACT_BITS
 from ketwire.protocols.stream import MAX_BATCH_OCTETS, OCTETS_PER_COPY
+from ketwire.quantum.binomial import count_for
 from ketwire.scenarios.chains import plan_values
 from ketwire.scenarios.inference_rivals import compared, rival_sessions
 from ketwire.scenarios.kinds import Judge, Network
+from ketwire.scenarios.margin import Margin, margin_of, retried
 from ketwire.scenarios.routes import check_width, crossings_of
 from ketwire.scenarios.schema import NodeName, Strict, wrong
 from ketwire.scenarios.sources import ProgramSource, Source, assumption
@@ -172,6 +173,7 @@ class InferenceSpec(Strict):
         le=10**9,
         description="copies under way at once; the next begin when the last party has told of these",
     )
+    margin: Margin = "auto"
     dense_state: DenseState | None = Field(DenseState(), description="the rival that sends the state; null for none")  # type: ignore[call-arg]
     description: list[Annotated[int, Field(ge=1, le=EXACT_BITS)]] | None = Field(
         None, description="the rival that sends angles, at these bits each; null for 8 where layers are angles"
@@ -202,7 +204,7 @@ class InferenceSpec(Strict):
         if self.copies is not None:
             return self.copies
         assert self.epsilon is not None and self.delta is not None
-        return copies_for(self.epsilon, self.delta)
+        return count_for(self.epsilon, self.delta)
 
 
 WITNESS_OCTETS = 1 << 26  # of density matrices that no two copies share, beyond which --check draws errors too
@@ -233,6 +235,8 @@ class Inference:
             "representation": representation,
             "shared_rows": representation == "trajectories" or differing(crossings, hardware) is None,
             "window": spec.window,
+            "margin": margin_of(spec.margin),
+            "round_copies": round_copies(crossings),
             **chains_of(path, crossings),
         }
         slices = {party: slice_of(spec, network, party, path, visits, common) for party in network.parties}
@@ -266,7 +270,7 @@ class Inference:
         return {
             "estimate": counts["zeros"] / counts["copies"],
             "copies": counts["copies"],
-            "attempted_copies": counts["attempted"],
+            **retried(counts["attempted"], counts["needed"]),
             "representation": counts["representation"],
             "epsilon": spec.epsilon,
             "delta": spec.delta,

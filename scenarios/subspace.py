@@ -13,10 +13,11 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from ketwire.channels.budget import Crossing, refusal
+from ketwire.channels.budget import Crossing, refusal, round_copies
 from ketwire.channels.copies import MAX_QUBITS
 from ketwire.channels.line import Line
 from ketwire.channels.streams import derive_key, stream
+from ketwire.channels.sums import exact_sum
 from ketwire.errors import ScenarioError
 from ketwire.nodes.session import Session, SessionResult
 from ketwire.protocols.codes import default_plan
@@ -25,6 +26,7 @@ from ketwire.protocols.subspace import Classes, Vectors
 from ketwire.quantum import subspaces
 from ketwire.scenarios.chains import plan_values
 from ketwire.scenarios.kinds import Judge, Network
+from ketwire.scenarios.margin import margin_of, retried
 from ketwire.scenarios.routes import line_between
 from ketwire.scenarios.sources import ASSUMPTION, assumption
 from ketwire.scenarios.subspace_spec import ClassifySpec, Common, PromiseSpec, SubspaceSpec
@@ -146,6 +148,8 @@ def _stream_values(task: Common, line: Line) -> dict[str, Any]:
         "survivals": [line.survival(qubits) for qubits in range(1, MAX_QUBITS + 1)],
         "max_batch_octets": task.max_batch_octets,
         "budget_attempts": int(task.budget_attempts),
+        "margin": margin_of(task.margin),
+        "round_copies": [round_copies([Crossing("", line, qubits)]) for qubits in range(1, MAX_QUBITS + 1)],
         **({"chains": [chain]} if (chain := plan_values(line, task.sender, task.receiver)) is not None else {}),
     }
 
@@ -166,7 +170,7 @@ def _quantum_figures(result: SessionResult, task: Common, items: int) -> dict[st
     told = result.outcomes[task.receiver].values
     return {
         "copies": told["measured"],
-        "attempted_copies": told["attempted"],
+        **retried(told["attempted"], told["needed"]),
         "qubits_per_decision": result.totals.qubits_sent / items,
         "qubits_delivered_per_decision": result.totals.qubits_delivered / items,
     }
@@ -245,7 +249,10 @@ def _promise_summary(task: PromiseSpec, results: Sequence[SessionResult], judge:
         rows.append(row)
     return {
         "copies": sum(figure["copies"] for figure in figures),
-        "attempted_copies": sum(figure["attempted_copies"] for figure in figures),
+        **retried(
+            sum(figure["attempted_copies"] for figure in figures),
+            exact_sum(figure["needed_copies"] for figure in figures),
+        ),
         "accuracy": float(np.mean([row["accuracy"] for row in rows])),
         "sizes": rows,
         "rivals": rivals,

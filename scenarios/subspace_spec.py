@@ -10,6 +10,7 @@ from pydantic import ConfigDict, Field, RootModel, model_validator
 from ketwire.channels.budget import DEFAULT_BUDGET_ATTEMPTS
 from ketwire.protocols.codes import MAX_CODE_BITS
 from ketwire.protocols.stream import MAX_BATCH_OCTETS
+from ketwire.scenarios.margin import Margin
 from ketwire.scenarios.schema import NodeName, Strict, wrong
 from ketwire.scenarios.sources import Source
 
@@ -24,6 +25,7 @@ class Common(Strict):
     sender: NodeName = Field("alice", description="the node that holds the vectors")
     receiver: NodeName = Field("bob", description="the node that measures and decides")
     copies: int = Field(1, ge=1, le=10**7, description="measured copies of each vector")
+    margin: Margin = "auto"
     budget_attempts: float = Field(
         DEFAULT_BUDGET_ATTEMPTS, ge=1, description="emitted copies that a run may need"
     )

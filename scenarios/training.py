@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from ketwire.channels.budget import Crossing, path_survival, refusal
+from ketwire.channels.budget import Crossing, path_survival, refusal, round_copies
 from ketwire.channels.representation import differing
 from ketwire.channels.streams import derive_key
 from ketwire.errors import ScenarioError
@@ -23,6 +23,7 @@ from ketwire.scenarios.imperfect import gates_err, refuse_unstated
 from ketwire.scenarios.inference import Hadamards, Rotations, chains_of, layer_values, layers_of, route_of
 from ketwire.scenarios.inference_rivals import DESCRIPTION_BITS, angles_of, blank
 from ketwire.scenarios.kinds import Judge, Network
+from ketwire.scenarios.margin import margin_of
 from ketwire.scenarios.routes import crossings_of, flags_of
 from ketwire.scenarios.training_results import baseline, summary
 from ketwire.scenarios.training_spec import TrainingSpec
@@ -255,6 +256,8 @@ def _common(
             "derived": trained,
         },
         "chains": {name: chains_of(parties[name], each).get("chains", []) for name, each in passages.items()},
+        "margin": margin_of(spec.margin),
+        "round_copies": {name: round_copies(each) for name, each in passages.items()},
         "survivals": {name: path_survival(each) for name, each in passages.items()},
         "shared_rows": differing(crossings, hardware) is None and not gates_err(hardware.values()),
         "optimiser": _optimiser(spec),

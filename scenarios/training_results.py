@@ -12,6 +12,7 @@ from ketwire.nodes.session import SessionResult
 from ketwire.protocols.training_data import are_classes, listed, standardised
 from ketwire.protocols.training_streams import COLUMNS, HELD, SUMMED
 from ketwire.scenarios.kinds import Judge, Network
+from ketwire.scenarios.margin import retried
 from ketwire.scenarios.routes import flags_of
 from ketwire.scenarios.sources import DatasetSource, assumption
 from ketwire.scenarios.table import time_text
@@ -39,7 +40,7 @@ def summary(
         "baseline_accuracy": baseline(spec, judge.load, judge.network) if public else None,
         "decisions": told["decisions"],
         "copies": told["measured"],
-        "attempted_copies": told["emitted"],
+        **retried(told["emitted"], told["needed"]),
         "steps": told["steps"],
         "losses": arrays["losses"],
         "validations": arrays["validations"],

@@ -12,6 +12,7 @@ from ketwire.channels.copies import MAX_COPIES, MAX_QUBITS
 from ketwire.protocols.numbers import EXACT_BITS
 from ketwire.protocols.stream import MAX_BATCH_OCTETS
 from ketwire.scenarios.inference import Gates, Layer, OpenQasm, Rotations, refuse_hopeless, refuse_widths
+from ketwire.scenarios.margin import Margin
 from ketwire.scenarios.routes import check_width
 from ketwire.scenarios.schema import NodeName, Strict, wrong
 from ketwire.scenarios.sources import FileSource, RandomSource, Source
@@ -200,6 +201,7 @@ class TrainingSpec(Strict):
     batch: int | None = Field(None, ge=1, description="samples of a step; all of them where there is none")
     validation: Validation | None = None
     window: int | None = Field(None, ge=1, le=10**9, description="copies under way at once; null for no such limit")
+    margin: Margin = "auto"
     derivative_bits: Bits = Field(16, description="of each outer derivative that is told")
     checkpoint_every: int = Field(10, ge=1, le=10**9, description="steps between two checkpoints")
     budget_attempts: float = Field(

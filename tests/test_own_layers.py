@@ -21,7 +21,7 @@ from ketwire.protocols.openqasm import circuit_of
 from ketwire.protocols.outline import UNIT, derivable, facts, heard
 from ketwire.quantum import layers
 from ketwire.quantum.circuits import Circuit
-from ketwire.quantum.estimation import Demand, Promise
+from ketwire.quantum.estimation import Demand, Promise, copies_each
 from ketwire.quantum.estimators import FROM_FEATURES
 from ketwire.quantum.features import blocks_of, contributions, phi
 from ketwire.quantum.gates import Gate
@@ -288,20 +288,20 @@ def test_shadow_tomography_learns_own_layers(tmp_path: Path) -> None:
 
 
 def test_copies_follow_from_the_parameters_of_all_owners(tmp_path: Path) -> None:
-    """ln(2P/delta) with P = 9, of which neither party has loaded more than its own."""
+    """delta / P with P = 9, of which neither party has loaded more than its own."""
     told: Data = {"epsilon": 0.2, "delta": 0.1, "estimators": ["direct", "parameter-shift"]}
     loaded = scenario(tmp_path, "gradient", **told)
     found = summarised(loaded, run_inline(loaded.run()))["estimators"]
-    term, of = np.log(2 * 9 / 0.1), {"direct": [], "parameter-shift": []}  # type: ignore[var-annotated]
+    promise, of = Promise(0.2, 0.1, 9), {"direct": [], "parameter-shift": []}  # type: ignore[var-annotated]
     widths: list[float] = []
     for number, layer in enumerate(LAYERS):
         [step] = build_layers([{**layer, "key": f"protocol.layers.{number}", **ROTATED}], 2, loader(tmp_path))
         assert isinstance(step.operation, Circuit)
         demand = Demand.of(blocks_of(step.operation))
         widths.append(2 * demand.sums)
-        of["direct"].append(demand.readings * int(np.ceil(2 * term * demand.squares / 0.04)))
+        of["direct"].append(demand.readings * copies_each(demand, promise))
         shifts = Shifts.of(step.operation)
-        of["parameter-shift"].append(2 * shifts.gates * int(np.ceil(term * shifts.squares / 0.16)))
+        of["parameter-shift"].append(2 * shifts.gates * ParameterShift().copies([shifts], promise))
     for name, copies in of.items():
         assert [found[name]["copies_per_state"][visit] for visit in "123"] == copies
     ranges = [found["direct"]["range_per_state"][visit] for visit in "123"]
