@@ -34,7 +34,7 @@ def accuracies(name: str, seed: int) -> tuple[float, float, float]:
     Raises:
         ScenarioError: there is no such scenario, or it is no training of public data.
     """
-    loaded = load(name, ["protocol.rivals={backprop: [], raw: []}"], seed)
+    loaded = load(name, ["protocol.rivals={backprop: [], raw: [], description: []}"], seed)
     results = run_inline(loaded.run())
     told = loaded.kind.summarise(loaded.scenario.protocol, results, Judge(loaded.network()))
     if told["baseline_accuracy"] is None:

@@ -19,7 +19,6 @@ from ketwire.channels.copies import Copies
 from ketwire.errors import ScenarioError
 from ketwire.protocols.layers import Step, build_layers
 from ketwire.protocols.node import Kept, Loader, Node, Outcome, Shape, Slice
-from ketwire.protocols.numbers import receive_numbers, send_numbers
 from ketwire.protocols.repeaters import chain_plans
 from ketwire.protocols.stream import BUDGET_ATTEMPTS, Batch, StreamPlan, run_stream
 from ketwire.quantum.encodings import amplitude_encode
@@ -112,57 +111,3 @@ class InferenceParty:
         self, node: Node, copies: Copies, groups: NDArray[np.int64], keep: Kept
     ) -> NDArray[np.int64]:
         return node.measure(copies, Projector(0), groups, 1, keep)
-
-
-class DenseStateParty:
-    """The classical rival: every crossing carries the whole state, 2 N numbers at b bits each.
-
-    A contraction leaves the vector shorter; the last party divides by its norm, as post-selection does, unless
-    the protocol keeps contractions coherent (`coherent`).
-    """
-
-    def __init__(self, slice: Slice, load: Loader) -> None:
-        self._owned = Owned(slice, load)
-        self._bits: int = slice.values["bits"]
-        self._coherent = bool(slice.values.get("coherent", False))
-        self.shapes = self._owned.shapes
-
-    def start(self) -> NDArray[np.complex128]:
-        """The input's amplitudes, at the party that holds it; shape (2**qubits,)."""
-        assert self._owned.input is not None
-        return np.asarray(self._owned.input[0])
-
-    def carry(self, visit: int, vector: NDArray[np.complex128]) -> NDArray[np.complex128]:
-        """What this party's layers at a visit make of the amplitudes."""
-        for step in self._owned.steps.get(visit, ()):
-            vector = step.on_vector(vector)
-        return vector
-
-    def loss(self, vector: NDArray[np.complex128]) -> float:
-        """Probability of |0> on qubit 0, given that no flag fired; with it where contractions are coherent.
-
-        Raises:
-            ScenarioError: the contractions, or too few bits, left nothing of the vector.
-        """
-        norm = 1.0 if self._coherent else float(np.linalg.norm(vector))
-        if not norm > 0.0:
-            raise ScenarioError("protocol.layers: the contractions leave nothing, expected some of the state")
-        zero = float(np.linalg.norm(vector[: len(vector) // 2]))
-        return (zero / norm) ** 2
-
-    async def run(self, node: Node) -> Outcome:
-        path, outcome = self._owned.path, Outcome()
-        for visit, party in enumerate(path):
-            if party != node.name:
-                continue
-            if visit == 0:
-                vector = self.start()
-            else:
-                heard = await receive_numbers(node, path[visit - 1], 2 << self._owned.qubits)
-                vector = heard.view(np.complex128)
-            vector = self.carry(visit, vector)
-            if visit < len(path) - 1:
-                await send_numbers(node, path[visit + 1], vector.view(np.float64), self._bits)
-            else:
-                outcome = Outcome({"loss": self.loss(vector)})
-        return outcome

@@ -323,6 +323,7 @@ class TrainingParty:
             z = await self._infer(meter.node, part, rows, self.values["test_copies"])
             if z is not None:
                 told[f"{name}_loss"], told[f"{name}_accuracy"] = self._judged(part, rows, z)
+        told["decisions"] = meter.node.public["test rows"]
         told |= {"trained_ps": trained_ps, "steps": self._series.steps, "training": counts}
         told |= {"emitted": self._series.copies, "measured": self._series.measured, "finally": vars(meter.taken())}
         # The last party's result ends with its last inference; what the others have is final when training ends.

@@ -27,8 +27,10 @@ from ketwire.protocols.inference import copies_for
 from ketwire.protocols.node import Slice
 from ketwire.quantum.amplitude import FIRST_SHOTS, AmplitudeEstimation
 from ketwire.scenarios.inference import Contraction, InferenceSpec, chains_of, layer_values, route_of, slice_of
+from ketwire.scenarios.inference_rivals import as_accurate, rival_sessions
 from ketwire.scenarios.kinds import Network
 from ketwire.scenarios.routes import crossings_of, flags_of
+from ketwire.scenarios.sources import assumption
 
 MOST_POWER = 10**6
 NOISY_SHARE = 0.5
@@ -62,10 +64,7 @@ def sessions(spec: InferenceSpec, network: Network) -> Sequence[Session]:
     if not there or refusal(there, copies, int(spec.budget_attempts)) is None:
         own = {party: Slice({**slice.values, "copies": copies}) for party, slice in slices.items()}
         made.append(Session("sampling", "rival", "ketwire.protocols.amplitude:SampledParty", own))
-    for bits in spec.dense_state.bits if spec.dense_state is not None else ():
-        own = {party: Slice({**slice.values, "bits": bits, "coherent": True}) for party, slice in slices.items()}
-        made.append(Session(f"dense-state-{bits}-bit", "rival", "ketwire.protocols.inference:DenseStateParty", own))
-    return made
+    return [*made, *rival_sessions(spec, network, path, visits, slices, coherent=True)]
 
 
 def check(spec: InferenceSpec, network: Network, session: Session) -> None:
@@ -103,6 +102,7 @@ def summarise(spec: InferenceSpec, results: Sequence[SessionResult], network: Ne
         "epsilon": spec.epsilon,
         "delta": spec.delta,
         "rivals": {rival.name: {"estimate": _estimate(rival)} for rival in rivals},
+        **assumption(spec),
     }
     return {**told, "verdict": _verdict(spec, quantum, rivals, told)}
 
@@ -126,10 +126,16 @@ def _verdict(
         lines = [f"{took}, sampling to the same promise {sampling:,}: {factor:.3g} times {less}."]
     if not told["promise_holds"]:
         lines.append(f"{told['noisy_shots']:.2g} shots met an error on average: epsilon is not promised.")
-    dense = [rival for rival in rivals if rival.name != "sampling"]
-    if dense:
-        best = min(dense, key=lambda rival: rival.totals.payload_bits)
+    assert spec.epsilon is not None
+    classical = {rival.name: rival for rival in rivals if rival.name != "sampling"}
+    estimates = {name: _estimate(rival) for name, rival in classical.items()}
+    kept = as_accurate(estimates, told["estimate"], spec.epsilon, None)
+    able = [rival for name, rival in classical.items() if kept[name]]
+    if able:
+        best = min(able, key=lambda rival: rival.totals.payload_bits)
         lines.append(f"the classical {best.name} sent {best.totals.payload_bits:,} bits.")
+    elif classical:
+        lines.append("no classical rival that ran was as accurate.")
     return "\n".join(lines)
 
 

@@ -7,6 +7,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 from pydantic import BeforeValidator, Field, GetJsonSchemaHandler, model_validator
 from pydantic_core import CoreSchema
 
+from ketwire.protocols.numbers import EXACT_BITS
 from ketwire.quantum import shadow_tomography, shadows
 from ketwire.scenarios.inference import (
     Contraction,
@@ -154,6 +155,10 @@ Layer = Annotated[
 class DenseGradient(DenseState):
     """The classical rival that sends the forward and the backward state."""
 
+    bits: list[Annotated[int, Field(ge=2, le=EXACT_BITS)]] = Field(
+        [8, EXACT_BITS], description="bits for each of the 2 N real numbers of a state; up to 52, or 64"
+    )
+
 
 class GradientSpec(InferenceSpec):
     """All partial derivatives of <phi| Pi |phi> by the angles of the layers, each estimated by its owner."""
@@ -174,6 +179,8 @@ class GradientSpec(InferenceSpec):
     representation: Literal["trajectories"] = "trajectories"
     estimation: Literal["sampling"] = "sampling"
     most_power: None = None
+    description: None = None
+    sketch: None = None
     dense_state: DenseGradient | None = Field(DenseGradient(), description="the classical rival; null for none")  # type: ignore[call-arg]
 
     @model_validator(mode="after")

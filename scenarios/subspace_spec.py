@@ -95,10 +95,15 @@ class ClassifySpec(Common):
     labels: Source = Field(description="the judge's, of the sender's vectors")
     components: int = Field(ge=1, description="dimension of each class subspace")
     measurement: Literal["discriminating", "exclusion", "pretty-good"] = "discriminating"
+    standardise: bool = Field(
+        False, description="less the training part's mean, over its spread; both are sent, 128 bits a column"
+    )
     constant: float | None = Field(None, description="public; appended to each vector of both sides")
     quantiser: QuantiserSpec = QuantiserSpec()  # type: ignore[call-arg]
     raw: list[Bits] = Field(
-        [1, 2, 8], min_length=1, description="the rival that sends the vector, at these bits"
+        [1, 2, 8],
+        min_length=1,
+        description="the rival that sends the vector, at these bits; the receiver uses the best classifier for them",
     )
     sparse: bool = Field(True, description="let that rival leave out zeros where this is shorter")
     description_bits: Bits | None = Field(

@@ -44,6 +44,8 @@ def scenario(
         "epsilon": 0.05,
         "delta": 0.1,
         "dense_state": None,
+        "description": [],
+        "sketch": False,
     }
     data: Data = {
         "seed": seed,

@@ -43,6 +43,8 @@ BASE: dict[str, Any] = {
         "decoys": {"share": 0.5, "bases": "zx", "delta": 0.01},
         "layers": [{"at": "bob", "layer": "rotations", "angles": {"random": "angles"}}],
         "dense_state": None,
+        "description": [],
+        "sketch": False,
     },
 }
 
@@ -322,7 +324,7 @@ def test_the_packaged_run_says_what_eve_got() -> None:
     text = table.table_text(result)
     spoils = result["eve"]["decoys"]["alice->bob"]
     assert f"measured {spoils['photons']:,} photons of {spoils['copies']:,} of" in text
-    assert "Eve is detected" in text and "dense-state-8-bit: read all 192 classical bits" in text
+    assert "Eve is detected" in text and "dense-state-8-bit: read all 129 classical bits" in text
     assert result["rivals"]["dense-state-8-bit"]["error"] < 0.01
     hidden = load("eavesdropper", ["links.0.eve={attack: beam-splitter, in_place_of_loss: true}"])
     text = table.table_text(launch(hidden, lambda run, *_: run_inline(run), Options(quiet=True)))

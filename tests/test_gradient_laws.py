@@ -281,13 +281,26 @@ def test_a_window_makes_copies_wait() -> None:
 
 
 def test_the_cheapest_is_named_and_pairs_count() -> None:
-    dear, cheap = ({"qubits_sent": 10, "ebits": e, "bits": 3, "promise_kept": None} for e in (90, 5))
+    dear, cheap = (
+        {"qubits_sent": 10, "ebits": e, "bits": 3, "promise_kept": None, "estimate": [0.1], "error": None}
+        for e in (90, 5)
+    )
     assert (_sum(dear), _sum(cheap)) == (103, 18)
     spec = scenario("ba").scenario.protocol
-    rivals = {"dense-state-8-bit": {"bits": 20, "error": None}, "dense-state-64-bit": {"bits": 160, "error": None}}
-    said = _verdict(spec, {"estimators": {"direct": dear, "commuting": cheap}, "rivals": rivals, "noisy": False})
+    rivals = {
+        "dense-state-8-bit": {"bits": 20, "error": None, "estimate": [0.13]},
+        "dense-state-64-bit": {"bits": 160, "error": None, "estimate": [0.12]},
+    }
+    result = {"estimators": {"direct": dear, "commuting": cheap}, "rivals": rivals, "noisy": False}
+    said = _verdict(spec, result)
     assert said.startswith("commuting took least, 10 qubits and 5 ebits and 3 bits; direct")
     assert "commuting wins on communication: 10 qubits and 5 ebits and 3 bits of commuting against 20 bits" in said
+    rivals["dense-state-8-bit"]["estimate"] = [0.62]
+    assert "against 160 bits of dense-state-64-bit (off by 0)" in _verdict(spec, result)
+    rivals["dense-state-8-bit"] |= {"bits": 10, "estimate": [0.13]}
+    assert "the classical dense-state-8-bit wins" in _verdict(spec, result)
+    del rivals["dense-state-64-bit"]
+    assert "nobody wins: how accurate the rivals are shows with --check" in _verdict(spec, result)
 
 
 def test_parameters_are_counted_through_unitaries_of_unlike_sizes() -> None:

@@ -42,6 +42,8 @@ def spec_of(layers: Layers, qubits: int = 2, start: str = "b", **changed: Any) -
         "layers": layers,
         "copies": 100,
         "dense_state": None,
+        "description": [],
+        "sketch": False,
     }
     return InferenceSpec.model_validate({**given, **changed})
 
@@ -194,8 +196,10 @@ def test_crossings_are_those_of_the_theory(L: int, start: str, extra: int) -> No
     assert totals.payload_bits == totals.control_bits == 0
     for rival, width in zip(rivals, bits, strict=True):
         scale = 64 if width < 64 else 0
-        assert rival.totals.payload_bits == crossings * (2 * 8 * width + scale)
-        assert rival.totals.messages == crossings and rival.totals.qubits_sent == 0
+        # A bit for each crossing says whether the state is real, as |000> is that a sends first.
+        numbers = 2 * 8 * crossings - (8 if start == "a" else 0)
+        assert rival.totals.payload_bits == numbers * width + crossings * (1 + scale)
+        assert rival.totals.messages == 2 * crossings and rival.totals.qubits_sent == 0
 
 
 CIRCUITS = [

@@ -218,7 +218,7 @@ def scenario(
             "data": {part: {"values": ROWS} for part in ("train", "test")} | {"constant": None, "standardise": False},
             "labels": {part: {"values": LABELS} for part in ("train", "test")},
             "estimator": "exact", "steps": 1, "optimiser": {"name": "sgd", "rate": 1.0}, "derivative_bits": 64,
-            "rivals": {"backprop": [], "raw": []},
+            "rivals": {"backprop": [], "raw": [], "description": []},
         }  # fmt: skip
     else:
         protocol |= {"input": {"values": [1, 0.5, -0.2, 0.3]}, "dense_state": None}
@@ -415,7 +415,8 @@ def test_inline_and_processes_give_one_transcript(kind: str, tmp_path: Path) -> 
     told: Data = {"estimators": ["commuting", "parameter-shift"], "copies": 40, "dense_state": {"bits": [16]}}
     if kind == "training":
         told = {"estimator": "parameter-shift", "copies": 5, "loss_copies": 4, "test_copies": 2, "batch": 3, "steps": 2,
-                "adaptive": {"most": 20}, "rivals": {"backprop": [16], "raw": []}, "trainable": [0, 1]}  # fmt: skip
+                "adaptive": {"most": 20}, "rivals": {"backprop": [16], "raw": [], "description": []},
+                "trainable": [0, 1]}  # fmt: skip
     loaded = scenario(tmp_path, kind, link=LOSSY, **told)
     run = loaded.run()
     inline, apart = run_inline(run), run_processes(run)
@@ -551,7 +552,8 @@ def test_budgets_are_refused_before_anything_runs(
         run_inline(loaded.run())
 
 
-def test_the_rival_that_ships_everything_is_refused_a_program(tmp_path: Path) -> None:
-    loaded = scenario(tmp_path, "training", rivals={"backprop": [], "raw": [8]})
-    with pytest.raises(ScenarioError, match=r"rivals.raw: \[8\] given, expected \[\], as layers.0 holds more than"):
-        loaded.run()
+def test_the_rival_that_ships_rows_asks_for_no_layer(tmp_path: Path) -> None:
+    """Programs and matrices stay with their owners: rows are classified by what suits them."""
+    loaded = scenario(tmp_path, "training", rivals={"backprop": [], "raw": [8], "description": []})
+    raw = next(each for each in loaded.run().sessions if each.name == "raw-data-8-bit")
+    assert not any("layer" in repr(slice_.values) for slice_ in raw.slices.values())
