@@ -13,6 +13,7 @@ import math
 import numpy as np
 
 from ketwire.quantum.amplitude import AmplitudeEstimation, success_probability
+from ketwire.quantum.binomial import count_for
 
 DELTA, AMPLITUDES = 0.05, 100
 EPSILONS = (0.1, 0.03, 0.01, 0.003, 0.001, 0.0001)
@@ -39,7 +40,7 @@ def main() -> None:
         for epsilon in EPSILONS:
             if most_power is None or epsilon >= LEAST_CAPPED:
                 uses, over = measure(AmplitudeEstimation(epsilon, DELTA, most_power), rng)
-                sampling = math.ceil(math.log(2 / DELTA) / (2 * epsilon**2))
+                sampling = count_for(epsilon, DELTA)
                 print(f"{most_power!s:>10} {epsilon:8g} {uses:11.4g} {over:6.2f} {sampling:22,d}")
 
 

@@ -43,7 +43,7 @@ from ketwire.scenarios.training_results import baseline
 from ketwire.scenarios.training_spec import TrainingSpec
 from ketwire.scenarios.yamltext import parse
 
-NO_RIVALS = "protocol.rivals={backprop: [], raw: []}"
+NO_RIVALS = "protocol.rivals={backprop: [], raw: [], description: []}"
 Integers = NDArray[np.int64]
 
 

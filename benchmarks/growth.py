@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -33,7 +34,7 @@ import numpy as np
 
 from ketwire.quantum import layers
 from ketwire.quantum.circuits import Circuit
-from ketwire.quantum.estimation import Held, Promise, half_ranges
+from ketwire.quantum.estimation import Demand, Held, Promise, half_ranges
 from ketwire.quantum.estimators import FROM_FEATURES
 from ketwire.quantum.features import Block, blocks_of, contributions
 from ketwire.quantum.segments import Segment
@@ -43,7 +44,7 @@ from ketwire.quantum.tangents import Tangents
 
 PARAMETERS = (10, 30, 100, 300, 1000, 3000, 10000)
 RUNS = {"direct": 40, "commuting": 40, "classical-shadows": 16, "tomography": 40}
-GUESS = {"direct": 1.4, "commuting": 1.4, "classical-shadows": 6.0, "tomography": 400.0}  # claimed over needed
+GUESS = {"direct": 1.4, "commuting": 1.4, "classical-shadows": 6.0, "tomography": 400.0}  # see `_guess`
 ESTIMATORS = (*RUNS, ShadowTomography.name)
 NEAR = 1.5
 LOOKS = 6
@@ -140,13 +141,22 @@ def sampled(name: str, case: Instance, promise: Promise, rng: np.random.Generato
         error = np.quantile(np.abs(found - case.exact).max(axis=1), 1 - promise.delta)
         return max(least, round(copies * float(error / promise.epsilon) ** 2))
 
-    at = max(least, round(claimed / GUESS[name]))
+    at = max(least, round(_guess(name, case, promise, claimed)))
     for _ in range(LOOKS):
         needed = scaled(at)
         if at / NEAR <= needed <= at * NEAR:
             return claimed, needed, at
         at = needed
     raise RuntimeError(f"{name}: no number of copies found at which the error is near {promise.epsilon}")
+
+
+def _guess(name: str, case: Instance, promise: Promise, claimed: int) -> float:
+    """Where to look first: a share of what is claimed, or of what Hoeffding's inequality asks for."""
+    if name in ("direct", "commuting"):
+        asked = Demand.of(case.blocks)
+        parts = asked.readings if name == "direct" else asked.blocks
+        claimed = parts * math.ceil(2 * promise.log_term * asked.squares / promise.epsilon**2)
+    return claimed / GUESS[name]
 
 
 def measured(name: str, case: Instance, seed: int, settings: Settings) -> Point:

@@ -106,7 +106,7 @@ def measured(job: Job) -> Point:
     """
     name, seed = job
     found = by_measurement(MEASURED_BY[name], seed) if name in MEASURED_BY else of_scenario(name, seed)
-    return Point(name, seed, version(name), {of: round(value, 4) for of, value in found.items()})
+    return Point(name, seed, version(name), {of: round(value, 6) for of, value in found.items()})
 
 
 def of_scenario(name: str, seed: int) -> dict[str, float]:
@@ -175,7 +175,7 @@ def normalised(chances: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def near(tests: Sequence[float], baseline: float) -> int:
     """How many are within two points of the baseline, or above it; a whole count of samples decides, not rounding."""
-    return int(np.count_nonzero(np.array(tests) >= baseline - POINTS - 1e-4))
+    return int(np.count_nonzero(np.array(tests) >= baseline - POINTS - 1e-5))
 
 
 def answers(jobs: Sequence[Job], workers: int) -> Iterator[Point]:

@@ -64,6 +64,12 @@ def path_survival(crossings: Sequence[Crossing]) -> float:
     return math.prod(crossing.survival for crossing in crossings)
 
 
+def round_copies(crossings: Sequence[Crossing]) -> float:
+    """How many copies could be emitted while one goes along a path and word of it goes back; 0 for no crossing."""
+    time_ps = max((crossing.line.time_ps(crossing.qubits) for crossing in crossings), default=math.inf)
+    return 2.0 * sum(crossing.fiber.delay_ps for crossing in crossings) / max(time_ps, 1.0)
+
+
 def refusal(
     crossings: Sequence[Crossing], copies: int, budget_attempts: int = DEFAULT_BUDGET_ATTEMPTS
 ) -> str | None:

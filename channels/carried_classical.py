@@ -21,12 +21,12 @@ from ketwire.channels.carried_checks import (
     expect_arrays,
 )
 from ketwire.channels.frames import Carry, Limits
-from ketwire.channels.messages import MAX_BITS_PER_ENTRY, Answers, Arrivals, Packed
+from ketwire.channels.messages import COUNT_BITS, MAX_BITS_PER_ENTRY, Answers, Arrivals, Packed
 from ketwire.channels.refusals import MalformedHeader
 
 PACKED = Struct("<qIBBHdQ")
 ANSWERS = Struct("<qIB")
-ARRIVALS = Struct("<qI")
+ARRIVALS = Struct("<qIB")
 
 _POSITIONS = 1  # form bit of PACKED
 
@@ -104,25 +104,27 @@ def write_arrivals(carry: Carry, limits: Limits) -> Body:
     assert isinstance(arrivals, Arrivals)
     check_time(carry.time_ps)
     counts = arrivals.counts.astype(INT64, copy=False)
-    _check_counts(counts, limits, OURS)
-    return ARRIVALS.pack(carry.time_ps, len(counts)), [counts]
+    _check_counts(counts, arrivals.bits, limits, OURS)
+    return ARRIVALS.pack(carry.time_ps, len(counts), arrivals.bits), [counts]
 
 
 def read_arrivals(
     body: bytes, arrays: list[NDArray[Any]], digests: list[bytes | None], limits: Limits
 ) -> Carry:
-    time_ps, count = ARRIVALS.unpack_from(body)
+    time_ps, count, bits = ARRIVALS.unpack_from(body)
     check_time(time_ps, THEIRS)
     expect_arrays(arrays, 1)
     counts = expect(arrays[0], INT64, (count,))
-    _check_counts(counts, limits, THEIRS)
-    return Carry(Arrivals(counts), time_ps)
+    _check_counts(counts, bits, limits, THEIRS)
+    return Carry(Arrivals(counts, bits), time_ps)
 
 
-def _check_counts(counts: NDArray[np.int64], limits: Limits, faults: Faults) -> None:
+def _check_counts(counts: NDArray[np.int64], bits: int, limits: Limits, faults: Faults) -> None:
     check_entries(len(counts), limits, faults)
-    if len(counts) and not (counts.min() >= 0 and counts.max() <= 0xFFFFFFFF):
-        raise faults[0]("a count of arrivals outside of 0 .. 2^32 - 1")
+    if not 1 <= bits <= COUNT_BITS:
+        raise faults[0](f"counts of {bits} bits, expected 1 to {COUNT_BITS}")
+    if len(counts) and not (counts.min() >= 0 and counts.max() < 1 << bits):
+        raise faults[0](f"a count outside of 0 .. 2^{bits} - 1")
 
 
 def _check_bits(bits_per_entry: int, faults: Faults) -> None:

@@ -13,6 +13,7 @@ memories that hold it.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple, Self
 
@@ -60,15 +61,19 @@ class Order(NamedTuple):
 
 
 class Pairs:
-    """A batch of pairs, at least one of `held` and `order`. Used once."""
+    """A batch of pairs, at least one of `held` and `order`. Used once.
 
-    __slots__ = ("_count", "_held", "_order", "_taken")
+    watch: called with the virtual time at which what a program looks at is known; the holder's clock
+    """
+
+    __slots__ = ("_count", "_held", "_order", "_taken", "watch")
 
     def __init__(self, held: Held | None, order: Order | None) -> None:
         counts = {len(part) for part in (held[:4] if held else ())} | ({len(order.begin_ps)} if order else set())
         assert len(counts) == 1
         self._count: int = counts.pop()
         self._held, self._order, self._taken = held, order, False
+        self.watch: Callable[[int], object] | None = None
 
     @classmethod
     def none_yet(cls, begin_ps: Times) -> Self:
@@ -84,8 +89,14 @@ class Pairs:
 
     @property
     def alive(self) -> NDArray[np.bool_]:
-        """Which pairs stand; bool, shape (count,). Heralds announce it to the holder."""
-        return ~self._standing().lost
+        """Which pairs stand; bool, shape (count,).
+
+        Looking moves the holder's clock to when that is known of the last of them.
+        """
+        held = self._standing()
+        if self.watch is not None:
+            self.watch(int(held.ready_ps.max(initial=0)))
+        return ~held.lost
 
     @property
     def ready_ps(self) -> Times:

@@ -189,6 +189,8 @@ class Direction:
         herald_ps = self._heralded(passage.arrival_ps, sent_ps) if self._lossy else sent_ps
         rows = row if len(passage.states) > 1 else None
         self.transcript.copies(record, qubits, rows, arrival_ps, lost, mixed)
+        if not whole:  # the receipt tells of those too that were dead before
+            herald_ps = max(herald_ps, int(ready_ps[lost_before].max()))
         delivered = Copies(passage.states, row, arrival_ps, lost)
         return Delivery(delivered, last_ps, lost, herald_ps, record, untouched=passage.states is states)
 

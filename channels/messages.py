@@ -20,6 +20,7 @@ from ketwire.errors import LocalProtocolError
 
 MAX_BITS_PER_ENTRY = 64
 SCALE_BITS = 64
+COUNT_BITS = 32
 
 
 class Spent(NamedTuple):
@@ -96,9 +97,10 @@ class Answers:
 
 @dataclass(frozen=True, eq=False)
 class Arrivals:
-    """How many copies of each item the last party holds so far: control, 32 bits an item."""
+    """What the last party tells of copies that arrived or are missing: control, numbers of `bits` bits each."""
 
     counts: NDArray[np.int64]
+    bits: int = COUNT_BITS
 
     @property
     def payload_bits(self) -> int:
@@ -106,7 +108,7 @@ class Arrivals:
 
     @property
     def control_bits(self) -> int:
-        return 32 * len(self.counts)
+        return self.bits * len(self.counts)
 
 
 Classical = Packed | Answers | Arrivals

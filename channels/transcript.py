@@ -67,7 +67,7 @@ class Transcript:
             self._add(_header(record, 0), bytes([message.bits_per_entry]), _octets(message.values, "<i8"))
         else:
             assert isinstance(message, Arrivals)
-            self._add(_header(record, 0), _octets(message.counts, "<i8"))
+            self._add(_header(record, 0), bytes([message.bits]), _octets(message.counts, "<i8"))
 
     def timed(self, record: Record, message: Pairs | Released) -> None:
         """Note delivered pairs, but for their states, or notices of free memories."""

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ketwire.channels.copies import MAX_MIXED_QUBITS, Copies, InStep, States
+from ketwire.channels.entangled import Pairs
 from ketwire.channels.hardware import Hardware
 from ketwire.channels.messages import NOTHING_SPENT, Message, Spent, Timed
 from ketwire.channels.streams import stream
@@ -200,10 +201,10 @@ class PartyNode:
         self.now_ps = max(self.now_ps, time_ps)
 
     def _learn(self, known_ps: NDArray[np.int64]) -> None:
-        """Outcomes are known when all of these times have passed."""
-        latest_ps = int(known_ps.max(initial=0))
-        self.read_ps = max(self.read_ps, latest_ps)
-        self.advance(latest_ps)
+        """Outcomes are known when all of these times have passed, and not before the program asks for them."""
+        if len(known_ps):
+            self.advance(int(known_ps.max()))
+            self.read_ps = self.now_ps
 
     def _watched(self, copies: Copies) -> Copies:
         """A batch in this node's hands: looking at its losses moves this node's clock."""
@@ -452,8 +453,8 @@ class PartyNode:
         if not isinstance(message, Timed):
             self.advance(arrival_ps)
             self.now_ps += self._message_ps
-        elif isinstance(message, Copies):
-            self._watched(message)
+        elif isinstance(message, Copies | Pairs):
+            message.watch = self.advance
         return message
 
 

@@ -120,24 +120,28 @@ class _Bouncing:
 
     def plan(self, shots: Shots) -> StreamPlan:
         values, path = self.values, self.share.path
-        survival = values["there"]["survival"] ** (shots.power + 1) * values["back"]["survival"] ** shots.power
+        there, back = values["there"], values["back"]
+        survival = there["survival"] ** (shots.power + 1) * back["survival"] ** shots.power
         return StreamPlan(
             tuple(path[station] for station in stations(len(path), shots.power)),
             survival,
-            values["there"]["survival"] == 1.0 and (values["back"]["survival"] == 1.0 or not shots.power),
+            there["survival"] == 1.0 and (back["survival"] == 1.0 or not shots.power),
             shots.count,
             items=1,
             qubits=self.share.qubits,
             max_batch_octets=values["max_batch_octets"],
             budget_attempts=values["budget_attempts"],
             chains=(*self.there, *((*self.back, *self.there) * shots.power)),
+            margin=values["margin"],
+            round_copies=(shots.power + 1) * there["round_copies"] + shots.power * back["round_copies"],
         )
 
-    async def shoot(self, node: Node, shots: Shots) -> tuple[int, int]:
-        """Run the shots: how many were emitted, and at the last party how many succeeded."""
+    async def shoot(self, node: Node, shots: Shots) -> tuple[int, float, int]:
+        """Run the shots: how many were emitted, how many had to be, and at the last party how many succeeded."""
         stage = BounceStage(self.share, shots.power, self.inputs) if node.name in self.share.path else None
         tally = await run_stream(node, self.plan(shots), stage, self.supplies)
-        return int(tally.attempted[0]), 0 if tally.counts is None else int(tally.counts[0, 0])
+        hits = 0 if tally.counts is None else int(tally.counts[0, 0])
+        return int(tally.attempted[0]), tally.needed, hits
 
 
 def _chains(told: Mapping[str, Json]) -> Sequence[ChainPlan | None]:
@@ -152,7 +156,7 @@ class SampledParty(_Bouncing):
         shots = Shots(0, self.values["copies"])
         if not self.plan(shots).has_part(node.name):
             return Outcome()
-        attempted, hits = await self.shoot(node, shots)
+        attempted, _, hits = await self.shoot(node, shots)
         if node.name != self.share.path[-1]:
             return Outcome()
         told = {"zeros": hits, "copies": shots.count, "attempted": attempted}
@@ -175,16 +179,16 @@ class AmplitudeParty(_Bouncing):
         hops = report_hops(path, (*self.there, *self.back))
         if not self.plan(Shots(1, 1)).has_part(node.name):
             return Outcome()
-        attempted, done = 0, []
+        attempted, needed, done = 0, 0.0, []
         while shots.count:
-            emitted, hits = await self.shoot(node, shots)
-            attempted += emitted
+            emitted, mean, hits = await self.shoot(node, shots)
+            attempted, needed = attempted + emitted, needed + mean
             done.append([shots.power, shots.count, hits])
             if node.name == path[-1]:
                 progress = progress.told(hits)
                 shots = Shots(0, 0) if progress.done else progress.request
             shots = await self._share_request(node, hops, shots)
-        return _found(progress, attempted, done, node.read_ps) if node.name == path[-1] else Outcome()
+        return _found(progress, attempted, needed, done, node.read_ps) if node.name == path[-1] else Outcome()
 
     async def _share_request(self, node: Node, hops: Sequence[tuple[str, str]], shots: Shots) -> Shots:
         """What comes next, from the last party to all."""
@@ -199,7 +203,9 @@ class AmplitudeParty(_Bouncing):
         return shots
 
 
-def _found(progress: Progress, attempted: int, done: list[list[int]], known_ps: int) -> Outcome:
+def _found(
+    progress: Progress, attempted: int, needed: float, done: list[list[int]], known_ps: int
+) -> Outcome:
     low, high = progress.interval
     told = {"estimate": progress.estimate, "low": low, "high": high, "uses": progress.uses}
-    return Outcome({**told, "attempted": attempted, "requests": done}, known_ps=known_ps)
+    return Outcome({**told, "attempted": attempted, "needed": needed, "requests": done}, known_ps=known_ps)

@@ -33,12 +33,13 @@ from numpy.typing import NDArray
 
 from ketwire.channels.copies import MAX_COPIES, Copies, join
 from ketwire.channels.messages import Answers, Arrivals, Packed
-from ketwire.errors import LocalProtocolError, RemoteProtocolError, ScenarioError
+from ketwire.errors import RemoteProtocolError, ScenarioError
 from ketwire.protocols.codes import pack_bits, unpack_bits
 from ketwire.protocols.evidence import Findings
 from ketwire.protocols.inference import Owned
 from ketwire.protocols.node import Loader, Node, Outcome, Slice
-from ketwire.protocols.stream import MAX_ROUNDS, OCTETS_PER_COPY, StreamPlan, next_attempts
+from ketwire.protocols.retries import Retries
+from ketwire.protocols.stream import OCTETS_PER_COPY
 from ketwire.quantum.observables import Projector
 from ketwire.quantum.pauli_bases import group, pack, product_states, unpack
 
@@ -75,39 +76,26 @@ class DecoyParty:
         if node.name not in (self._sender, self._receiver):
             return Outcome()
         step = self._emit if node.name == self._sender else self._take
-        plan, findings = self._plan(), Findings()
-        arrived, attempted = np.zeros(1, dtype=np.int64), np.zeros(1, dtype=np.int64)
-        most = 0
-        for _ in range(MAX_ROUNDS):
-            attempts = int(next_attempts(plan, arrived, attempted)[0])
-            if not attempts:
-                return self._outcome(node, findings, int(attempted[0]))
-            most = most or 2 * max(plan.budget_attempts, attempts)
-            if attempted[0] + attempts > most:
+        values, findings = self._values, Findings()
+        # A copy counts if it crosses and is no decoy.
+        survival = values["survival"] * (1.0 - self._share)
+        retries = Retries(values["copies"], 1, survival, values["margin"], values["round_copies"])
+        budget, arrived, attempted, most = values["budget_attempts"], 0, 0, 0
+        while not retries.done:
+            attempts = int(retries.emit()[0])
+            most = most or 2 * max(budget, attempts)
+            if attempted + attempts > most:
                 raise ScenarioError(
-                    f"protocol.budget_attempts: {plan.budget_attempts} given, but of {attempted[0]} emitted "
-                    f"copies {arrived[0]} with data came through; expected a larger budget"
+                    f"protocol.budget_attempts: {budget} given, but of {attempted} emitted copies "
+                    f"{arrived} with data came through; expected a larger budget"
                 )
-            seen = await step(node, attempts, int(arrived[0]))
+            seen = await step(node, attempts, arrived)
             findings = _added(findings, attempts, seen)
+            retries.came(seen.arrived - seen.decoys)
             arrived += seen.arrived - seen.decoys
             attempted += attempts
-            node.progress(int(attempted[0]), int(attempted[0]), "copies emitted")
-        raise LocalProtocolError(f"{MAX_ROUNDS} rounds did not bring {plan.want} copies with data")
-
-    def _plan(self) -> StreamPlan:
-        """A copy counts if it crosses and is no decoy."""
-        values = self._values
-        return StreamPlan(
-            (self._sender, self._receiver),
-            values["survival"] * (1.0 - self._share),
-            False,
-            values["copies"],
-            items=1,
-            qubits=self._qubits,
-            max_batch_octets=values["max_batch_octets"],
-            budget_attempts=values["budget_attempts"],
-        )
+            node.progress(attempted, attempted, "copies emitted")
+        return self._outcome(node, findings, attempted, retries.needed)
 
     def _cuts(self, attempts: int) -> Iterator[slice]:
         """Runs of copies whose messages hold about `max_batch_octets`, each decoy a state of its own."""
@@ -225,7 +213,7 @@ class DecoyParty:
 
     # ---------------------------------------------------------------- both
 
-    def _outcome(self, node: Node, findings: Findings, attempted: int) -> Outcome:
+    def _outcome(self, node: Node, findings: Findings, attempted: int, needed: float) -> Outcome:
         decoys = self._values["decoys"]
         told = {
             **vars(findings),
@@ -234,7 +222,7 @@ class DecoyParty:
         }
         if node.name == self._receiver:
             zeros, ones = self._counts[0].tolist()
-            told |= {"zeros": zeros, "copies": zeros + ones, "attempted": attempted}
+            told |= {"zeros": zeros, "copies": zeros + ones, "attempted": attempted, "needed": needed}
         return Outcome(told)
 
 

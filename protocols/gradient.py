@@ -66,6 +66,8 @@ class _Party:
             chains=chain_plans(told.get("chains", ())),
             sizes=route.sizes,
             window=values["window"],
+            margin=values["margin"],
+            round_copies=told["round_copies"],
         )
 
 
@@ -91,9 +93,10 @@ class GradientParty(_Party):
                 arrays[f"gradient-{visit}"] = estimate.values[0]
                 asked = agreed.numbers[visit]
                 assert isinstance(asked, Demand)
-                measured = {"held": plan.want, "used": int(estimate.used[0]), "attempted": int(tally.attempted[0])}
+                used = {"held": plan.want, "used": int(estimate.used[0])}
+                emitted = {"attempted": int(tally.attempted[0]), "needed": tally.needed}
                 # A copy says of a derivative a number between -sums and sums: public, and 1/2 for one rotation.
-                told[str(visit)] = {**measured, "range": 2.0 * asked.sums}
+                told[str(visit)] = {**used, **emitted, "range": 2.0 * asked.sums}
         return Outcome({"visits": told} if told else {}, arrays, node.read_ps)
 
 
@@ -108,16 +111,20 @@ class ShiftParty(_Party):
         if not next(iter(streams.values())).has_part(node.name):
             return Outcome()
         plans = {visit: shift_plan(self.segments[visit]) for visit in self.mine}
-        attempted = 0
+        attempted, needed = 0, 0.0
 
         async def stream(visit: int, stage: Stage | None) -> Tally:
-            nonlocal attempted
+            nonlocal attempted, needed
             tally = await run_stream(node, streams[visit], stage, self.supplies)
             attempted += int(tally.attempted[0])
+            needed += tally.needed
             return tally
 
         found = await run_shifted(node, self.share, self.inputs, 1, agreed.runs, agreed.copies, plans, stream)
         copies = {visit: agreed.copies[visit] * agreed.runs[visit] for visit in plans}
         told = {str(visit): {"held": count, "used": count} for visit, count in copies.items()}
         gradients = {f"gradient-{visit}": values[0] for visit, values in found.items()}
-        return Outcome({"visits": told, "attempted": attempted} if told else {}, gradients)
+        # The last party has its outcomes when they are read; the others when they are told.
+        known_ps = node.read_ps if node.name == path[-1] else None
+        values = {"visits": told, "attempted": attempted, "needed": needed} if told else {}
+        return Outcome(values, gradients, known_ps)

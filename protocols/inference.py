@@ -1,15 +1,14 @@
 """Distributed inference: estimate the loss <phi| P0 |phi> of a circuit whose layers many parties hold.
 
 |phi> = A_L B_L ... A_1 B_1 |psi(x)>: the register goes from owner to owner, each applies its own
-layers, the last measures whether qubit 0 is |0>. K = ln(2/delta) / (2 epsilon^2) measured copies
-give the loss to epsilon with confidence 1 - delta (Hoeffding), at n qubits a crossing and a copy;
-what the classical rival sends is the state itself, 2 N numbers a crossing.
+layers, the last measures whether qubit 0 is |0>. As many measured copies
+as the binomial law asks for (`quantum.binomial`) give the loss to epsilon with confidence 1 - delta, at n qubits
+a crossing and a copy; what the classical rival sends is the state itself, 2 N numbers a crossing.
 Source: Gilboa, Michaeli, Soudry, McClean (arXiv 2310.07136), problem 1.
 """
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
@@ -19,16 +18,10 @@ from ketwire.channels.copies import Copies
 from ketwire.errors import ScenarioError
 from ketwire.protocols.layers import Step, build_layers
 from ketwire.protocols.node import Kept, Loader, Node, Outcome, Shape, Slice
-from ketwire.protocols.numbers import receive_numbers, send_numbers
 from ketwire.protocols.repeaters import chain_plans
 from ketwire.protocols.stream import BUDGET_ATTEMPTS, Batch, StreamPlan, run_stream
 from ketwire.quantum.encodings import amplitude_encode
 from ketwire.quantum.observables import Projector
-
-
-def copies_for(epsilon: float, delta: float) -> int:
-    """Measured copies for accuracy epsilon with confidence 1 - delta (Hoeffding's inequality)."""
-    return math.ceil(math.log(2.0 / delta) / (2.0 * epsilon**2))
 
 
 class Owned:
@@ -89,6 +82,8 @@ class InferenceParty:
             shared=values["shared_rows"],
             chains=chain_plans(values.get("chains", ())),
             window=values.get("window"),
+            margin=values["margin"],
+            round_copies=values["round_copies"],
         )
         if not plan.has_part(node.name):
             return Outcome()
@@ -96,7 +91,7 @@ class InferenceParty:
         if tally.counts is None:
             return Outcome()
         zeros, ones = (int(count) for count in tally.counts[0])
-        told = {"zeros": zeros, "copies": zeros + ones, "attempted": int(tally.attempted[0])}
+        told = {"zeros": zeros, "copies": zeros + ones, "attempted": int(tally.attempted[0]), "needed": tally.needed}
         return Outcome({**told, "representation": values["representation"]}, known_ps=node.read_ps)
 
     def prepare(self, node: Node, batch: Batch) -> Copies:
@@ -112,57 +107,3 @@ class InferenceParty:
         self, node: Node, copies: Copies, groups: NDArray[np.int64], keep: Kept
     ) -> NDArray[np.int64]:
         return node.measure(copies, Projector(0), groups, 1, keep)
-
-
-class DenseStateParty:
-    """The classical rival: every crossing carries the whole state, 2 N numbers at b bits each.
-
-    A contraction leaves the vector shorter; the last party divides by its norm, as post-selection does, unless
-    the protocol keeps contractions coherent (`coherent`).
-    """
-
-    def __init__(self, slice: Slice, load: Loader) -> None:
-        self._owned = Owned(slice, load)
-        self._bits: int = slice.values["bits"]
-        self._coherent = bool(slice.values.get("coherent", False))
-        self.shapes = self._owned.shapes
-
-    def start(self) -> NDArray[np.complex128]:
-        """The input's amplitudes, at the party that holds it; shape (2**qubits,)."""
-        assert self._owned.input is not None
-        return np.asarray(self._owned.input[0])
-
-    def carry(self, visit: int, vector: NDArray[np.complex128]) -> NDArray[np.complex128]:
-        """What this party's layers at a visit make of the amplitudes."""
-        for step in self._owned.steps.get(visit, ()):
-            vector = step.on_vector(vector)
-        return vector
-
-    def loss(self, vector: NDArray[np.complex128]) -> float:
-        """Probability of |0> on qubit 0, given that no flag fired; with it where contractions are coherent.
-
-        Raises:
-            ScenarioError: the contractions, or too few bits, left nothing of the vector.
-        """
-        norm = 1.0 if self._coherent else float(np.linalg.norm(vector))
-        if not norm > 0.0:
-            raise ScenarioError("protocol.layers: the contractions leave nothing, expected some of the state")
-        zero = float(np.linalg.norm(vector[: len(vector) // 2]))
-        return (zero / norm) ** 2
-
-    async def run(self, node: Node) -> Outcome:
-        path, outcome = self._owned.path, Outcome()
-        for visit, party in enumerate(path):
-            if party != node.name:
-                continue
-            if visit == 0:
-                vector = self.start()
-            else:
-                heard = await receive_numbers(node, path[visit - 1], 2 << self._owned.qubits)
-                vector = heard.view(np.complex128)
-            vector = self.carry(visit, vector)
-            if visit < len(path) - 1:
-                await send_numbers(node, path[visit + 1], vector.view(np.float64), self._bits)
-            else:
-                outcome = Outcome({"loss": self.loss(vector)})
-        return outcome

@@ -8,9 +8,9 @@ runtime drives them.
 
 Virtual time travels with the messages. Copies carry their own ready times (pairs too), and receiving them does
 not move the node's clock. A classical message and a measured outcome do, to the later of the node's own time and
-theirs. So does looking at which copies arrived (`Copies.alive`, `Kept.came`) or at a herald (`Receipt.lost`): a
-loss is known when the lost copy's last time bin has passed. So nothing that a program sends can leave before what
-it depends on is known.
+theirs. So does looking at which copies or pairs arrived (`Copies.alive`, `Kept.came`, `Pairs.alive`) or at a herald
+(`Receipt.lost`): a loss is known when the lost copy's last time bin has passed. So nothing that a program sends can
+leave before what it depends on is known.
 """
 
 from __future__ import annotations
@@ -175,7 +175,7 @@ class Node(Protocol):
 
     @property
     def read_ps(self) -> int:
-        """When the last of all outcomes so far was known; 0 before any measurement.
+        """When the last of all outcomes so far was known, and not before it was asked for; 0 before any measurement.
 
         The clock may be later, as a party also waits for copies that it does not measure.
         """

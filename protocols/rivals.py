@@ -3,8 +3,9 @@
 - `CodeParty`: the sender names the nearest of shared random directions, block by block
   (`ketwire.protocols.codes`). Shared randomness: both slices hold one key, which is public.
 - `RawParty`: the sender sends every entry at b bits, dense or, where that is smaller, without the
-  entries that equal zero after rounding; the receiver decides exactly on what arrived. As only the direction
-  matters, no scale is sent: the range of the quantiser is public.
+  entries that equal zero after rounding. No scale is sent: the range of the quantiser is public. A receiver
+  that holds a half space decides exactly on what arrived. One that holds training data uses the best classifier
+  that it finds in them (`ketwire.protocols.classifiers`), after rounding them as the vectors are.
 - `DescriptionParty`: the receiver sends what it holds, the sender decides and answers. Paid once for
   all vectors, so the more there are, the better it does.
 
@@ -223,6 +224,7 @@ class RivalParty(ABC):
         self.shapes = self._owned.shapes
 
     async def run(self, node: Node) -> Outcome:
+        await self._owned.standardise(node)
         if self._owned.vectors is not None:
             await self.send(node, self._owned.vectors)
         elif self._owned.holding is not None:
@@ -281,10 +283,28 @@ class RawParty(RivalParty):
             codes, form = await receive_sparse(node, self.sender, items, width, self._quantiser)
         else:
             codes, form = await receive_codes(node, self.sender, items, width, self._quantiser.bits), "dense"
-        rows = self._quantiser.rows(codes)
-        if constant is not None:
-            rows = np.column_stack([rows, np.full(items, constant)])
-        return holding.decide(rows), {"form": form}
+        rows = self._restored(codes)
+        if not isinstance(holding, Classes):
+            return holding.decide(rows), {"form": form}
+        decisions, told = self._classified(holding, rows)
+        return decisions, {"form": form, **told}
+
+    def _restored(self, codes: Codes) -> Real:
+        """The rows that codes stand for, with the constant that was not sent."""
+        assert self._quantiser is not None
+        rows, constant = self._quantiser.rows(codes), self.values["constant"]
+        return rows if constant is None else np.column_stack([rows, np.full(len(rows), constant)])
+
+    def _classified(self, holding: Classes, rows: Real) -> tuple[Integers, dict[str, Any]]:
+        """Decisions of the best classifier for rows like these, and which it is."""
+        from ketwire.protocols.classifiers import COMPONENTS, chosen  # noqa: PLC0415 (the receiver of rows alone)
+
+        assert self._quantiser is not None
+        bare = holding.rows if self.values["constant"] is None else holding.rows[:, :-1]
+        own = self._restored(self._quantiser.codes(bare))
+        best = chosen(own, holding.labels, sorted({self.values["components"], *COMPONENTS}))
+        told = {"classifier": best.name, "cross_validation": best.right / best.judged}
+        return holding.names[best.decide(rows)], told
 
 
 class DescriptionParty(RivalParty):

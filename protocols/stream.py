@@ -1,11 +1,10 @@
 """Streams of copies: how K measured copies of each item get through a path that loses some.
 
-Whoever wants K measured copies streams about K / p of them, with a margin, and does not wait for
-heralds: a barrier per loss would be wrong timing as well as slow. The last party measures the first K
-of each item in emission order, as they come. Surplus copies are emitted and carried all the same, and
-are discarded where they arrive. When the last time bin of the round has passed, the last party tells the
-others how many copies came; only in the rare case that too few arrived does a top-up follow, which all
-parties work out alike from that public count.
+Whoever wants K measured copies streams about K / p of them and does not wait for heralds: a barrier
+per loss would be wrong timing as well as slow. The last party measures the first K of each item in
+emission order, as they come. Surplus copies are emitted and carried all the same, and are discarded where
+they arrive. When the last time bin of the round has passed, the last party tells the others what is
+missing; the next round follows from that, and all parties work it out alike (`protocols.retries`).
 
 Every party of the path runs `run_stream` with the same plan and its own stage. Items are what is to
 be measured K times each (the images of a test set, say); a batch holds whole or partial items in
@@ -17,7 +16,6 @@ copy, and make the pairs that each batch needs (`protocols.repeaters`), in the o
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
@@ -30,11 +28,10 @@ from ketwire.channels.messages import Arrivals
 from ketwire.errors import LocalProtocolError, RemoteProtocolError, ScenarioError
 from ketwire.protocols.node import Kept, Node
 from ketwire.protocols.repeaters import ChainPlan, Supplies, Supply, hops_to_repeaters
+from ketwire.protocols.retries import ROUND_COPIES, Retries
 
 OCTETS_PER_COPY = 13  # row, ready time and loss bit
 MAX_BATCH_OCTETS = 1 << 24
-MAX_ROUNDS = 64
-SHORTFALL_PROBABILITY = 1e-3  # of a top-up, over all items of a stream
 BUDGET_ATTEMPTS = 10_000_000
 
 
@@ -48,8 +45,8 @@ class StreamPlan:
     want:     measured copies per item
     items:    how many items
     qubits:   of the register
-    shortfall: how many items may be expected to need another round (a bound); the fewer, the more
-              copies are emitted in vain
+    margin:   copies beyond those that are missing, see `protocols.retries`; None for `auto`
+    round_copies: how many copies could be emitted while a round waits for word of the last one
     budget_attempts: how many emitted copies a run may need. The first round is checked against it
               before the run; top-ups may go to twice of it, then the stream gives up
     mixed:    the states are density matrices
@@ -68,7 +65,8 @@ class StreamPlan:
     items: int
     qubits: int
     max_batch_octets: int = MAX_BATCH_OCTETS
-    shortfall: float = SHORTFALL_PROBABILITY
+    margin: float | None = None
+    round_copies: float = ROUND_COPIES
     budget_attempts: int = BUDGET_ATTEMPTS
     mixed: bool = False
     shared: bool = True
@@ -116,10 +114,15 @@ class Stage(Protocol):
 
 
 class Tally(NamedTuple):
-    """What a party knows at the end: copies emitted per item and, at the last party, outcome counts."""
+    """What a party knows at the end.
+
+    attempted: copies emitted of each item. counts: at the last party, outcome counts. needed: copies that had to
+    be emitted in the mean, K/p of each item.
+    """
 
     attempted: NDArray[np.int64]
     counts: NDArray[np.int64] | None
+    needed: float
 
 
 async def run_stream(
@@ -134,23 +137,21 @@ async def run_stream(
         ScenarioError: so few copies come through (a contraction's flag fires, say) that the budget ends.
         RemoteProtocolError: a peer sent or reported what the plan excludes.
     """
-    arrived = np.zeros(plan.items, dtype=np.int64)
-    attempted = np.zeros(plan.items, dtype=np.int64)
+    arrived = np.zeros(plan.items, dtype=np.int64)  # right at the last party
+    retries = Retries(plan.want, plan.items, plan.survival, plan.margin, plan.round_copies)
     counts: NDArray[np.int64] | None = None
     most = 0
     parts = supplies_of(plan, node.name, supplies or Supplies())
-    for _ in range(MAX_ROUNDS):
-        attempts = next_attempts(plan, arrived, attempted)
-        if not attempts.any():
-            return Tally(attempted, counts)
-        taken = np.zeros(plan.items, dtype=np.int64)
-        choices: list[Kept] = []
-        total = int(attempted.sum()) + sum(attempts.tolist())
+    while not retries.done:
+        taken, choices = np.zeros(plan.items, dtype=np.int64), list[Kept]()
+        done = int(retries.attempted.sum())
+        attempts = retries.emit()
+        total = done + sum(attempts.tolist())
         most = most or 2 * max(plan.budget_attempts, total)
         if total > most:
             raise ScenarioError(
-                f"protocol.budget_attempts: {plan.budget_attempts} given, but of {attempted.sum()} emitted "
-                f"copies {arrived.sum()} came through, and {total} would be needed for {plan.want} of "
+                f"protocol.budget_attempts: {plan.budget_attempts} given, but of {done} emitted "
+                f"copies {retries.known} came through, and {total} would be needed for {plan.want} of "
                 "every item; expected contractions that let more through, or a larger budget"
             )
         for batch in batches(attempts, plan):
@@ -159,12 +160,16 @@ async def run_stream(
                 choices.append(measured[0])
                 taken += measured[0].taken
                 counts = measured[1] if counts is None else counts + measured[1]
-            attempted[batch.items] += batch.counts
+            done += int(batch.counts.sum())
             if plan.window is not None and node.name in plan.path:
-                await _acknowledge(node, plan, 0 if measured is None else int(measured[0].came.sum()))
-            node.progress(int(attempted.sum()), total, "copies emitted")
-        arrived = await _share(node, plan, arrived, choices, attempted)
-    raise LocalProtocolError(f"{MAX_ROUNDS} rounds of top-ups did not bring {plan.want} copies of every item")
+                await _acknowledge(node, plan, batch, 0 if measured is None else int(measured[0].came.sum()))
+            node.progress(done, total, "copies emitted")
+        if plan.certain:
+            break
+        for choice in choices:  # looking waits for the last time bin of the round
+            arrived = arrived + choice.came
+        await _share(node, plan, retries, arrived)
+    return Tally(retries.attempted, counts, retries.needed)
 
 
 async def _carry(
@@ -220,43 +225,34 @@ def supplies_of(plan: StreamPlan, party: str, supplies: Supplies) -> list[Supply
     ]
 
 
-async def _acknowledge(node: Node, plan: StreamPlan, came: int) -> None:
+async def _acknowledge(node: Node, plan: StreamPlan, batch: Batch, came: int) -> None:
     """Tell every party of the path that a window's copies are no longer under way: backwards along it."""
+    bits = int(batch.counts.sum()).bit_length()
     for listener, teller in report_hops(plan.path):
         if listener == node.name:
-            heard = (await node.receive(teller, Arrivals)).counts
-            if heard.shape != (1,):
-                raise RemoteProtocolError(f"{teller} reported {len(heard)} numbers of one planned")
-            came = int(heard[0])
+            heard = await node.receive(teller, Arrivals)
+            if heard.counts.shape != (1,) or heard.bits != bits:
+                raise RemoteProtocolError(f"{teller} reported {len(heard.counts)} numbers of one planned")
+            came = int(heard.counts[0])
         elif teller == node.name:
-            await node.send(listener, Arrivals(np.array([came])))
+            await node.send(listener, Arrivals(np.array([came]), bits))
 
 
-async def _share(
-    node: Node,
-    plan: StreamPlan,
-    arrived: NDArray[np.int64],
-    choices: Sequence[Kept],
-    attempted: NDArray[np.int64],
-) -> NDArray[np.int64]:
-    """Tell every party of the path, and every repeater, what arrived: backwards, each once.
-
-    arrived: before this round; choices: of the batches of this round, at the last party.
-    """
-    if plan.certain:
-        return np.full(plan.items, plan.want, dtype=np.int64)
-    for choice in choices:
-        arrived = arrived + choice.came
+async def _share(node: Node, plan: StreamPlan, retries: Retries, arrived: NDArray[np.int64]) -> None:
+    """Tell every party of the path, and every repeater, what is missing: backwards, each once."""
+    question = retries.question()
+    values, source = question.answer(np.maximum(plan.want - arrived, 0)), node.name
     for listener, teller in report_hops(plan.path, plan.chains):
         if listener == node.name:
-            arrived = (await node.receive(teller, Arrivals)).counts
-            if arrived.shape != (plan.items,):
-                raise RemoteProtocolError(f"{teller} reported {len(arrived)} items of {plan.items} planned")
-            if ((arrived < 0) | (arrived > attempted)).any():
-                raise RemoteProtocolError(f"{teller} reported arrivals below 0 or above all emitted copies")
+            heard, source = await node.receive(teller, Arrivals), teller
+            if heard.bits != question.bits:
+                raise RemoteProtocolError(f"{teller} reported at {heard.bits} bits an item, expected {question.bits}")
+            values = heard.counts
+            retries.told(question, values, source)
         elif teller == node.name:
-            await node.send(listener, Arrivals(arrived))
-    return arrived
+            await node.send(listener, Arrivals(values, question.bits))
+    if source == node.name:
+        retries.told(question, values, source)
 
 
 def report_hops(path: Sequence[str], chains: Sequence[ChainPlan | None] = ()) -> list[tuple[str, str]]:
@@ -269,59 +265,6 @@ def report_hops(path: Sequence[str], chains: Sequence[ChainPlan | None] = ()) ->
     order = sorted(last_visit.items(), key=lambda entry: -entry[1])
     hops = [(party, path[visit + 1]) for party, visit in order[1:]]
     return hops + [(listener, teller) for teller, listener in hops_to_repeaters(path, chains)]
-
-
-def next_attempts(
-    plan: StreamPlan, arrived: NDArray[np.int64], attempted: NDArray[np.int64]
-) -> NDArray[np.int64]:
-    """How many copies of each item to emit next; int64, shape (items,). Zero where enough arrived.
-
-    The first round trusts the path's survival. Later ones take what was seen so far, which also
-    counts failures that only an owner could foretell (the flags of contractions).
-    """
-    missing = np.maximum(plan.want - arrived, 0)
-    if plan.certain:
-        return missing
-    seen = (arrived + 1.0) / (attempted + 1.0 / plan.survival)
-    p = np.minimum(seen, plan.survival)
-    # Items that stand alike need alike, and in the first round all do.
-    alike, which = np.unique(missing + 1j * p, return_inverse=True)
-    nats = math.log(max(max(plan.items, 1) / plan.shortfall, 1.0))
-    return np.where(missing > 0, attempts_for(alike.real, alike.imag, nats)[which], 0).astype(np.int64)
-
-
-def attempts_for(wanted: NDArray[np.float64], p: NDArray[np.float64], nats: float) -> NDArray[np.float64]:
-    """The least T of which `wanted` are expected to succeed, and fewer do with little probability.
-
-    P(Binomial(T, p) < wanted) <= exp(-nats) by Chernoff's bound, exp(-T D(k/T || p)) with k = wanted - 1
-    and D the relative entropy of two coins. It holds for every T and p, where a normal approximation
-    fails for few expected losses, and for one wanted copy it is exact.
-    Source: Boucheron, Lugosi, Massart, Concentration Inequalities (2013), section 2.2.
-
-    Args:
-        wanted: float64, shape (items,), whole numbers below 2**53. p: float64, shape (items,), in (0, 1].
-    """
-    # A little less, as plain numbers meet the bound exactly (p = 0.9, 1e-3) and all parties must find
-    # the same T, though the last bits of a logarithm differ between machines.
-    nats *= 1.0 - 1e-9
-    k = np.maximum(wanted - 1.0, 0.0)
-    low = np.maximum(wanted, 1.0) - 1.0
-    # T D(k/T || p) >= (T p - k)^2 / (2 T p), so the root of that quadratic is enough.
-    root = (math.sqrt(2.0 * nats) + np.sqrt(2.0 * nats + 4.0 * k)) / 2.0
-    high = np.ceil(root**2 / p) + 1.0
-    high = np.where(p < 1.0, np.maximum(high, np.ceil(wanted / p) + 1.0), low + 1.0)
-    while (high - low > 1.0).any():
-        # Above k also where the search has ended.
-        middle = np.maximum(np.floor((low + high) / 2.0), low + 1.0)
-        enough = (middle * p >= wanted) & (_exponent(middle, k, np.minimum(p, 1.0 - 1e-16)) >= nats)
-        low, high = np.where(enough, low, middle), np.where(enough, middle, high)
-    return high
-
-
-def _exponent(T: NDArray[np.float64], k: NDArray[np.float64], p: NDArray[np.float64]) -> NDArray[np.float64]:
-    """T D(k/T || p); every T is above its k."""
-    successes = np.where(k > 0, k * np.log(np.maximum(k, 1.0) / (T * p)), 0.0)
-    return np.asarray(successes + (T - k) * np.log((T - k) / (T * (1.0 - p))))
 
 
 def batches(attempts: NDArray[np.int64], plan: StreamPlan) -> Iterator[Batch]:

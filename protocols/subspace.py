@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,12 +27,16 @@ from numpy.typing import NDArray
 from ketwire.channels.copies import Copies
 from ketwire.errors import ScenarioError
 from ketwire.protocols.node import Kept, Loader, Node, Observable, Outcome, Shape, Slice
+from ketwire.protocols.numbers import EXACT_BITS, receive_numbers, send_numbers
 from ketwire.protocols.repeaters import chain_plans
 from ketwire.protocols.stream import Batch, StreamPlan, run_stream
 from ketwire.quantum import layers, subspaces
 from ketwire.quantum.circuits import Circuit
 from ketwire.quantum.encodings import amplitude_encode, qubits_for
 from ketwire.quantum.observables import Povm, Projector
+
+if TYPE_CHECKING:
+    from ketwire.protocols.classifiers import Scaling
 
 Real = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -54,18 +58,29 @@ class Vectors:
     """
 
     def __init__(self, slice: Slice, load: Loader) -> None:
+        self._constant: float | None = slice.values.get("constant")
         if "vectors" in slice.arrays:
             self.rows: Real = slice.arrays["vectors"]
             origin = "protocol.trials"
         else:
             values, origin = slice.values, VECTORS
-            self.rows = _table(VECTORS, load(VECTORS, values["vectors"])["values"], values["constant"])
+            rows = _table(VECTORS, load(VECTORS, values["vectors"])["values"])
+            self.rows = _with_constant(VECTORS, rows, self._constant, refuse_zeros=not values["standardise"])
         entries = self.rows.shape[1]
         self.shapes = {
             "entries": Shape(entries, origin),
             "qubits": Shape(qubits_for(entries), origin),
             "items": Shape(len(self.rows), origin),
         }
+
+    def standardise(self, scaling: Scaling) -> None:
+        """Less the mean of the receiver's training data, over their spread, once the receiver has told both.
+
+        Raises:
+            ScenarioError: nothing is left of a vector.
+        """
+        bare = self.rows if self._constant is None else self.rows[:, :-1]
+        self.rows = _with_constant(VECTORS, _finite(VECTORS, scaling(bare)), self._constant)
 
     def encoded(self, items: Integers) -> NDArray[np.complex128]:
         """|x> for some of the vectors, shape (len(items), 2**qubits)."""
@@ -134,7 +149,11 @@ class Classes:
     def __init__(self, slice: Slice, load: Loader) -> None:
         values = slice.values
         arrays = load(TRAINING, values["training"])
-        self.rows = _table(TRAINING, arrays["values"], values["constant"])
+        rows = _table(TRAINING, arrays["values"])
+        self.scaling: Scaling | None = _scaling(rows) if values["standardise"] else None
+        if self.scaling is not None:
+            rows = _finite(TRAINING, self.scaling(rows))
+        self.rows = _with_constant(TRAINING, rows, values["constant"])
         told = values["training_labels"]
         key = TRAINING if told is None else f"{TRAINING}_labels"
         labels = _labels(
@@ -208,19 +227,44 @@ def _complete(blocks: Real) -> Real:
     return np.asarray(blocks @ ((vectors / np.sqrt(values)) @ vectors.T), dtype=np.float64)
 
 
-def _table(key: str, values: NDArray[Any], constant: float | None) -> Real:
-    """Vectors, one a row, each with the constant appended if there is one."""
+def _table(key: str, values: NDArray[Any]) -> Real:
+    """Vectors, one a row."""
     rows = np.atleast_2d(values)
     if rows.ndim != 2:
         raise ScenarioError(f"{key}: an array of shape {list(values.shape)} given, expected one vector a row")
+    return rows.astype(np.float64)
+
+
+def _scaling(rows: Real) -> Scaling:
+    from ketwire.protocols.classifiers import Scaling  # noqa: PLC0415 (few scenarios ask for it)
+
+    with np.errstate(over="ignore", invalid="ignore"):  # looked at below
+        scaling = Scaling.of(rows)
+        _finite(TRAINING, np.stack([*scaling, rows.std(axis=0)]))
+    if not scaling.inverse_spread.any():
+        raise ScenarioError("protocol.standardise: true given for training vectors that are all alike, expected false")
+    return scaling
+
+
+def _finite(key: str, numbers: Real) -> Real:
+    if not np.isfinite(numbers).all():
+        raise ScenarioError(
+            f"protocol.standardise: true given for {key} with numbers whose squares pass the largest double, "
+            "expected false or smaller numbers"
+        )
+    return numbers
+
+
+def _with_constant(key: str, rows: Real, constant: float | None, refuse_zeros: bool = True) -> Real:
+    """Vectors with the constant appended to each, if there is one."""
     if constant is not None:
         rows = np.column_stack([rows, np.full(len(rows), constant)])
     zero = np.flatnonzero(~rows.any(axis=1))
-    if len(zero):
+    if refuse_zeros and len(zero):
         raise ScenarioError(f"{key}: row {zero[0]} is all zero, expected vectors with a direction")
     if rows.shape[1] < 2:
         raise ScenarioError(f"{key}: vectors of one entry given, expected two or more")
-    return rows.astype(np.float64)
+    return rows
 
 
 def _only(arrays: dict[str, NDArray[Any]]) -> NDArray[Any]:
@@ -254,6 +298,25 @@ class Owned:
         self.holding = HOLDINGS[values["task"]](slice, load) if role == "receiver" else None
         held = self.vectors or self.holding
         self.shapes: dict[str, Shape] = held.shapes if held is not None else {}
+        self._values = values
+
+    async def standardise(self, node: Node) -> None:
+        """Have the vectors standardised by the training data, where the scenario asks for it.
+
+        The receiver tells the mean and the inverse spread of each column, 64 bits each: what the sender cannot know.
+        """
+        if not self._values.get("standardise"):
+            return
+        if isinstance(self.holding, Classes):
+            assert self.holding.scaling is not None
+            told = np.concatenate(self.holding.scaling)
+            await send_numbers(node, self._values["sender"], told, EXACT_BITS)
+        elif self.vectors is not None:
+            from ketwire.protocols.classifiers import Scaling  # noqa: PLC0415
+
+            width = node.public["entries"] - (self._values["constant"] is not None)
+            heard = await receive_numbers(node, self._values["receiver"], 2 * width)
+            self.vectors.standardise(Scaling(heard[:width], heard[width:]))
 
 
 # ---------------------------------------------------------------- the quantum protocol
@@ -277,18 +340,16 @@ class SubspaceParty:
             stage = None  # a repeater, or a party that only looks on
             if not any(chain and node.name in chain["nodes"] for chain in self._values.get("chains", ())):
                 return Outcome()
+        await self._owned.standardise(node)
         tally = await run_stream(node, self._plan(node), stage)
         if self._owned.holding is None or tally.counts is None:
             return Outcome()
-        figures = {"attempted": int(tally.attempted.sum()), "measured": int(tally.counts.sum())}
+        attempted = int(tally.attempted.sum())
+        figures = {"attempted": attempted, "measured": int(tally.counts.sum()), "needed": tally.needed}
         return Outcome(figures, {"decisions": self._owned.holding.read(tally.counts)}, node.read_ps)
 
     def _plan(self, node: Node) -> StreamPlan:
-        """One crossing; the loss of one qubit kills its copy.
-
-        A round emits what is missing over the chance to arrive, without a margin: copies are what
-        this protocol pays with, and another round trip is cheap (docs/subspace.md).
-        """
+        """One crossing; the loss of one qubit kills its copy."""
         values, qubits = self._values, node.public["qubits"]
         survival = values["survivals"][qubits - 1]
         return StreamPlan(
@@ -299,9 +360,10 @@ class SubspaceParty:
             node.public["items"],
             qubits,
             values["max_batch_octets"],
-            shortfall=node.public["items"],
             budget_attempts=values["budget_attempts"],
             chains=chain_plans(values.get("chains", ())),
+            margin=values["margin"],
+            round_copies=values["round_copies"][qubits - 1],
         )
 
 

@@ -61,9 +61,6 @@ Integers = NDArray[np.int64]
 GO_ON, BEST, STOP = 0, 1, 2
 """What the last party says after a validation: go on, these parameters are the best so far, stop."""
 
-SHORTFALL_SHARE = 0.02
-"""Of a stream's samples, how many may be expected to need a second round: none would cost more copies."""
-
 COPIES_BITS = 32
 
 
@@ -156,7 +153,7 @@ class TrainingParty:
 
     async def _stream(self, node: Node, plan: StreamPlan, stage: Stage | None) -> Tally:
         tally = await run_stream(node, plan, stage if node.name in plan.path else None, self._supplies)
-        self._series.count(tally.attempted, plan.want)
+        self._series.count(tally, plan.want)
         return tally
 
     async def _infer(self, node: Node, part: str, rows: Integers, copies: int) -> Floats | None:
@@ -215,12 +212,13 @@ class TrainingParty:
             items,
             self.held.share.qubits,
             values["max_batch_octets"],
-            shortfall=max(SHORTFALL_SHARE * items, 1e-3),
             budget_attempts=values["budget_attempts"],
             shared=values["shared_rows"],
             sizes=sizes,
             window=values["window"],
             chains=self._chains[name],
+            margin=values["margin"],
+            round_copies=values["round_copies"][name],
         )
 
     async def _outer(self, node: Node, rows: Integers, z: Floats | None) -> Floats:
@@ -310,7 +308,7 @@ class TrainingParty:
     async def _finish(self, meter: Meter, schedule: Schedule) -> Outcome:
         """Every part once more with the final parameters, and what there is to tell."""
         trained_ps = meter.node.now_ps
-        counts = dict(zip(("emitted", "measured", "samples", "readings"), self._series.counts, strict=True))
+        counts = dict(zip(("emitted", "needed", "measured", "samples", "readings"), self._series.counts, strict=True))
         parts = {
             "train": ("train", schedule.training),
             "validation": ("train", schedule.validation),
@@ -323,8 +321,10 @@ class TrainingParty:
             z = await self._infer(meter.node, part, rows, self.values["test_copies"])
             if z is not None:
                 told[f"{name}_loss"], told[f"{name}_accuracy"] = self._judged(part, rows, z)
+        told["decisions"] = meter.node.public["test rows"]
         told |= {"trained_ps": trained_ps, "steps": self._series.steps, "training": counts}
-        told |= {"emitted": self._series.copies, "measured": self._series.measured, "finally": vars(meter.taken())}
+        told |= {"emitted": self._series.copies, "needed": self._series.needed}
+        told |= {"measured": self._series.measured, "finally": vars(meter.taken())}
         # The last party's result ends with its last inference; what the others have is final when training ends.
         known_ps = meter.node.read_ps if meter.node.name == self.held.path[-1] else trained_ps
         return Outcome(told, self._series.arrays(), known_ps)

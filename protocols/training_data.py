@@ -149,6 +149,27 @@ class Labels:
             self.shapes[f"{part} rows"] = Shape(len(labels), key)
 
 
+def joined_shapes(samples: Samples | None, labels: Labels | None) -> dict[str, Shape]:
+    """The public shapes of a party's samples and labels.
+
+    Raises:
+        ScenarioError: it has both, and not one label for each row; nobody else would notice.
+    """
+    shapes: dict[str, Shape] = {}
+    for held in (samples, labels):
+        for name, shape in (held.shapes if held is not None else {}).items():
+            other = shapes.setdefault(name, shape)
+            if other.value != shape.value:
+                told = f"{shape.value} labels given, expected {other.value}, one for each row"
+                raise ScenarioError(f"{shape.origin}: {told}")
+    return shapes
+
+
+def are_classes(names: NDArray[Any]) -> bool:
+    """Whether these values of labels are two or more classes: two of any kind, or whole numbers."""
+    return len(names) == 2 or (len(names) > 2 and bool((names == np.rint(names)).all()))
+
+
 def listed(arrays: dict[str, NDArray[Any]]) -> NDArray[Any]:
     """The labels that a source has, or all that it has: a table of one column is a list of them too."""
     labels = arrays.get("labels", arrays["values"])

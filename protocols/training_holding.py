@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 from ketwire.errors import ScenarioError
 from ketwire.protocols.features import Share, parties_with_parameters, share_of
 from ketwire.protocols.layers import LARGEST_ANGLE
-from ketwire.protocols.node import Json, Loader, Shape
+from ketwire.protocols.node import Json, Loader
 from ketwire.protocols.objectives import Objective, objective
 from ketwire.protocols.optimisers import OPTIMISERS, Optimiser
 from ketwire.protocols.optimisers import State as Moments
-from ketwire.protocols.training_data import Labels, Samples, Schedule
+from ketwire.protocols.training_data import Labels, Samples, Schedule, joined_shapes
 from ketwire.quantum.grid import snap
 
 Floats = NDArray[np.float64]
@@ -47,13 +47,7 @@ class Holding:
         self.objective: Objective | None = objective(values["objective"]) if "objective" in values else None
         self.samples = Samples(values["data"], values["qubits"], load) if "data" in values else None
         self.labels = Labels(values["labels"], self.objective, load) if self.objective is not None else None
-        self.shapes: dict[str, Shape] = {}
-        for held in (self.samples, self.labels):
-            for name, shape in (held.shapes if held is not None else {}).items():
-                other = self.shapes.setdefault(name, shape)
-                if other.value != shape.value:  # one party has both: nobody else would notice
-                    told = f"{shape.value} labels given, expected {other.value}, one for each row"
-                    raise ScenarioError(f"{shape.origin}: {told}")
+        self.shapes = joined_shapes(self.samples, self.labels)
 
     def schedule(self, rows: int) -> Schedule:
         """Which rows each step takes, the same at every party."""

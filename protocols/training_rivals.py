@@ -1,11 +1,13 @@
-"""The classical rivals of training: the same model, samples, batches and optimiser, without a qubit.
+"""The classical rivals of training, without a qubit.
 
 - Back-propagation over the network. Each party computes on the amplitudes of every sample: forward, 2N
   numbers a sample and crossing (of contractions what they let through); back, as many again for the gradients
   by them, down to the first party whose parameters move. b bits a number, and at 64 bits gradients are exact.
-- Raw data. The start party sends its samples, b bits an entry, and the owners of the other layers their
-  parameters, to the last party, which then trains alone. It needs to know how the layers look, though not
-  what is in them, so they must be rotations or Hadamard gates: no layer with numbers other than angles.
+  Model, samples, batches and optimiser are those of the quantum protocol.
+- Raw data. The start party sends its samples, b bits an entry, to the last party, which has the labels and uses the
+  best classifier that it finds in what arrived (`ketwire.protocols.classifiers`). A public constant is not sent.
+
+The description of the model as a rival is in `ketwire.protocols.training_description`.
 """
 
 from __future__ import annotations
@@ -20,15 +22,15 @@ from ketwire.protocols.announce import announce
 from ketwire.protocols.features import with_flags
 from ketwire.protocols.node import Json, Loader, Node, Outcome, Shape, Slice, State
 from ketwire.protocols.numbers import (
-    EXACT_BITS,
     messages_of,
     pack_numbers,
     receive_numbers,
     send_numbers,
     unpack_numbers,
 )
+from ketwire.protocols.objectives import Objective, objective
 from ketwire.protocols.training import look_on
-from ketwire.protocols.training_data import Schedule, encode
+from ketwire.protocols.training_data import Labels, Samples, Schedule, are_classes, joined_shapes
 from ketwire.protocols.training_holding import Holding
 from ketwire.protocols.training_streams import Meter, Series
 from ketwire.quantum.features import contributions
@@ -69,7 +71,8 @@ class BackpropParty:
         inputs = await self._forward(meter.node, "test", np.arange(node.public["test rows"]))
         told: dict[str, Any] = {"parameters_sha256": held.digest(), "steps": self._series.steps}
         if held.objective is not None and held.labels is not None:
-            told["test_accuracy"] = _accuracy_of(held, held, self._ends(inputs), held.labels.of["test"])
+            decided = held.objective.decide(_expected(held, self._ends(inputs)))
+            told["test_accuracy"] = float((decided == held.labels.of["test"]).mean())
         return Outcome(told, self._series.arrays())
 
     async def _step(self, node: Node, rows: Integers) -> None:
@@ -177,88 +180,63 @@ def expected_of(circuit: Holding, states: States) -> Floats:
     return _expected(circuit, _through(circuit, states))
 
 
-def _accuracy_of(circuit: Holding, judged: Holding, ends: States, labels: Floats) -> float:
-    assert judged.objective is not None
-    return float((judged.objective.decide(_expected(circuit, ends)) == labels).mean())
-
-
 class RawDataParty:
-    """Any party of the rival that ships samples and parameters to the last party."""
+    """Any party of the rival that ships the samples to the last party."""
 
     def __init__(self, slice: Slice, load: Loader) -> None:
         self.values = slice.values
         self.shapes: dict[str, Shape] = {}
-        if "visits" not in self.values:
+        if "path" not in self.values:
             return
-        self.held = held = Holding(self.values, load)
-        self.shapes = dict(held.shapes)
-        if held.samples is not None:
-            self.shapes["entries"] = Shape(held.samples.entries, "protocol.data.train")
-        for visit, segment in held.share.segments.items():
-            self.shapes[f"parameters at visit {visit}"] = Shape(len(segment.values), "protocol.layers")
+        self.samples, self.labels, self.shapes = _data_of(self.values, load)
+        if self.samples is not None:
+            width = self.samples.entries - (self.values["constant"] is not None)
+            self.shapes["entries"] = Shape(width, "protocol.data.train")
 
     async def run(self, node: Node) -> Outcome:
-        if "visits" not in self.values:
+        if "path" not in self.values:
             return Outcome()
-        held, meter = self.held, Meter(node)
-        parts = {"train": await self._ship_samples(meter.node, "train")}
-        whole = []
-        for visit, party in enumerate(held.path):
-            segment = held.share.segments.get(visit)
-            mine = None
-            if party == node.name and segment is not None and len(segment.values):
-                mine = segment.values
-            count = node.public.get(f"parameters at visit {visit}", 0)
-            whole.append(await self._ship(meter.node, party, mine, EXACT_BITS, count))
-        told = {"bits": meter.taken().bits}  # what is there now is enough to train
-        parts["test"] = await self._ship_samples(meter.node, "test")
-        return self._train(node, parts, whole, told) if node.name == held.path[-1] else Outcome(told)
+        meter = Meter(node)
+        train = await self._ship(meter.node, "train")
+        told: dict[str, Any] = {"bits": meter.taken().bits}  # what is there now is enough to train
+        test = await self._ship(meter.node, "test")
+        if train is None or test is None or self.labels is None:
+            return Outcome(told)
+        return Outcome({**told, **self._classified(train, test, self.labels)})
 
-    async def _ship_samples(self, node: Node, part: str) -> Floats | None:
-        held = self.held
-        count = node.public["entries"] * node.public[f"{part} rows"]
-        mine = None
-        if held.samples is not None:
-            mine = held.samples.rows[part].reshape(-1)
-        return await self._ship(node, held.path[0], mine, self.values["bits"], count)
-
-    async def _ship(self, node: Node, origin: str, mine: Floats | None, bits: int, count: int) -> Floats | None:
-        """Numbers from `origin` to the last party, over all links between them; None at whoever has no part in it."""
-        told: list[Floats] = [np.zeros(0)]
-        for part in messages_of(count) if count else ():
-            packed = None if mine is None else pack_numbers(mine[part], bits)
-            heard = await announce(node, self.held.path, origin, packed, Packed, target=self.held.path[-1])
+    async def _ship(self, node: Node, part: str) -> Floats | None:
+        """A part's rows, from the start to the last party, over all links between them; None elsewhere."""
+        path: list[str] = self.values["path"]
+        width, rows = node.public["entries"], node.public[f"{part} rows"]
+        mine = None if self.samples is None else self.samples.rows[part][:, :width].reshape(-1)
+        told: list[Floats] = []
+        for piece in messages_of(width * rows):
+            packed = None if mine is None else pack_numbers(mine[piece], self.values["bits"])
+            heard = await announce(node, path, path[0], packed, Packed, target=path[-1])
             if heard is None:
                 return None
-            told.append(unpack_numbers(heard, part.stop - part.start))
-        return np.concatenate(told)
+            told.append(unpack_numbers(heard, piece.stop - piece.start))
+        return np.concatenate(told).reshape(rows, width)
 
-    def _train(
-        self, node: Node, parts: dict[str, Floats | None], whole: list[Floats | None], told: dict[str, Any]
-    ) -> Outcome:
-        """What the last party does with it all."""
-        held, values = self.held, self.values
-        assert held.objective is not None and held.labels is not None
-        states = {}
-        for part, flat in parts.items():
-            assert flat is not None
-            rows = flat.reshape(-1, node.public["entries"])
-            states[part] = encode(rows, values["qubits"], part)
-        model = {key: value for key, value in values.items() if key not in ("objective", "labels", "data")}
-        everything = Holding({**model, "visits": values["all_visits"]}, _nothing)
-        for visit, parameters in enumerate(whole):
-            assert parameters is not None
-            if visit in everything.share.segments:
-                everything.share.with_parameters(visit, parameters)
-        schedule = held.schedule(len(states["train"]))
-        losses = train_alone(everything, held, states["train"], schedule, values["steps"])
-        accuracy = forwarded_accuracy(everything, held, states["test"], "test")
-        return Outcome({**told, "steps": values["steps"], "test_accuracy": accuracy}, {"losses": np.array(losses)})
+    def _classified(self, train: Floats, test: Floats, labels: Labels) -> dict[str, Any]:
+        """What the last party does with it all. Labels that are no classes can be classified by nobody."""
+        from ketwire.protocols.classifiers import chosen  # noqa: PLC0415 (the receiver of rows alone)
+
+        names, classes = np.unique(labels.of["train"], return_inverse=True)
+        if not are_classes(names):
+            return {"classifier": None, "test_accuracy": None}
+        if (constant := self.values["constant"]) is not None:
+            train, test = (np.column_stack([rows, np.full(len(rows), constant)]) for rows in (train, test))
+        best = chosen(train, classes.astype(np.int64))
+        accuracy = float((names[best.decide(test)] == labels.of["test"]).mean())
+        return {"classifier": best.name, "cross_validation": best.right / best.judged, "test_accuracy": accuracy}
 
 
-def _nothing(key: str, source: dict[str, Json]) -> dict[str, NDArray[Any]]:
-    """Stands for what a layer holds until it is told: public layers' angles, all 0."""
-    return {"values": np.zeros(source["shape"])}
+def _data_of(values: dict[str, Json], load: Loader) -> tuple[Samples | None, Labels | None, dict[str, Shape]]:
+    """A party's samples and labels, where it has them, and what is public of them."""
+    samples = Samples(values["data"], values["qubits"], load) if "data" in values else None
+    labels = Labels(values["labels"], objective(values["objective"]), load) if "labels" in values else None
+    return samples, labels, joined_shapes(samples, labels)
 
 
 def _through(held: Holding, states: States) -> States:
@@ -267,26 +245,25 @@ def _through(held: Holding, states: States) -> States:
     return states
 
 
-def forwarded_accuracy(circuit: Holding, judged: Holding, states: States, part: str) -> float:
-    """The accuracy on all rows of a part, from exact expectation values."""
-    assert judged.labels is not None
-    return _accuracy_of(circuit, judged, _through(circuit, states), judged.labels.of[part])
+def decided_by(circuit: Holding, objective: Objective, states: States) -> Floats:
+    """The decisions on samples' states, from exact expectation values."""
+    return objective.decide(expected_of(circuit, states))
 
 
-def train_alone(circuit: Holding, judged: Holding, states: States, schedule: Schedule, steps: int) -> list[float]:
+def train_alone(
+    circuit: Holding, objective: Objective, labels: Floats, states: States, schedule: Schedule, steps: int
+) -> list[float]:
     """Train with exact gradients in one place; the loss of each step's batch before it.
 
-    circuit: holds all visits, and its parameters move. judged: has the objective and the labels.
+    circuit: holds all visits, and its parameters move. labels, states: of all training rows.
     """
-    assert judged.objective is not None and judged.labels is not None
     losses = []
     visits = sorted(circuit.share.segments)
     for step in range(steps):
         rows = schedule.batch(step)
-        labels = judged.labels.of["train"][rows]
-        z = _expected(circuit, _through(circuit, states[rows]))
-        losses.append(float(judged.objective.losses(z, labels).mean()))
-        slopes = judged.objective.slopes(z, labels)
+        z = expected_of(circuit, states[rows])
+        losses.append(float(objective.losses(z, labels[rows]).mean()))
+        slopes = objective.slopes(z, labels[rows])
         segments = [circuit.share.segments[visit] for visit in visits]
         gradients = exact_gradients(segments, states[rows], circuit.share.projector, 2.0 * slopes / len(rows))
         for visit, gradient in zip(visits, gradients, strict=True):

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from ketwire.channels.copies import Copies, States
 from ketwire.protocols.features import NO_PARAMETERS, Share, run_circuit
 from ketwire.protocols.node import Kept, Node, Setting, Stock
-from ketwire.protocols.stream import Batch
+from ketwire.protocols.stream import Batch, Tally
 from ketwire.quantum.circuits import Circuit
 from ketwire.quantum.estimation import Estimate, Held
 from ketwire.quantum.observables import Projector
@@ -169,12 +169,14 @@ COLUMNS = ("qubits_emitted", "qubits_delivered", "bits", "circuits", "copies", "
 class Series:
     """What a party notes of each step: its costs, its clock, and at the last party losses and validations.
 
-    Beside them, so far: copies emitted at the start and measured, samples of batches, copies of |Φ> that were read.
+    Beside them, so far: copies emitted at the start, as many as were needed in the mean, and measured; samples of
+    batches, copies of |Φ> that were read.
     """
 
     def __init__(self, most: int) -> None:
         self.steps = 0
         self.copies = 0
+        self.needed = 0.0
         self.measured = 0
         self.samples = 0
         self.readings = 0
@@ -182,10 +184,11 @@ class Series:
         self.validations: list[tuple[float, float]] = []
         self._table = np.zeros((most, len(COLUMNS)), dtype=np.int64)
 
-    def count(self, attempted: Integers, wanted: int) -> None:
-        """Put down a stream: copies emitted of each sample, and how many are measured."""
-        self.copies += int(attempted.sum())
-        self.measured += wanted * len(attempted)
+    def count(self, tally: Tally, wanted: int) -> None:
+        """Put down a stream, and how many copies of each sample are measured."""
+        self.copies += int(tally.attempted.sum())
+        self.needed += tally.needed
+        self.measured += wanted * len(tally.attempted)
 
     def close(self, step: int, cost: Cost, clock_ps: int) -> None:
         """Put down a step's costs; `copies` is the sum so far, as the clock is."""
@@ -194,8 +197,8 @@ class Series:
         self.steps = step + 1
 
     @property
-    def counts(self) -> list[int]:
-        return [self.copies, self.measured, self.samples, self.readings]
+    def counts(self) -> list[float]:
+        return [self.copies, self.needed, self.measured, self.samples, self.readings]
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         told: dict[str, NDArray[Any]] = {"costs": self._table[: self.steps]}
@@ -204,10 +207,11 @@ class Series:
             told["validations"] = np.array(self.validations).reshape(-1, 2)
         return told
 
-    def restore(self, arrays: Mapping[str, NDArray[Any]], counts: Sequence[int]) -> None:
+    def restore(self, arrays: Mapping[str, NDArray[Any]], counts: Sequence[float]) -> None:
         """Go on from what `arrays` and `counts` told."""
         steps = self.steps = len(arrays["costs"])
-        self.copies, self.measured, self.samples, self.readings = counts
+        self.needed = float(counts[1])
+        self.copies, self.measured, self.samples, self.readings = (int(counts[place]) for place in (0, 2, 3, 4))
         self._table[:steps] = arrays["costs"]
         self.losses = arrays["losses"].tolist() if "losses" in arrays else []
         if "validations" in arrays:

@@ -14,6 +14,7 @@ from typing import ClassVar, Protocol
 import numpy as np
 
 from ketwire.quantum.arrays import Complexes, Floats, Integers
+from ketwire.quantum.binomial import count_for
 from ketwire.quantum.dealing import draw_copies
 from ketwire.quantum.features import Block
 from ketwire.quantum.segments import Segment
@@ -192,7 +193,7 @@ class Estimator(Protocol):
 def half_ranges(blocks: Sequence[Block]) -> tuple[Floats, Floats]:
     """Σ_b r_pb and Σ_b r_pb² for each parameter p that blocks read, r_pb the largest value block b says.
 
-    Both are (parameters,): the norm of O_p at most, and what Hoeffding's inequality asks for.
+    Both are (parameters,): the norm of O_p at most, and what bounds on the number of copies ask for.
     """
     slots = sorted({slot for block in blocks for slot in block.slots})
     column = {slot: index for index, slot in enumerate(slots)}
@@ -213,7 +214,9 @@ class Demand:
 
     qubits: of |Φ>, the ancilla included. parameters: whose derivatives blocks read. blocks: of the unitary.
     readings: parameters, each counted once for each block that reads it. widest: max_pb r_pb. sums:
-    max_p Σ_b r_pb. squares: max_p Σ_b r_pb². All 0 where nothing is to be read.
+    max_p Σ_b r_pb. squares: max_p Σ_b r_pb². terms: how many blocks read each parameter, if that is the same
+    number for all, every reading has the two values r_pb and -r_pb alone, and r_pb does not depend on b; else 0.
+    All 0 where nothing is to be read.
     """
 
     qubits: int
@@ -223,6 +226,7 @@ class Demand:
     widest: float
     sums: float
     squares: float
+    terms: int
 
     def __post_init__(self) -> None:
         for name, given in vars(self).items():
@@ -235,11 +239,23 @@ class Demand:
         if isinstance(asked, Demand):
             return asked
         if not asked:
-            return cls(0, 0, 0, 0, 0.0, 0.0, 0.0)
+            return cls(0, 0, 0, 0, 0.0, 0.0, 0.0, 0)
         sums, squares = half_ranges(asked)
         readings, widest = sum(len(block.slots) for block in asked), max(float(block.bounds.max()) for block in asked)
         largest = (float(sums.max()), float(squares.max()))
-        return cls(asked[0].qubits, len(sums), len(asked), readings, widest, *largest)
+        return cls(asked[0].qubits, len(sums), len(asked), readings, widest, *largest, _terms(asked))
+
+
+def _terms(blocks: Sequence[Block]) -> int:
+    """`Demand.terms`."""
+    ranges: dict[int, list[float]] = {}
+    for block in blocks:
+        if not (np.abs(block.values) == block.bounds).all():
+            return 0
+        for slot, bound in zip(block.slots, block.bounds.tolist(), strict=True):
+            ranges.setdefault(slot, []).append(bound)
+    alike = len({len(each) for each in ranges.values()}) == 1 and all(len(set(each)) == 1 for each in ranges.values())
+    return len(next(iter(ranges.values()))) if alike else 0
 
 
 Asked = Sequence[Block] | Demand
@@ -247,9 +263,15 @@ Asked = Sequence[Block] | Demand
 
 
 def copies_each(blocks: Asked, promise: Promise) -> int:
-    """K measurements of each part keep the promise, K = 2 ln(2P/delta) max_p Σ_b r_pb² / epsilon².
+    """K measurements of each part keep the promise, by a union bound over its P parameters.
 
-    Hoeffding's inequality for a sum over b of means of K numbers in [-r_pb, r_pb], and a union bound over
-    the P parameters of the promise. One rotation of scale 1 has r = 1/2: K = ln(2P/delta) / (2 epsilon²).
+    Where all readings have two values (`Demand.terms` = B), a derivative is 2 B r times the share of hits among
+    B K outcomes, less a constant: K is the least that the binomial law allows for epsilon / (2 B r) and delta / P.
+    Elsewhere Hoeffding's inequality for a sum over b of means of K numbers in [-r_pb, r_pb] gives
+    K = 2 ln(2P/delta) max_p Σ_b r_pb² / epsilon².
     """
-    return math.ceil(2 * promise.log_term * Demand.of(blocks).squares / promise.epsilon**2)
+    asked = Demand.of(blocks)
+    if asked.terms and asked.squares:
+        each = promise.epsilon / (2 * math.sqrt(asked.terms * asked.squares))
+        return count_for(each, promise.delta / promise.parameters, asked.terms) // asked.terms
+    return math.ceil(2 * promise.log_term * asked.squares / promise.epsilon**2)

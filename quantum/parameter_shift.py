@@ -23,6 +23,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ketwire.quantum.arrays import Floats, Integers
+from ketwire.quantum.binomial import count_for
 from ketwire.quantum.circuits import Circuit
 from ketwire.quantum.estimation import Promise
 from ketwire.quantum.gates import Gate
@@ -36,12 +37,14 @@ class Shifts:
     """All that others need to know of a unitary whose circuit is run with shifted angles.
 
     parameters: that feed gates. gates: with an angle, two runs each. squares: max_p Σ_g scale_g², the sum
-    over the gates that parameter p feeds.
+    over the gates that parameter p feeds. terms: how many gates each parameter feeds, if that is the same number
+    for all and the scales of one parameter's gates have one magnitude; else 0.
     """
 
     parameters: int
     gates: int
     squares: float
+    terms: int
 
     @classmethod
     def of(cls, circuit: Circuit | Shifts) -> Shifts:
@@ -49,7 +52,10 @@ class Shifts:
             return circuit
         rule = _Rule.of(circuit)
         sums = np.bincount(rule.slots, rule.scales**2)
-        return cls(len(np.unique(rule.slots)), len(rule.slots), float(sums.max(initial=0.0)))
+        scales = [np.abs(rule.scales[rule.slots == slot]) for slot in np.unique(rule.slots)]
+        alike = len({len(each) for each in scales}) == 1 and all((each == each[0]).all() for each in scales)
+        terms = len(scales[0]) if alike else 0
+        return cls(len(scales), len(rule.slots), float(sums.max(initial=0.0)), terms)
 
     @property
     def runs(self) -> int:
@@ -163,8 +169,16 @@ class ParameterShift:
     def copies(self, circuits: Sequence[Circuit | Shifts], promise: Promise) -> int:
         """Measured copies of each run that keep the promise.
 
-        A derivative is a sum over its gates of ½ scale (mean - mean), of numbers in [0, 1]: by Hoeffding's
-        inequality and a union bound K = ln(2P/delta) max_p Σ_g scale_g² / (4 epsilon²).
+        A derivative is a sum over its gates of ½ scale (mean - mean), of outcomes 0 and 1; the promise for all is
+        kept by a union bound. With G gates of one scale (`Shifts.terms`) it is scale · G times the share of hits
+        among 2 G K outcomes, less a constant: K is the least that the binomial law allows. Elsewhere Hoeffding's
+        inequality gives K = ln(2P/delta) max_p Σ_g scale_g² / (4 epsilon²).
         """
-        most = max((Shifts.of(circuit).squares for circuit in circuits), default=0.0)
-        return math.ceil(promise.log_term * most / (4 * promise.epsilon**2))
+        return max((_copies(Shifts.of(circuit), promise) for circuit in circuits), default=0)
+
+
+def _copies(shifts: Shifts, promise: Promise) -> int:
+    if shifts.terms and shifts.squares:
+        each, parts = promise.epsilon / math.sqrt(shifts.terms * shifts.squares), 2 * shifts.terms
+        return count_for(each, promise.delta / promise.parameters, parts) // parts
+    return math.ceil(promise.log_term * shifts.squares / (4 * promise.epsilon**2))

@@ -11,7 +11,7 @@ exact decision is argmax_c ||P_c x||^2 with P_c the projector on the span (Watan
   copies each do, bundled: a copy says something about one class only, and most copies say nothing.
 - `pretty_good_blocks`: E_c = S^-1/2 P_c S^-1/2 with S = sum P_c (Hausladen and Wootters 1994), the
   class with the most counts wins. Built for one copy, and biased as K grows.
-- `discriminating_blocks`: starts from the pretty good measurement and descends, on Bob's training
+- `discriminating_blocks`: starts near the pretty good measurement and descends, on Bob's training
   data alone, on the Gaussian bound of the error probability of "most counts win" with K copies.
   Every copy speaks about all classes at once. The rule is then argmax_c <x|E_c|x>: a quadratic
   classifier of the same form as nearest-subspace, but not the same operator.

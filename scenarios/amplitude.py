@@ -16,19 +16,21 @@ from typing import Any
 
 import numpy as np
 
-from ketwire.channels.budget import Crossing, path_survival, refusal
+from ketwire.channels.budget import Crossing, path_survival, refusal, round_copies
 from ketwire.channels.eve import InterceptResend
 from ketwire.channels.hardware import Hardware
 from ketwire.channels.representation import differing, error_probability
 from ketwire.channels.sums import exact_sum
 from ketwire.errors import ScenarioError
 from ketwire.nodes.session import Session, SessionResult
-from ketwire.protocols.inference import copies_for
 from ketwire.protocols.node import Slice
 from ketwire.quantum.amplitude import FIRST_SHOTS, AmplitudeEstimation
 from ketwire.scenarios.inference import Contraction, InferenceSpec, chains_of, layer_values, route_of, slice_of
+from ketwire.scenarios.inference_rivals import as_accurate, rival_sessions
 from ketwire.scenarios.kinds import Network
+from ketwire.scenarios.margin import margin_of, retried
 from ketwire.scenarios.routes import crossings_of, flags_of
+from ketwire.scenarios.sources import assumption
 
 MOST_POWER = 10**6
 NOISY_SHARE = 0.5
@@ -52,20 +54,18 @@ def sessions(spec: InferenceSpec, network: Network) -> Sequence[Session]:
         "epsilon": spec.epsilon,
         "delta": spec.delta * (1 - NOISY_SHARE) if noise else spec.delta,
         "most_power": most_power,
-        "there": {"survival": path_survival(there), **chains_of(path, there)},
-        "back": {"survival": path_survival(back), **chains_of(path[::-1], back)},
+        "margin": margin_of(spec.margin),
+        "there": {"survival": path_survival(there), "round_copies": round_copies(there), **chains_of(path, there)},
+        "back": {"survival": path_survival(back), "round_copies": round_copies(back), **chains_of(path[::-1], back)},
     }
     told = partial(_told, spec, network)
     slices = {party: slice_of(spec, network, party, path, visits, common, told) for party in network.parties}
     made = [Session("amplitude", "quantum", "ketwire.protocols.amplitude:AmplitudeParty", slices)]
-    copies = copies_for(spec.epsilon, spec.delta)
+    copies = spec.measured_copies
     if not there or refusal(there, copies, int(spec.budget_attempts)) is None:
         own = {party: Slice({**slice.values, "copies": copies}) for party, slice in slices.items()}
         made.append(Session("sampling", "rival", "ketwire.protocols.amplitude:SampledParty", own))
-    for bits in spec.dense_state.bits if spec.dense_state is not None else ():
-        own = {party: Slice({**slice.values, "bits": bits, "coherent": True}) for party, slice in slices.items()}
-        made.append(Session(f"dense-state-{bits}-bit", "rival", "ketwire.protocols.inference:DenseStateParty", own))
-    return made
+    return [*made, *rival_sessions(spec, network, path, visits, slices, coherent=True)]
 
 
 def check(spec: InferenceSpec, network: Network, session: Session) -> None:
@@ -94,7 +94,7 @@ def summarise(spec: InferenceSpec, results: Sequence[SessionResult], network: Ne
         "estimate": found["estimate"],
         "interval": [found["low"], found["high"]],
         "copies": int(requests[:, 1].sum()),
-        "attempted_copies": found["attempted"],
+        **retried(found["attempted"], found["needed"]),
         "largest_power": int(requests[:, 0].max()),
         "uses": found["uses"],
         "requests": found["requests"],
@@ -103,6 +103,7 @@ def summarise(spec: InferenceSpec, results: Sequence[SessionResult], network: Ne
         "epsilon": spec.epsilon,
         "delta": spec.delta,
         "rivals": {rival.name: {"estimate": _estimate(rival)} for rival in rivals},
+        **assumption(spec),
     }
     return {**told, "verdict": _verdict(spec, quantum, rivals, told)}
 
@@ -126,10 +127,16 @@ def _verdict(
         lines = [f"{took}, sampling to the same promise {sampling:,}: {factor:.3g} times {less}."]
     if not told["promise_holds"]:
         lines.append(f"{told['noisy_shots']:.2g} shots met an error on average: epsilon is not promised.")
-    dense = [rival for rival in rivals if rival.name != "sampling"]
-    if dense:
-        best = min(dense, key=lambda rival: rival.totals.payload_bits)
+    assert spec.epsilon is not None
+    classical = {rival.name: rival for rival in rivals if rival.name != "sampling"}
+    estimates = {name: _estimate(rival) for name, rival in classical.items()}
+    kept = as_accurate(estimates, told["estimate"], spec.epsilon, None)
+    able = [rival for name, rival in classical.items() if kept[name]]
+    if able:
+        best = min(able, key=lambda rival: rival.totals.payload_bits)
         lines.append(f"the classical {best.name} sent {best.totals.payload_bits:,} bits.")
+    elif classical:
+        lines.append("no classical rival that ran was as accurate.")
     return "\n".join(lines)
 
 
@@ -156,7 +163,8 @@ def _longest(spec: InferenceSpec, most_power: int | None) -> int:
 def _shots(spec: InferenceSpec, power: int) -> int:
     """About how many shots with the largest power there will be: Hoeffding for an angle 2k+1 times as large."""
     assert spec.epsilon is not None and spec.delta is not None
-    return max(FIRST_SHOTS, math.ceil(copies_for(spec.epsilon, spec.delta) / (2 * power + 1) ** 2))
+    plain = math.log(2.0 / spec.delta) / (2.0 * spec.epsilon**2)
+    return max(FIRST_SHOTS, math.ceil(plain / (2 * power + 1) ** 2))
 
 
 def _most_power(spec: InferenceSpec, there: Sequence[Crossing], back: Sequence[Crossing]) -> int | None:

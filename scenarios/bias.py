@@ -8,7 +8,6 @@ quantum session runs once more, inline, with a witness (`nodes.witness`), on den
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -32,9 +31,10 @@ def bias(loaded: Loaded, run: Run, exact: Mapping[str, Any]) -> dict[str, Any]:
     expectation, standard_error: of the noisy expectation; 0 where it is exact
     bias: expectation less the ideal value
     epsilon, delta: with probability at least 1 - delta an estimate is within epsilon of the expectation
-        (Hoeffding)
+        (the binomial law)
     """
     from ketwire.nodes.witness import expectation  # noqa: PLC0415
+    from ketwire.quantum.binomial import accuracy_of  # noqa: PLC0415
 
     kind, spec = loaded.kind, loaded.scenario.protocol
     if not hasattr(kind, "witness"):
@@ -55,15 +55,10 @@ def bias(loaded: Loaded, run: Run, exact: Mapping[str, Any]) -> dict[str, Any]:
             "expectation": found.mean,
             "standard_error": 0.0 if alike else found.standard_error,
             "bias": found.mean - exact["exact"],
-            "epsilon": radius(spec.measured_copies, delta) if spec.epsilon is None else spec.epsilon,
+            "epsilon": accuracy_of(spec.measured_copies, delta) if spec.epsilon is None else spec.epsilon,
             "delta": delta,
         }
     }
-
-
-def radius(copies: int, delta: float) -> float:
-    """How far the mean of so many outcomes is from its expectation, at most, with probability 1 - delta (Hoeffding)."""
-    return math.sqrt(math.log(2.0 / delta) / (2.0 * copies))
 
 
 def bias_lines(result: Mapping[str, Any]) -> list[str]:

@@ -26,10 +26,11 @@ from ketwire.quantum.pauli_bases import EIGENVECTORS
 from ketwire.quantum.trajectories import density_channel
 from ketwire.scenarios.inference import Contraction, Inference, InferenceSpec
 from ketwire.scenarios.kinds import Judge, Network
+from ketwire.scenarios.margin import retried
 from ketwire.scenarios.routes import line_between
 from ketwire.scenarios.schema import Strict
 
-_OF_DATA = frozenset({"zeros", "copies", "attempted"})
+_OF_DATA = frozenset({"zeros", "copies", "attempted", "needed"})
 
 
 class DecoyCheck(Strict):
@@ -97,7 +98,7 @@ class Decoys:
         summary = {
             "estimate": told["zeros"] / told["copies"],
             "copies": told["copies"],
-            "attempted_copies": told["attempted"],
+            **retried(told["attempted"], told["needed"]),
             "decoys": findings.decoys,
             "decoy_failures": findings.failed,
             "decoy_failure_rate_low": low,
@@ -111,7 +112,7 @@ class Decoys:
             "rivals": {
                 rival.name: {
                     "estimate": next(o.values["loss"] for o in rival.outcomes.values() if o.values),
-                    "reveals": "all of the state, to whoever reads along",
+                    "reveals": "all that it sends, to whoever reads along",
                 }
                 for rival in rivals
             },
@@ -211,7 +212,7 @@ def _verdict(
         lines.append(
             f"the classical {best.name} needs {best.totals.payload_bits:,} bits where this took "
             f"{totals.qubits_sent:,} qubits and {totals.payload_bits + totals.control_bits:,} bits, and shows "
-            "all of the state to whoever reads along, unseen."
+            "what it sends to whoever reads along, unseen."
         )
     return "\n".join(lines)
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from ketwire.channels.budget import Crossing, path_survival, refusal
+from ketwire.channels.budget import Crossing, path_survival, refusal, round_copies
 from ketwire.channels.eve import InterceptResend
 from ketwire.channels.hardware import Hardware
 from ketwire.channels.representation import differing, expected_rows
@@ -31,6 +31,7 @@ from ketwire.scenarios.gradient_spec import AnyEstimator, GradientSpec
 from ketwire.scenarios.imperfect import gates_err, refuse_unstated
 from ketwire.scenarios.inference import Contraction, chains_of, layer_values, route_of
 from ketwire.scenarios.kinds import Judge, Network
+from ketwire.scenarios.margin import margin_of
 from ketwire.scenarios.routes import crossings_of, flags_of
 
 NOISY_COPIES = 1000
@@ -109,6 +110,7 @@ class Layout:
         return {
             "visit": route.visit,
             "survival": survival,
+            "round_copies": round_copies(crossings),
             "certain": survival == 1.0,
             # A copy that met errors of its own has a state of its own.
             "shared": not gates_err(self.hardware.values()),
@@ -135,6 +137,7 @@ class Gradient:
             "max_batch_octets": spec.max_batch_octets,
             "budget_attempts": int(spec.budget_attempts),
             "window": spec.window,
+            "margin": margin_of(spec.margin),
             "epsilon": spec.epsilon,
             "delta": spec.delta,
         }

@@ -9,7 +9,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ketwire.channels.sums import exact_sum
 from ketwire.nodes.session import SessionResult
+from ketwire.protocols.numbers import EXACT_BITS
+from ketwire.scenarios.margin import retried
+from ketwire.scenarios.verdict import Rival, Winner, by_promise, decided, undecided
 
 if TYPE_CHECKING:
     from ketwire.scenarios.gradient import Layout
@@ -45,13 +49,14 @@ def _of_estimator(layout: Layout, result: SessionResult) -> dict[str, Any]:
     states = {
         visit: told for outcome in result.outcomes.values() for visit, told in outcome.values.get("visits", {}).items()
     }
-    runs = [outcome.values["attempted"] for outcome in result.outcomes.values() if "attempted" in outcome.values]
+    runs = [outcome.values for outcome in result.outcomes.values() if "attempted" in outcome.values][:1]
+    streams = runs or list(states.values())
     totals = result.totals
     return {
         "estimate": _gradient(layout, result),
         "copies": sum(told["held"] for told in states.values()),
         "copies_used": sum(told["used"] for told in states.values()),
-        "attempted_copies": runs[0] if runs else sum(told["attempted"] for told in states.values()),
+        **retried(sum(told["attempted"] for told in streams), exact_sum(told["needed"] for told in streams)),
         "copies_per_state": {visit: states[visit]["held"] for visit in sorted(states, key=int)},
         "range_per_state": {visit: states[visit].get("range") for visit in sorted(states, key=int)},
         "qubits_sent": totals.qubits_sent,
@@ -125,19 +130,43 @@ def _verdict(spec: GradientSpec, result: Mapping[str, Any]) -> str:
             else (f"is {bias:.2g}, give or take {result['bias_radius']:.2g}")
         )
         lines.append(f"links or nodes are noisy: the promise is for each estimator's own mean, whose bias {told}.")
-    rivals = result["rivals"]
-    if rivals and measured:
-        best = min(measured, key=lambda name: _sum(measured[name]))
-        cost = _sum(measured[best])
-        rival = min(rivals, key=lambda name: rivals[name]["bits"])
-        bits = rivals[rival]["bits"]
-        off = rivals[rival]["error"]
-        told = f" (off by {off:.2g})" if off is not None else ""
-        winner = f"{best} wins" if cost < bits else f"the classical {rival} wins" if bits < cost else "a tie"
-        lines.append(
-            f"{winner} on communication: {_cost(measured[best])} of {best} against {bits:,} bits of {rival}{told}."
-        )
+    if result["rivals"] and measured:
+        lines.append(_winner(spec, measured, result["rivals"]))
     return "\n".join(lines) or "the exact reference alone ran; nothing was estimated."
+
+
+def _winner(
+    spec: GradientSpec, measured: Mapping[str, Mapping[str, Any]], rivals: Mapping[str, Mapping[str, Any]]
+) -> str:
+    """The cheapest estimator beside rivals that are as accurate: off by epsilon at most, or by no more than it is.
+
+    Errors are those against the exact gradient. Where nobody has asked for that, a rival that ships states at full
+    width has it; who cannot be judged is not compared.
+    """
+    best = min(measured, key=lambda name: _sum(measured[name]))
+    truth = next((told["estimate"] for name, told in rivals.items() if name.endswith(f"-{EXACT_BITS}-bit")), None)
+    errors = {
+        name: told["error"] if told["error"] is not None else _distance(told.get("estimate"), truth)
+        for name, told in rivals.items()
+    }
+    own = measured[best].get("error")
+    own = own if own is not None else _distance(measured[best].get("estimate"), truth)
+    most = spec.epsilon if spec.epsilon is not None else own
+
+    def keeps(error: float | None) -> bool:
+        return most is not None and error is not None and error <= most
+
+    standings = [
+        Rival(name, told["bits"], by_promise(keeps(own), keeps(errors[name]))) for name, told in rivals.items()
+    ]
+    winner, rival = decided(_sum(measured[best]), standings)
+    if winner is Winner.NOBODY or rival is None:
+        unknown = "nobody wins: how accurate the rivals are shows with --check"
+        why = unknown if None in errors.values() else undecided(rival, bool(rivals), "more copies")
+        return f"{why}. {best} took {_cost(measured[best])}."
+    who = {Winner.QUANTUM: f"{best} wins", Winner.CLASSICAL: f"the classical {rival.name} wins"}.get(winner, "a tie")
+    beside = f"{int(rival.cost):,} bits of {rival.name} (off by {errors[rival.name]:.2g})"
+    return f"{who} on communication: {_cost(measured[best])} of {best} against {beside}."
 
 
 def _of_estimators(spec: GradientSpec, measured: Mapping[str, Mapping[str, Any]]) -> str:

@@ -7,6 +7,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 from pydantic import BeforeValidator, Field, GetJsonSchemaHandler, model_validator
 from pydantic_core import CoreSchema
 
+from ketwire.protocols.numbers import EXACT_BITS
 from ketwire.quantum import shadow_tomography, shadows
 from ketwire.scenarios.inference import (
     Contraction,
@@ -21,6 +22,7 @@ from ketwire.scenarios.inference import (
     Signs,
     Unitary,
 )
+from ketwire.scenarios.margin import Margin
 from ketwire.scenarios.routes import check_width, flags_of
 from ketwire.scenarios.schema import Strict, wrong
 
@@ -154,6 +156,10 @@ Layer = Annotated[
 class DenseGradient(DenseState):
     """The classical rival that sends the forward and the backward state."""
 
+    bits: list[Annotated[int, Field(ge=2, le=EXACT_BITS)]] = Field(
+        [8, EXACT_BITS], description="bits for each of the 2 N real numbers of a state; up to 52, or 64"
+    )
+
 
 class GradientSpec(InferenceSpec):
     """All partial derivatives of <phi| Pi |phi> by the angles of the layers, each estimated by its owner."""
@@ -171,9 +177,12 @@ class GradientSpec(InferenceSpec):
         None, ge=1, le=10**9, description="of each |Phi> and of each shifted inference, instead of epsilon and delta"
     )
     window: int | None = Field(None, ge=1, le=10**9, description="copies under way at once; null for no such limit")
+    margin: Margin = "auto"
     representation: Literal["trajectories"] = "trajectories"
     estimation: Literal["sampling"] = "sampling"
     most_power: None = None
+    description: None = None
+    sketch: None = None
     dense_state: DenseGradient | None = Field(DenseGradient(), description="the classical rival; null for none")  # type: ignore[call-arg]
 
     @model_validator(mode="after")

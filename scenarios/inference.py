@@ -11,22 +11,24 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from ketwire.channels.budget import DEFAULT_BUDGET_ATTEMPTS, Crossing, path_survival, refusal
+from ketwire.channels.budget import DEFAULT_BUDGET_ATTEMPTS, Crossing, path_survival, refusal, round_copies
 from ketwire.channels.copies import MAX_COPIES, MAX_QUBITS
 from ketwire.channels.hardware import Hardware
 from ketwire.channels.representation import Representation, chosen, differing
 from ketwire.channels.representation import refusal as density_refusal
 from ketwire.errors import ScenarioError
 from ketwire.nodes.session import Session, SessionResult
-from ketwire.protocols.inference import DenseStateParty, copies_for
 from ketwire.protocols.node import Loader, Slice
 from ketwire.protocols.numbers import EXACT_BITS
 from ketwire.protocols.stream import MAX_BATCH_OCTETS, OCTETS_PER_COPY
+from ketwire.quantum.binomial import count_for
 from ketwire.scenarios.chains import plan_values
+from ketwire.scenarios.inference_rivals import compared, rival_sessions
 from ketwire.scenarios.kinds import Judge, Network
+from ketwire.scenarios.margin import Margin, margin_of, retried
 from ketwire.scenarios.routes import check_width, crossings_of
 from ketwire.scenarios.schema import NodeName, Strict, wrong
-from ketwire.scenarios.sources import ProgramSource, Source
+from ketwire.scenarios.sources import ProgramSource, Source, assumption
 
 Axis = Literal["x", "y", "z"]
 Entangler = Literal["none", "cz-chain", "cz-ring", "cnot-chain", "cnot-ring"]
@@ -123,16 +125,22 @@ Layer = Annotated[
 class DenseState(Strict):
     """The classical rival that sends the whole state at every crossing."""
 
-    bits: list[Annotated[int, Field(ge=2, le=EXACT_BITS)]] = Field(
-        [8, EXACT_BITS], description="bits for each of the 2 N real numbers of a state; up to 52, or 64"
+    bits: list[Annotated[int, Field(ge=1, le=EXACT_BITS)]] = Field(
+        [1, 8, EXACT_BITS],
+        description="bits for each of the 2 N real numbers of a state, of a real one N; up to 52, or 64",
     )
 
     @model_validator(mode="after")
     def _exact(self) -> Self:
-        for index, bits in enumerate(self.bits):
-            if 52 < bits < EXACT_BITS or bits in self.bits[:index]:
-                raise wrong(f"bits.{index}", bits, "a new width, 2 to 52 or 64")
+        refuse_widths("bits", self.bits, 1)
         return self
+
+
+def refuse_widths(key: str, widths: Sequence[int], least: int) -> None:
+    """For validators: a width that comes twice, or that no rounding has."""
+    for index, bits in enumerate(widths):
+        if 52 < bits < EXACT_BITS or bits in widths[:index]:
+            raise wrong(f"{key}.{index}", bits, f"a new width, {least} to 52 or 64")
 
 
 class InferenceSpec(Strict):
@@ -165,7 +173,14 @@ class InferenceSpec(Strict):
         le=10**9,
         description="copies under way at once; the next begin when the last party has told of these",
     )
-    dense_state: DenseState | None = Field(DenseState(), description="the classical rival; null for none")  # type: ignore[call-arg]
+    margin: Margin = "auto"
+    dense_state: DenseState | None = Field(DenseState(), description="the rival that sends the state; null for none")  # type: ignore[call-arg]
+    description: list[Annotated[int, Field(ge=1, le=EXACT_BITS)]] | None = Field(
+        None, description="the rival that sends angles, at these bits each; null for 8 where layers are angles"
+    )
+    sketch: bool | None = Field(
+        None, description="the rival that sends signs of shared random projections; null for where it can run"
+    )
 
     @model_validator(mode="after")
     def _accuracy(self) -> Self:
@@ -173,6 +188,7 @@ class InferenceSpec(Strict):
         if given not in {(True, True, False), (False, False, True)}:
             raise wrong("copies", self.copies, "either epsilon and delta, or copies alone")
         refuse_hopeless(self.epsilon, self.delta)
+        refuse_widths("description", self.description or [], 1)
         if self.estimation == "sampling" and self.most_power is not None:
             raise wrong("most_power", self.most_power, "nothing, or estimation: amplitude")
         if self.estimation == "amplitude":
@@ -188,7 +204,7 @@ class InferenceSpec(Strict):
         if self.copies is not None:
             return self.copies
         assert self.epsilon is not None and self.delta is not None
-        return copies_for(self.epsilon, self.delta)
+        return count_for(self.epsilon, self.delta)
 
 
 WITNESS_OCTETS = 1 << 26  # of density matrices that no two copies share, beyond which --check draws errors too
@@ -219,15 +235,13 @@ class Inference:
             "representation": representation,
             "shared_rows": representation == "trajectories" or differing(crossings, hardware) is None,
             "window": spec.window,
+            "margin": margin_of(spec.margin),
+            "round_copies": round_copies(crossings),
             **chains_of(path, crossings),
         }
         slices = {party: slice_of(spec, network, party, path, visits, common) for party in network.parties}
         sessions = [Session("inference", "quantum", "ketwire.protocols.inference:InferenceParty", slices)]
-        for bits in spec.dense_state.bits if spec.dense_state is not None else ():
-            own = {party: Slice({**slice.values, "bits": bits}) for party, slice in slices.items()}
-            name = f"dense-state-{bits}-bit"
-            sessions.append(Session(name, "rival", "ketwire.protocols.inference:DenseStateParty", own))
-        return sessions
+        return [*sessions, *rival_sessions(spec, network, path, visits, slices)]
 
     def check(self, spec: InferenceSpec, network: Network, session: Session, public: Mapping[str, int]) -> None:
         if spec.estimation == "amplitude":
@@ -256,14 +270,20 @@ class Inference:
         return {
             "estimate": counts["zeros"] / counts["copies"],
             "copies": counts["copies"],
-            "attempted_copies": counts["attempted"],
+            **retried(counts["attempted"], counts["needed"]),
             "representation": counts["representation"],
             "epsilon": spec.epsilon,
             "delta": spec.delta,
             "rivals": {name: {"estimate": loss} for name, loss in losses.items()},
+            **assumption(spec),
         }
 
+    def compared(self, spec: InferenceSpec, result: Mapping[str, Any]) -> dict[str, Any]:
+        return {} if spec.estimation == "amplitude" else compared(spec, result)
+
     def exact(self, spec: InferenceSpec, network: Network, loaders: Mapping[str, Loader]) -> dict[str, Any]:
+        from ketwire.protocols.inference_rivals import DenseStateParty  # noqa: PLC0415 (with --check alone)
+
         path, visits = route_of(spec, network)
         public = {"path": path, "qubits": spec.qubits, "bits": EXACT_BITS, "coherent": spec.estimation == "amplitude"}
         parties = {

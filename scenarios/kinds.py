@@ -131,8 +131,9 @@ class Kind(Protocol):
         """The protocol's own results, JSON values and arrays.
 
         Known to the report: `estimate`, `error`, `copies` (copies measured), `test_accuracy` and
-        `baseline_accuracy`, and `rivals`, a dict by session name with the same keys. A rival whose
-        answer is too poor to be compared says `comparable: False`. `verdict`, a sentence on who wins,
+        `baseline_accuracy`, `decisions` (how many the accuracy was measured on, which gives it an interval), and
+        `rivals`, a dict by session name with the same keys. A rival whose answer is too poor to be compared says
+        `comparable: False` (see `ketwire.scenarios.verdict`). `verdict`, a sentence on who wins,
         replaces ketwire's own; a kind with several quantum sessions needs one, as sums over them
         compare with no single rival. What the wire cost is added by ketwire and may not be given here.
         """

@@ -8,7 +8,7 @@ unknown keys and infinite numbers, and refuse physics that no fiber can have.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import reduce
+from functools import cache, reduce
 from operator import or_
 from typing import Annotated, Any, Self
 
@@ -93,6 +93,11 @@ class Scenario(Strict):
 
 def scenario_model(specs: Sequence[type[BaseModel]]) -> type[Scenario]:
     """The model of scenarios whose protocol is one of `specs`, told apart by their `kind`."""
+    return _model(tuple(specs))
+
+
+@cache  # it takes much longer to build than to use
+def _model(specs: tuple[type[BaseModel], ...]) -> type[Scenario]:
     assert specs, "a scenario needs a protocol of some kind"
     union: Any = reduce(or_, specs)
     if len(specs) > 1:

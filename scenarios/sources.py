@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Discriminator, Field, PositiveInt, Tag, model_validator
+from pydantic import BaseModel, Discriminator, Field, PositiveInt, Tag, model_validator
 
 from ketwire.scenarios.schema import Strict, wrong
 
@@ -94,3 +94,21 @@ Source = Annotated[
     ),
 ]
 """The type of a field that names data."""
+
+
+ASSUMPTION = (
+    "random sources stand for data and angles without a description shorter than their numbers; no rival sends a seed"
+)
+
+
+def assumption(spec: BaseModel) -> dict[str, str]:
+    """What the costs of rivals assume of a spec with random sources, for a kind's summary; empty without any."""
+    return {"assumption": ASSUMPTION} if _is_random(spec) else {}
+
+
+def _is_random(value: Any) -> bool:
+    if isinstance(value, RandomSource):
+        return True
+    if isinstance(value, BaseModel):
+        return any(_is_random(getattr(value, name)) for name in type(value).model_fields)
+    return any(map(_is_random, value)) if isinstance(value, list) else False

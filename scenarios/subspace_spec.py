@@ -10,6 +10,7 @@ from pydantic import ConfigDict, Field, RootModel, model_validator
 from ketwire.channels.budget import DEFAULT_BUDGET_ATTEMPTS
 from ketwire.protocols.codes import MAX_CODE_BITS
 from ketwire.protocols.stream import MAX_BATCH_OCTETS
+from ketwire.scenarios.margin import Margin
 from ketwire.scenarios.schema import NodeName, Strict, wrong
 from ketwire.scenarios.sources import Source
 
@@ -24,6 +25,7 @@ class Common(Strict):
     sender: NodeName = Field("alice", description="the node that holds the vectors")
     receiver: NodeName = Field("bob", description="the node that measures and decides")
     copies: int = Field(1, ge=1, le=10**7, description="measured copies of each vector")
+    margin: Margin = "auto"
     budget_attempts: float = Field(
         DEFAULT_BUDGET_ATTEMPTS, ge=1, description="emitted copies that a run may need"
     )
@@ -95,10 +97,15 @@ class ClassifySpec(Common):
     labels: Source = Field(description="the judge's, of the sender's vectors")
     components: int = Field(ge=1, description="dimension of each class subspace")
     measurement: Literal["discriminating", "exclusion", "pretty-good"] = "discriminating"
+    standardise: bool = Field(
+        False, description="less the training part's mean, over its spread; both are sent, 128 bits a column"
+    )
     constant: float | None = Field(None, description="public; appended to each vector of both sides")
     quantiser: QuantiserSpec = QuantiserSpec()  # type: ignore[call-arg]
     raw: list[Bits] = Field(
-        [1, 2, 8], min_length=1, description="the rival that sends the vector, at these bits"
+        [1, 2, 8],
+        min_length=1,
+        description="the rival that sends the vector, at these bits; the receiver uses the best classifier for them",
     )
     sparse: bool = Field(True, description="let that rival leave out zeros where this is shorter")
     description_bits: Bits | None = Field(

@@ -12,10 +12,9 @@ from typing import Any
 from ketwire.scenarios.bias import bias_lines
 from ketwire.scenarios.results import counted, failed_steps
 from ketwire.scenarios.steptext import step_lines
+from ketwire.scenarios.verdict import Rival, Standing, Winner, by_accuracy, by_promise, decided, undecided
 
 HEAD = ("", "qubits sent", "delivered", "payload bits", "control bits", "virtual time", "result")
-COMPARABLE_ACCURACY = 0.01  # a point less counts as having done the same
-"""A rival that is less accurate by more than this does not count as having done the same."""
 
 JUDGED_BY = ("summarise", "compared", "table")
 """Steps after the run without which nobody can say who won."""
@@ -71,36 +70,53 @@ def _narrowest(rows: Sequence[tuple[str, ...]]) -> int:
 
 
 def verdict(result: Mapping[str, Any]) -> str:
-    """One sentence: who wins on communication, and by what factor.
+    """One sentence: who wins on communication among runs that are as accurate (`scenarios.verdict`), by what factor.
 
     Quantum communication is the qubits emitted (pairs used up, where nobody knows what photons they took)
-    and the classical bits beside them; a rival's is its bits. Rivals that did not do the same (`comparable:
-    False`, or less accurate by more than 0.01) are left out. A protocol whose sessions are no rivals of each
-    other (many sizes, say) says `verdict` itself. Where what decides failed after the run, nobody wins.
+    and the classical bits beside them; a rival's is its bits. A rival that says `comparable: False` counts as less
+    accurate. A protocol whose sessions are no rivals of each other (many sizes, say) says `verdict` itself. Where what
+    decides failed after the run, nobody wins.
     """
     if missing := [step for step in JUDGED_BY if step in failed_steps(result)]:
         return f"no verdict, as {missing[0]} failed; quantum took {_spoken(result)}."
     if isinstance(result.get("verdict"), str):
         return str(result["verdict"])
     quantum = _qubits(result) + result["payload_bits"] + result["control_bits"]
-    rivals = {name: rival for name, rival in result["rivals"].items() if _did_the_same(result, rival)}
-    if not rivals:
-        reason = "no classical rival did as well" if result["rivals"] else "no classical rival ran"
-        return f"{reason}; quantum took {_spoken(result)}."
-    best = min(rivals, key=lambda name: rivals[name]["bits"])
-    bits = rivals[best]["bits"]
-    if bits == quantum:
-        return f"quantum and the classical {best} tie on communication: {_spoken(result)}, {bits:,} bits."
+    rivals = [Rival(name, told["bits"], _standing(result, told)) for name, told in result["rivals"].items()]
+    winner, rival = decided(quantum, rivals)
+    if winner is Winner.NOBODY or rival is None:
+        return f"{undecided(rival, bool(rivals), 'more copies')}. Quantum took {_spoken(result)}."
+    bits, beside = int(rival.cost), _accuracies(result, result["rivals"][rival.name])
+    if winner is Winner.TIE:
+        return f"quantum and the classical {rival.name} tie on communication: {_spoken(result)}, {bits:,} bits{beside}."
     by = _factor(max(bits, quantum), min(bits, quantum))
-    if bits < quantum:
-        return f"the classical {best} wins on communication{by}: {bits:,} bits against {_spoken(result)}."
-    return f"quantum wins on communication{by}: {_spoken(result)} against {bits:,} bits of {best}."
+    if winner is Winner.CLASSICAL:
+        said = f"{bits:,} bits against {_spoken(result)}{beside}"
+        return f"the classical {rival.name} wins on communication{by}: {said}."
+    return f"quantum wins on communication{by}: {_spoken(result)} against {bits:,} bits of {rival.name}{beside}."
+
+
+def _standing(result: Mapping[str, Any], rival: Mapping[str, Any]) -> Standing:
+    if rival.get("comparable") is False or result.get("comparable") is False:
+        return by_promise(result.get("comparable") is not False, rival.get("comparable") is not False)
+    quantum, classical = _accuracy(result), _accuracy(rival)
+    if quantum is None or classical is None:
+        return Standing.SAME
+    return by_accuracy(quantum, classical, result.get("decisions"))
+
+
+def _accuracies(result: Mapping[str, Any], rival: Mapping[str, Any]) -> str:
+    quantum, classical = _accuracy(result), _accuracy(rival)
+    if quantum is None or classical is None:
+        return ""
+    return f", at an accuracy of {quantum:.3f} (quantum) and {classical:.3f}"
 
 
 def remarks(result: Mapping[str, Any]) -> list[str]:
     """What is said between the table and its verdict."""
-    times = [*idle_lines(result), *pair_lines(result)]
-    return [*times, *bias_lines(result), *step_lines(result, time_text), *spoils(result), *_outcomes(result)]
+    lines = [*idle_lines(result), *pair_lines(result), *bias_lines(result), *step_lines(result, time_text)]
+    assumed = [f"assumption: {result['assumption']}."] if result.get("assumption") else []
+    return [*lines, *spoils(result), *assumed, *_outcomes(result)]
 
 
 def idle_lines(result: Mapping[str, Any]) -> list[str]:
@@ -191,13 +207,6 @@ def _outcome(of: Mapping[str, Any]) -> str:
 def _accuracy(of: Mapping[str, Any]) -> float | None:
     value = of.get("test_accuracy", of.get("accuracy"))
     return value if isinstance(value, int | float) else None
-
-
-def _did_the_same(result: Mapping[str, Any], rival: Mapping[str, Any]) -> bool:
-    if rival.get("comparable") is False:
-        return False
-    quantum, classical = _accuracy(result), _accuracy(rival)
-    return quantum is None or classical is None or classical >= quantum - COMPARABLE_ACCURACY
 
 
 def _factor(large: int, small: int) -> str:

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from ketwire.channels.budget import Crossing, path_survival, refusal
+from ketwire.channels.budget import Crossing, path_survival, refusal, round_copies
 from ketwire.channels.representation import differing
 from ketwire.channels.streams import derive_key
 from ketwire.errors import ScenarioError
@@ -18,10 +18,12 @@ from ketwire.protocols.features import Route
 from ketwire.protocols.node import Loader, Slice
 from ketwire.protocols.training_data import Schedule
 from ketwire.protocols.training_holding import Holding
-from ketwire.protocols.training_rivals import forwarded_accuracy, train_alone
+from ketwire.protocols.training_rivals import decided_by, train_alone
 from ketwire.scenarios.imperfect import gates_err, refuse_unstated
 from ketwire.scenarios.inference import Hadamards, Rotations, chains_of, layer_values, layers_of, route_of
+from ketwire.scenarios.inference_rivals import DESCRIPTION_BITS, angles_of, blank
 from ketwire.scenarios.kinds import Judge, Network
+from ketwire.scenarios.margin import margin_of
 from ketwire.scenarios.routes import crossings_of, flags_of
 from ketwire.scenarios.training_results import baseline, summary
 from ketwire.scenarios.training_spec import TrainingSpec
@@ -30,8 +32,8 @@ PROGRAMS = {
     "training": "ketwire.protocols.training:TrainingParty",
     "backprop": "ketwire.protocols.training_rivals:BackpropParty",
     "raw-data": "ketwire.protocols.training_rivals:RawDataParty",
+    "description": "ketwire.protocols.training_description:DescriptionParty",
 }
-PUBLIC_LAYERS = (Rotations, Hadamards)
 
 
 class Training:
@@ -48,10 +50,12 @@ class Training:
         for bits in spec.rivals.backprop:
             name = f"backprop-{bits}-bit"
             sessions.append(_session(name, spec, network, path, visits, {**common, "bits": bits}))
-        _refuse_private(spec)
+        for bits in _description_bits(spec):
+            told = {**common, "bits": bits, "angles": _angles(spec, path, visits)}
+            sessions.append(_session(f"description-{bits}-bit", spec, network, path, visits, told))
         for bits in spec.rivals.raw:
-            name = f"raw-data-{bits}-bit"
-            sessions.append(_session(name, spec, network, path, visits, {**common, "bits": bits}))
+            told = {"path": path, "qubits": spec.qubits, "constant": spec.data.constant, "bits": bits}
+            sessions.append(_raw_session(f"raw-data-{bits}-bit", spec, network, path, told))
         return sessions
 
     def check(self, spec: TrainingSpec, network: Network, session: Session, public: Mapping[str, int]) -> None:
@@ -96,8 +100,11 @@ class Training:
     def exact(self, spec: TrainingSpec, network: Network, loaders: Mapping[str, Loader]) -> dict[str, Any]:
         """The same training with exact gradients, in one place: its losses and its accuracy."""
         whole, last, states = self._in_one_place(spec, network, loaders)
-        losses = train_alone(whole, last, states["train"], last.schedule(len(states["train"])), spec.steps)
-        told = {"exact_losses": losses, "exact_test_accuracy": forwarded_accuracy(whole, last, states["test"], "test")}
+        assert last.objective is not None and last.labels is not None
+        labels, schedule = last.labels.of, last.schedule(len(states["train"]))
+        losses = train_alone(whole, last.objective, labels["train"], states["train"], schedule, spec.steps)
+        right = decided_by(whole, last.objective, states["test"]) == labels["test"]
+        told = {"exact_losses": losses, "exact_test_accuracy": float(right.mean())}
         return {**told, "baseline_accuracy": baseline(spec, loaders[spec.start], network)}
 
     def retraced(
@@ -176,13 +183,33 @@ def _check_memory(spec: TrainingSpec, path: Sequence[str], train: int, test: int
         )
 
 
-def _refuse_private(spec: TrainingSpec) -> None:
-    private = [index for index, layer in enumerate(spec.layers) if not isinstance(layer, PUBLIC_LAYERS)]
-    if spec.rivals.raw and private:
+def _description_bits(spec: TrainingSpec) -> Sequence[int]:
+    """Widths of the angles that are described.
+
+    Raises:
+        ScenarioError: it is asked for, and a layer that would have to be sent holds more than angles.
+    """
+    private = [
+        index for index, layer in enumerate(spec.layers)
+        if layer.at != spec.start and not isinstance(layer, Rotations | Hadamards)
+    ]  # fmt: skip
+    asked = spec.rivals.description
+    if asked and private:
         raise ScenarioError(
-            f"protocol.rivals.raw: {spec.rivals.raw} given, expected [], as layers.{private[0]} "
-            "holds more than angles and cannot be sent as such"
+            f"protocol.rivals.description: {asked} given, expected [] or null, as layers.{private[0]} holds more than "
+            f"angles and would have to be sent to {spec.start}"
         )
+    return () if private else DESCRIPTION_BITS if asked is None else asked
+
+
+def _angles(spec: TrainingSpec, path: Sequence[str], visits: Sequence[Sequence[int]]) -> dict[str, int]:
+    """How many angles each party but the first has, which describe what it does."""
+    counts = dict.fromkeys(path[1:], 0)
+    counts.pop(path[0], None)
+    for party, indices in zip(path, visits, strict=True):
+        if party in counts:
+            counts[party] += angles_of(spec, indices) or 0
+    return counts
 
 
 def _trained(spec: TrainingSpec, visits: Sequence[Sequence[int]]) -> list[int]:
@@ -229,6 +256,8 @@ def _common(
             "derived": trained,
         },
         "chains": {name: chains_of(parties[name], each).get("chains", []) for name, each in passages.items()},
+        "margin": margin_of(spec.margin),
+        "round_copies": {name: round_copies(each) for name, each in passages.items()},
         "survivals": {name: path_survival(each) for name, each in passages.items()},
         "shared_rows": differing(crossings, hardware) is None and not gates_err(hardware.values()),
         "optimiser": _optimiser(spec),
@@ -292,15 +321,28 @@ def _session(
     kind = next(kind for kind in PROGRAMS if name.startswith(kind))
     if kind == "training":
         slices |= {repeater: Slice({**common, "visits": {}}) for repeater in _repeaters(common)}
-    if kind == "raw-data":
-        # How the layers look is public, what is in them is not: the last party is told the first alone.
-        blank = {
-            str(visit): [{**_told(spec, network, index), "angles": {"random": "angles"}} for index in indices]
+    if kind == "description":
+        # How the layers look is public, what is in them is not: the first party is told the first alone.
+        others = {
+            str(visit): [{**_told(spec, network, index), **blank(spec, index)} for index in indices]
             for visit, indices in enumerate(visits)
+            if path[visit] != path[0]
         }
-        slices[path[-1]] = Slice({**slices[path[-1]].values, "all_visits": blank})
+        start = slices[path[0]].values
+        objective = spec.objective.model_dump(mode="json")
+        slices[path[0]] = Slice({**start, "visits": {**start["visits"], **others}, "objective": objective})
     role: Literal["quantum", "rival"] = "quantum" if kind == "training" else "rival"
-    return Session(name, role, PROGRAMS[kind], slices, restartable=kind != "raw-data")
+    return Session(name, role, PROGRAMS[kind], slices, restartable=kind != "description")
+
+
+def _raw_session(
+    name: str, spec: TrainingSpec, network: Network, path: Sequence[str], told: Mapping[str, Any]
+) -> Session:
+    """The samples cross and no layer matters: parties have data and labels alone."""
+    slices = {party: Slice() for party in network.parties}
+    for party in dict.fromkeys(path):
+        slices[party] = Slice({**told, **_data_values(spec, network, party, path)})
+    return Session(name, "rival", PROGRAMS["raw-data"], slices)
 
 
 def _slice(
@@ -313,14 +355,19 @@ def _slice(
 ) -> Slice:
     """The public plan, a party's own layers, and samples or labels where it has them."""
     mine = layers_of(party, path, visits, lambda index: _told(spec, network, index))
-    values: dict[str, Any] = {**common, "visits": mine}
+    return Slice({**common, "visits": mine, **_data_values(spec, network, party, path)})
+
+
+def _data_values(spec: TrainingSpec, network: Network, party: str, path: Sequence[str]) -> dict[str, Any]:
+    """Where samples or labels are, at the parties that have them."""
+    values: dict[str, Any] = {}
     if party == path[0]:
         parts = {part: getattr(spec.data, part).located(network.base) for part in ("train", "test")}
         values["data"] = {**parts, "standardise": spec.data.standardise, "constant": spec.data.constant}
     if party == path[-1]:
         values["labels"] = {part: getattr(spec.labels, part).located(network.base) for part in ("train", "test")}
         values["objective"] = spec.objective.model_dump(mode="json")
-    return Slice(values)
+    return values
 
 
 def _told(spec: TrainingSpec, network: Network, index: int) -> dict[str, Any]:

@@ -9,13 +9,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ketwire.nodes.session import SessionResult
-from ketwire.protocols.training_data import listed, standardised
+from ketwire.protocols.training_data import are_classes, listed, standardised
 from ketwire.protocols.training_streams import COLUMNS, HELD, SUMMED
 from ketwire.scenarios.kinds import Judge, Network
+from ketwire.scenarios.margin import retried
 from ketwire.scenarios.routes import flags_of
-from ketwire.scenarios.sources import DatasetSource
+from ketwire.scenarios.sources import DatasetSource, assumption
 from ketwire.scenarios.table import time_text
 from ketwire.scenarios.training_spec import TrainingSpec
+from ketwire.scenarios.verdict import Rival, Winner, by_accuracy, decided, undecided
 
 Load = Callable[[str, dict[str, Any]], dict[str, NDArray[Any]]]
 PS_COLUMN, COPIES_COLUMN = COLUMNS.index("clock_ps"), COLUMNS.index("copies")
@@ -36,8 +38,9 @@ def summary(
     made = {
         **judged,
         "baseline_accuracy": baseline(spec, judge.load, judge.network) if public else None,
+        "decisions": told["decisions"],
         "copies": told["measured"],
-        "attempted_copies": told["emitted"],
+        **retried(told["emitted"], told["needed"]),
         "steps": told["steps"],
         "losses": arrays["losses"],
         "validations": arrays["validations"],
@@ -47,6 +50,7 @@ def summary(
         },
         "overhead": _overhead(spec, path, segments, quantum),
         "rivals": rivals,
+        **assumption(spec),
     }
     return {**made, "verdict": _verdict(made, quantum, spec.steps)}
 
@@ -69,7 +73,7 @@ def baseline(spec: TrainingSpec, load: Load, network: Network) -> float | None:
     if spec.data.standardise:
         rows = standardised(rows[0], rows[1])
     classes, trained_on = np.unique(labels[0], return_inverse=True)
-    if len(classes) < 2 or (len(classes) > 2 and (classes != np.rint(classes)).any()):
+    if not are_classes(classes):
         return None
     model = LogisticRegression(max_iter=10_000).fit(rows[0], trained_on)
     return float((classes[model.predict(rows[1])] == labels[1]).mean())
@@ -126,23 +130,28 @@ def _overhead(spec: TrainingSpec, path: Sequence[str], segments: int, result: Se
 
 
 def _rival(rival: SessionResult, path: Sequence[str], loss: float | None) -> dict[str, Any]:
-    """A rival's accuracy, and what it had sent when its loss was as low as the quantum protocol's final one."""
-    last = rival.outcomes[path[-1]]
-    losses = last.arrays["losses"]
+    """A rival's accuracy and what it had sent by then: `training_bits`, without what classifies the test part.
+
+    Of one that takes steps also when its loss was as low as the quantum protocol's final one.
+    """
+    told = {name: value for outcome in rival.outcomes.values() for name, value in outcome.values.items()
+            if name in ("test_accuracy", "classifier", "cross_validation")}  # fmt: skip
+    shipped = [outcome.values["bits"] for outcome in rival.outcomes.values() if "bits" in outcome.values]
+    steps = [outcome.arrays["losses"] for outcome in rival.outcomes.values() if "losses" in outcome.arrays]
+    if not steps:
+        return {**told, "training_bits": sum(shipped)}
+    losses = steps[0]
     reached = np.flatnonzero(losses <= loss) if loss is not None else np.zeros(0, dtype=np.int64)
-    steps = int(reached[0]) if len(reached) else None  # updates made before this loss was seen
-    told: dict[str, Any] = {
-        "test_accuracy": last.values["test_accuracy"],
-        "losses": losses,
-        "steps_to_same_loss": steps,
-        "bits_to_same_loss": None,
-    }
-    if "bits" in last.values:  # raw data: what is trained with was sent before the first step
-        shipped = sum(outcome.values.get("bits", 0) for outcome in rival.outcomes.values())
-        return {**told, "bits_to_same_loss": shipped if steps is not None else None}
-    if steps is not None:
-        told["bits_to_same_loss"] = sum(_by_step(rival, path)["bits"][:steps])
-    return {**told, "per_step": _by_step(rival, path)}
+    taken = int(reached[0]) if len(reached) else None  # updates made before this loss was seen
+    told |= {"losses": losses, "steps_to_same_loss": taken}
+    if shipped:  # before the first step
+        bits = sum(shipped)
+        return {**told, "bits_to_same_loss": None if taken is None else bits, "training_bits": bits}
+    by_step = _by_step(rival, path)
+    bits_to_same_loss = None if taken is None else sum(by_step["bits"][:taken])
+    return {
+        **told, "bits_to_same_loss": bits_to_same_loss, "training_bits": sum(by_step["bits"]), "per_step": by_step
+    }  # fmt: skip
 
 
 def _steps(count: int) -> str:
@@ -150,7 +159,7 @@ def _steps(count: int) -> str:
 
 
 def _verdict(made: Mapping[str, Any], quantum: SessionResult, planned: int) -> str:
-    """Who reached the loss with the least on the wire; only figures that were counted."""
+    """Who came to the same accuracy with the least on the wire; only figures that were counted."""
     totals = quantum.totals
     bits = totals.payload_bits + totals.control_bits
     ended = f" of {planned}, where validation ended it," if made["steps"] < planned else ""
@@ -159,25 +168,48 @@ def _verdict(made: Mapping[str, Any], quantum: SessionResult, planned: int) -> s
         f"{totals.qubits_sent:,} qubits and {bits:,} bits, {time_text(quantum.virtual_time_ps)} of virtual time, "
         f"{made['overhead']['operations_factor']:,.0f} times the circuits of back-propagation in one place."
     ]
-    cheapest: tuple[int, str] | None = None
-    untrained = False
-    for name, told in made["rivals"].items():
-        needed = told["bits_to_same_loss"]
-        if needed is None:
-            lines.append(f"  {name} did not get there in as many steps.")
-            continue
-        if told["steps_to_same_loss"] == 0:
-            lines.append(f"  {name} has it with the angles at the start, before its first step.")
-            untrained = True
-            continue
-        lines.append(f"  {name} gets there in {_steps(told['steps_to_same_loss'])} with {needed:,} bits.")
-        cheapest = min(cheapest or (needed, name), (needed, name))
-    if untrained:
+    lines += [f"  {name} {_told_of(told)}" for name, told in made["rivals"].items()]
+    if any(told.get("steps_to_same_loss") == 0 for told in made["rivals"].values()):
         lines.append("  there is nothing to compare: the loss is no lower than the first batch's was at the start.")
-    elif cheapest is not None:
-        # What comes after the last step judges the angles; rivals need none of it to come as far.
-        ours = sum(sum(made["per_step"][name]) for name in ("qubits_emitted", "bits"))
-        wins = "classical" if cheapest[0] < ours else "quantum" if cheapest[0] > ours else "neither"
-        beside = f"{cheapest[0]:,} of {cheapest[1]}"
-        lines.append(f"  {wins} wins on communication: {ours:,} qubits and bits of the steps against {beside}.")
+    elif made["rivals"]:
+        lines.append(f"  {_winner(made)}")
     return "\n".join(lines)
+
+
+def _told_of(told: Mapping[str, Any]) -> str:
+    """What a rival came to, and when its loss was as low."""
+    if told["test_accuracy"] is None:
+        return "does nothing, as the labels are no classes."
+    at = f"comes to {told['test_accuracy']:.3f} with {told['training_bits']:,} bits"
+    if "steps_to_same_loss" not in told:
+        return f"{at}, by {told['classifier']}."
+    steps = told["steps_to_same_loss"]
+    if steps is None:
+        return f"{at}; its loss does not get as low in as many steps."
+    if steps == 0:
+        return f"{at}; its loss is as low with the angles at the start, before its first step."
+    return f"{at}; its loss gets as low in {_steps(steps)} with {told['bits_to_same_loss']:,}."
+
+
+def _winner(made: Mapping[str, Any]) -> str:
+    """Accuracy on the test part first, then the bits of training; the quantum side pays for its steps alone.
+
+    What comes after the last step judges the angles, and rivals are not asked for it either.
+    """
+    ours = sum(sum(made["per_step"][name]) for name in ("qubits_emitted", "bits"))
+    accuracy = made["test_accuracy"]
+    able = {name: told for name, told in made["rivals"].items() if told["test_accuracy"] is not None}
+    rivals = [
+        Rival(name, told["training_bits"], by_accuracy(accuracy, told["test_accuracy"], made["decisions"]))
+        for name, told in able.items()
+    ]
+    winner, rival = decided(ours, rivals)
+    if winner is Winner.NOBODY or rival is None:
+        why = undecided(rival, bool(rivals), "more steps or copies")
+        return f"{why}: {ours:,} qubits and bits of the steps came to an accuracy of {accuracy:.3f}."
+    who = {Winner.CLASSICAL: "classical wins", Winner.QUANTUM: "quantum wins"}.get(winner, "neither wins")
+    beside = f"{rival.cost:,} of {rival.name}"
+    return (
+        f"{who} on communication: {ours:,} qubits and bits of the steps against {beside}, at an accuracy of "
+        f"{accuracy:.3f} and {able[rival.name]['test_accuracy']:.3f}."
+    )

@@ -11,7 +11,8 @@ from ketwire.channels.budget import DEFAULT_BUDGET_ATTEMPTS
 from ketwire.channels.copies import MAX_COPIES, MAX_QUBITS
 from ketwire.protocols.numbers import EXACT_BITS
 from ketwire.protocols.stream import MAX_BATCH_OCTETS
-from ketwire.scenarios.inference import Gates, Layer, OpenQasm, Rotations, refuse_hopeless
+from ketwire.scenarios.inference import Gates, Layer, OpenQasm, Rotations, refuse_hopeless, refuse_widths
+from ketwire.scenarios.margin import Margin
 from ketwire.scenarios.routes import check_width
 from ketwire.scenarios.schema import NodeName, Strict, wrong
 from ketwire.scenarios.sources import FileSource, RandomSource, Source
@@ -157,15 +158,19 @@ class Rivals(Strict):
     """The classical rivals; an empty list for none."""
 
     backprop: list[Bits] = Field([16], description="amplitudes and their gradients at these bits a number")
-    raw: list[Bits] = Field([8], description="samples at these bits an entry; angles at 64")
+    raw: list[Bits] = Field(
+        [8], description="samples at these bits an entry; the last node uses the best classifier for them"
+    )
+    description: list[Bits] | None = Field(
+        None,
+        description="the labels, and the angles of all but the start node at these bits each, which then trains alone; "
+        "null for 8 where these nodes hold angles alone",
+    )
 
     @model_validator(mode="after")
     def _widths(self) -> Self:
-        for name in ("backprop", "raw"):
-            widths = getattr(self, name)
-            for index, bits in enumerate(widths):
-                if 52 < bits < EXACT_BITS or bits in widths[:index]:
-                    raise wrong(f"{name}.{index}", bits, "a new width, 2 to 52 or 64")
+        for name in ("backprop", "raw", "description"):
+            refuse_widths(name, getattr(self, name) or [], 2)
         return self
 
 
@@ -196,6 +201,7 @@ class TrainingSpec(Strict):
     batch: int | None = Field(None, ge=1, description="samples of a step; all of them where there is none")
     validation: Validation | None = None
     window: int | None = Field(None, ge=1, le=10**9, description="copies under way at once; null for no such limit")
+    margin: Margin = "auto"
     derivative_bits: Bits = Field(16, description="of each outer derivative that is told")
     checkpoint_every: int = Field(10, ge=1, le=10**9, description="steps between two checkpoints")
     budget_attempts: float = Field(

@@ -18,7 +18,7 @@ from ketwire.errors import RemoteProtocolError, ScenarioError
 from ketwire.nodes.inline import run_inline
 from ketwire.nodes.process import run_processes
 from ketwire.nodes.session import SessionResult
-from ketwire.protocols import decoys as program
+from ketwire.protocols import retries
 from ketwire.protocols.decoys import DecoyParty
 from ketwire.protocols.evidence import Findings, at_least, at_most, clopper_pearson, hoeffding_radius
 from ketwire.protocols.node import Slice
@@ -43,6 +43,8 @@ BASE: dict[str, Any] = {
         "decoys": {"share": 0.5, "bases": "zx", "delta": 0.01},
         "layers": [{"at": "bob", "layer": "rotations", "angles": {"random": "angles"}}],
         "dense_state": None,
+        "description": [],
+        "sketch": False,
     },
 }
 
@@ -224,7 +226,7 @@ def test_the_fibers_own_loss_raises_no_alarm() -> None:
 def test_he_holds_until_she_announces_and_both_pay_for_every_message() -> None:
     """Over L/v: copies, how many came, the announcement, the outcomes, how many failed: five crossings."""
     link = {"fiber": "ideal", "length_km": 20.0, "emission_rate_hz": 1e6}
-    told, results = outcome(loaded(link, qubits=3, copies=200, decoys={"bases": "zxy"}))
+    told, results = outcome(loaded(link, qubits=3, copies=200, margin=4, decoys={"bases": "zxy"}))
     result = results[0]
     delay_ps = 100_000_000
     emission_ps = told["attempted_copies"] * 3 * 1_000_000
@@ -258,9 +260,7 @@ def test_inline_and_processes_give_one_transcript_and_one_result(name: str) -> N
 
 def test_another_round_follows_where_too_few_came(monkeypatch: pytest.MonkeyPatch) -> None:
     """Rounds of two copies each: some bring nothing at all, and only the first one speaks of loss."""
-    monkeypatch.setattr(
-        program, "next_attempts", lambda plan, arrived, attempted: np.where(arrived < plan.want, 2, 0)
-    )
+    monkeypatch.setattr(retries, "planned", lambda missing, *_: np.full(len(missing), 2))
     told, results = outcome(loaded({"fiber": "telecom-fiber", "length_km": 5.0}, qubits=3, copies=4))
     assert told["copies"] == 4 and told["attempted_copies"] > 4
     assert results[0].outcomes["alice"].values["emitted"] == 2
@@ -276,7 +276,8 @@ def test_without_a_decoy_nothing_is_claimed() -> None:
 
 
 def test_a_budget_that_ends_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(program, "next_attempts", lambda plan, arrived, attempted: np.array([20]))
+    monkeypatch.setattr(retries, "planned", lambda missing, *_: np.full(len(missing), 20))
+    monkeypatch.setattr(retries.Retries, "came", lambda self, arrived: None)
     with pytest.raises(ScenarioError, match="budget_attempts: 500 given, but of 1000 emitted"):
         outcome(loaded(budget_attempts=500, copies=100))
 
@@ -322,7 +323,7 @@ def test_the_packaged_run_says_what_eve_got() -> None:
     text = table.table_text(result)
     spoils = result["eve"]["decoys"]["alice->bob"]
     assert f"measured {spoils['photons']:,} photons of {spoils['copies']:,} of" in text
-    assert "Eve is detected" in text and "dense-state-8-bit: read all 192 classical bits" in text
+    assert "Eve is detected" in text and "dense-state-8-bit: read all 129 classical bits" in text
     assert result["rivals"]["dense-state-8-bit"]["error"] < 0.01
     hidden = load("eavesdropper", ["links.0.eve={attack: beam-splitter, in_place_of_loss: true}"])
     text = table.table_text(launch(hidden, lambda run, *_: run_inline(run), Options(quiet=True)))

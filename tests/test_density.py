@@ -161,7 +161,7 @@ def network(line: Line) -> Network:
 def spec_of(qubits: int = 2, **changed: Any) -> InferenceSpec:
     layers = [{"at": at, "layer": "rotations", "angles": {"random": "angles"}} for at in "abab"]
     given = {"kind": "inference", "qubits": qubits, "start": "a", "layers": layers, "copies": 4000}
-    return InferenceSpec.model_validate({**given, "dense_state": {"bits": [8]}, **changed})
+    return InferenceSpec.model_validate({**given, "dense_state": {"bits": [8]}, "description": [], **changed})
 
 
 def run_of(line: Line, spec: InferenceSpec) -> Run:

@@ -10,14 +10,15 @@ from scipy import stats
 
 from ketwire.nodes.party import PartyNode
 from ketwire.quantum import layers
+from ketwire.quantum.binomial import worst_error
 from ketwire.quantum.circuits import Circuit
-from ketwire.quantum.estimation import Estimate, Held, Promise, copies_each, half_ranges, noted
+from ketwire.quantum.estimation import Demand, Estimate, Held, Promise, copies_each, half_ranges, noted
 from ketwire.quantum.estimators import FROM_FEATURES, NAMES, RandomCoordinate, estimator
 from ketwire.quantum.features import blocks_of, contributions, phi
 from ketwire.quantum.gates import Gate
 from ketwire.quantum.gradients import exact_gradients
 from ketwire.quantum.observables import Projector
-from ketwire.quantum.parameter_shift import ParameterShift, shift_plan
+from ketwire.quantum.parameter_shift import ParameterShift, Shifts, shift_plan
 from ketwire.quantum.segments import Segment
 from ketwire.quantum.shadow_tomography import ShadowTomography, disturbance, operators
 from ketwire.quantum.shadows import expectations, inversion, median_plan, nearest_state, outcomes
@@ -327,6 +328,41 @@ def test_what_is_held_must_fit() -> None:
         RandomCoordinate("gate")  # type: ignore[arg-type]
 
 
+def turning(*slots: int, scale: float = 1.0, extra: tuple[Gate, ...] = ()) -> Circuit:
+    """One qubit that turns about Y and Z in turn, by the parameters named."""
+    gates = (Gate("ry" if place % 2 else "rz", (0,), (slot,), scale=scale) for place, slot in enumerate(slots))
+    return Circuit(2, (*gates, *extra), max(slots) + 1 + sum(len(gate.slots) for gate in extra))
+
+
+@pytest.mark.parametrize(
+    ("circuit", "terms"),
+    [
+        (turning(0, 1, 2), 1),
+        (turning(0, 1, 0, 1), 2),
+        (turning(0, 1, 0), 0),  # one parameter feeds two gates, another one
+        (turning(0, scale=-3.0), 1),
+    ],
+)
+def test_two_valued_readings_take_as_many_as_the_binomial_law_asks_for(circuit: Circuit, terms: int) -> None:
+    """A derivative is 2 B r times a share of B K outcomes, or scale · G of 2 G K; elsewhere Hoeffding's inequality."""
+    promise, blocks = Promise(0.25, 0.1, 5), blocks_of(circuit)
+    demand, shifts = Demand.of(blocks), Shifts.of(circuit)
+    assert demand.terms == shifts.terms == terms
+    K, shifted = copies_each(blocks, promise), ParameterShift().copies([circuit], promise)
+    if not terms:
+        assert np.ceil(2 * promise.log_term * demand.squares / 0.25**2) == K
+        assert shifted == np.ceil(promise.log_term * shifts.squares / (4 * 0.25**2))
+        return
+    width = terms * np.sqrt(shifts.squares / terms)
+    for count, least in ((terms * K, terms), (2 * terms * shifted, 2 * terms)):
+        assert worst_error(count, 0.25 / width) <= 0.1 / 5 < worst_error(count - least, 0.25 / width)
+
+
+def test_a_reading_of_three_values_is_none_of_two() -> None:
+    controlled_turn = Gate("phases", (0, 1), (1,), payload=np.array([0.0, 1.0, 2.0, 3.0]))
+    assert Demand.of(blocks_of(turning(0, extra=(controlled_turn,)))).terms == 0
+
+
 # ---------------------------------------------------------------- what a transcript gets to see
 
 
@@ -358,7 +394,8 @@ def test_what_is_drawn_for_an_estimate_changes_the_hash_of_the_node() -> None:
     hashes = {}
     for seed in range(3):
         node = PartyNode("a", bytes([seed]) * 32, {})
-        stock = node.collect(node.prepare(made, np.array([40])), np.zeros(40, dtype=np.int64))
+        copies, groups = node.prepare(made, np.array([40])), np.zeros(40, dtype=np.int64)
+        stock = node.collect(copies, groups, node.keep(copies, groups, np.array([40])))
         told = node.examine([stock], 1, partial(_commuting, U))
         hashes[node.transcript.end().digest] = told.values.tobytes()
     assert len(hashes) == 3, "the same totals, and other outcomes"

@@ -301,6 +301,7 @@ def test_any_delivered_fact_of_classical_messages_changes_the_hash() -> None:
         classical_hash(Answers(np.array([1, 3]), 8)),
         classical_hash(Arrivals(np.array([1, 2]))),
         classical_hash(Arrivals(np.array([1, 2, 0]))),
+        classical_hash(Arrivals(np.array([1, 2]), 2)),
         classical_hash(one, two),
         classical_hash(two, one),
         classical_hash(one, one),

@@ -21,7 +21,7 @@ from ketwire.protocols.openqasm import circuit_of
 from ketwire.protocols.outline import UNIT, derivable, facts, heard
 from ketwire.quantum import layers
 from ketwire.quantum.circuits import Circuit
-from ketwire.quantum.estimation import Demand, Promise
+from ketwire.quantum.estimation import Demand, Promise, copies_each
 from ketwire.quantum.estimators import FROM_FEATURES
 from ketwire.quantum.features import blocks_of, contributions, phi
 from ketwire.quantum.gates import Gate
@@ -218,7 +218,7 @@ def scenario(
             "data": {part: {"values": ROWS} for part in ("train", "test")} | {"constant": None, "standardise": False},
             "labels": {part: {"values": LABELS} for part in ("train", "test")},
             "estimator": "exact", "steps": 1, "optimiser": {"name": "sgd", "rate": 1.0}, "derivative_bits": 64,
-            "rivals": {"backprop": [], "raw": []},
+            "rivals": {"backprop": [], "raw": [], "description": []},
         }  # fmt: skip
     else:
         protocol |= {"input": {"values": [1, 0.5, -0.2, 0.3]}, "dense_state": None}
@@ -288,20 +288,20 @@ def test_shadow_tomography_learns_own_layers(tmp_path: Path) -> None:
 
 
 def test_copies_follow_from_the_parameters_of_all_owners(tmp_path: Path) -> None:
-    """ln(2P/delta) with P = 9, of which neither party has loaded more than its own."""
+    """delta / P with P = 9, of which neither party has loaded more than its own."""
     told: Data = {"epsilon": 0.2, "delta": 0.1, "estimators": ["direct", "parameter-shift"]}
     loaded = scenario(tmp_path, "gradient", **told)
     found = summarised(loaded, run_inline(loaded.run()))["estimators"]
-    term, of = np.log(2 * 9 / 0.1), {"direct": [], "parameter-shift": []}  # type: ignore[var-annotated]
+    promise, of = Promise(0.2, 0.1, 9), {"direct": [], "parameter-shift": []}  # type: ignore[var-annotated]
     widths: list[float] = []
     for number, layer in enumerate(LAYERS):
         [step] = build_layers([{**layer, "key": f"protocol.layers.{number}", **ROTATED}], 2, loader(tmp_path))
         assert isinstance(step.operation, Circuit)
         demand = Demand.of(blocks_of(step.operation))
         widths.append(2 * demand.sums)
-        of["direct"].append(demand.readings * int(np.ceil(2 * term * demand.squares / 0.04)))
+        of["direct"].append(demand.readings * copies_each(demand, promise))
         shifts = Shifts.of(step.operation)
-        of["parameter-shift"].append(2 * shifts.gates * int(np.ceil(term * shifts.squares / 0.16)))
+        of["parameter-shift"].append(2 * shifts.gates * ParameterShift().copies([shifts], promise))
     for name, copies in of.items():
         assert [found[name]["copies_per_state"][visit] for visit in "123"] == copies
     ranges = [found["direct"]["range_per_state"][visit] for visit in "123"]
@@ -415,7 +415,8 @@ def test_inline_and_processes_give_one_transcript(kind: str, tmp_path: Path) -> 
     told: Data = {"estimators": ["commuting", "parameter-shift"], "copies": 40, "dense_state": {"bits": [16]}}
     if kind == "training":
         told = {"estimator": "parameter-shift", "copies": 5, "loss_copies": 4, "test_copies": 2, "batch": 3, "steps": 2,
-                "adaptive": {"most": 20}, "rivals": {"backprop": [16], "raw": []}, "trainable": [0, 1]}  # fmt: skip
+                "adaptive": {"most": 20}, "rivals": {"backprop": [16], "raw": [], "description": []},
+                "trainable": [0, 1]}  # fmt: skip
     loaded = scenario(tmp_path, kind, link=LOSSY, **told)
     run = loaded.run()
     inline, apart = run_inline(run), run_processes(run)
@@ -551,7 +552,8 @@ def test_budgets_are_refused_before_anything_runs(
         run_inline(loaded.run())
 
 
-def test_the_rival_that_ships_everything_is_refused_a_program(tmp_path: Path) -> None:
-    loaded = scenario(tmp_path, "training", rivals={"backprop": [], "raw": [8]})
-    with pytest.raises(ScenarioError, match=r"rivals.raw: \[8\] given, expected \[\], as layers.0 holds more than"):
-        loaded.run()
+def test_the_rival_that_ships_rows_asks_for_no_layer(tmp_path: Path) -> None:
+    """Programs and matrices stay with their owners: rows are classified by what suits them."""
+    loaded = scenario(tmp_path, "training", rivals={"backprop": [], "raw": [8], "description": []})
+    raw = next(each for each in loaded.run().sessions if each.name == "raw-data-8-bit")
+    assert not any("layer" in repr(slice_.values) for slice_ in raw.slices.values())

@@ -168,11 +168,19 @@ def test_several_quantum_sessions_have_a_row_each() -> None:
 
 
 def test_a_rival_that_did_worse_does_not_win() -> None:
-    assert (
-        against(1, rival={"comparable": False}) == "no classical rival did as well; quantum took 100 qubits."
-    )
-    assert against(1, test_accuracy=0.9, rival={"accuracy": 0.88}).startswith("no classical rival did as well")
-    assert against(1, test_accuracy=0.9, rival={"test_accuracy": 0.895}).startswith("the classical raw wins")
+    nobody = "nobody wins: no rival that ran was as accurate; rivals with more bits would decide. "
+    assert against(1, rival={"comparable": False}) == f"{nobody}Quantum took 100 qubits."
+    assert against(1, test_accuracy=0.9, rival={"accuracy": 0.88}).startswith(nobody)
+    won = "the classical raw wins on communication by a factor of 100: 1 bits against 100 qubits, at an accuracy of "
+    close = against(1, test_accuracy=0.9, decisions=300, rival={"test_accuracy": 0.88})
+    assert close == f"{won}0.900 (quantum) and 0.880."
+    assert against(1, test_accuracy=0.9, decisions=3000, rival={"test_accuracy": 0.88}).startswith(nobody)
+
+
+def test_a_rival_that_did_better_decides_only_if_it_sent_less() -> None:
+    assert against(99, test_accuracy=0.71, decisions=400, rival={"accuracy": 1.0}).startswith("the classical raw wins")
+    told = against(101, test_accuracy=0.71, decisions=400, rival={"accuracy": 1.0})
+    assert told.startswith("nobody wins: raw was more accurate and sent more; more copies, or a rival")
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from scipy import stats
 
 from ketwire.channels.copies import MAX_COPIES, Copies
 from ketwire.channels.fiber import Fiber
@@ -28,9 +27,7 @@ from ketwire.protocols.stream import (
     OCTETS_PER_COPY,
     Batch,
     StreamPlan,
-    attempts_for,
     batches,
-    next_attempts,
     report_hops,
     run_stream,
 )
@@ -102,7 +99,7 @@ def survival_of(path: Sequence[str], physics: Fiber, qubits: int) -> float:
 PATHS = ["ab", "aba", "abab", "abcabc", "abcba", "a"]
 
 
-@settings(max_examples=60, deadline=None, derandomize=True)
+@settings(max_examples=40, deadline=None, derandomize=True)
 @given(
     st.sampled_from(PATHS),
     st.sampled_from([1.0, 0.999, 0.9, 0.5]),
@@ -110,13 +107,13 @@ PATHS = ["ab", "aba", "abab", "abcabc", "abcba", "a"]
     st.integers(1, 25),
     st.integers(1, 3),
     st.sampled_from([1, 100, 500, 1 << 24]),
-    st.dictionaries(st.sampled_from(["0", "1"]), st.sampled_from([1.0, 0.7, 0.05]), max_size=1),
-    st.sampled_from([1e-3, 1e6]),
+    st.dictionaries(st.sampled_from(["0", "1"]), st.sampled_from([1.0, 0.7, 0.2]), max_size=1),
+    st.sampled_from([None, 0.0, 2.0]),
     st.integers(0, 1 << 30),
 )
 def test_every_item_is_measured_exactly_k_times(
     path: str, efficiency: float, want: int, items: int, qubits: int, octets: int, contract: dict[str, float],
-    shortfall: float, seed: int,
+    margin: float | None, seed: int,
 ) -> None:  # fmt: skip
     physics = Fiber(detector_efficiency=efficiency, length_km=0.1, emission_rate_hz=1e9)
     survival = survival_of(path, physics, qubits)
@@ -124,7 +121,7 @@ def test_every_item_is_measured_exactly_k_times(
     expected = want * items / survival / min(contract.values(), default=1.0)
     octets = octets if expected < 1000 else 1 << 24  # a thousand small batches take long and show no more
     want = want if expected < 1e6 else 1
-    plan = StreamPlan(tuple(path), survival, certain, want, items, qubits, octets, shortfall)
+    plan = StreamPlan(tuple(path), survival, certain, want, items, qubits, octets, margin=margin)
     result = streamed(plan, physics, contract, seed)
     told = {party: outcome.values for party, outcome in result.outcomes.items() if outcome.values}
     assert set(told) == set(path) and result.outcomes["idle"].values == {}
@@ -205,65 +202,7 @@ def test_reports_travel_over_hops_of_the_path_from_those_who_know(walk: list[int
     assert knowing == set(path)
 
 
-# ---------------------------------------------------------------- how many to emit
-
-
-@settings(max_examples=300, deadline=None, derandomize=True)
-@given(
-    st.integers(1, 5000) | st.integers(1, 10**8),
-    st.floats(1e-6, 1.0) | st.floats(0.99, 1.0) | st.floats(1e-9, 1e-4).map(lambda q: 1 - q),
-    st.integers(1, 10**6),
-    st.sampled_from([1e-6, 1e-3, 0.1]),
-)
-def test_a_round_suffices_with_the_probability_it_states(
-    want: int, p: float, items: int, shortfall: float
-) -> None:
-    """Expected items that need a top-up, by the binomial tail itself: at most `shortfall`."""
-    plan = plan_of(survival=p, want=want, items=items, shortfall=shortfall)
-    nothing = np.zeros(2, dtype=np.int64)
-    attempts = next_attempts(plan, nothing, nothing)
-    assert len(set(attempts.tolist())) == 1
-    T = int(attempts[0])
-    assert want <= T
-    assert items * stats.binom.cdf(want - 1, T, p) <= shortfall * (1 + 1e-6)
-
-
-@settings(max_examples=200, deadline=None, derandomize=True)
-@given(st.integers(1, 10**6), st.floats(0.001, 0.999999), st.sampled_from([0.0, 1e-3, 7.0, 20.0]))
-def test_no_more_are_emitted_than_the_bound_asks_for(want: int, p: float, nats: float) -> None:
-    """T keeps both promises, the expected number and Chernoff's bound, and T - 1 would break one."""
-    T = int(attempts_for(np.array([float(want)]), np.array([p]), nats)[0])
-
-    def promised(attempts: int, tolerance: float) -> bool:
-        k = want - 1
-        if attempts * p < want * (1 - tolerance):
-            return False
-        of = attempts - k
-        terms = (k * math.log(k / (attempts * p)) if k else 0.0) + of * math.log(of / (attempts * (1 - p)))
-        return terms >= nats - tolerance * (1 + nats)
-
-    assert promised(T, 2e-9)
-    assert want == T or not promised(T - 1 - math.floor(1e-8 * T), -1e-9)
-
-
-def test_the_margin_is_small() -> None:
-    """The cost of not waiting: below four standard deviations for many copies, a factor for one."""
-    T = next_attempts(plan_of(survival=0.3, want=2000, items=1), *[np.zeros(1, dtype=np.int64)] * 2)[0]
-    assert 2000 / 0.3 < T < (2000 + 4 * math.sqrt(2000)) / 0.3
-    one = next_attempts(plan_of(survival=0.9, want=1, items=1), *[np.zeros(1, dtype=np.int64)] * 2)[0]
-    assert one == 3  # 0.1^3 is a thousandth
-
-
-def test_later_rounds_learn_from_what_arrived() -> None:
-    """A contraction that halves what comes shows in the first round, and the second makes up for it."""
-    plan = plan_of(survival=1.0, want=1000, items=2)
-    attempts = next_attempts(plan, np.array([500, 1000]), np.array([1000, 1000]))
-    assert attempts[1] == 0 and 1000 < attempts[0] < 1250
-
-
-def test_a_certain_path_emits_what_is_missing() -> None:
-    plan = plan_of(survival=1.0, certain=True, want=7)
-    assert next_attempts(plan, np.array([0, 3, 9]), np.zeros(3, dtype=np.int64)).tolist() == [7, 4, 0]
+# ---------------------------------------------------------------- batches
 
 
 @settings(max_examples=200, deadline=None, derandomize=True)
@@ -338,7 +277,7 @@ class Mixed:
         return await (self.liar if node.name == self.who else self.honest).run(node)
 
 
-@pytest.mark.parametrize("report", [[5], [5, 5, 5], [5, -1], [5, 10**6]])
+@pytest.mark.parametrize("report", [[5], [5, 5, 5], [5, 7], [5, 10**6]])
 def test_false_reports_are_the_reporter_s_fault(report: list[int]) -> None:
     with pytest.raises(RemoteProtocolError, match="b reported"):
         lied_to("b", report=report)

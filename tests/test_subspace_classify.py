@@ -76,9 +76,8 @@ def test_digits_reach_the_accuracy_that_their_probabilities_promise() -> None:
     spread = np.sqrt((right * (1 - right)).sum()) / 540
     assert abs(told["test_accuracy"] - right.mean()) < 5 * spread + 0.002
     assert told["test_accuracy"] > 0.945
-    assert told["baseline_accuracy"] == pytest.approx(
-        (subspaces.nearest(bases, test["values"]) == test["labels"]).mean(), abs=0.005
-    )
+    # Of the classifiers of rows the best: nearest subspace is among them, but for pixels at two bits.
+    assert told["baseline_accuracy"] > (subspaces.nearest(bases, test["values"]) == test["labels"]).mean() - 0.01
     assert told["copies"] == 540 * 300
 
 
@@ -106,7 +105,10 @@ def test_a_lossy_link_gives_every_vector_its_copies(tmp_path: Path) -> None:
     assert told["qubits_sent"] == told["attempted_copies"] * 3
     assert 0.95 < told["attempted_copies"] * survival / 2400 < 1.25
     quantum = run_inline(loaded.run(), base=loaded.base)[0]
-    assert quantum.directions["bob->alice"].control_bits % (32 * 60) == 0
+    reports = quantum.directions["bob->alice"]
+    assert 0 < reports.control_bits <= 60 * reports.messages  # one bit of each vector a round
+    assert told["needed_copies"] == pytest.approx(2400 / survival)
+    assert told["margin_copies"] == pytest.approx(told["attempted_copies"] - told["needed_copies"])
 
 
 def test_rivals_pay_their_closed_forms(tmp_path: Path) -> None:
@@ -155,6 +157,85 @@ def test_the_cheapest_form_is_chosen_paid_for_and_lossless(tmp_path: Path, fille
     assert told[True]["test_accuracy"] == told[False]["test_accuracy"]
 
 
+WINE = (("alcohol", 13.0), ("ash", 2.4), ("magnesium", 100.0), ("proline", 750.0), ("hue", 1.0), ("constant", 5.0))
+
+
+def wine(seed: int, rows: int = 150) -> tuple[np.ndarray, np.ndarray]:
+    """Three classes with means apart in columns of unequal size, and one column that says nothing."""
+    index = np.arange(rows) % 3
+    centres = np.random.default_rng(5).standard_normal((3, len(WINE)))
+    deviations = centres[index] + 0.6 * np.random.default_rng(seed).standard_normal((rows, len(WINE)))
+    deviations[:, -1] = 0.0
+    typical = np.array([size for _, size in WINE])
+    return typical * (1 + 0.1 * deviations), index
+
+
+def of_wine(folder: Path, standardise: bool, change: Any = lambda values: values) -> Loaded:
+    for name, seed in {"wine": 1, "bottles": 2}.items():
+        values, labels = wine(seed)
+        np.save(folder / f"{name}.npy", change(values))
+        np.save(folder / f"{name}-labels.npy", labels)
+    return scenario(
+        folder, vectors={"path": "bottles.npy"}, labels={"path": "bottles-labels.npy"},
+        training={"path": "wine.npy"}, training_labels={"path": "wine-labels.npy"},
+        standardise=standardise, constant=2.0, quantiser={"low": -4, "high": 4, "relative": False},
+        sparse=False, raw=[8], description_bits=7,
+    )  # fmt: skip
+
+
+def test_means_and_spreads_are_told_and_paid_for(tmp_path: Path) -> None:
+    """64 bits for each of two numbers a column, in every session; all of them then see the same vectors."""
+    from sklearn.preprocessing import StandardScaler
+
+    told = result(of_wine(tmp_path, standardise=True), check=True)
+    statistics = 2 * 64 * len(WINE)
+    assert told["payload_bits"] == statistics
+    assert told["rivals"]["raw-8-bit"]["bits"] == statistics + 150 * 6 * 8
+    assert told["rivals"]["description"]["bits"] == statistics + 3 * 2 * 7 * 7 + 150 * 2
+    by_hand = result(of_wine(tmp_path, False, StandardScaler().fit(wine(1)[0]).transform), check=True)
+    assert by_hand["payload_bits"] == 0
+    for figure in ("exact_accuracy", "nearest_subspace_accuracy"):
+        assert told[figure] == by_hand[figure] > 0.5
+
+
+def test_who_receives_rows_uses_the_classifier_that_suits_them(tmp_path: Path) -> None:
+    """Classes that differ in their means and not in their directions: no subspace tells them apart."""
+    rng = np.random.default_rng(6)
+    labels = np.arange(200) % 2
+    values = 3.0 + rng.standard_normal((200, 4)) + np.outer(labels, [1.5, 1.5, 1.5, 1.5])
+    np.save(tmp_path / "shift.npy", values)
+    np.save(tmp_path / "shift-labels.npy", labels)
+    told = result(
+        scenario(
+            tmp_path, vectors={"path": "shift.npy"}, labels={"path": "shift-labels.npy"}, components=1,
+            training={"path": "shift.npy"}, training_labels={"path": "shift-labels.npy"}, raw=[8],
+            quantiser={"low": -10, "high": 10, "relative": False},
+        ),
+        check=True,
+    )  # fmt: skip
+    rival = told["rivals"]["raw-8-bit"]
+    assert rival["classifier"] == "logistic regression"
+    assert rival["test_accuracy"] > 0.9 and told["nearest_subspace_accuracy"] < 0.75
+    assert 0.85 < rival["cross_validation"] <= 1.0
+
+
+@pytest.mark.parametrize(
+    ("training", "told"),
+    [
+        ([[1.0, 2.0]] * 6, "protocol.standardise: true given for training vectors that are all alike"),
+        ([[1e300, 2.0], [-1e300, 3.0]] * 3, "protocol.standardise: true given for protocol.training with numbers"),
+    ],
+)
+def test_what_cannot_be_standardised_is_refused(tmp_path: Path, training: list[list[float]], told: str) -> None:
+    loaded = scenario(
+        tmp_path, standardise=True, training={"values": training}, training_labels={"values": [0, 1, 0, 1, 0, 1]},
+        vectors={"values": [[1.0, 2.0], [2.0, 1.0]]}, labels={"values": [0, 1]}, components=1,
+    )  # fmt: skip
+    with pytest.raises(ScenarioError) as caught:
+        run_inline(loaded.run(), base=loaded.base)
+    assert told in str(caught.value) and "\n" not in str(caught.value)
+
+
 def test_data_are_loaded_by_their_owner_and_stand_in_no_slice(tmp_path: Path) -> None:
     values = [[float(v) for v in row] for row in cloud(2)[0]]
     loaded = scenario(tmp_path, vectors={"values": values})
@@ -182,8 +263,8 @@ def test_measurements_are_complete_on_the_padded_register(entries: int) -> None:
     values[:, 0] *= 1e-5  # a direction that is hardly ever touched
     sources = {"rows": {"values": values, "labels": labels}}
     for measurement in MEASUREMENTS:
-        told = {"training": "rows", "training_labels": None, "constant": None, "components": 1, "copies": 10}
-        slice_ = Slice({**told, "measurement": measurement})
+        told = {"training": "rows", "training_labels": None, "constant": None, "standardise": False}
+        slice_ = Slice({**told, "components": 1, "copies": 10, "measurement": measurement})
         classes = Classes(slice_, lambda key, source: sources[source])  # type: ignore[index]
         states = np.eye(max(2, 1 << (entries - 1).bit_length()), dtype=np.complex128)
         outcomes = classes.observable().probabilities(states)

@@ -52,7 +52,8 @@ def test_loss_on_the_way_counts_in_the_budget_of_the_longest_stream() -> None:
     """24 copies for the first visit of a | b | a: four crossings of three qubits each, 0.891^12 = 0.25 come back."""
     attempts = 24 / (0.891251**12)
     assert "protocol.copies: 24 measured" in refused({**BUDGET, "budget_attempts": attempts - 4}, network(LOSSY))
-    changed = {**BUDGET, "budget_attempts": attempts + 4, "steps": 1, "rivals": {"backprop": [], "raw": []}}
+    alone = {"backprop": [], "raw": [], "description": []}
+    changed = {**BUDGET, "budget_attempts": attempts + 4, "steps": 1, "rivals": alone}
     carried_out(spec_of(**changed), network(LOSSY))
     streams = KIND.sessions(spec_of(**changed), network(LOSSY))[0].slices["a"].values["survivals"]
     expected = {"forward": 4, "0": 12, "1": 2 + 6, "2": 4}

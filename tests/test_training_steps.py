@@ -42,7 +42,7 @@ from tests.test_training import (
     whole,
 )
 
-ALONE: dict[str, Any] = {"rivals": {"backprop": [], "raw": []}}
+ALONE: dict[str, Any] = {"rivals": {"backprop": [], "raw": [], "description": []}}
 SMALL = {**SAMPLED, **ALONE, "steps": 3, "copies": 2, "loss_copies": 4, "test_copies": 2,
          "adaptive": {"ratio": 0.3, "most": 6}, "checkpoint_every": 1}  # fmt: skip
 
@@ -96,7 +96,7 @@ def test_a_training_over_repeaters_goes_on_as_it_was_and_is_accounted_for(
 @pytest.mark.long
 def test_a_chain_gives_processes_the_transcript_of_inline() -> None:
     """Its rivals too, whose bits go from end to end while the repeater looks on."""
-    run = chain(steps=2, rivals={"backprop": [16], "raw": [8]}).run()
+    run = chain(steps=2, rivals={"backprop": [16], "raw": [8], "description": []}).run()
     assert whole(run_processes(run)) == whole(run_inline(run))
 
 
@@ -152,7 +152,7 @@ def test_no_hop_begins_before_its_far_node_has_freed_its_memories(monkeypatch: p
 def test_every_step_is_what_the_wire_counts() -> None:
     """Over a link that loses copies, whose heralds are bits too; and of a rival."""
     on = network(LOSSY)
-    spec = spec_of(**{**SAMPLED, "rivals": {"backprop": [16], "raw": []}})
+    spec = spec_of(**{**SAMPLED, "rivals": {"backprop": [16], "raw": [], "description": []}})
     results = carried_out(spec, on)
     summary = KIND.summarise(spec, results, Judge(on))
     assert all(ours == wire for ours, wire in accounts(summary["per_step"], results[0]))

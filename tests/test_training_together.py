@@ -63,7 +63,7 @@ def training(**changed: Any) -> Data:
         "data": {part: {"values": ROWS} for part in ("train", "test")} | {"constant": None, "standardise": False},
         "labels": {part: {"values": LABELS} for part in ("train", "test")},
         "estimator": "commuting", "copies": 6, "loss_copies": 3, "test_copies": 1, "steps": 2, "batch": 2,
-        "checkpoint_every": 1, "rivals": {"backprop": [], "raw": []}, **changed,
+        "checkpoint_every": 1, "rivals": {"backprop": [], "raw": [], "description": []}, **changed,
     }  # fmt: skip
 
 

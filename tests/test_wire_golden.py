@@ -108,6 +108,7 @@ MEANING: dict[str, tuple[int, int, Any]] = {
     ),
     "ANSWERS": (1, 10, lambda: carry(Answers(i64(3, -1), 2), 1)),
     "ARRIVALS": (1, 11, lambda: carry(Arrivals(i64(4294967295)), 2)),
+    "ARRIVALS.positions": (1, 22, lambda: carry(Arrivals(i64(0, 1, 0), 1), 1000)),
     "RECEIPT": (1, 12, lambda: f.Receipt(3, 10**7, np.isin(np.arange(10), [0, 7, 9]), None, Spent(40, 31, 0, 266))),
     "RECEIPT.quiet": (1, 13, lambda: f.Receipt(8, 0, np.zeros(0, bool), None, Spent(bits=35))),
     "RECEIPT.pairs": (1, 18, lambda: f.Receipt(3, 5, np.zeros(0, bool), i64(7, 256), Spent(300, 0, 6, 4))),

@@ -91,7 +91,8 @@ def random_message(rng: np.random.Generator) -> Any:
     if kind == 1:
         return Answers(rng.integers(-(1 << 63), 1 << 63, int(rng.integers(0, 9))), int(rng.integers(1, 65)))
     if kind == 2:
-        return Arrivals(rng.integers(0, 1 << 32, int(rng.integers(0, 9))))
+        bits = int(rng.integers(1, 33))
+        return Arrivals(rng.integers(0, 1 << bits, int(rng.integers(0, 9))), bits)
     return random_copies(rng)
 
 

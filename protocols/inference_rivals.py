@@ -1,0 +1,204 @@
+"""Classical rivals of inference: the state at every crossing, or what describes the circuit.
+
+- `DenseStateParty`: every crossing carries the whole state, at b bits a number. The sender says in one bit whether
+  the state is real; of a real one only real parts are sent. At one bit a number is its sign, and the scale their mean
+  magnitude.
+- `DescriptionParty`: all parties but one send their angles, b bits each, to that one, which works the loss out alone.
+  It needs to know how their layers look, though not what is in them, so these are rotations and Hadamard gates.
+
+Another one, for a single crossing, is `ketwire.protocols.sketch`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ketwire.channels.messages import Answers, Packed
+from ketwire.errors import RemoteProtocolError, ScenarioError
+from ketwire.protocols.announce import announce
+from ketwire.protocols.codes import pack_bits, quantise, restore, unpack_bits
+from ketwire.protocols.descriptions import pack_angles, unpack_angles
+from ketwire.protocols.inference import Owned, input_state
+from ketwire.protocols.layers import Step, build_layers
+from ketwire.protocols.node import Json, Loader, Node, Outcome, Slice
+from ketwire.protocols.numbers import EXACT_BITS, messages_of, pack_numbers, receive_numbers, unpack_numbers
+from ketwire.quantum.grid import significant, snap
+
+Floats = NDArray[np.float64]
+Vector = NDArray[np.complex128]
+
+ANSWER_BITS = 16  # of an estimate that is told
+SCALE_BITS = 30  # that the scale of signs is rounded to
+
+
+class DenseStateParty:
+    """Any party: it carries the amplitudes on.
+
+    A contraction leaves the vector shorter; the last party divides by its norm, as post-selection does, unless
+    the protocol keeps contractions coherent (`coherent`).
+    """
+
+    def __init__(self, slice: Slice, load: Loader) -> None:
+        self._owned = Owned(slice, load)
+        self._bits: int = slice.values["bits"]
+        self._coherent = bool(slice.values.get("coherent", False))
+        self.shapes = self._owned.shapes
+
+    def start(self) -> Vector:
+        """The input's amplitudes, at the party that holds it; shape (2**qubits,)."""
+        assert self._owned.input is not None
+        return np.asarray(self._owned.input[0])
+
+    def carry(self, visit: int, vector: Vector) -> Vector:
+        """What this party's layers at a visit make of the amplitudes."""
+        return carried(self._owned.steps.get(visit, []), vector)
+
+    def loss(self, vector: Vector) -> float:
+        """Probability of |0> on qubit 0, given that no flag fired; with it where contractions are coherent.
+
+        Raises:
+            ScenarioError: the contractions, or too few bits, left nothing of the vector.
+        """
+        norm = 1.0 if self._coherent else float(np.linalg.norm(vector))
+        if not norm > 0.0:
+            raise ScenarioError("protocol.layers: the contractions leave nothing, expected some of the state")
+        zero = float(np.linalg.norm(vector[: len(vector) // 2]))
+        return (zero / norm) ** 2
+
+    async def run(self, node: Node) -> Outcome:
+        path, outcome = self._owned.path, Outcome()
+        for visit, party in enumerate(path):
+            if party != node.name:
+                continue
+            vector = self.start() if visit == 0 else await self._hear(node, path[visit - 1])
+            vector = self.carry(visit, vector)
+            if visit < len(path) - 1:
+                await self._tell(node, path[visit + 1], vector)
+            else:
+                outcome = Outcome({"loss": self.loss(vector)})
+        return outcome
+
+    async def _tell(self, node: Node, peer: str, vector: Vector) -> None:
+        real = is_real(vector)
+        await tell_whether(node, peer, real)
+        numbers = np.ascontiguousarray(vector.real) if real else vector.view(np.float64)
+        for part in messages_of(len(numbers)):
+            pack = pack_signs if self._bits == 1 else pack_numbers
+            await node.send(peer, pack(numbers[part], self._bits))
+
+    async def _hear(self, node: Node, peer: str) -> Vector:
+        size = 1 << self._owned.qubits
+        if await hear_whether(node, peer):
+            return (await receive_numbers(node, peer, size)).astype(np.complex128)
+        return (await receive_numbers(node, peer, 2 * size)).view(np.complex128)
+
+
+def carried(steps: list[Step], vector: Vector) -> Vector:
+    """What layers make of amplitudes that need not have norm one."""
+    for step in steps:
+        vector = step.on_vector(vector)
+    return vector
+
+
+def is_real(vector: Vector) -> bool:
+    """Whether all imaginary parts are zero but for rounding."""
+    return not snap(vector.imag).any()
+
+
+async def tell_whether(node: Node, peer: str, fact: bool) -> None:
+    """One bit."""
+    await node.send(peer, Answers(np.array([int(fact)]), 1))
+
+
+async def hear_whether(node: Node, peer: str) -> bool:
+    """What `tell_whether` told.
+
+    Raises:
+        RemoteProtocolError: something else came.
+    """
+    values = (await node.receive(peer, Answers)).values
+    if values.shape != (1,) or values[0] not in (0, 1):
+        raise RemoteProtocolError(f"{peer} said {values.tolist()}, expected one bit")
+    return bool(values[0])
+
+
+def pack_signs(numbers: Floats, bits: int) -> Packed:
+    """Signs and, as the scale, the mean magnitude: of all scales the one with the least square error."""
+    scale = float(significant(np.abs(numbers).mean(), SCALE_BITS)) or 1.0
+    codes = (snap(numbers) >= 0).astype(np.uint64)
+    return Packed(len(codes), bits, -scale, len(codes), pack_bits(codes, bits))
+
+
+class DescriptionParty(DenseStateParty):
+    """Any party: it sends its angles to `collector`, or is the one that has them all."""
+
+    def __init__(self, slice: Slice, load: Loader) -> None:
+        super().__init__(slice, load)
+        self._collector: str = slice.values["collector"]
+        self._counts: dict[str, int] = slice.values["angles"]
+        self._others: dict[str, list[dict[str, Json]]] = slice.values.get("others", {})
+
+    async def run(self, node: Node) -> Outcome:
+        path, collector = self._owned.path, self._collector
+        heard: dict[str, Floats] = {}
+        for party, count in self._counts.items():
+            if party == collector or not count:
+                continue
+            mine = pack_angles(self._angles(), self._bits) if party == node.name else None
+            told = await announce(node, path, party, mine, Packed, target=collector)
+            if node.name == collector and told is not None:
+                heard[party] = unpack_angles(told, self._bits, count)
+        told = None
+        if node.name == collector:
+            loss = self._worked_out(heard)
+            if collector == path[-1]:
+                return Outcome({"loss": loss})
+            told = self._packed(loss)
+        if collector != path[-1]:
+            told = await announce(node, path, collector, told, Packed, target=path[-1])
+            if node.name == path[-1]:
+                assert told is not None
+                return Outcome({"loss": self._unpacked(told, collector)})
+        return Outcome()
+
+    def _packed(self, loss: float) -> Packed:
+        """The answer, on a public grid from 0 to 1 that is far finer than what rounded angles are worth."""
+        if self._bits == EXACT_BITS:
+            return pack_numbers(np.array([loss]), EXACT_BITS)
+        codes = quantise(snap([loss]), ANSWER_BITS, 1.0)
+        return Packed(1, ANSWER_BITS, 0.0, 1, pack_bits(codes, ANSWER_BITS))
+
+    def _unpacked(self, told: Packed, collector: str) -> float:
+        if self._bits == EXACT_BITS:
+            return float(unpack_numbers(told, 1)[0])
+        if (told.count, told.bits_per_entry) != (1, ANSWER_BITS):
+            raise RemoteProtocolError(f"{collector} sent {told.count} numbers, expected one of {ANSWER_BITS} bits")
+        return float(restore(unpack_bits(told.codes, ANSWER_BITS, 1), ANSWER_BITS, 1.0)[0])
+
+    def _angles(self) -> Floats:
+        """This party's, in the order of its visits."""
+        steps = [step for _, steps in sorted(self._owned.steps.items()) for step in steps]
+        return np.concatenate([step.parameters for step in steps])
+
+    def _worked_out(self, heard: dict[str, Floats]) -> float:
+        """The loss, from everybody's angles. An input that another party holds is |0...0>."""
+        owned, vector = self._owned, self._first()
+        for visit, party in enumerate(owned.path):
+            if party == self._collector:
+                vector = self.carry(visit, vector)
+                continue
+            for step in build_layers(self._others.get(str(visit), []), owned.qubits, _zeros):
+                angles, heard[party] = np.split(heard.get(party, np.zeros(0)), [len(step.parameters)])
+                vector = Step(step.operation, angles).on_vector(vector)
+        return self.loss(vector)
+
+    def _first(self) -> Vector:
+        return self.start() if self._owned.input is not None else input_state(None, self._owned.qubits, _zeros)[0]
+
+
+def _zeros(key: str, source: dict[str, Json]) -> dict[str, NDArray[Any]]:
+    """Stands for the angles of a layer until they are told."""
+    return {"values": np.zeros(source["shape"])}
