@@ -43,6 +43,9 @@ Integers = NDArray[np.int64]
 
 VECTORS, TRAINING = "protocol.vectors", "protocol.training"
 NO_PARAMETERS = np.zeros(0)
+TUNED_SHARE = 1 / 3
+"""A measurement for K copies is tuned on the training data for this share of K. Tuned for K itself it fits these data
+too closely: a third is better by cross-validation on training parts (benchmarks/tuning.py, docs/subspace.md)."""
 
 
 # ---------------------------------------------------------------- what the parties hold
@@ -194,7 +197,8 @@ class Classes:
         return Povm([*padded, padding])
 
     def discriminating(self) -> Real:
-        return subspaces.discriminating_blocks(self.bases, self.rows, self.labels, copies=self._copies)
+        tuned = max(1, round(TUNED_SHARE * self._copies))
+        return subspaces.discriminating_blocks(self.bases, self.rows, self.labels, copies=tuned)
 
     def read(self, counts: NDArray[Any]) -> Integers:
         votes = counts[:, : len(self.names)]

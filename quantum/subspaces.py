@@ -217,7 +217,8 @@ def _bound_gradient(rows: Real, units: Real, truth: Real, copies: int) -> Real:
     p = (amplitudes**2).sum(axis=2)
     right = (p * truth).sum(axis=1, keepdims=True)
     margin = right - p
-    spread = np.sqrt((right + p - margin**2) / copies + 1e-9)
+    # A variance: the rough products leave a probability that is 1 a little above it, and a variance below 0.
+    spread = np.sqrt(np.clip(right + p - margin**2, 0, None) / copies + 1e-9)
     density = exponential(-0.5 * (margin / spread) ** 2) / math.sqrt(2 * math.pi) * (1 - truth)
     bend = 0.5 * margin / spread**3 / copies  # through the spread
     slope = density * (1 / spread + bend * (1 + 2 * margin))

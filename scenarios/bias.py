@@ -64,7 +64,8 @@ def bias(loaded: Loaded, run: Run, exact: Mapping[str, Any]) -> dict[str, Any]:
 def bias_lines(result: Mapping[str, Any]) -> list[str]:
     """The lines that tell a reader, after the table; none where nothing was worked out."""
     noisy = result.get("noisy")
-    if not noisy or result["estimate"] is None:
+    # The kind `gradient` says with true or false whether there is noise, and tells its bias itself.
+    if not isinstance(noisy, Mapping) or result["estimate"] is None:
         return []
     mean, error, shift = noisy["expectation"], noisy["standard_error"], noisy["bias"]
     off = abs(result["estimate"] - mean)

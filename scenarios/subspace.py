@@ -394,16 +394,36 @@ def _classify_summary(task: ClassifySpec, results: Sequence[SessionResult], judg
     }
 
 
-def _classify_exact(task: ClassifySpec, network: Network, loaders: Mapping[str, Loader]) -> dict[str, Any]:
-    """Accuracy of the measurement with unlimited copies, and of the exact nearest subspace."""
-    sender, receiver = _owned(task, network)
+def receiver_holding(task: ClassifySpec, network: Network, loaders: Mapping[str, Loader]) -> Classes:
+    """What the receiver makes of its training data, before anything is sent.
+
+    Raises:
+        ScenarioError: the data cannot be read, or do not fit the scenario.
+    """
+    receiver = _owned(task, network)[1]
+    return Classes(Slice({**receiver.values, **_encoding(task)}), loaders[task.receiver])
+
+
+def classify_holdings(
+    task: ClassifySpec, network: Network, loaders: Mapping[str, Loader]
+) -> tuple[Vectors, Classes, NDArray[np.int64]]:
+    """What sender and receiver encode and learn from, standardised if asked for, and the judge's labels.
+
+    Raises:
+        ScenarioError: as `receiver_holding`.
+    """
+    sender = _owned(task, network)[0]
     vectors = Vectors(Slice({**sender.values, **_encoding(task)}), loaders[task.sender])
-    classes = Classes(Slice({**receiver.values, **_encoding(task)}), loaders[task.receiver])
+    classes = receiver_holding(task, network, loaders)
     if classes.scaling is not None:
         vectors.standardise(classes.scaling)
-    items = len(vectors.rows)
-    answers = _labels(task, Judge(network), items)
-    expected = classes.observable().probabilities(vectors.encoded(np.arange(items)))
+    return vectors, classes, _labels(task, Judge(network), len(vectors.rows))
+
+
+def _classify_exact(task: ClassifySpec, network: Network, loaders: Mapping[str, Loader]) -> dict[str, Any]:
+    """Accuracy of the measurement with unlimited copies, and of the exact nearest subspace."""
+    vectors, classes, answers = classify_holdings(task, network, loaders)
+    expected = classes.observable().probabilities(vectors.encoded(np.arange(len(answers))))
     exact = classes.read(expected)
     return {
         "exact_accuracy": float((exact == answers).mean()),

@@ -167,3 +167,14 @@ def test_kinds_without_a_witness_are_checked_as_before() -> None:
     small = ["protocol.qubits=[4]", "protocol.trials=20", "protocol.block_code=false", "protocol.single_code=null"]
     result = checked(load("subspace", small))
     assert "noisy" not in result and bias_lines(result) == []
+
+
+def test_the_table_of_a_gradient_over_noisy_nodes_is_written() -> None:
+    """Its result says `noisy: true` where an inference has figures under this key."""
+    sets = [
+        "protocol.estimators=[{name: commuting, copies: 40}, {name: exact, copies: 10}]",
+        "nodes.bob={p_gate2: 0.01}",
+    ]
+    result = checked(load("gradient-two-parties", ["links.0.fiber=ideal", *sets]))
+    assert result["noisy"] is True and "afterwards_failed" not in result
+    assert "commuting" in table_text(result)

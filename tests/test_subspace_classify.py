@@ -66,8 +66,8 @@ def test_digits_reach_the_accuracy_that_their_probabilities_promise() -> None:
     told = result(load("digits", ["protocol.raw=[2]", "links.0.length_km=0"]))
     reader = make_loader(b"", ".")
     train, test = (reader("k", {"dataset": "digits", "part": part}) for part in ("train", "test"))
-    bases = subspaces.class_subspaces(train["values"], train["labels"], 8)
-    blocks = subspaces.discriminating_blocks(bases, train["values"], train["labels"], copies=300)
+    bases = subspaces.class_subspaces(train["values"], train["labels"], 10)
+    blocks = subspaces.discriminating_blocks(bases, train["values"], train["labels"], copies=100)  # 300 * TUNED_SHARE
     p = subspaces.probabilities(blocks, subspaces.unit_rows(test["values"]))
     rng = np.random.default_rng(0)
     draws = rng.multinomial(300, p / p.sum(axis=1, keepdims=True), size=(200, 540))
