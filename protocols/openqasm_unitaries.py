@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ketwire.quantum.arrays import Floats
 from ketwire.quantum.circuits import MOST_QUBITS
 from ketwire.quantum.controlled import controlled_gate
 from ketwire.quantum.gates import Gate
@@ -104,10 +105,10 @@ def _diagonalised(gate: Gate) -> tuple[list[Gate], list[Gate]]:
     Under n controls, Pauli rotations would be 2^n; D stays one gate, whose projectors the shift rule knows.
     """
     turns: list[Gate] = []
-    signs = np.ones(1)
+    signs: Floats = np.ones(1)
     for qubit, letter in zip(gate.qubits, gate.pauli, strict=True):
         turns += {"X": [Gate("h", (qubit,))], "Y": [Gate("sdg", (qubit,)), Gate("h", (qubit,))], "Z": []}[letter]
-        signs = np.kron(signs, [1.0, -1.0])
+        signs = np.kron(signs, [1.0, -1.0]).astype(np.float64)
     core = []
     if gate.slots:
         core.append(Gate("phases", gate.qubits, gate.slots, gate.scale, payload=-0.5 * signs))

@@ -292,6 +292,35 @@ def test_no_gate_of_that_name() -> None:
         standard("nothing", (0,), [])
 
 
+FILES: dict[str, tuple[bytes, np.ndarray]] = {
+    "a byte order mark": (b"\xef\xbb\xbfOPENQASM 3.0;\nqubit[3] q;\nx q[0];\n", np.kron(X, np.eye(4))),
+    "a qubit beside a register": (
+        (HEAD + "qubit a;\nqubit[2] q;\ncx a, q;\n").encode(), under_control(np.kron(X, X))
+    ),
+    "standard gates": (
+        (HEAD + "qubit[3] q;\nch q[0], q[1];\ncswap q[0], q[1], q[2];\ncu(0.3, 1.1, -0.7, 0.9) q[0], q[1];\n").encode(),
+        np.kron(STANDARD["cu(0.3, 1.1, -0.7, 0.9)"], np.eye(2)) @ under_control(SWAP)
+        @ np.kron(under_control(H), np.eye(2)),
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_file_is_its_unitary(name: str, tmp_path: Path) -> None:
+    octets, expected = FILES[name]
+    (tmp_path / "layer.qasm").write_bytes(octets)
+    spec = {"layer": "openqasm", "key": "protocol.layers.0", "program": {"path": "layer.qasm"}, "angles": None}
+    [step] = build_layers([spec], 3, make_loader(bytes(32), str(tmp_path)))
+    assert isinstance(step.operation, Circuit) and up_to_phase(step.operation.unitary(), expected)
+
+
+def test_another_encoding_is_told(tmp_path: Path) -> None:
+    (tmp_path / "layer.qasm").write_bytes("qubit q;".encode("utf-16"))
+    spec = {"layer": "openqasm", "key": "protocol.layers.0", "program": {"path": "layer.qasm"}, "angles": None}
+    with pytest.raises(ScenarioError, match=r"protocol.layers.0.program: octet 0 is no UTF-8, expected"):
+        build_layers([spec], 1, make_loader(bytes(32), str(tmp_path)))
+
+
 def gates_of_a_user(qubits: int) -> list[Gate]:
     return [Gate("ry", (qubit,), (qubit,)) for qubit in range(qubits)]
 
