@@ -146,9 +146,11 @@ class _Reader:
             return register
         if isinstance(register, int):
             raise ValueError(f"an index of the single qubit {name} given, expected {name} alone")
-        if len(operand.indices) != 1 or not isinstance(operand.indices[0], list) or len(operand.indices[0]) != 1:
+        index_list = operand.indices[0]
+        single = len(operand.indices) == 1 and isinstance(index_list, list) and len(index_list) == 1
+        if not single or type(index_list[0]).__name__ == "RangeDefinition":
             raise ValueError(f"an index of {name} that is no number, expected one: {name}[0]")
-        index = self._whole(operand.indices[0][0], self.values)
+        index = self._whole(index_list[0], self.values)
         if not -len(register) <= index < len(register):
             raise ValueError(f"{name}[{index}] given, expected an index below {len(register)}")
         return register[index]

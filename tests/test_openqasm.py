@@ -250,6 +250,8 @@ def test_a_program_is_its_gates() -> None:
         ("qubit q; pow(1e9) @ h q;", "more than 100000 gates"),
         ("qubit[30] q; ctrl(25) @ x " + ", ".join(f"q[{k}]" for k in range(26)) + ";", "arrays of"),
         ("qubit q; x[2ns] q;", "gate x with a duration given, expected none"),
+        ("qubit[2] q; x q[0:1];", r"an index of q that is no number, expected one: q\[0\]"),
+        ("qubit[2] q; x q[{0, 1}];", r"an index of q that is no number, expected one: q\[0\]"),
         ("qubit a; x a[0];", "an index of the single qubit a given, expected a alone"),
         ("qubit[1] a; qubit[2] q; cx a, q;", "registers of different sizes in one gate"),
         ("const int n = 2.5; qubit[n] q;", "a number that is not whole"),
