@@ -119,9 +119,10 @@ def _openqasm(spec: dict[str, Json], qubits: int, load: Loader) -> Step:
 
     octets = load(f"{spec['key']}.program", spec["program"])["values"].tobytes()
     try:
-        text = octets.decode("utf-8")
-    except UnicodeDecodeError:
-        raise ScenarioError(f"{spec['key']}.program: no text given, expected an OpenQASM 3 program") from None
+        text = octets.decode("utf-8-sig")  # editors put a byte order mark first, which is no part of the program
+    except UnicodeDecodeError as error:
+        told = f"octet {error.start} is no UTF-8, expected an OpenQASM 3 program in UTF-8"
+        raise ScenarioError(f"{spec['key']}.program: {told}") from None
     return _fed(spec, _fitting(circuit_of(text), qubits), load)
 
 
