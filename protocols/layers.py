@@ -194,7 +194,7 @@ def _held(
         raise ScenarioError(f"{key}: complex numbers given, expected real ones")
     if name == "angles" and np.abs(values).max() > LARGEST_ANGLE:
         at = [int(index) for index in np.unravel_index(np.abs(values).argmax(), shape)]
-        raise ScenarioError(f"{key}: an angle beyond it at {at} given, expected at most {LARGEST_ANGLE:g} rad")
+        raise ScenarioError(f"{key}: an angle at {at} that is too large given, expected at most {LARGEST_ANGLE:g} rad")
     return values.astype(np.complex128 if complex_too else np.float64)
 
 

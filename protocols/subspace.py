@@ -180,7 +180,7 @@ class Classes:
         if members[least] < components:
             raise ScenarioError(
                 f"protocol.components: {components} given, expected at most {members[least]}, "
-                f"the training vectors of class {self.names[least]}"
+                "the training vectors of the smallest class"
             )
 
     def circuit(self) -> Circuit | None:
