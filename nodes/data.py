@@ -3,21 +3,21 @@
 A source is a dict with one leading key, as scenarios say it:
 
     {"path": "x.npy"}                               an array, also from .npz with "array": name
-    {"path": "x.csv", "label_column": "class"}      a table of numbers; a first row of words is its header
+    {"path": "x.csv", "label_column": "class"}      a table of numbers, see `ketwire.nodes.tables`
     {"path": "x.qasm"}                              a program's octets, uint8, for a layer
     {"values": [[1, 2], [3, 4]]}                    numbers in the scenario itself
     {"random": "angles", "shape": [8]}              drawn with the owner's own key; also "normal", "signs"
     {"dataset": "digits", "part": "test"}           of scikit-learn; also "breast-cancer"; "classes": [3, 8]
                                                     leaves the others out, "columns": [0, 7] takes these features
 
-Loading answers with `values`, float64, in the shape that the source has, and, where the source has
-labels, `labels`, int64, one a row. Nothing is unpickled, sizes are bounded before memory is taken,
-and each error is one line: file or key, what was given, what was expected.
+Loading answers with `values` in the shape that the source has, and, where the source has labels, `labels`,
+int64, one a row. `values` is float64, or complex128 where a file holds complex numbers. Nothing is unpickled,
+sizes are bounded before memory is taken, and each error is one line: file or key, what is wrong, what was
+expected. An error says where an entry of a file is and never what it is, as errors reach other parties.
 """
 
 from __future__ import annotations
 
-import io
 import math
 import os
 from functools import lru_cache
@@ -29,6 +29,7 @@ from numpy.typing import NDArray
 
 from ketwire.channels.streams import stream
 from ketwire.errors import ScenarioError
+from ketwire.protocols.loaded import labels_of
 from ketwire.protocols.node import Json, Loader
 
 Arrays = dict[str, NDArray[Any]]
@@ -64,24 +65,6 @@ def make_loader(owner: bytes, base: str) -> Loader:
     return load
 
 
-def require_vectors(arrays: Arrays, where: str) -> NDArray[np.float64]:
-    """`values` as vectors, one a row; a flat array is one vector.
-
-    Returns:
-        float64, shape (vectors, entries), no row all zero.
-
-    Raises:
-        ScenarioError: it has more than two axes, or a row is all zero, which has no direction.
-    """
-    values = np.atleast_2d(_real(arrays["values"]))
-    if values.ndim != 2:
-        raise ScenarioError(f"{where}: an array of shape {values.shape} given, expected one vector a row")
-    zero = np.flatnonzero(~values.any(axis=1))
-    if len(zero):
-        raise ScenarioError(f"{where}: row {zero[0]} is all zero, expected vectors with a direction")
-    return values
-
-
 def require_labels(arrays: Arrays, where: str, count: int | None = None) -> NDArray[np.int64]:
     """`labels`, or `values` where the source is nothing but labels.
 
@@ -96,9 +79,7 @@ def require_labels(arrays: Arrays, where: str, count: int | None = None) -> NDAr
     Raises:
         ScenarioError: they are not whole numbers in one row, or not `count` of them.
     """
-    labels = arrays.get("labels", arrays["values"])
-    if labels.ndim == 2 and labels.shape[1] == 1:  # a file of labels alone is a table of one column
-        labels = labels[:, 0]
+    labels = labels_of(where, arrays)
     if labels.ndim != 1:
         raise ScenarioError(f"{where}: labels of shape {labels.shape} given, expected a flat list of them")
     if count is not None and len(labels) != count:
@@ -128,7 +109,8 @@ def _from_file(where: str, source: dict[str, Json], base: str) -> Arrays:
     except ScenarioError as error:
         raise ScenarioError(f"{where}.path: {path}: {str(error).removeprefix(': ')}") from None
     except (OSError, EOFError, MemoryError, ValueError, zipfile.BadZipFile, NotImplementedError) as error:
-        told = (str(error) or type(error).__name__).splitlines()[0]
+        # The text of other errors may quote the file.
+        told = error.strerror if isinstance(error, OSError) and error.strerror else type(error).__name__
         raise ScenarioError(f"{where}.path: {path}: {told}, expected a readable {suffix} file") from None
     return arrays
 
@@ -153,7 +135,7 @@ def _read_npz(file: IO[bytes], source: dict[str, Json]) -> Arrays:
             name = next(iter(members))
         if name not in members:
             given = "no array" if name is None else f"array {name!r}"
-            raise ScenarioError(f"{given} given, expected one of {_list(members)}")
+            raise ScenarioError(f"{given} given, expected the name of one of its {len(members)} arrays")
         info = members[name]
         if info.file_size > MAX_OCTETS:
             raise ScenarioError(f"array {name!r} unpacks to more than {MAX_OCTETS} octets, expected fewer")
@@ -171,8 +153,9 @@ def _read_npy(file: IO[bytes], size: int) -> NDArray[Any]:
         raise ScenarioError(f"format version {version}, expected (1, 0) or (2, 0)")
     header = npy.read_array_header_1_0(file) if version == (1, 0) else npy.read_array_header_2_0(file)
     shape, fortran_order, dtype = header
-    if dtype.kind not in "biuf":
-        raise ScenarioError(f"entries of type {dtype}, expected real numbers")
+    if dtype.kind not in "biufc":
+        named = "structured" if dtype.names else dtype
+        raise ScenarioError(f"entries of type {named}, expected numbers")
     octets = math.prod(shape) * dtype.itemsize
     if min(shape, default=0) < 0 or octets > size:
         raise ScenarioError(f"shape {shape} claimed in {size} octets, expected as many entries as claimed")
@@ -183,64 +166,9 @@ def _read_npy(file: IO[bytes], size: int) -> NDArray[Any]:
 
 
 def _read_csv(file: IO[bytes], source: dict[str, Json]) -> Arrays:
-    import csv  # noqa: PLC0415
+    from ketwire.nodes.tables import read_table  # noqa: PLC0415 (most parties read no table)
 
-    text = file.read(MAX_TEXT_OCTETS + 1).decode("utf-8-sig")
-    first = next((row for row in csv.reader(io.StringIO(text)) if row), [])
-    if not first:
-        raise ScenarioError("nothing in it, expected rows of numbers")
-    header = [] if all(map(_is_number, first)) else [word.strip() for word in first]
-    lines = [line for line in text.splitlines() if line.strip()]
-    if not lines[1 if header else 0 :]:
-        raise ScenarioError("a header alone, expected rows of numbers below it")
-    try:
-        table = np.loadtxt(
-            lines[1 if header else 0 :], dtype=np.float64, delimiter=",", comments=None, ndmin=2, quotechar='"'
-        )
-    except ValueError:
-        raise ScenarioError(_first_wrong(text, header) or "no table given, expected rows of numbers") from None
-    column = source.get("label_column")
-    if column is None:
-        return {"values": table}
-    index = _column(column, header, table.shape[1])
-    return {"values": np.delete(table, index, axis=1), "labels": _whole(table[:, index], f"column {column}")}
-
-
-def _column(column: Json, header: list[str], width: int) -> int:
-    if isinstance(column, int) and 0 <= column < width:
-        return column
-    if isinstance(column, str) and column in header:
-        return header.index(column)
-    names = f" or one of {_list(header)}" if header else ""
-    raise ScenarioError(f"label_column {column!r} given, expected a column from 0 to {width - 1}{names}")
-
-
-def _first_wrong(text: str, header: list[str]) -> str | None:
-    """What is wrong with the first row that is not as many numbers as the table has columns."""
-    import csv  # noqa: PLC0415
-
-    reader = csv.reader(io.StringIO(text))
-    rows = ((reader.line_num, row) for row in reader if row)
-    width = len(header) or None
-    if header:
-        next(rows)
-    for line, row in rows:
-        width = width or len(row)
-        if len(row) != width:
-            return f"line {line}: {len(row)} cells given, expected {width} as above"
-        for number, cell in enumerate(row):
-            if not _is_number(cell):
-                named = f"column {header[number]!r}" if header else f"column {number}"
-                return f"line {line}, {named}: {cell!r} given, expected numbers alone, labels too"
-    return None
-
-
-def _is_number(cell: str) -> bool:
-    try:
-        float(cell)
-    except ValueError:
-        return False
-    return True
+    return read_table(file.read(MAX_TEXT_OCTETS + 1), source)
 
 
 def _from_values(where: str, values: Json) -> NDArray[Any]:
@@ -279,7 +207,7 @@ def _from_random(where: str, source: dict[str, Json], key: bytes) -> NDArray[np.
     if law == "normal":
         return generator.standard_normal(shape)
     if law == "signs":
-        return _real(generator.integers(0, 2, shape) * 2 - 1)
+        return (generator.integers(0, 2, shape) * 2 - 1).astype(np.float64)
     raise ScenarioError(f"{where}.random: {law!r} given, expected angles, normal or signs")
 
 
@@ -331,26 +259,22 @@ def _split(name: str) -> list[NDArray[Any]]:
     return parts
 
 
-def _checked(where: str, array: NDArray[Any]) -> NDArray[np.float64]:
-    """The array as float64, refused where it is empty or holds what is no finite number."""
+def _checked(where: str, array: NDArray[Any]) -> NDArray[Any]:
+    """The array as float64 or complex128, refused where it is empty or holds what is no finite number."""
     if array.size == 0:
         raise ScenarioError(f"{where}: an array of shape {array.shape} given, expected at least one number")
-    values = _real(array)
+    values = np.ascontiguousarray(array, dtype=np.complex128 if np.iscomplexobj(array) else np.float64)
     odd = np.flatnonzero(~np.isfinite(values))
     if len(odd):
         index = tuple(int(i) for i in np.unravel_index(odd[0], values.shape))
-        raise ScenarioError(f"{where}: {values[index]} at {index} given, expected finite numbers")
+        raise ScenarioError(f"{where}: an entry at {index} that is not finite given, expected finite numbers")
     return values
-
-
-def _real(array: NDArray[Any]) -> NDArray[np.float64]:
-    return np.ascontiguousarray(array, dtype=np.float64)
 
 
 def _whole(labels: NDArray[Any], where: str) -> NDArray[np.int64]:
     odd = np.flatnonzero((labels != np.rint(labels)) | (np.abs(labels) > 2**53))
     if len(odd):
-        raise ScenarioError(f"{where}: {labels[odd[0]]} given as a label, expected whole numbers")
+        raise ScenarioError(f"{where}: a fraction given as label {odd[0]}, expected whole numbers")
     return labels.astype(np.int64)
 
 

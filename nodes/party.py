@@ -105,23 +105,25 @@ class FirstLiving:
         self._node.advance(self._known_ps)
         return self._came
 
-    def take(self) -> tuple[NDArray[np.bool_], NDArray[np.bool_], NDArray[np.int64]]:
+    def take(self, copies: Copies) -> tuple[NDArray[np.bool_], NDArray[np.bool_], NDArray[np.int64]]:
         """Hand over which copies are kept, upon which that depends, and each copy's rank; bool, bool, int64.
 
         Raises:
-            LocalProtocolError: the choice was used before.
+            LocalProtocolError: the choice was used before, or copies have died since it was made.
         """
         decided, self._decided = self._decided, None
         if decided is None:
             raise LocalProtocolError("a choice of copies was used before: it is for one batch")
         mask, rank = self._mask, self._rank
+        if len(copies) != len(mask) or (mask & ~copies.living).any():
+            raise LocalProtocolError("a choice of copies made for another batch, or before a flag was measured")
         del self._mask, self._rank  # a batch's worth of memory
         return mask, decided, rank
 
 
-def _taken(keep: Kept) -> tuple[NDArray[np.bool_], NDArray[np.bool_], NDArray[np.int64]]:
+def _taken(keep: Kept, copies: Copies) -> tuple[NDArray[np.bool_], NDArray[np.bool_], NDArray[np.int64]]:
     assert isinstance(keep, FirstLiving)
-    return keep.take()
+    return keep.take(copies)
 
 
 def _run_perfectly(
@@ -263,7 +265,7 @@ class PartyNode:
         count: int,
         keep: Kept | None = None,
     ) -> NDArray[np.int64]:
-        mask, decided = (None, slice(None)) if keep is None else _taken(keep)[:2]
+        mask, decided = (None, slice(None)) if keep is None else _taken(keep, copies)[:2]
         if self._processor is not None:
             copies = self._processor.read(copies, mask, self.now_ps)
         states, row, ready_ps, lost = copies.take()
@@ -306,7 +308,7 @@ class PartyNode:
         *,
         peek: bool = False,
     ) -> list[NDArray[np.float64]]:
-        mask, decided, rank = _taken(keep)
+        mask, decided, rank = _taken(keep, copies)
         chosen, count = np.flatnonzero(mask), len(choice)
         mine = groups[chosen]
         setting_of = choice[mine, offset[mine] + rank[chosen]]
@@ -363,7 +365,7 @@ class PartyNode:
     def collect(self, copies: Copies, groups: NDArray[np.int64], keep: Kept) -> Collected:
         if copies.mixed:
             raise LocalProtocolError("mixed states were to be collected: expected pure ones")
-        mask, decided, _ = _taken(keep)
+        mask, decided, _ = _taken(keep, copies)
         if self._processor is not None:
             copies = self._processor.read(copies, mask, self.now_ps)
         states, row, ready_ps, _ = copies.take()

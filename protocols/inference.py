@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from ketwire.channels.copies import Copies
 from ketwire.errors import ScenarioError
 from ketwire.protocols.layers import Step, build_layers
+from ketwire.protocols.loaded import vector_of
 from ketwire.protocols.node import Kept, Loader, Node, Outcome, Shape, Slice
 from ketwire.protocols.repeaters import chain_plans
 from ketwire.protocols.stream import BUDGET_ATTEMPTS, Batch, StreamPlan, run_stream
@@ -46,7 +47,7 @@ def input_state(source: dict[str, Any] | None, qubits: int, load: Loader) -> NDA
     key = "protocol.input"
     if "random" in source:
         source = {**source, "shape": [size]}
-    vector = load(key, source)["values"]
+    vector = vector_of(load(key, source)["values"])
     if vector.ndim != 1 or len(vector) > size:
         raise ScenarioError(f"{key}: shape {list(vector.shape)} given, expected a vector of at most {size} entries")
     padded = np.zeros(size, dtype=vector.dtype)

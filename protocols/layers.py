@@ -28,6 +28,7 @@ from numpy.typing import NDArray
 
 from ketwire.channels.copies import Copies
 from ketwire.errors import ScenarioError, one_line
+from ketwire.protocols.loaded import vector_of
 from ketwire.protocols.node import Json, Loader, Node
 from ketwire.quantum import layers
 from ketwire.quantum.circuits import Circuit, Contraction
@@ -119,9 +120,10 @@ def _openqasm(spec: dict[str, Json], qubits: int, load: Loader) -> Step:
 
     octets = load(f"{spec['key']}.program", spec["program"])["values"].tobytes()
     try:
-        text = octets.decode("utf-8")
-    except UnicodeDecodeError:
-        raise ScenarioError(f"{spec['key']}.program: no text given, expected an OpenQASM 3 program") from None
+        text = octets.decode("utf-8-sig")  # editors put a byte order mark first, which is no part of the program
+    except UnicodeDecodeError as error:
+        told = f"octet {error.start} is no UTF-8, expected an OpenQASM 3 program in UTF-8"
+        raise ScenarioError(f"{spec['key']}.program: {told}") from None
     return _fed(spec, _fitting(circuit_of(text), qubits), load)
 
 
@@ -185,12 +187,15 @@ def _held(
             raise ScenarioError(f"{key}.shape: {source['shape']} given, expected {list(shape)}, or nothing")
         source = {**source, "shape": list(shape)}
     values = load(key, source)["values"]
+    if len(shape) == 1:
+        values = vector_of(values)
     if values.shape != shape:
         raise ScenarioError(f"{key}: shape {list(values.shape)} given, expected {list(shape)}")
-    if name == "angles" and np.abs(values).max() > LARGEST_ANGLE:
-        raise ScenarioError(f"{key}: {values[np.abs(values).argmax()]:g} given, expected at most {LARGEST_ANGLE:g} rad")
     if np.iscomplexobj(values) and not complex_too:
         raise ScenarioError(f"{key}: complex numbers given, expected real ones")
+    if name == "angles" and np.abs(values).max() > LARGEST_ANGLE:
+        at = [int(index) for index in np.unravel_index(np.abs(values).argmax(), shape)]
+        raise ScenarioError(f"{key}: an angle at {at} that is too large given, expected at most {LARGEST_ANGLE:g} rad")
     return values.astype(np.complex128 if complex_too else np.float64)
 
 

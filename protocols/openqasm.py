@@ -1,48 +1,34 @@
-"""OpenQASM 3 programs as circuits: unitary ones, on one register, with `input` parameters as slots.
+"""OpenQASM 3 programs as circuits: unitary ones, with `input` parameters as slots.
 
-The parser is the language's own reference library (`openqasm3`, the extra `qasm`), imported when a layer
-asks for it. Qubits are counted in the order of their declaration; the first is qubit 0, the most
-significant. An angle may be an expression that is linear in the inputs: `2 * theta - phi + pi / 4`. Gates are
-those of stdgates.inc with a fixed matrix or an angle, and whatever the program defines of them; global
-phases are left out, as no expectation value sees them. What measures, resets, branches or loops is refused by name.
+Qubits are counted in the order of their declaration; the first is qubit 0, the most significant. An angle may be an
+expression that is linear in the inputs: `2 * theta - phi + pi / 4`. Gates are those of stdgates.inc and whatever the
+program defines of them, under the modifiers inv, ctrl, negctrl and pow. What measures, resets, branches or loops is
+refused by name. A global phase of the whole program is left out, as no expectation value sees it; those within
+definitions are kept, as they show under control.
+
+Modules: openqasm_syntax (the parser, places in a program), openqasm_gates (stdgates.inc), openqasm_unitaries (what
+modifiers do).
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
-from ketwire.errors import ScenarioError
+from ketwire.protocols.openqasm_gates import ANGLED, ROOTS, power, standard
+from ketwire.protocols.openqasm_syntax import parse, placed
+from ketwire.protocols.openqasm_unitaries import Linear, Unitary, check_count
 from ketwire.quantum.circuits import Circuit
 from ketwire.quantum.gates import Gate
 
-MOST_GATES = 100_000  # and as many uses of definitions
-MOST_DEPTH = 64  # of definitions within definitions, and of parentheses
+MOST_DEPTH = 64  # of definitions within definitions, of parentheses and of modifiers
 CONSTANTS = {"pi": math.pi, "π": math.pi, "tau": math.tau, "τ": math.tau, "euler": math.e, "ℇ": math.e}
+NUMBERS = ("IntType", "UintType", "FloatType", "AngleType")
+CONTROLS = {"ctrl": 1, "negctrl": 0}
 
-
-@dataclass(frozen=True)
-class Linear:
-    """offset + Σ scale · parameters[slot]; no terms for a number.
-
-    terms: (slot, scale), each slot once.
-    """
-
-    offset: float
-    terms: tuple[tuple[int, float], ...] = ()
-
-    def times(self, factor: float) -> Linear:
-        return Linear(self.offset * factor, tuple((slot, scale * factor) for slot, scale in self.terms))
-
-    def plus(self, other: Linear) -> Linear:
-        sums = dict(self.terms)
-        for slot, scale in other.terms:
-            sums[slot] = sums.get(slot, 0.0) + scale
-        return Linear(self.offset + other.offset, tuple(sums.items()))
+Where = tuple[int, ...]
+Modifiers = Sequence[tuple[str, float]]
 
 
 def circuit_of(text: str) -> Circuit:
@@ -50,30 +36,16 @@ def circuit_of(text: str) -> Circuit:
 
     Raises:
         ScenarioError: the parser is not installed.
-        ValueError: no program, or one that is no unitary circuit; the message says what and in which line.
+        ValueError: no program, or one that is no unitary circuit; the message names line and column.
     """
-    try:
-        import openqasm3  # noqa: PLC0415
-        from openqasm3.parser import QASM3ParsingError  # noqa: PLC0415
-    except ImportError:
-        raise ScenarioError(
-            "a layer in OpenQASM needs its parser, which is not installed; expected it there "
-            "(pip install 'ketwire[qasm]')"
-        ) from None
-    try:
-        parse: Any = openqasm3.parse
-        program = parse(text)
-    except (QASM3ParsingError, RecursionError) as error:
-        told = " ".join(str(error).split()) or "it does not parse"
-        raise ValueError(f"{told[:200]}, expected an OpenQASM 3 program") from None
-    return _Reader().read(program.statements)
+    return _Reader().read(parse(text))
 
 
 class _Reader:
     """What is known while a program is read."""
 
     def __init__(self) -> None:
-        self.registers: dict[str, range] = {}
+        self.registers: dict[str, range | int] = {}  # an int is a qubit on its own
         self.values: dict[str, Linear] = {name: Linear(value) for name, value in CONSTANTS.items()}
         self.inputs = 0
         self.qubits = 0
@@ -83,10 +55,8 @@ class _Reader:
 
     def read(self, statements: Sequence[Any]) -> Circuit:
         for statement in statements:
-            try:
+            with placed(statement):
                 self._statement(statement)
-            except ValueError as error:
-                raise ValueError(f"line {_line(statement)}: {error}") from None
         if not self.qubits:
             raise ValueError("no qubits declared, expected a register: qubit[n] q;")
         return Circuit(self.qubits, tuple(self.gates), self.inputs)
@@ -100,7 +70,7 @@ class _Reader:
             "ConstantDeclaration": self._declare_constant,
             "QuantumGateDefinition": self._define,
             "QuantumGate": self._apply_statement,
-            "QuantumPhase": _leave_out,
+            "QuantumPhase": self._apply_statement,
             "QuantumBarrier": lambda _: None,
         }
         handler = handlers.get(kind)
@@ -119,10 +89,12 @@ class _Reader:
         return name
 
     def _declare_qubits(self, statement: Any) -> None:
-        count = 1 if statement.size is None else self._whole(statement.size, {})
+        count = 1 if statement.size is None else self._whole(statement.size, self.values)
         if not 1 <= count <= 30:
             raise ValueError(f"{count} qubits declared, expected 1 to 30")
-        self.registers[self._claim(statement.qubit.name)] = range(self.qubits, self.qubits + count)
+        alone = statement.size is None
+        name = self._claim(statement.qubit.name)
+        self.registers[name] = self.qubits if alone else range(self.qubits, self.qubits + count)
         self.qubits += count
 
     def _declare_input(self, statement: Any) -> None:
@@ -134,7 +106,15 @@ class _Reader:
         self.inputs += 1
 
     def _declare_constant(self, statement: Any) -> None:
-        self.values[self._claim(statement.identifier.name)] = self._value(statement.init_expression, self.values)
+        name, kind = self._claim(statement.identifier.name), type(statement.type).__name__
+        if kind not in NUMBERS:
+            raise ValueError(f"constant {name} given, expected an int, uint, float or angle")
+        value = self._value(statement.init_expression, self.values)
+        if kind in ("IntType", "UintType"):
+            whole = self._whole(statement.init_expression, self.values)
+            if kind == "UintType" and whole < 0:
+                raise ValueError(f"{whole} given for the uint {name}, expected 0 or more")
+        self.values[name] = value
 
     def _define(self, statement: Any) -> None:
         own = [each.name for each in (*statement.arguments, *statement.qubits)]
@@ -145,10 +125,11 @@ class _Reader:
 
     def _apply_statement(self, statement: Any) -> None:
         for where in self._broadcast(statement.qubits):
-            self.gates += self._gates(statement, where, self.values, 0)
+            self.gates += self._unitary(statement, where, self.values, 0).gates
+            check_count(len(self.gates))
 
-    def _broadcast(self, operands: Sequence[Any]) -> Iterator[tuple[int, ...]]:
-        """The qubits of each application: a register stands for its qubits, one after the other."""
+    def _broadcast(self, operands: Sequence[Any]) -> Iterator[Where]:
+        """The qubits of each application: a register stands for its qubits in turn, beside the same single qubits."""
         groups = [self._operand(operand) for operand in operands]
         lengths = {len(group) for group in groups if isinstance(group, range)}
         if len(lengths) > 1:
@@ -163,60 +144,134 @@ class _Reader:
         register = self.registers[name]
         if not hasattr(operand, "indices"):
             return register
-        if len(operand.indices) != 1 or not isinstance(operand.indices[0], list) or len(operand.indices[0]) != 1:
+        if isinstance(register, int):
+            raise ValueError(f"an index of the single qubit {name} given, expected {name} alone")
+        index_list = operand.indices[0]
+        single = len(operand.indices) == 1 and isinstance(index_list, list) and len(index_list) == 1
+        if not single or type(index_list[0]).__name__ == "RangeDefinition":
             raise ValueError(f"an index of {name} that is no number, expected one: {name}[0]")
-        index = self._whole(operand.indices[0][0], self.values)
+        index = self._whole(index_list[0], self.values)
         if not -len(register) <= index < len(register):
             raise ValueError(f"{name}[{index}] given, expected an index below {len(register)}")
         return register[index]
 
-    def _gates(self, statement: Any, where: tuple[int, ...], values: Mapping[str, Linear], depth: int) -> list[Gate]:
-        """One gate on these qubits, definitions expanded."""
-        name = statement.name.name
-        _check_modifiers(statement, name)
+    def _unitary(self, statement: Any, where: Where, values: Mapping[str, Linear], depth: int) -> Unitary:
+        """One gate on these qubits, definitions expanded and modifiers applied."""
+        name = _name(statement)
         if depth > MOST_DEPTH:
             raise ValueError(f"gate {name} is defined by more than {MOST_DEPTH} others, expected fewer")
         if len(set(where)) != len(where):
             raise ValueError(f"gate {name} on one qubit twice, expected distinct ones")
+        if getattr(statement, "duration", None) is not None:
+            raise ValueError(f"gate {name} with a duration given, expected none")
         try:
-            angles = [self._value(argument, values) for argument in statement.arguments]
+            arguments = [statement.argument] if name == "gphase" else statement.arguments
+            angles = [self._value(argument, values) for argument in arguments]
         except ValueError as error:
             raise ValueError(f"gate {name}: {error}") from None
-        # Counted while it unfolds: definitions that double would be beyond all bounds before they are all made.
-        if name in self.definitions:
-            self._unfolded += 1
-            self._check_count()
-            made = self._expanded(self.definitions[name], where, angles, depth)
-        else:
-            made = standard(name, where, angles)
-            self._made += len(made)
-            self._check_count()
-        if len(statement.modifiers) % 2:
-            made = [gate.inverse() for gate in reversed(made)]
-        return made
+        modifiers = self._modifiers(statement, name, values)
 
-    def _check_count(self) -> None:
-        if max(self._made, self._unfolded) > MOST_GATES:
-            raise ValueError(f"more than {MOST_GATES} gates, expected fewer")
+        def alone(on: Where, exponent: float | None) -> Unitary:
+            # Counted while it unfolds: definitions that double would be beyond all bounds before they are all made.
+            if name in self.definitions:
+                self._unfolded += 1
+                check_count(self._unfolded)
+                return self._expanded(self.definitions[name], on, angles, depth)
+            made = standard(name, on, angles) if exponent is None else power(name, on, angles, exponent)
+            self._made += len(made.gates)
+            check_count(self._made)
+            return made
 
-    def _expanded(self, definition: Any, where: tuple[int, ...], angles: list[Linear], depth: int) -> list[Gate]:
+        return self._modified(name, modifiers, where, alone)
+
+    def _modifiers(self, statement: Any, name: str, values: Mapping[str, Linear]) -> Modifiers:
+        """Each modifier with its number: of controls, or the exponent."""
+        if len(statement.modifiers) > MOST_DEPTH:
+            raise ValueError(f"gate {name} with more than {MOST_DEPTH} modifiers, expected fewer")
+        read: list[tuple[str, float]] = []
+        kinds = [each.modifier.name for each in statement.modifiers]
+        for place, each in enumerate(statement.modifiers):
+            kind, argument = each.modifier.name, each.argument
+            with placed(each):
+                if kind in CONTROLS:
+                    count = 1 if argument is None else self._whole(argument, values)
+                    if count < 1:
+                        raise ValueError(f"{kind}({count}) @ {name} given, expected one control or more")
+                    read.append((kind, count))
+                elif kind == "pow":
+                    exponent = self._value(argument, values)
+                    if exponent.terms or not math.isfinite(exponent.offset):
+                        raise ValueError(f"pow @ {name} given, expected an exponent that is a finite number")
+                    self._check_power(name, kinds[place + 1 :], exponent.offset)
+                    read.append((kind, exponent.offset))
+                else:
+                    read.append((kind, 1))
+        return read
+
+    def _check_power(self, name: str, later: Sequence[str], exponent: float) -> None:
+        """Refuse an exponent that is not whole where no such power is known; `later` modifiers act before it."""
+        if exponent == int(exponent):
+            return
+        given = f"pow({exponent:g}) @ {name} given, expected a whole exponent"
+        if name in self.definitions or name not in ANGLED | ROOTS.keys():
+            raise ValueError(f"{given}: others are known of {', '.join(sorted(ANGLED | ROOTS.keys()))} alone")
+        if not _before_gate(later):
+            raise ValueError(f"{given}, or pow @ right before the gate and its controls")
+
+    def _modified(
+        self, name: str, modifiers: Modifiers, where: Where, alone: Callable[[Where, float | None], Unitary],
+        exponent: float | None = None,
+    ) -> Unitary:  # fmt: skip
+        """The first modifier acts last; its controls are the first qubits."""
+        if not modifiers:
+            return alone(where, exponent)
+        (kind, number), *rest = modifiers
+        if kind in CONTROLS:
+            return self._under_controls(name, modifiers, where, alone, exponent)
+        if kind == "inv":
+            return self._modified(name, rest, where, alone).inverse()
+        known = name not in self.definitions and (name in ANGLED or number != int(number))
+        if known and _before_gate([each for each, _ in rest]):
+            return self._modified(name, rest, where, alone, number)
+        return self._modified(name, rest, where, alone).repeated(int(number))
+
+    def _under_controls(
+        self, name: str, modifiers: Modifiers, where: Where, alone: Callable[[Where, float | None], Unitary],
+        exponent: float | None,
+    ) -> Unitary:  # fmt: skip
+        """All controls up to the next other modifier at once, which takes fewer gates than one after the other."""
+        on: list[int] = []
+        wanted = 0
+        while modifiers and modifiers[0][0] in CONTROLS:
+            (kind, number), *modifiers = modifiers
+            wanted += int(number)
+            if len(where) < wanted + (name != "gphase"):
+                raise ValueError(f"gate {name} on {len(where)} qubits, expected {wanted} controls and then its own")
+            on += [CONTROLS[kind]] * int(number)
+        made = self._modified(name, modifiers, where[wanted:], alone, exponent)
+        return made.under(list(zip(where[:wanted], on, strict=True)))
+
+    def _expanded(self, definition: Any, where: Where, angles: list[Linear], depth: int) -> Unitary:
         name, wanted = definition.name.name, [argument.name for argument in definition.arguments]
         places = {qubit.name: index for qubit, index in zip(definition.qubits, where, strict=False)}
         if len(angles) != len(wanted) or len(where) != len(definition.qubits):
             raise ValueError(f"gate {name} with {len(angles)} angles on {len(where)} qubits, expected {len(wanted)} "
                              f"on {len(definition.qubits)}")  # fmt: skip
         values = {**self.values, **dict(zip(wanted, angles, strict=True))}
-        made: list[Gate] = []
+        gates: list[Gate] = []
+        phase = Linear(0.0)
         for each in definition.body:
             kind = type(each).__name__
-            if kind == "QuantumGate":
-                inner = tuple(_place(each, qubit, name, places) for qubit in each.qubits)
-                made += self._gates(each, inner, values, depth + 1)
-            elif kind == "QuantumPhase":
-                _leave_out(each)
-            elif kind != "QuantumBarrier":
-                raise ValueError(f"{kind} in gate {name}, expected gates alone")
-        return made
+            with placed(each):
+                if kind in ("QuantumGate", "QuantumPhase"):
+                    inner = tuple(_place(each, qubit, name, places) for qubit in each.qubits)
+                    made = self._unitary(each, inner, values, depth + 1)
+                    gates += made.gates
+                    phase = phase.plus(made.phase)
+                    check_count(len(gates))
+                elif kind != "QuantumBarrier":
+                    raise ValueError(f"{kind} in gate {name}, expected gates alone")
+        return Unitary(tuple(gates), phase)
 
     def _whole(self, expression: Any, values: Mapping[str, Linear]) -> int:
         value = self._value(expression, values)
@@ -251,19 +306,18 @@ def _place(statement: Any, operand: Any, definition: str, places: Mapping[str, i
     if isinstance(operand.name, str) and operand.name in places:
         return places[operand.name]
     which = f"qubit {operand.name}" if isinstance(operand.name, str) else "an indexed qubit"
-    told = f"gate {statement.name.name} in gate {definition} on {which}"
+    told = f"gate {_name(statement)} in gate {definition} on {which}"
     raise ValueError(f"{told}, expected one of {', '.join(places)}")
 
 
-def _leave_out(phase: Any) -> None:
-    """A global phase, which nothing shows; under control it would be a gate."""
-    _check_modifiers(phase, "gphase")
+def _name(statement: Any) -> str:
+    """The name of the gate that a statement applies; a global phase is one on no qubits."""
+    return "gphase" if type(statement).__name__ == "QuantumPhase" else str(statement.name.name)
 
 
-def _check_modifiers(statement: Any, name: str) -> None:
-    for modifier in statement.modifiers:
-        if modifier.modifier.name != "inv":
-            raise ValueError(f"{modifier.modifier.name} @ {name} given, expected no modifier but inv")
+def _before_gate(modifiers: Sequence[str]) -> bool:
+    """Whether a power before these modifiers is one of the gate itself: controls commute with it."""
+    return all(kind in CONTROLS for kind in modifiers)
 
 
 def _combined(operator: str, left: Linear, right: Linear) -> Linear:
@@ -285,86 +339,3 @@ def _power(base: float, exponent: float) -> float:
         return math.pow(base, exponent)
     except (OverflowError, ValueError):
         raise ValueError(f"{base:g} ** {exponent:g} given, expected a power that is a finite number") from None
-
-
-# ---------------------------------------------------------------- stdgates.inc
-
-
-def standard(name: str, where: tuple[int, ...], angles: Sequence[Linear]) -> list[Gate]:
-    """The gates that stand for one of stdgates.inc, up to a global phase.
-
-    Raises:
-        ValueError: there is no such gate, or not for so many qubits and angles.
-    """
-    if name not in _STANDARD:
-        raise ValueError(f"gate {name} given, expected one of {', '.join(sorted(_STANDARD))}, or one that is defined")
-    qubits, count, make = _STANDARD[name]
-    if (len(where), len(angles)) != (qubits, count):
-        given = f"gate {name} with {len(angles)} angles on {len(where)} qubits"
-        raise ValueError(f"{given}, expected {count} on {qubits}")
-    return make(where, angles)
-
-
-Where = tuple[int, ...]
-Make = Callable[[Where, Sequence[Linear]], list[Gate]]
-
-
-def _angled(name: str, where: Where, angle: Linear) -> list[Gate]:
-    """One gate for each input in the angle, all about one axis, so that they commute."""
-    if not angle.terms:
-        return [Gate(name, where, offset=angle.offset)]
-    (slot, scale), *others = angle.terms
-    return [Gate(name, where, (slot,), scale, angle.offset), *(Gate(name, where, (at,), by) for at, by in others)]
-
-
-def _fixed(name: str) -> Make:
-    return lambda where, angles: [Gate(name, where)]
-
-
-def _turned(name: str) -> Make:
-    return lambda where, angles: _angled(name, where, angles[0])
-
-
-def _controlled_turn(letter: str) -> Make:
-    """R_P(θ/2) R_ZP(-θ/2): the halves cancel where the control is |0>."""
-    return lambda where, angles: [
-        *_angled("r" + letter, where[1:], angles[0].times(0.5)),
-        *_angled("rz" + letter, where, angles[0].times(-0.5)),
-    ]
-
-
-def _any_turn(where: Where, theta: Linear, phi: Linear, lam: Linear) -> list[Gate]:
-    return [*_angled("rz", where, lam), *_angled("ry", where, theta), *_angled("rz", where, phi)]
-
-
-def _cnot(a: int, b: int) -> Gate:
-    return Gate("cnot", (a, b))
-
-
-def _toffoli(where: Where, angles: Sequence[Linear]) -> list[Gate]:
-    last = Gate("h", where[2:])
-    return [last, Gate("diagonal", where, payload=np.array([1.0] * 7 + [-1.0])), last]
-
-
-_HALF = Linear(math.pi / 2)
-_STANDARD: dict[str, tuple[int, int, Make]] = {
-    **{name: (1, 0, _fixed(name)) for name in ("x", "y", "z", "h", "s", "sdg", "t", "tdg")},
-    "id": (1, 0, lambda where, angles: []),
-    "sx": (1, 0, lambda where, angles: _angled("rx", where, _HALF)),
-    **{name: (1, 1, _turned(name)) for name in ("rx", "ry", "rz")},
-    **{name: (1, 1, _turned("phase")) for name in ("p", "phase", "u1")},
-    "u2": (1, 2, lambda where, angles: _any_turn(where, _HALF, *angles)),
-    **{name: (1, 3, lambda where, angles: _any_turn(where, *angles)) for name in ("u3", "U")},
-    **{name: (2, 0, _fixed("cnot")) for name in ("cx", "CX", "cnot")},
-    "cz": (2, 0, _fixed("cz")),
-    "cy": (2, 0, lambda where, angles: [Gate("sdg", where[1:]), _cnot(*where), Gate("s", where[1:])]),
-    "swap": (2, 0, lambda where, angles: [_cnot(*where), _cnot(*where[::-1]), _cnot(*where)]),
-    **{name: (2, 1, _turned("phase")) for name in ("cp", "cphase")},
-    **{f"cr{letter}": (2, 1, _controlled_turn(letter)) for letter in "xyz"},
-    "ccx": (3, 0, _toffoli),
-}
-
-
-def _line(statement: Any) -> int:
-    span = getattr(statement, "span", None)
-    return span.start_line if span is not None else 0

@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 
 from ketwire.channels.copies import Copies
 from ketwire.errors import ScenarioError
+from ketwire.protocols.loaded import labels_of, rows_of
 from ketwire.protocols.node import Kept, Loader, Node, Observable, Outcome, Shape, Slice
 from ketwire.protocols.numbers import EXACT_BITS, receive_numbers, send_numbers
 from ketwire.protocols.repeaters import chain_plans
@@ -64,7 +65,7 @@ class Vectors:
             origin = "protocol.trials"
         else:
             values, origin = slice.values, VECTORS
-            rows = _table(VECTORS, load(VECTORS, values["vectors"])["values"])
+            rows = rows_of(VECTORS, load(VECTORS, values["vectors"])["values"])
             self.rows = _with_constant(VECTORS, rows, self._constant, refuse_zeros=not values["standardise"])
         entries = self.rows.shape[1]
         self.shapes = {
@@ -149,7 +150,7 @@ class Classes:
     def __init__(self, slice: Slice, load: Loader) -> None:
         values = slice.values
         arrays = load(TRAINING, values["training"])
-        rows = _table(TRAINING, arrays["values"])
+        rows = rows_of(TRAINING, arrays["values"])
         self.scaling: Scaling | None = _scaling(rows) if values["standardise"] else None
         if self.scaling is not None:
             rows = _finite(TRAINING, self.scaling(rows))
@@ -157,7 +158,7 @@ class Classes:
         told = values["training_labels"]
         key = TRAINING if told is None else f"{TRAINING}_labels"
         labels = _labels(
-            key, arrays.get("labels") if told is None else _only(load(key, told)), len(self.rows)
+            key, arrays.get("labels") if told is None else labels_of(key, load(key, told)), len(self.rows)
         )
         self.names, self.labels = np.unique(labels, return_inverse=True)
         self._refuse_small_classes(key, values["components"])
@@ -182,7 +183,7 @@ class Classes:
         if members[least] < components:
             raise ScenarioError(
                 f"protocol.components: {components} given, expected at most {members[least]}, "
-                f"the training vectors of class {self.names[least]}"
+                "the training vectors of the smallest class"
             )
 
     def circuit(self) -> Circuit | None:
@@ -227,14 +228,6 @@ def _complete(blocks: Real) -> Real:
     return np.asarray(blocks @ ((vectors / np.sqrt(values)) @ vectors.T), dtype=np.float64)
 
 
-def _table(key: str, values: NDArray[Any]) -> Real:
-    """Vectors, one a row."""
-    rows = np.atleast_2d(values)
-    if rows.ndim != 2:
-        raise ScenarioError(f"{key}: an array of shape {list(values.shape)} given, expected one vector a row")
-    return rows.astype(np.float64)
-
-
 def _scaling(rows: Real) -> Scaling:
     from ketwire.protocols.classifiers import Scaling  # noqa: PLC0415 (few scenarios ask for it)
 
@@ -265,10 +258,6 @@ def _with_constant(key: str, rows: Real, constant: float | None, refuse_zeros: b
     if rows.shape[1] < 2:
         raise ScenarioError(f"{key}: vectors of one entry given, expected two or more")
     return rows
-
-
-def _only(arrays: dict[str, NDArray[Any]]) -> NDArray[Any]:
-    return arrays.get("labels", arrays["values"])
 
 
 def _labels(key: str, labels: NDArray[Any] | None, count: int) -> Integers:

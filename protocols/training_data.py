@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from ketwire.channels.streams import stream
 from ketwire.errors import ScenarioError
 from ketwire.protocols.features import with_flags
+from ketwire.protocols.loaded import labels_of, rows_of
 from ketwire.protocols.node import Json, Loader, Shape
 from ketwire.protocols.objectives import Objective
 from ketwire.quantum.encodings import amplitude_encode
@@ -66,7 +67,8 @@ class Samples:
     """The start party's rows, float64, by part: standardised, with a constant, as they will be encoded."""
 
     def __init__(self, values: dict[str, Json], qubits: int, load: Loader) -> None:
-        loaded = [_table(part, load(f"protocol.data.{part}", values[part])["values"]) for part in PARTS]
+        keys = {part: f"protocol.data.{part}" for part in PARTS}
+        loaded = [rows_of(key, load(key, values[part])["values"]) for part, key in keys.items()]
         if loaded[0].shape[1] != loaded[1].shape[1]:
             raise ScenarioError(
                 f"protocol.data.test: rows of {loaded[1].shape[1]} entries given, expected {loaded[0].shape[1]}, "
@@ -138,7 +140,7 @@ class Labels:
         for part in PARTS:
             key = f"protocol.labels.{part}"
             arrays = load(key, values[part])
-            labels = listed(arrays)
+            labels = labels_of(key, arrays)
             if labels.ndim != 1:
                 told = f"labels of shape {list(labels.shape)} given, expected a flat list of them, or label_column"
                 raise ScenarioError(f"{key}: {told}")
@@ -170,31 +172,15 @@ def are_classes(names: NDArray[Any]) -> bool:
     return len(names) == 2 or (len(names) > 2 and bool((names == np.rint(names)).all()))
 
 
-def listed(arrays: dict[str, NDArray[Any]]) -> NDArray[Any]:
-    """The labels that a source has, or all that it has: a table of one column is a list of them too."""
-    labels = arrays.get("labels", arrays["values"])
-    return labels[:, 0] if labels.ndim == 2 and labels.shape[1] == 1 else labels
-
-
-def _table(part: str, values: NDArray[Any]) -> Floats:
-    rows = np.atleast_2d(values)
-    if rows.ndim != 2:
-        told = f"an array of shape {list(values.shape)} given, expected one vector a row"
-        raise ScenarioError(f"protocol.data.{part}: {told}")
-    return rows.astype(np.float64)
-
-
 def _two_values(key: str, labels: NDArray[Any]) -> NDArray[Any]:
     classes = np.unique(labels)
     if len(classes) != 2:
-        told = ", ".join(f"{value:g}" for value in classes[:12])
-        raise ScenarioError(f"{key}: labels {told} given, expected two values")
+        raise ScenarioError(f"{key}: labels of {len(classes)} values given, expected two values")
     return classes
 
 
 def _signs(key: str, labels: NDArray[Any], classes: NDArray[Any]) -> Floats:
-    unknown = labels[~np.isin(labels, classes)]
-    if len(unknown):
-        told = f"expected {classes[0]:g} or {classes[1]:g}, as in the training part"
-        raise ScenarioError(f"{key}: {unknown[0]:g} given as a label, {told}")
+    unknown = np.flatnonzero(~np.isin(labels, classes))
+    if len(unknown):  # where it is, and not what it is: the labels are their owner's
+        raise ScenarioError(f"{key}: label {unknown[0]} is none of the training part, expected one of its two values")
     return np.where(labels == classes[1], 1.0, -1.0)

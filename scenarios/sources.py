@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, Discriminator, Field, PositiveInt, Tag, model_validator
+from pydantic import BaseModel, Discriminator, Field, PositiveInt, StrictBool, StrictInt, Tag, model_validator
 
 from ketwire.scenarios.schema import Strict, wrong
 
@@ -20,25 +20,69 @@ class _Source(Strict):
 
         Without a base a path stays as it is: its owner, on another machine, knows where it starts.
         """
-        told: dict[str, Any] = self.model_dump(mode="json", exclude_none=True)
+        told: dict[str, Any] = self.model_dump(mode="json", exclude_defaults=True)
         if "path" in told and base:
             told["path"] = os.path.abspath(os.path.join(base, os.path.expanduser(told["path"])))
         return told
 
 
+Column = StrictInt | str
+"""A column of a table: its number from 0 up, or its name in the header."""
+
+
 class FileSource(_Source):
-    """Numbers in a .npy, .npz or .csv file."""
+    """Numbers in a .npy, .npz or .csv file.
+
+    A .csv file is UTF-8; commas, semicolons or tabs separate its cells, blank lines are skipped, and so is what
+    follows a # at the start of a line or after a space. Columns are numbered from 0 up.
+    """
 
     path: str = Field(pattern=r"\.(npy|npz|csv)$", description="relative to the scenario file")
     array: str | None = Field(None, description="which array of an .npz file")
-    label_column: str | int | None = Field(None, description="which column of a .csv file holds labels")
+    header: StrictBool | Literal["auto"] = Field(
+        "auto",
+        description="whether the first row of a .csv file names its columns; auto: if all of it are words, "
+        "and an error where that is not certain",
+    )
+    label_column: Column | None = Field(
+        None, description="which column of a .csv file holds labels; number, or name in its header"
+    )
+    label_names: list[str] | None = Field(
+        None, min_length=1, description="of labels in words: the first stands for 0, the next for 1, and so on"
+    )
+    columns: list[Column] | None = Field(
+        None, min_length=1, description="these columns of a .csv file alone, in this order; numbers or names"
+    )
+    drop: list[Column] | None = Field(
+        None, min_length=1, description="all columns of a .csv file but these; numbers or names; they may hold texts"
+    )
 
     @model_validator(mode="after")
     def _read(self) -> Self:
-        for name, suffix in (("array", ".npz"), ("label_column", ".csv")):
+        for name in self.model_fields_set - {"path"}:
+            suffix = ".npz" if name == "array" else ".csv"
             if getattr(self, name) is not None and not self.path.endswith(suffix):
                 raise wrong(name, getattr(self, name), f"nothing here, or a {suffix} file")
+        if self.drop is not None and self.columns is not None:
+            raise wrong("drop", self.drop, "nothing here, as columns are given")
+        if self.label_names is not None and self.label_column is None:
+            raise wrong("label_names", self.label_names, "nothing here, or a label_column")
+        if self.label_names is not None and len(set(self.label_names)) < len(self.label_names):
+            raise wrong("label_names", self.label_names, "each name once")
+        if self.header is False:
+            for name in ("label_column", "columns", "drop"):
+                given = getattr(self, name)
+                if any(isinstance(each, str) for each in (given if isinstance(given, list) else [given])):
+                    raise wrong(name, given, "numbers of columns, as header is false")
         return self
+
+    def reads(self, column: str | int) -> bool:
+        """Whether a column may be among the values: a number and a name may be of the same column."""
+        if column == self.label_column or column in (self.drop or ()):
+            return False
+        if self.columns is None:
+            return True
+        return column in self.columns or any(type(each) is not type(column) for each in self.columns)
 
 
 class ProgramSource(_Source):

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ketwire.nodes.session import SessionResult
-from ketwire.protocols.training_data import are_classes, listed, standardised
+from ketwire.protocols.loaded import labels_of, rows_of
+from ketwire.protocols.training_data import are_classes, standardised
 from ketwire.protocols.training_streams import COLUMNS, HELD, SUMMED
 from ketwire.scenarios.kinds import Judge, Network
 from ketwire.scenarios.margin import retried
@@ -66,10 +67,9 @@ def baseline(spec: TrainingSpec, load: Load, network: Network) -> float | None:
         return None
     rows, labels = [], []
     for part in ("train", "test"):
-        values = load(f"protocol.data.{part}", getattr(spec.data, part).located(network.base))["values"]
-        named = load(f"protocol.labels.{part}", getattr(spec.labels, part).located(network.base))
-        rows.append(np.asarray(values, dtype=np.float64))
-        labels.append(listed(named))
+        data, named = f"protocol.data.{part}", f"protocol.labels.{part}"
+        rows.append(rows_of(data, load(data, getattr(spec.data, part).located(network.base))["values"]))
+        labels.append(labels_of(named, load(named, getattr(spec.labels, part).located(network.base))))
     if spec.data.standardise:
         rows = standardised(rows[0], rows[1])
     classes, trained_on = np.unique(labels[0], return_inverse=True)

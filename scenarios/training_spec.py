@@ -68,10 +68,11 @@ class OwnLoss(Strict):
 
 
 def _holds_labels(rows: Source, labels: Source) -> bool:
-    """Whether a table's column of labels is one of the features too, as nobody said that it is none."""
+    """Whether a table's column of labels may be one of the features too, as nobody said that it is none."""
     if not (isinstance(rows, FileSource) and isinstance(labels, FileSource)):
         return False
-    return rows.path == labels.path and labels.label_column is not None and rows.label_column is None
+    column = labels.label_column
+    return rows.path == labels.path and column is not None and rows.label_column is None and rows.reads(column)
 
 
 def _is_json(value: Any) -> bool:

@@ -21,7 +21,7 @@ from typer.testing import CliRunner
 
 from benchmarks.choosing import Point, Question, Rows, fold_of, main, measured
 from benchmarks.choosing_table import Mean, difference, report
-from ketwire.errors import ScenarioError
+from ketwire.errors import PartyFailed, ScenarioError
 from ketwire.nodes import data
 from ketwire.nodes.inline import run_inline
 from ketwire.protocols.training_data import standardised
@@ -166,7 +166,7 @@ def test_no_row_of_a_packaged_test_part_is_touched(
     asked = measured(tmp_path, (question, 0, 1))
     monkeypatch.setattr(data, "_split", lambda name: guarded)
     assert measured(tmp_path, (question, 0, 1)) == asked
-    with pytest.raises(AssertionError, match="test part"):
+    with pytest.raises(PartyFailed, match="test part"):
         run_inline(load(scenario, SHORT).run())
 
 

@@ -17,8 +17,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from ketwire.errors import ScenarioError
-from ketwire.nodes.data import make_loader, require_labels, require_vectors
+from ketwire.nodes.data import make_loader, require_labels
 from ketwire.nodes.session import data_key
+from ketwire.protocols.loaded import rows_of
 
 ALICE = data_key(7, "alice")
 
@@ -45,7 +46,8 @@ def npy(header: str, data: bytes = b"", version: bytes = b"\x01\x00") -> bytes:
 @settings(deadline=None, max_examples=60)
 @given(
     hnp.arrays(
-        st.sampled_from([np.float64, np.float32, np.int16, np.uint8, np.bool_]), hnp.array_shapes(max_dims=3)
+        st.sampled_from([np.float64, np.float32, np.int16, np.uint8, np.bool_, np.complex128, np.complex64]),
+        hnp.array_shapes(max_dims=3),
     )
 )
 def test_an_npy_file_is_read_as_numpy_wrote_it(tmp_path_factory: pytest.TempPathFactory, array: Any) -> None:
@@ -54,7 +56,8 @@ def test_an_npy_file_is_read_as_numpy_wrote_it(tmp_path_factory: pytest.TempPath
     for order in (array, np.asfortranarray(array)):
         np.save(path, order)
         values = loaded({"path": str(path)})["values"]
-        assert values.dtype == np.float64 and np.array_equal(values, array.astype(np.float64))
+        wide = np.complex128 if np.iscomplexobj(array) else np.float64
+        assert values.dtype == wide and np.array_equal(values, array.astype(wide))
 
 
 def test_an_npz_file_gives_the_array_named_or_its_only_one(tmp_path: Path) -> None:
@@ -63,7 +66,7 @@ def test_an_npz_file_gives_the_array_named_or_its_only_one(tmp_path: Path) -> No
     assert loaded({"path": "two.npz", "array": "x"}, tmp_path)["values"].shape == (2, 3)
     assert loaded({"path": "one.npz"}, tmp_path)["values"].tolist() == [1, 2]
     line = refused(loaded, {"path": "two.npz"}, tmp_path)
-    assert line == f"protocol.x.path: {tmp_path}/two.npz: no array given, expected one of x, y"
+    assert line == f"protocol.x.path: {tmp_path}/two.npz: no array given, expected the name of one of its 2 arrays"
 
 
 @pytest.mark.parametrize("label_column", [1, "class"])
@@ -76,27 +79,27 @@ def test_a_csv_file_may_have_a_header_and_labels(tmp_path: Path, label_column: A
 
 
 def test_a_csv_file_may_be_numbers_alone(tmp_path: Path) -> None:
-    (tmp_path / "x.csv").write_text("1,2\n3,4")
-    assert loaded({"path": "x.csv"}, tmp_path)["values"].tolist() == [[1, 2], [3, 4]]
+    (tmp_path / "x.csv").write_text("1.5,2\n3,4")
+    assert loaded({"path": "x.csv"}, tmp_path)["values"].tolist() == [[1.5, 2], [3, 4]]
 
 
 BAD_CSV = [
-    ("", {}, "nothing in it, expected rows of numbers"),
-    ("a,b\n", {}, "a header alone, expected rows of numbers below it"),
-    ("1,2\n3\n", {}, "line 2: 1 cells given, expected 2 as above"),
-    ("1,2\n3,x\n", {}, "line 2, column 1: 'x' given, expected numbers alone, labels too"),
-    ("1,2\n3,\n", {}, "line 2, column 1: '' given, expected numbers alone"),
-    ("a,b\n\n1,2\nyes,2\n", {"label_column": "a"}, "line 4, column 'a': 'yes' given, expected numbers alone"),
-    ("1,2\n3,nan\n", {}, "nan at (1, 1) given, expected finite numbers"),
+    ("", {}, "line 1, column 0: nothing given, expected rows of numbers"),
+    ("a,b\n", {}, "line 1, column 0: a header alone given, expected rows of numbers below it"),
+    ("1,2\n3\n", {}, "line 2, column 1: 1 cells given, expected 2 as above"),
+    ("1,2\n3,x\n", {}, "line 2, column 1: a gap or a text given, expected a number"),
+    ("1,2\n3,\n", {}, "line 2, column 1: a gap or a text given, expected a number"),
+    ("a,b\n\n1,2\nyes,2\n", {"label_column": "a"}, "line 4, column 0: a gap or a text given as a label"),
+    ("4,2\n3,nan\n", {}, "line 2, column 1: a number that is not finite given, expected a finite one"),
     ("1,2\n", {"label_column": 2}, "label_column 2 given, expected a column from 0 to 1"),
     (
         "a,b\n1,2\n",
         {"label_column": "c"},
-        "label_column 'c' given, expected a column from 0 to 1 or one of a, b",
+        "label_column 'c' given, expected a column from 0 to 1 or a name that one column has in the header, line 1",
     ),
-    ("1,2.5\n", {"label_column": 1}, "2.5 given as a label, expected whole numbers"),
-    ("1,nan\n", {"label_column": 1}, "nan given as a label, expected whole numbers"),
-    ("7\n", {"label_column": 0}, "an array of shape (1, 0) given, expected at least one number"),
+    ("1,2.5\n", {"label_column": 1}, "line 1, column 1: a number given as a label, expected whole numbers"),
+    ("1,nan\n", {"label_column": 1}, "line 1, column 1: a number given as a label, expected whole numbers"),
+    ("7\n", {"label_column": 0}, "line 1, column 0: no column besides labels and dropped ones"),
 ]
 
 
@@ -120,11 +123,8 @@ F8 = "{'descr': '<f8', 'fortran_order': False, 'shape': %s}"
 BAD_NPY = [
     (b"", "expected a readable .npy file"),
     (b"not numpy at all", "expected a readable .npy file"),
-    (pickled(), "entries of type object, expected real numbers"),
-    (
-        npy("{'descr': '<c16', 'fortran_order': False, 'shape': (1,)}", bytes(16)),
-        "entries of type complex128",
-    ),
+    (pickled(), "entries of type object, expected numbers"),
+    (npy("{'descr': [('a', '<f8')], 'fortran_order': False, 'shape': (1,)}", bytes(8)), "type structured"),
     (npy("{'descr': '<U3', 'fortran_order': False, 'shape': (1,)}", bytes(12)), "entries of type <U3"),
     (npy(F8 % "(2,)", bytes(15)), "ends after 15 of 16 octets, expected all of them"),
     (npy(F8 % "(-1, -1)", bytes(8)), "shape (-1, -1) claimed in"),
@@ -132,7 +132,7 @@ BAD_NPY = [
     (npy(F8 % "(-1,)", bytes(8)), "shape (-1,) claimed in 75 octets, expected as many entries as claimed"),
     (npy(F8 % "(4,)", bytes(24)), "ends after 24 of 32 octets, expected all of them"),
     (npy(F8 % "(0,)"), "an array of shape (0,) given, expected at least one number"),
-    (npy(F8 % "(1,)", np.array([math.inf]).tobytes()), "inf at (0,) given, expected finite numbers"),
+    (npy(F8 % "(1,)", np.array([math.inf]).tobytes()), "an entry at (0,) that is not finite given"),
     (npy(F8 % "(1,)", bytes(8), b"\x09\x00"), "format version (9, 0), expected (1, 0) or (2, 0)"),
     (npy("__import__('os').getcwd()", bytes(8)), "expected a readable .npy file"),
 ]
@@ -185,7 +185,7 @@ BAD_VALUES = [
     ([1, "2"], "'2' given, expected numbers alone"),
     ([True, False], "'True' given, expected numbers alone"),
     ([1, None], "'None' given, expected numbers alone"),
-    ([1.0, math.inf], "inf at (1,) given, expected finite numbers"),
+    ([1.0, math.inf], "an entry at (1,) that is not finite given, expected finite numbers"),
     ([10**400], "given, expected"),
 ]
 
@@ -233,7 +233,6 @@ def test_digits_are_split_in_proportion() -> None:
     assert len(np.unique(np.vstack([train["values"], test["values"]]), axis=0)) > 1790
     shares = np.bincount(train["labels"]) / 1257 - np.bincount(test["labels"]) / 540
     assert np.abs(shares).max() < 0.002
-    assert np.array_equal(require_vectors(test, "x"), test["values"])
 
 
 def test_breast_cancer_is_standardised_by_its_training_part() -> None:
@@ -278,12 +277,12 @@ def test_without_scikit_learn_the_advice_is_to_install_it(monkeypatch: pytest.Mo
     assert line.startswith("protocol.x.dataset: 'digits' needs scikit-learn") and "pip install" in line
 
 
-def test_vectors_need_a_direction() -> None:
-    assert require_vectors({"values": np.arange(3.0)}, "k").shape == (1, 3)
-    assert refused(require_vectors, {"values": np.array([[1.0, 0], [0, 0]])}, "k") == (
-        "k: row 1 is all zero, expected vectors with a direction"
-    )
-    assert "expected one vector a row" in refused(require_vectors, {"values": np.ones((2, 2, 2))}, "k")
+def test_rows_and_labels_are_real() -> None:
+    assert rows_of("k", np.arange(3.0)).shape == (1, 3)
+    assert "expected one vector a row" in refused(rows_of, "k", np.ones((2, 2, 2)))
+    told = "k: complex numbers given, expected real ones"
+    assert refused(rows_of, "k", np.ones((2, 2)) * 1j) == told
+    assert refused(require_labels, {"values": np.ones(2) * 1j}, "k") == told
 
 
 def test_labels_are_whole_and_as_many_as_asked() -> None:
@@ -294,7 +293,7 @@ def test_labels_are_whole_and_as_many_as_asked() -> None:
         1,
     ]
     assert refused(require_labels, {"values": np.array([0.5])}, "k") == (
-        "k: 0.5 given as a label, expected whole numbers"
+        "k: a fraction given as label 0, expected whole numbers"
     )
     assert refused(require_labels, {"values": np.zeros(3)}, "k", 4) == "k: 3 labels given, expected 4"
     assert "expected a flat list" in refused(require_labels, {"values": np.zeros((2, 2))}, "k")

@@ -195,6 +195,14 @@ def test_a_choice_of_copies_waits_for_what_it_depends_on(most: int, known_ps: in
         node.measure(some_lost(node), Projector(0), groups, 1, keep)
 
 
+def test_a_choice_is_made_after_the_flags_that_kill_copies() -> None:
+    node, groups = PartyNode("alice", KEY, {}), np.zeros(5, dtype=np.int64)
+    copies = some_lost(node)
+    keep = node.keep(copies, groups, np.array([5]))
+    with pytest.raises(LocalProtocolError, match="before a flag was measured"):
+        node.measure(node.contract(1e-6 * np.eye(2), copies), Projector(0), groups, 1, keep)
+
+
 def test_each_group_is_chosen_from_for_itself() -> None:
     node, groups = PartyNode("alice", KEY, {}), np.array([0, 0, 1, 1, 1])
     copies = some_lost(node)

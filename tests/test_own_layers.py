@@ -103,6 +103,47 @@ def test_derivatives_of_openqasm_are_pennylane_s(program: Any, seed: int) -> Non
     assert gap(by_shifts(U, V, state)[0], expected) < 1e-10
 
 
+# Under modifiers; of each, what PennyLane has that does the same. U and u2 differ there by a phase, which shows.
+MODIFIED: dict[str, tuple[int, Callable[[Any, Any], Any]]] = {
+    "ctrl @ rx(2 * a - c)": (2, lambda qml, p: qml.CRX(2 * p[0] - p[2], [0, 1])),
+    "negctrl @ ry(b)": (2, lambda qml, p: qml.ctrl(qml.RY(p[1], 1), 0, [0])),
+    "ctrl @ crz(a + 0.2)": (3, lambda qml, p: qml.ctrl(qml.RZ(p[0] + 0.2, 2), [0, 1])),
+    "ctrl @ negctrl @ rx(c - a)": (3, lambda qml, p: qml.ctrl(qml.RX(p[2] - p[0], 2), [0, 1], [1, 0])),
+    "ctrl(2) @ gphase(b)": (2, lambda qml, p: qml.ControlledPhaseShift(p[1], [0, 1])),
+    "ctrl @ inv @ cp(a)": (3, lambda qml, p: qml.ctrl(qml.PhaseShift(-p[0], 2), [0, 1])),
+    "pow(-0.5) @ cry(b)": (2, lambda qml, p: qml.CRY(-0.5 * p[1], [0, 1])),
+    "pow(3) @ ctrl(2) @ ry(c)": (3, lambda qml, p: qml.ctrl(qml.RY(3 * p[2], 2), [0, 1])),
+    "ctrl @ sx": (2, lambda qml, p: qml.ctrl(qml.SX(1), 0)),
+    "cu(a, b, -c, a - b)": (2, lambda qml, p: (
+        qml.PhaseShift(p[0] - p[1], 0), qml.ctrl(qml.U3(p[0], p[1], -p[2], wires=1), 0))),
+}  # fmt: skip
+
+
+@pytest.mark.filterwarnings("ignore::numpy.exceptions.ComplexWarning", "ignore:Output seems independent")  # theirs
+@pytest.mark.parametrize("gate", MODIFIED)
+def test_derivatives_under_modifiers_are_pennylane_s(gate: str) -> None:
+    """A controlled rotation has three eigenvalues: a single shift of its angle would give another derivative."""
+    qml, rng = pennylane(), np.random.default_rng(3)
+    qubits, theirs = MODIFIED[gate]
+    values, after, state = rng.normal(size=3), layers.random_unitary(3, rng), layers.haar_state(3, rng)
+
+    @qml.qnode(qml.device("default.qubit", wires=3), diff_method="backprop")  # type: ignore[untyped-decorator]
+    def loss(parameters: Any) -> object:
+        qml.StatePrep(state[0], wires=range(3))
+        theirs(qml, parameters)
+        qml.QubitUnitary(after, wires=range(3))
+        return qml.expval(qml.Projector([0], wires=[0]))
+
+    text = f"{HEAD}{INPUTS}{gate} {', '.join(f'q[{place}]' for place in range(qubits))};"
+    U, V = Segment(circuit_of(text), values), Segment(layers.dense(after))
+    expected = np.asarray(qml.grad(loss)(qml.numpy.array(values, requires_grad=True)), dtype=np.float64)
+    expected = expected if expected.size else np.zeros(3)
+    assert abs(float(loss(values)) - float(Projector(0).expectation(V.apply(U.apply(state)))[0])) < 1e-12
+    assert gap(exact_gradients([U, V], state)[0][0], expected) < 1e-10
+    assert gap(contributions(U, phi(state, U, [V]))[0], expected) < 1e-10
+    assert gap(by_shifts(U, V, state)[0], expected) < 1e-10
+
+
 def by_shifts(U: Segment, V: Segment, states: np.ndarray) -> np.ndarray:
     plan = shift_plan(U)
     runs = [Projector(0).expectation(V.apply(Segment(plan.circuit, angles).apply(states))) for angles in plan.angles]

@@ -179,7 +179,7 @@ def test_the_first_arrivals_are_kept(copies: list[tuple[int, bool]], room: list[
     node = PartyNode("b", bytes(32), {})
     batch = Copies(np.eye(1, 2, dtype=complex), 0 * groups, np.arange(len(groups)), ~alive)
     choice = node.keep(batch, groups, np.array(room, dtype=np.int64))
-    mask, decided, rank = choice.take()
+    mask, decided, rank = choice.take(batch)
     assert mask.tolist() == expected and choice.came.tolist() == came
     assert choice.chosen.tolist() == np.bincount(groups[mask], minlength=7).tolist()
     # A copy counts for the choice as long as its group is not complete.

@@ -283,7 +283,7 @@ def test_measurements_are_complete_on_the_padded_register(entries: int) -> None:
         ({"training_labels": {"values": [1, 2]}}, "protocol.training_labels: labels of shape [2] given"),
         ({"training_labels": {"values": [1.5] * 60}}, "expected whole numbers"),
         ({"training_labels": {"values": [1] * 60}}, "protocol.training_labels: one class given"),
-        ({"training_labels": {"values": [1] * 59 + [8]}}, "at most 1, the training vectors of class 8"),
+        ({"training_labels": {"values": [1] * 59 + [8]}}, "at most 1, the training vectors of the smallest class"),
         ({"components": 6}, "protocol.components: 6, expected 1..5"),
         ({"components": 30}, "protocol.components: 30 given, expected at most 20"),
         ({"measurement": "best"}, "protocol.measurement: \"best\" given, expected"),

@@ -425,9 +425,9 @@ def refused(changed: dict[str, Any], on: Network | None = None) -> str:
 COMMUTING = {"estimator": "commuting"}
 REFUSALS: list[tuple[dict[str, Any], str]] = [
     ({"labels": {"train": {"values": [*LABELS[:11], 4]}, "test": {"values": TEST_LABELS}}},
-     "protocol.labels.train: labels 3, 4, 8 given, expected two values"),
+     "protocol.labels.train: labels of 3 values given, expected two values"),
     ({"labels": {"train": {"values": LABELS}, "test": {"values": [3, 8, 8, 5, 3]}}},
-     "protocol.labels.test: 5 given as a label, expected 3 or 8, as in the training part"),
+     "protocol.labels.test: label 3 is none of the training part, expected one of its two values"),
     ({"trainable": ["carol"]}, "protocol.trainable.0: 'carol' given, expected the owner of a layer with angles: a, b"),
     ({"trainable": [7]}, "protocol.trainable.0: 7 given, expected the owner of a layer with angles: a, b, or by "),
     ({"trainable": []}, "protocol.trainable: [] given, expected whose angles move"),

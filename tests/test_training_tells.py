@@ -59,6 +59,7 @@ def private(folder: Path, owners: str = "aba", **changed: Any) -> TrainingSpec:
     return spec_of(
         **{
             **SAMPLED,
+            "loss_copies": 101,  # so that slopes are no small multiples of each other
             "copies": 22,  # eleven for either block: estimates in elevenths are no accuracy or other round number
             "data": {"train": source["train"], "test": source["test"]},
             "layers": [
