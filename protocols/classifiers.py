@@ -155,37 +155,36 @@ def _grid(values: Real) -> Real:
 
 @dataclass(frozen=True, eq=False)
 class Subspaces:
-    """Bases of the class subspaces, shape (classes, most dimensions, entries); None where there are none.
+    """For each number of dimensions the bases of the class subspaces, shape (classes, dimensions, entries).
 
-    Leading singular vectors of fewer dimensions are the first of those of more.
+    None where a class spans fewer dimensions.
     """
 
-    bases: Real | None
-    dimensions: tuple[int, ...]
+    bases: tuple[Real | None, ...]
 
     @classmethod
     def train(cls, rows: Real, classes: Integers, count: int, dimensions: tuple[int, ...]) -> Subspaces:
         filled = rows.any(axis=1)  # rounding may leave nothing of a row
         rows, classes = rows[filled], classes[filled]
         if not len(rows) or np.bincount(classes, minlength=count).min() == 0:
-            return cls(None, dimensions)
-        for most in reversed(dimensions):
-            try:
-                return cls(subspaces.class_subspaces(rows, classes, most), dimensions)
-            except ScenarioError:  # a class spans fewer dimensions
-                continue
-        return cls(None, dimensions)
+            return cls((None,) * len(dimensions))
+        return cls(tuple(_bases(rows, classes, dimension) for dimension in dimensions))
 
     def decide(self, rows: Real) -> Integers:
-        decided = np.full((len(self.dimensions), len(rows)), -1, dtype=np.int64)
-        if self.bases is None:
-            return decided
+        decided = np.full((len(self.bases), len(rows)), -1, dtype=np.int64)
         norms = np.linalg.norm(rows, axis=1, keepdims=True)
         units = rows / np.where(norms > 0, norms, 1.0)
-        for place, dimension in enumerate(self.dimensions):
-            if dimension <= self.bases.shape[1]:
-                decided[place] = _grid(subspaces.probabilities(self.bases[:, :dimension], units)).argmax(axis=1)
+        for place, bases in enumerate(self.bases):
+            if bases is not None:
+                decided[place] = _grid(subspaces.probabilities(bases, units)).argmax(axis=1)
         return decided
+
+
+def _bases(rows: Real, classes: Integers, dimension: int) -> Real | None:
+    try:
+        return subspaces.class_subspaces(rows, classes, dimension)
+    except ScenarioError:  # a class spans fewer dimensions
+        return None
 
 
 # ---------------------------------------------------------------- logistic regression

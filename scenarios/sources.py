@@ -61,7 +61,9 @@ class FileSource(_Source):
     def _read(self) -> Self:
         for name in self.model_fields_set - {"path"}:
             suffix = ".npz" if name == "array" else ".csv"
-            if getattr(self, name) is not None and not self.path.endswith(suffix):
+            # A resolved scenario says the defaults too.
+            given = getattr(self, name) != type(self).model_fields[name].default
+            if given and not self.path.endswith(suffix):
                 raise wrong(name, getattr(self, name), f"nothing here, or a {suffix} file")
         if self.drop is not None and self.columns is not None:
             raise wrong("drop", self.drop, "nothing here, as columns are given")
@@ -71,9 +73,9 @@ class FileSource(_Source):
             raise wrong("label_names", self.label_names, "each name once")
         if self.header is False:
             for name in ("label_column", "columns", "drop"):
-                given = getattr(self, name)
-                if any(isinstance(each, str) for each in (given if isinstance(given, list) else [given])):
-                    raise wrong(name, given, "numbers of columns, as header is false")
+                asked = getattr(self, name)
+                if any(isinstance(each, str) for each in (asked if isinstance(asked, list) else [asked])):
+                    raise wrong(name, asked, "numbers of columns, as header is false")
         return self
 
     def reads(self, column: str | int) -> bool:

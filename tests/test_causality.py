@@ -105,12 +105,12 @@ def early_window(patch: pytest.MonkeyPatch) -> None:
     """The last party says that a window's copies came when it said so of those before."""
     acknowledge, said_ps = stream._acknowledge, {}
 
-    async def acknowledged(node: Any, plan: Any, came: int) -> None:
+    async def acknowledged(node: Any, plan: Any, batch: Any, came: int) -> None:
         now_ps = node.now_ps
         if node.name == plan.path[-1]:
             node.now_ps = said_ps.get(id(node), 0)
             said_ps[id(node)] = now_ps
-        await acknowledge(node, plan, came)
+        await acknowledge(node, plan, batch, came)
         node.now_ps = max(now_ps, node.now_ps)
 
     patch.setattr(stream, "_acknowledge", acknowledged)
@@ -162,15 +162,22 @@ def test_a_window_is_acknowledged_when_its_copy_could_have_come() -> None:
     assert tracer.faults == []
     copies, words = of(result, "copies"), of(result, "arrivals")
     delay_ps, bin_ps, bit_ps = 5 * US, 1 * US, 1000
-    assert len(words) == len(copies) + 1  # and the report of the round
-    for number, record in enumerate(copies):
-        assert words[number].sent_ps == record.arrival_ps == record.sent_ps + bin_ps + delay_ps
-        arrives_ps = words[number].sent_ps + words[number].control_bits * bit_ps + delay_ps
-        assert words[number].arrival_ps == arrives_ps
+    rounds = len(words) - len(copies)  # each round has a report, right behind the word of its last window
+    assert rounds >= 1
+    reports = [number for number in range(1, len(words)) if words[number].sent_ps == words[number - 1].sent_ps]
+    assert len(reports) == rounds
+    words_of_windows = [word for number, word in enumerate(words) if number not in reports]
+    for number, (record, word) in enumerate(zip(copies, words_of_windows, strict=True)):
+        assert word.sent_ps == record.arrival_ps == record.sent_ps + bin_ps + delay_ps
+        assert word.arrival_ps == word.sent_ps + word.control_bits * bit_ps + delay_ps
         if number + 1 < len(copies):
-            assert copies[number + 1].sent_ps == arrives_ps
-    # The report queues behind the last word.
-    assert words[-1].arrival_ps == result.links_idle_ps == arrives_ps + words[-1].control_bits * bit_ps
+            assert copies[number + 1].sent_ps >= word.arrival_ps
+    for number in reports:  # a report queues behind the last word of its round, and the next round waits for it
+        queued_ps = words[number - 1].arrival_ps + words[number].control_bits * bit_ps
+        assert words[number].arrival_ps == queued_ps
+        later = [record.sent_ps for record in copies if record.sent_ps > words[number].sent_ps]
+        assert min(later, default=queued_ps) == queued_ps
+    assert words[-1].arrival_ps == result.links_idle_ps
     tenth = [record.qubits_delivered for record in copies]
     place = int(np.flatnonzero(np.cumsum(tenth) == 10)[0])
     assert result.virtual_time_ps == copies[place].arrival_ps < result.links_idle_ps
@@ -178,15 +185,19 @@ def test_a_window_is_acknowledged_when_its_copy_could_have_come() -> None:
 
 def test_a_round_that_failed_is_reported_after_its_last_time_bin() -> None:
     protocol = {"kind": "subspace", "task": "promise", "qubits": [2], "trials": 1, "copies": 1, "block_code": False,
-                "raw": [1], "description": False, "budget_attempts": 1e9}  # fmt: skip
+                "raw": [1], "description": False, "budget_attempts": 1e9, "margin": 1}  # fmt: skip
     result, tracer = carried({"length_km": 100.0, "loss_db_per_km": 0.1}, protocol, 1)
     assert tracer.faults == []
-    first, second = of(result, "copies")
+    rounds, reports = of(result, "copies"), of(result, "arrivals")
     delay_ps, bin_ps = 500 * US, 1 * US
-    across_ps = [2 * record.copies * bin_ps + delay_ps for record in (first, second)]
-    assert first.copies == 100 and second.sent_ps == across_ps[0] + delay_ps == 1200 * US
-    assert [record.sent_ps for record in of(result, "arrivals")] == [across_ps[0], second.sent_ps + across_ps[1]]
-    assert result.links_idle_ps == second.sent_ps + across_ps[1] + delay_ps
+    assert rounds[0].copies == 100 and len(rounds) == len(reports) > 1
+    begun_ps = 0
+    for record, report in zip(rounds, reports, strict=True):
+        assert record.sent_ps == begun_ps
+        assert report.sent_ps == begun_ps + 2 * record.copies * bin_ps + delay_ps
+        begun_ps = report.arrival_ps  # without a bandwidth, half a millisecond later
+        assert begun_ps == report.sent_ps + delay_ps
+    assert rounds[1].sent_ps == 1200 * US and result.links_idle_ps == begun_ps
 
 
 class Counting:

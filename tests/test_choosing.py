@@ -17,7 +17,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
-from typer.testing import CliRunner
 
 from benchmarks.choosing import Point, Question, Rows, fold_of, main, measured
 from benchmarks.choosing_table import Mean, difference, report
@@ -25,7 +24,7 @@ from ketwire.errors import PartyFailed, ScenarioError
 from ketwire.nodes import data
 from ketwire.nodes.inline import run_inline
 from ketwire.protocols.training_data import standardised
-from ketwire.scenarios.cli import app
+from ketwire.scenarios import cli
 from ketwire.scenarios.kinds import Judge
 from ketwire.scenarios.load import load
 
@@ -224,14 +223,16 @@ def test_nothing_of_a_fold_is_in_how_its_rows_are_standardised() -> None:
 # ---------------------------------------------------------------- what is measured, and kept
 
 
-def test_a_point_is_what_a_run_tells(twenty: str, tmp_path: Path) -> None:
+def test_a_point_is_what_a_run_tells(twenty: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     from sklearn.linear_model import LogisticRegression
 
     question = Question(twenty, ("protocol.test_copies=200",), folds=4)
     point = measured(tmp_path, (question, 2, 1))
     loaded, count = fold_of(question, 2, 1, tmp_path)
     (tmp_path / "fold.yaml").write_text(loaded.resolved())
-    told = json.loads(CliRunner().invoke(app, ["run", str(tmp_path / "fold.yaml"), "--inline", "--json"]).stdout)
+    capfd.readouterr()
+    assert cli.execute(["run", str(tmp_path / "fold.yaml"), "--inline", "--json"]) == 0
+    told = json.loads(capfd.readouterr().out)
     assert point.right / point.rows == told["test_accuracy"] and point.rows == count == 5
     assert point.training == round(told["train_accuracy"], 4)
     left_out = Rows(VALUES, LABELS).dealt(3, 4, 2)[1]

@@ -85,7 +85,7 @@ def test_blocks_of_rows_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     np.testing.assert_array_equal(made.decide(rows), whole)
 
 
-def test_subspaces_of_fewer_dimensions_are_the_first_of_more() -> None:
+def test_subspaces_of_each_dimension_decide_as_nearest_subspace_does() -> None:
     rows, index = clouds(6, entries=12)
     decided = Subspaces.train(rows, index, 3, (1, 2, 4)).decide(rows)
     for place, dimension in enumerate((1, 2, 4)):

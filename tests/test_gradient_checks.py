@@ -69,7 +69,7 @@ def test_misread_bits_shrink_by_known_factors(estimator: str, window: int | None
     assert told["from_noise"] == pytest.approx([expected], abs=1e-12) and expected > 0.1
     assert told["norm"] == pytest.approx([np.linalg.norm(exact)], rel=1e-12)
     if estimator == "exact":
-        assert max(told["from_shots"]) < 1e-12
+        assert max(told["from_shots"]) < 1e-10  # outcomes are read by products with the same bits everywhere
 
 
 @pytest.mark.parametrize(

@@ -539,8 +539,8 @@ def own(name: str, **changed: Any) -> list[Data]:
 REFUSED: list[tuple[Data, str]] = [
     ({"told": [BOBS, {**ALICES, "program": {"path": "none.qasm"}}]}, "protocol.layers.1.program.path: "),
     ({"text": HEAD + "input float a; input float b; qubit[2] q; rx(a * b) q;"},
-     "protocol.layers.1: line 3: gate rx: * in an angle, expected something linear in the inputs"),
-    ({"text": HEAD + "input float a; qubit[2] q; ctrl @ rx(a) q[0], q[1];"}, "line 3: ctrl @ rx given"),
+     "protocol.layers.1: line 3, column 43: gate rx: * in an angle, expected something linear in the inputs"),
+    ({"text": HEAD + "input float a; qubit[2] q; pow(0.5) @ h q[0]; rx(a) q[1];"}, "layers.1: line 3, column "),
     ({"text": HEAD + "qubit[3] q; h q;", "told": [BOBS, {**ALICES, "angles": None}]},
      "protocol.layers.1: a circuit of 3 qubits given, expected 2"),
     ({"told": [BOBS, {**ALICES, "angles": {"values": [1.0]}}]}, "layers.1.angles: shape [1] given, expected [2]"),

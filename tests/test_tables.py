@@ -294,3 +294,9 @@ def test_a_complex_unitary_may_be_in_a_file(tmp_path: Path, name: str) -> None:
     assert values.dtype == np.complex128 and np.array_equal(values, matrix)
     layer = {"layer": "unitary", "key": "k", "matrix": {"path": name}}
     assert len(build_layers([layer], 1, make_loader(bytes(32), str(tmp_path)))) == 1
+
+
+@pytest.mark.parametrize("name", ["a.npz", "a.npy", "a.csv"])
+def test_a_resolved_source_is_read_again(name: str) -> None:
+    source = FileSource(path=name)
+    assert FileSource.model_validate(source.model_dump(mode="json")) == source
