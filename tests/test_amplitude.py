@@ -83,6 +83,7 @@ def test_uses_grow_as_one_over_epsilon_and_sampling_as_its_square() -> None:
     assert -2.4 < slopes[0] < -1.9
 
 
+@pytest.mark.long
 @settings(max_examples=60, deadline=None, derandomize=True, database=None)
 @given(shots=st.integers(1, 500), share=st.floats(0, 1), failure=st.floats(1e-6, 0.5))
 def test_chernoff_intervals_hold_what_they_promise(shots: int, share: float, failure: float) -> None:

@@ -39,6 +39,7 @@ def test_two_thousand_copies_at_ten_kilometres(
         assert "budget_attempts = 1.0e+07" in told and "shorten the fiber to 7.70 km" in told
 
 
+@pytest.mark.long
 @settings(max_examples=200, deadline=None, derandomize=True)
 @given(
     st.integers(1, 12), st.integers(1, 5), st.floats(0.01, 500.0), st.floats(0.01, 5.0), st.floats(0.5, 1.0),

@@ -116,7 +116,9 @@ def accuracy(half, plan, trials, rng):
     return float(((sub.share_inside(half, directions) > 0.5) == inside).mean())
 
 
-@pytest.mark.parametrize(("dimension", "rounds"), [(4, 20), (16, 20), (64, 8), (256, 5), (1024, 2)])
+@pytest.mark.parametrize(("dimension", "rounds"), [
+    (4, 20), (16, 20), (1024, 2), *(pytest.param(*case, marks=pytest.mark.long) for case in ((64, 8), (256, 5))),
+])  # fmt: skip
 def test_default_plans_reach_95_percent(dimension, rounds):
     rng = np.random.default_rng(dimension)
     make = sub.haar_half if dimension <= 64 else sub.product_half

@@ -175,6 +175,7 @@ def test_the_links_own_noise_is_expected_and_found(noise: Noise, bases: str, rat
     assert told["noise_error_rate"] == pytest.approx(rate) and not told["eve_detected"]
 
 
+@pytest.mark.long
 def test_false_alarms_over_many_seeds() -> None:
     """Noise alone: at most delta of the runs, within four standard errors, and some (the bound is used)."""
     runs, delta = 100, 0.2
@@ -183,6 +184,7 @@ def test_false_alarms_over_many_seeds() -> None:
     assert 0 < sum(each["disturbed"] for each in told) <= runs * delta + 4 * math.sqrt(runs * delta * (1 - delta))
 
 
+@pytest.mark.long
 def test_she_is_found_as_often_as_the_closed_form_says() -> None:
     """Without noise one failure is enough: 1 - (1 - s (1 - (3/4)^n))^D, each run with its own D."""
     runs, share = 120, 0.02

@@ -50,7 +50,10 @@ def test_the_list_is_complete() -> None:
     assert sorted(name.removesuffix(".yaml") for name in packaged if name.endswith(".yaml")) == sorted(NAMES + REFUSED)
 
 
-@pytest.mark.parametrize("name", NAMES)
+SLOW = ("fine-tune-digits", "train-digits", "train-metro-25km", "train-pipeline-of-four")
+
+
+@pytest.mark.parametrize("name", [pytest.param(name, marks=[pytest.mark.long] * (name in SLOW)) for name in NAMES])
 def test_inline_and_processes_give_one_transcript_and_another_seed_another(name: str) -> None:
     sets = SHORT if name in TRAININGS else ()
     run = run_of(name, sets)

@@ -61,6 +61,7 @@ def result(loaded: Loaded, check: bool = False) -> dict[str, Any]:
     return result_object({}, results, summary, exact, 0.0)
 
 
+@pytest.mark.long
 def test_digits_reach_the_accuracy_that_their_probabilities_promise() -> None:
     pytest.importorskip("sklearn")
     told = result(load("digits", ["protocol.raw=[2]", "links.0.length_km=0"]))

@@ -195,6 +195,7 @@ def sampled_accuracy(p, labels, copies, rule=sub.decide, repeats=4):
     return float((rule(counts) == np.repeat(labels, repeats)).mean())
 
 
+@pytest.mark.long
 def test_digits_need_a_tenth_of_the_copies_of_exclusion(digits):
     train, test, y_train, y_test = digits
     bases = sub.class_subspaces(train, y_train, 10)
