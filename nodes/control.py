@@ -46,7 +46,7 @@ class Credentials:
     """What a party must have to join a run: who it is, where the coordinator is, its keys.
 
     run: what joining is said under; the job that is the answer says under what all the rest is.
-    wait_s: how long it waits for the first word of a coordinator.
+    wait_s: how long it waits for the first word of a coordinator; until_s: the end of that, by the monotonic clock.
     """
 
     name: str
@@ -56,6 +56,7 @@ class Credentials:
     keys: KeyPair | None
     digest: bool = True
     wait_s: float = math.inf
+    until_s: float = math.inf
 
 
 class Control:
@@ -70,7 +71,6 @@ class Control:
         self.run = credentials.run
         self.has_job = self.anew = False
         self._credentials = credentials
-        self._begun_s = time.monotonic()
         self.socket = dealer(context, credentials.coordinator, credentials.keys, credentials.name)
         # A broken connection loses what was under way, so whoever is at its other end now knows nothing of us.
         self._monitor = self.socket.get_monitor_socket(zmq.EVENT_HANDSHAKE_SUCCEEDED | zmq.EVENT_DISCONNECTED)
@@ -168,7 +168,7 @@ class Control:
         while (heard := self.hear()) is None:
             left_s = 1.0
             if self._heard_s is None:
-                left_s = min(left_s, self._begun_s + self._credentials.wait_s - time.monotonic())
+                left_s = min(left_s, self._credentials.until_s - time.monotonic())
                 if left_s <= 0:
                     where, wait_s = self._credentials.coordinator.address, self._credentials.wait_s
                     told = f"no word from {where} within {wait_s:.3g} s, expected one that has this party's key"

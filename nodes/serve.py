@@ -218,8 +218,7 @@ def _serve(credentials: Credentials, checkpoints: Path | None, make: Callable[[A
         warn(f"{name}: waiting for the coordinator at {credentials.coordinator.address}, {_patience(credentials)}")
         while True:
             # The patience is for hearing a coordinator at all, however often one comes and goes meanwhile.
-            left_s = until_s - time.monotonic()
-            reason, has_job, anew = _epoch(replace(credentials, wait_s=left_s), make)
+            reason, has_job, anew = _epoch(replace(credentials, until_s=until_s), make)
             if reason == OVER:
                 return
             jobs += has_job

@@ -50,7 +50,10 @@ def test_the_list_is_complete() -> None:
     assert sorted(name.removesuffix(".yaml") for name in packaged if name.endswith(".yaml")) == sorted(NAMES + REFUSED)
 
 
-SLOW = ("fine-tune-digits", "train-digits", "train-metro-25km", "train-pipeline-of-four")
+SLOW = (
+    "digits", "fine-tune-digits", "subspace", "train-breast-cancer", "train-digits", "train-metro-25km",
+    "train-pipeline-of-four",
+)  # fmt: skip
 
 
 @pytest.mark.parametrize("name", [pytest.param(name, marks=[pytest.mark.long] * (name in SLOW)) for name in NAMES])
