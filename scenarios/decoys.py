@@ -112,7 +112,7 @@ class Decoys:
             "rivals": {
                 rival.name: {
                     "estimate": next(o.values["loss"] for o in rival.outcomes.values() if o.values),
-                    "reveals": "all that it sends, to whoever reads along",
+                    "reveals": "all that it sends, to an eavesdropper",
                 }
                 for rival in rivals
             },
@@ -212,7 +212,7 @@ def _verdict(
         lines.append(
             f"the classical {best.name} needs {best.totals.payload_bits:,} bits where this took "
             f"{totals.qubits_sent:,} qubits and {totals.payload_bits + totals.control_bits:,} bits, and shows "
-            "what it sends to whoever reads along, unseen."
+            "what it sends to an undetected eavesdropper."
         )
     return "\n".join(lines)
 

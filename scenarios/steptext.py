@@ -32,10 +32,10 @@ def step_lines(result: Mapping[str, Any], time_text: Any) -> list[str]:
     widths = [max(len(row[column]) for row in table) for column in range(len(table[0]))]
     lines = ["  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in table]
     if errors is None and "gradient_error" in result:
-        lines.append("gradients are not compared: the run cannot be had again in this process.")
+        lines.append("gradients are not compared: the run cannot be repeated in this process.")
     lines.append(
-        f"one node had at most {overhead['registers_at_once']:,} registers in hand, {overhead['qubits_at_once']:,} "
-        f"qubits; back-propagation in one place stores {overhead['backprop_numbers_at_once']:,} numbers."
+        f"one node held at most {overhead['registers_at_once']:,} registers ({overhead['qubits_at_once']:,} qubits) at "
+        f"a time; back-propagation in one place stores {overhead['backprop_numbers_at_once']:,} numbers."
     )
     return lines
 

@@ -278,7 +278,7 @@ GOAL = 0.95
 
 def _promise_verdict(task: PromiseSpec, rows: Sequence[Mapping[str, Any]]) -> str:
     """Who wins at each size, a line each. Costs are compared among runs that are right often enough."""
-    told = [f"what one vector costs whoever is right with a probability of {GOAL:g} or more:"]
+    told = [f"cost of one decision, among protocols that are right with a probability of {GOAL:g} or more:"]
     told += [_promise_line(task, row) for row in rows]
     if task.description and task.trials > 1:
         told.append(f"  (one half space serves {task.trials} vectors, which share the bits of its description)")
