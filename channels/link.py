@@ -34,7 +34,7 @@ from ketwire.channels.line import Line, Teleport, as_line
 from ketwire.channels.machines import DirectMachine
 from ketwire.channels.messages import Answers, Classical, Message, Spent
 from ketwire.channels.streams import stream
-from ketwire.channels.timing import CLOCK_END_PS, PS_PER_S
+from ketwire.channels.timing import CLOCK_END_PS, PS_PER_S, turns
 from ketwire.channels.transcript import Chain as ChainEnd
 from ketwire.channels.transcript import Transcript
 from ketwire.errors import RemoteProtocolError, ScenarioError
@@ -97,6 +97,7 @@ class Direction:
         self._plain = not self._lossy and not line.touches_states and self.eve is None and line.engine == "builtin"
         self._key = key
         self._number = 0
+        self._passed_ps = 0  # when all copies that were dead before are known to be so: those behind them wait for it
         # A machine with Bell outcomes sends them where all other bits of this direction go.
         self._lane: ClassicalLane = getattr(self._machine, "lane", None) or ClassicalLane(self.fiber)
         self._heralds = ClassicalLane(self.fiber)
@@ -127,6 +128,7 @@ class Direction:
         """All that this direction remembers of what it carried, as JSON values: for a checkpoint."""
         return {
             "number": self._number,
+            "passed_ps": self._passed_ps,
             "lane": self._lane.snapshot(),
             "heralds": self._heralds.snapshot(),
             "machine": self._machine.snapshot(),
@@ -136,6 +138,7 @@ class Direction:
     def restore(self, saved: Mapping[str, Any]) -> None:
         """Be as `snapshot` found it: what is carried next is the same to the last bit."""
         self._number = saved["number"]
+        self._passed_ps = saved["passed_ps"]
         self._lane.restore(saved["lane"])
         self._heralds.restore(saved["heralds"])
         self._machine.restore(saved["machine"])
@@ -162,13 +165,17 @@ class Direction:
         whole = not np.count_nonzero(lost_before)
         alive: slice | NDArray[np.int64] = slice(None) if whole else np.flatnonzero(~lost_before)
         emitted = len(row) - int(np.count_nonzero(lost_before))
-        begin_ps = max(sent_ps, self._machine.busy_until_ps, int(ready_ps.max(initial=0)))
+        begin_ps = max(sent_ps, self._passed_ps, self._machine.busy_until_ps, int(ready_ps.max(initial=0)))
         # Before any array is computed: integers of 64 bits would wrap without a word.
         waits = not isinstance(self.line.transport, Chain)  # whose pairs are in stock
         work_ps = int(emitted * self.line.time_ps(qubits)) if waits else 0
         self._keep_clock(begin_ps + work_ps + self._onward_ps + self._back_ps)
-        begun_ps = np.maximum(ready_ps[alive], sent_ps)
-        passage = self._machine.carry(states, row[alive], begun_ps, fresh, self._draw)
+        there_ps = turn_ps = np.maximum(ready_ps[alive], sent_ps)
+        if not whole:
+            turn_ps = np.maximum(there_ps, turns(ready_ps, lost_before)[alive])
+        if self._passed_ps > sent_ps:
+            turn_ps = np.maximum(turn_ps, self._passed_ps)
+        passage = self._machine.carry(states, row[alive], there_ps, turn_ps, fresh, self._draw)
         if whole:
             row, lost, arrival_ps = passage.row, passage.lost, passage.arrival_ps
         else:
@@ -190,7 +197,8 @@ class Direction:
         rows = row if len(passage.states) > 1 else None
         self.transcript.copies(record, qubits, rows, arrival_ps, lost, mixed)
         if not whole:  # the receipt tells of those too that were dead before
-            herald_ps = max(herald_ps, int(ready_ps[lost_before].max()))
+            dead_ps = int(ready_ps[lost_before].max())
+            herald_ps, self._passed_ps = max(herald_ps, dead_ps), max(self._passed_ps, dead_ps)
         delivered = Copies(passage.states, row, arrival_ps, lost)
         return Delivery(delivered, last_ps, lost, herald_ps, record, untouched=passage.states is states)
 
@@ -208,6 +216,8 @@ class Direction:
         """Over a line that loses and touches nothing, a batch told by its numbers needs no arrays on its way."""
         assert isinstance(self._machine, DirectMachine)
         first_ps, qubits = batch.first_ps, copies.qubits
+        if self._passed_ps > max(first_ps, sent_ps):
+            return None
         if first_ps < sent_ps:
             if batch.step_ps and batch.copies > 1:
                 return None  # some leave when they are handed over, others when they are ready

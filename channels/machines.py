@@ -61,8 +61,14 @@ class Machine(Protocol):
         """When it is free again, for the last of what it carried so far."""
         ...
 
-    def carry(self, states: States, row: Times, ready_ps: Times, fresh: bool, draw: Draw) -> Passage:
-        """Carry living copies, of which copy k can leave from ready_ps[k] on; `fresh`: and begins to decay then."""
+    def carry(
+        self, states: States, row: Times, ready_ps: Times, turn_ps: Times, fresh: bool, draw: Draw
+    ) -> Passage:
+        """Carry living copies.
+
+        ready_ps: int64, shape (copies,), since when each is there and decays; fresh ones do not
+        turn_ps: int64, shape (copies,), from when on each can leave
+        """
         ...
 
     def snapshot(self) -> dict[str, Any]:
@@ -109,11 +115,13 @@ class DirectMachine:
         self.free_ps = done[0] + done[1] * (copies - 1)
         return InStep(states, copies, done[0] + self.line.fiber.delay_ps, done[1])
 
-    def carry(self, states: States, row: Times, ready_ps: Times, fresh: bool, draw: Draw) -> Passage:
+    def carry(
+        self, states: States, row: Times, ready_ps: Times, turn_ps: Times, fresh: bool, draw: Draw
+    ) -> Passage:
         fiber, copies = self.line.fiber, len(row)
         qubits = states.shape[1].bit_length() - 1
         service_ps = qubits * fiber.bin_ps
-        done_ps = serve(ready_ps, service_ps, self.free_ps)
+        done_ps = serve(turn_ps, service_ps, self.free_ps)
         if copies:
             self.free_ps = int(done_ps[-1])
         survival = self.line.photon_survival
@@ -171,14 +179,16 @@ class TeleportMachine:
             raise ValueError(f"free_ps: {len(free_ps)} slots given, expected {len(self.free_ps)}")
         self.free_ps, self.number = free_ps, int(saved["number"])
 
-    def carry(self, states: States, row: Times, ready_ps: Times, fresh: bool, draw: Draw) -> Passage:
+    def carry(
+        self, states: States, row: Times, ready_ps: Times, turn_ps: Times, fresh: bool, draw: Draw
+    ) -> Passage:
         from ketwire.channels.heralding import Given  # noqa: PLC0415
         from ketwire.channels.pairs import decayed_bell, pauli_of_teleportation  # noqa: PLC0415
         from ketwire.quantum.representations import apply_paulis  # noqa: PLC0415
 
         copies, qubits = len(row), states.shape[1].bit_length() - 1
         (t1_a, t2_a), (t1_b, t2_b) = self.line.sender.constants, self.line.receiver.constants
-        release_ps, waits_ps, six, pairs, attempts = self._pairs(np.repeat(ready_ps, qubits), draw("pairs"))
+        release_ps, waits_ps, six, pairs, attempts = self._pairs(np.repeat(turn_ps, qubits), draw("pairs"))
         bell = decayed_bell(six, waits_ps, waits_ps, (t1_a, t1_b), (t2_a, t2_b))
         weights = pauli_of_teleportation(bell).reshape(copies, qubits, 4)
         released = release_ps.reshape(copies, qubits)
@@ -247,13 +257,15 @@ class CodedMachine:
     def restore(self, saved: Mapping[str, Any]) -> None:
         self.free_ps = int(saved["free_ps"])
 
-    def carry(self, states: States, row: Times, ready_ps: Times, fresh: bool, draw: Draw) -> Passage:
+    def carry(
+        self, states: States, row: Times, ready_ps: Times, turn_ps: Times, fresh: bool, draw: Draw
+    ) -> Passage:
         copies, qubits = len(row), states.shape[1].bit_length() - 1
         blocks, fiber = self.transport.blocks(qubits), self.line.fiber
         photons = blocks * self.code.physical_per_block
         service_ps = photons * fiber.bin_ps
         turn = self.transport.emission(self.line, qubits)
-        done_ps = serve(ready_ps + turn.lead_ps, service_ps, self.free_ps)
+        done_ps = serve(turn_ps + turn.lead_ps, service_ps, self.free_ps)
         if copies:
             self.free_ps = int(done_ps[-1])
         sample = self.code.sample(copies * blocks, fiber.survival, self.photon, draw("blocks"))

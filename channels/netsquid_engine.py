@@ -129,13 +129,15 @@ class NetSquidMachine:
     def _library(self) -> Library:
         return library()
 
-    def carry(self, states: States, row: Times, ready_ps: Times, fresh: bool, draw: Draw) -> Passage:
+    def carry(
+        self, states: States, row: Times, ready_ps: Times, turn_ps: Times, fresh: bool, draw: Draw
+    ) -> Passage:
         from ketwire.channels.machines import Passage  # noqa: PLC0415
 
         fiber, copies = self.line.fiber, len(row)
         qubits = states.shape[1].bit_length() - 1
         service_ps = qubits * fiber.bin_ps
-        done_ps = serve(ready_ps, service_ps, self.free_ps)
+        done_ps = serve(turn_ps, service_ps, self.free_ps)
         if not copies:
             return Passage(states, row, done_ps, np.zeros(0, dtype=np.bool_), 0, 0, 0, 0)
         self.free_ps = int(done_ps[-1])

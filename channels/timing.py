@@ -45,6 +45,22 @@ def serve_in_step(first_ps: int, step_ps: int, customers: int, service_ps: int, 
     return max(first_ps, free_ps) + service_ps, max(step_ps, service_ps)
 
 
+def turns(ready_ps: NDArray[np.int64], dead: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """When each customer can have its turn at a server that passes over the dead ones.
+
+    The server passes over one as soon as it is known to be dead. Until then those behind it wait, also where
+    they are ready before.
+
+    Args:
+        ready_ps: int64, shape (k,): when each customer is ready, or known to be dead, in the order of service.
+        dead: bool, shape (k,).
+
+    Returns:
+        int64, shape (k,): for a living one, the latest of its ready time and those of the dead before it.
+    """
+    return np.maximum(ready_ps, np.maximum.accumulate(np.where(dead, ready_ps, 0)))
+
+
 class Waits(NamedTuple):
     """How long each qubit of a register waits in memory during one crossing, before it leaves and after it arrives.
 

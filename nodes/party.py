@@ -265,9 +265,9 @@ class PartyNode:
         count: int,
         keep: Kept | None = None,
     ) -> NDArray[np.int64]:
-        mask, decided = (None, slice(None)) if keep is None else _taken(keep, copies)[:2]
+        mask, decided = (None, None) if keep is None else _taken(keep, copies)[:2]
         if self._processor is not None:
-            copies = self._processor.read(copies, mask, self.now_ps)
+            copies = self._processor.read(copies, decided, self.now_ps)
         states, row, ready_ps, lost = copies.take()
         mask = ~lost if mask is None else mask
         chosen = slice(None) if mask.all() else mask
@@ -282,7 +282,7 @@ class PartyNode:
             items = cells // len(states)
             drawn = self._outcomes(probabilities[place], copies_in, items)
             np.add.at(counts, items, drawn)
-        self._learn(ready_ps[decided])
+        self._learn(ready_ps if decided is None else ready_ps[decided])
         self.transcript.outcomes(self.now_ps, counts)
         return counts
 
@@ -314,7 +314,7 @@ class PartyNode:
         setting_of = choice[mine, offset[mine] + rank[chosen]]
         if self._processor is not None:
             found, copies = self._processor.read_in(
-                settings, parameters, setting_of, copies, mask, self.now_ps, peek=peek
+                settings, parameters, setting_of, copies, decided, self.now_ps, peek=peek
             )
             ready_ps = copies.take().ready_ps
         else:
@@ -367,7 +367,7 @@ class PartyNode:
             raise LocalProtocolError("mixed states were to be collected: expected pure ones")
         mask, decided, _ = _taken(keep, copies)
         if self._processor is not None:
-            copies = self._processor.read(copies, mask, self.now_ps)
+            copies = self._processor.read(copies, decided, self.now_ps)
         states, row, ready_ps, _ = copies.take()
         chosen = np.flatnonzero(mask)
         self._learn(ready_ps[decided])

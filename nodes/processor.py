@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from ketwire.channels.copies import Copies, Parts, States
 from ketwire.channels.hardware import Hardware
 from ketwire.channels.machines import hold
-from ketwire.channels.timing import CLOCK_END_PS, PS_PER_S, serve
+from ketwire.channels.timing import CLOCK_END_PS, PS_PER_S, serve, turns
 from ketwire.errors import ScenarioError
 from ketwire.nodes.settings import Run, Turned, turned
 from ketwire.protocols.node import Setting
@@ -160,13 +160,14 @@ class Processor:
             self._contractions[id(matrix)] = matrix, contraction  # the matrix too: its id must stay its own
         return contraction
 
-    def read(self, copies: Copies, keep: Mask | None, now_ps: int) -> Copies:
-        """Have the living copies (those in `keep`, if given) measured: they are ready when they are read.
+    def read(self, copies: Copies, decided: Mask | None, now_ps: int) -> Copies:
+        """Have the living copies (those in `decided`, if given) measured: they are ready when they are read.
 
-        The others are dropped before anything is done with them. What is read: see `reported`.
+        decided: upon which copies it depends which are read, dead ones too. The others are dropped before anything is
+            done with them. What is read: see `reported`.
         """
         copies = self._put_down(copies, now_ps, Task(self.hardware.readout_ps, _unchanged, held=False))
-        self._serve(keep)
+        self._serve(decided)
         return copies
 
     def read_in(
@@ -175,14 +176,14 @@ class Processor:
         parameters: Floats,
         choice: Integers,
         copies: Copies,
-        keep: Mask,
+        decided: Mask,
         now_ps: int,
         *,
         peek: bool,
     ) -> tuple[list[Turned], Copies]:
-        """Have the copies in `keep`, all of them alive, measured, each in a setting of its own.
+        """Have the living copies in `decided` measured, each in a setting of its own.
 
-        choice: of each copy in `keep`, in order. Answers what is measured, and the copies, ready when they are read.
+        choice: of each of them, in order. Answers what is measured, and the copies, ready when they are read.
         """
         hardware, found = self.hardware, list[Turned]()
         own_ps = np.array([min(self._lasts_ps(setting.circuit), CLOCK_END_PS) for setting in settings])[choice]
@@ -197,7 +198,7 @@ class Processor:
             return states, row
 
         copies = self._put_down(copies, now_ps, Task(hardware.readout_ps, work, held=False, own_ps=own_ps))
-        self._serve(keep)
+        self._serve(decided)
         return found, copies
 
     def _turned(
@@ -252,17 +253,23 @@ class Processor:
         visit.tasks.append(task)
         return visit.copies
 
-    def _serve(self, keep: Mask | None = None) -> Integers:
-        """Serve the visit; answers which copies were served: the living ones, of those in `keep` if given."""
+    def _serve(self, decided: Mask | None = None) -> Integers:
+        """Serve the visit; answers which copies were served: the living ones, of those in `decided` if given."""
         visit, self._visit = self._visit, None
         assert visit is not None
         visit.copies.owed = None
         states, row, ready_ps, lost = visit.copies.take()
         if visit.qubits < visit.copies.qubits:  # a qubit is attached on the way
             states = np.ascontiguousarray(states[:, : 1 << visit.qubits])
-        served = np.flatnonzero(~lost if keep is None else keep & ~lost)
-        come_ps = np.maximum(ready_ps[served], visit.begun_ps)
+        served = np.flatnonzero(~lost if decided is None else decided & ~lost)
+        come_ps = ready_ps
+        dead = lost if decided is None else decided & lost
+        passed_ps = int(ready_ps[dead].max(initial=0)) if self.hardware.takes_time and len(served) < len(lost) else 0
+        if passed_ps:
+            come_ps = turns(ready_ps, dead)
+        come_ps = np.maximum(come_ps[served], visit.begun_ps)
         done_ps = self._schedule(come_ps, visit.duration_ps, visit.own_ps)
+        self.free_ps = max(self.free_ps, passed_ps)
         kept = row[served]
         if not visit.copies.fresh:
             worked_ps = visit.duration_ps + (0 if visit.own_ps is None else visit.own_ps)

@@ -78,6 +78,7 @@ class Wire:
     sender: Hardware
     receiver: Hardware
     free_ps: int = 0
+    passed_ps: int = 0  # until when copies could still have come that turned out to be dead: those behind them wait
     slots_ps: list[int] = field(default_factory=list)
     number: int = 0
     stock_ps: list[int] = field(default_factory=list)
@@ -218,6 +219,8 @@ class Tracer:
             processor.visit = None
         for place in range(len(batch.lost)) if chosen is None else chosen:
             if batch.lost[place]:
+                if batch.work_ps:  # until then it could still have come
+                    processor.free_ps = max(processor.free_ps, batch.known_ps[place])
                 continue
             begin_ps = max(batch.known_ps[place], batch.asked_ps)
             if batch.work_ps:
@@ -282,9 +285,10 @@ class Tracer:
             known_ps = max(batch.known_ps[place], sent_ps)
             if batch.lost[place]:
                 own_ps = max(own_ps, batch.known_ps[place])
+                wire.passed_ps = max(wire.passed_ps, own_ps)
                 earliest_ps, what = known_ps + wire.told_ps(1), "is known to be dead"
             else:
-                earliest_ps, what = wire.carry(known_ps, qubits), "arrives"
+                earliest_ps, what = wire.carry(max(known_ps, wire.passed_ps), qubits), "arrives"
                 last_ps = max(last_ps, actual_ps if by_chance else earliest_ps)
             self._check(f"{record.direction} copy {place} of {record.number} {what}", actual_ps, earliest_ps)
             there.known_ps.append(actual_ps if by_chance and not batch.lost[place] else earliest_ps)

@@ -19,6 +19,7 @@ from ketwire.channels.copies import Copies
 from ketwire.channels.entangled import Held, Pairs
 from ketwire.channels.fiber import Fiber
 from ketwire.channels.hardware import Hardware
+from ketwire.channels.line import Line, Memory
 from ketwire.channels.link import Direction, Record
 from ketwire.channels.messages import Answers, Arrivals
 from ketwire.channels.presets import fiber
@@ -239,7 +240,26 @@ def test_a_receipt_tells_of_copies_that_were_dead_before_when_that_is_known() ->
         glass = Fiber(length_km=1.0, detector_efficiency=1.0 if lossless else 0.5)
         copies = Copies(np.eye(1, 2, dtype=complex), np.zeros(3, dtype=np.int64), ready_ps, dead.copy())
         herald_ps = Direction("a->b", glass, bytes(32)).carry(copies, 5).herald_ps
-        assert herald_ps == (700 if lossless else 20 + 2 * glass.delay_ps)
+        assert herald_ps == (700 if lossless else 700 + 2 * glass.delay_ps)
+
+
+def test_a_copy_keeps_its_turn_until_it_is_known_to_be_dead() -> None:
+    """The copies behind it wait, and decay, also where they are ready before."""
+    dead, ready_ps = np.array([True, False, True, False]), np.array([10**9, 20, 30, 2 * 10**9])
+    states = np.full((1, 2, 2), 0.5, dtype=complex)
+    copies = Copies(states, np.zeros(4, dtype=np.int64), ready_ps, dead)
+    glass = Fiber(length_km=1.0)
+    link = Direction("a->b", Line(glass, sender=Memory(t2_ps=1e9)), bytes(32))
+    arrived = link.carry(copies, 50).message
+    assert isinstance(arrived, Copies)
+    rho, row, arrival_ps, _ = arrived.take()
+    assert arrival_ps[[1, 3]].tolist() == [10**9 + glass.delay_ps, 2 * 10**9 + glass.delay_ps]
+    assert 2 * rho[row][[1, 3], 0, 1].real == pytest.approx([math.exp(50 / 1e9 - 1), 1.0], abs=1e-12)
+    last = Copies(states, np.zeros(1, dtype=np.int64), np.array([3 * 10**9]), np.array([True]))
+    link.carry(last, 60)
+    behind = link.carry(Copies.in_step(states, 1, 70), 70).message
+    assert isinstance(behind, Copies)
+    assert behind.last_ps == 3 * 10**9 + glass.delay_ps
 
 
 def test_outcomes_are_not_known_before_they_are_asked_for() -> None:

@@ -126,7 +126,7 @@ def test_whatever_a_machine_remembers_is_saved() -> None:
     fixed = {"name", "hardware", "_random", "_contractions"}  # and no batch is on a visit
     assert set(vars(node._processor)) - fixed == {"free_ps", "_visit"}
     fixed = {"name", "line", "fiber", "_lossy", "_plain", "_key", "_onward_ps", "_back_ps"} | {"eve"}  # the machine's
-    saved = {"transcript", "_machine", "_number", "_lane", "_heralds"}
+    saved = {"transcript", "_machine", "_number", "_passed_ps", "_lane", "_heralds"}
     for line in LINES.values():
         direction = Direction("a->b", line, b"key")
         assert set(vars(direction)) - fixed == saved

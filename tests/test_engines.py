@@ -63,7 +63,7 @@ def carry(
     """Copies spread evenly over the rows of `states`, |0> where none are given."""
     states = np.eye(1, 2, dtype=np.complex128) if states is None else states
     row = np.arange(copies, dtype=np.int64) % len(states)
-    return machine.carry(states, row, np.full(copies, ready_ps, dtype=np.int64), False, drawing(number))
+    return machine.carry(states, row, *[np.full(copies, ready_ps, dtype=np.int64)] * 2, False, drawing(number))
 
 
 # ---------------------------------------------------------------- loss and time
@@ -240,7 +240,7 @@ def test_waiting_for_the_qubits_of_the_same_register(name: str) -> None:
     machine, found = machine_of(name, line), np.zeros(3)
     for number in range(20):
         row, ready_ps = np.zeros(copies, dtype=np.int64), np.full(copies, machine.busy_until_ps)
-        passage = machine.carry(states, row, ready_ps, True, drawing(number))
+        passage = machine.carry(states, row, ready_ps, ready_ps, True, drawing(number))
         populations = (np.abs(passage.states[passage.row]) ** 2).reshape(copies, 2, 2, 2)
         found += [populations[:, 1].sum(), populations[:, :, 1].sum(), populations[..., 1].sum()]
     expected = np.exp(-np.arange(3) / 2 - (2 - np.arange(3)) / 3)
@@ -251,7 +251,7 @@ def test_no_state_is_touched_where_there_is_no_noise(name: str) -> None:
     states = haar_state(2, np.random.default_rng(4), 3)
     line = Line(Fiber(length_km=2.0, detector_efficiency=0.9, emission_rate_hz=1e9))
     row, ready_ps = np.arange(30, dtype=np.int64) % 3, np.zeros(30, dtype=np.int64)
-    passage = machine_of(name, line).carry(states, row, ready_ps, False, drawing())
+    passage = machine_of(name, line).carry(states, row, ready_ps, ready_ps, False, drawing())
     assert passage.states is states and passage.row is row
 
 
@@ -260,7 +260,7 @@ def test_arguments_are_left_alone(name: str) -> None:
     row, ready_ps = np.arange(30, dtype=np.int64) % 3, np.arange(30, dtype=np.int64)
     before = states.copy(), row.copy(), ready_ps.copy()
     line = Line(Fiber(detector_efficiency=0.9, emission_rate_hz=1e9), (Noise("depolarizing", P),), Memory(t1_ps=1e5))
-    machine_of(name, line).carry(states, row, ready_ps, False, drawing())
+    machine_of(name, line).carry(states, row, ready_ps, ready_ps, False, drawing())
     assert all((old == new).all() for old, new in zip(before, (states, row, ready_ps), strict=True))
 
 
@@ -278,8 +278,7 @@ def test_all_randomness_is_asked_for(name: str) -> None:
     alone = carry(machine_of(name, line), 200, number=3)
     seen: list[str] = []
     machine_of(name, line).carry(
-        np.eye(1, 2, dtype=np.complex128), np.zeros(9, dtype=np.int64), np.zeros(9, dtype=np.int64), False,
-        drawing(7, seen),
+        np.eye(1, 2, dtype=np.complex128), *[np.zeros(9, dtype=np.int64)] * 3, False, drawing(7, seen),
     )  # fmt: skip
     after = carry(machine_of(name, line), 200, number=3)
     assert seen and (alone.lost == after.lost).all() and (alone.row == after.row).all()

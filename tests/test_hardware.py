@@ -144,12 +144,18 @@ class Bench:
     def __init__(self) -> None:
         self.free_ps = 0
 
-    def serve(self, ready_ps: list[int], lost: list[bool], begun_ps: int, service_ps: int) -> list[int]:
-        done = []
-        for ready, dead in zip(ready_ps, lost, strict=True):
-            if not dead:
-                self.free_ps = max(self.free_ps, ready, begun_ps) + service_ps
-            done.append(ready if dead else self.free_ps)
+    def serve(
+        self, ready_ps: list[int], dropped: list[bool], begun_ps: int, service_ps: int, dead: list[bool]
+    ) -> list[int]:
+        """dead: of those dropped, which it passes over only when they are known to be dead."""
+        done, passed_ps = [], 0
+        for ready, drop, gone in zip(ready_ps, dropped, dead, strict=True):
+            if gone:
+                passed_ps = max(passed_ps, ready)
+            if not drop:
+                self.free_ps = max(self.free_ps, ready, begun_ps, passed_ps) + service_ps
+            done.append(ready if drop else self.free_ps)
+        self.free_ps = max(self.free_ps, passed_ps)
         return done
 
 
@@ -186,16 +192,17 @@ def test_times_are_those_of_one_copy_at_a_time(
             service += prepare + 100 * gate2 + readout
         if what != "measure":
             parts = settled(alice, copies)
-            assert parts[2].tolist() == bench.serve(ready, lost, begun, service) and parts[3].tolist() == lost
+            assert parts[2].tolist() == bench.serve(ready, lost, begun, service, lost) and parts[3].tolist() == lost
             continue
         most, groups = data.draw(st.integers(0, count)), np.zeros(count, np.int64)
         kept = [place for place in range(count) if not lost[place]][:most]
         dropped = [place not in kept for place in range(count)]
         counts = alice.measure(copies, Projector(0), groups, 1, alice.keep(copies, groups, np.array([most])))
-        done = bench.serve(ready, dropped, begun, service + readout)
         assert counts.sum() == len(kept)
         # The choice also waits for losses before the last copy that is kept; too few: for all of them.
         last = kept[-1] if len(kept) == most > 0 else count - 1 if most else -1
+        dead = [lost[place] and place <= last for place in range(count)]
+        done = bench.serve(ready, dropped, begun, service + readout, dead)
         waits = [ready[place] if dropped[place] else done[place] for place in range(last + 1)]
         assert alice.now_ps == max([begun, *waits])
 

@@ -75,7 +75,7 @@ class Clockwork:
 
     def __init__(self, fiber: Fiber) -> None:
         self.fiber = fiber
-        self.emitter = 0
+        self.emitter = self.passed = 0
         self.lane, self.heralds = SlowLane(fiber.bandwidth_bps), SlowLane(fiber.bandwidth_bps)
         light = Fraction(fiber.length_km) / Fraction(fiber.speed_km_per_s) * PS_PER_S
         self.delay = round(light)
@@ -89,8 +89,9 @@ class Clockwork:
         for ready, dead in each:
             if dead:
                 arrivals.append(next(told) + self.delay)
+                self.passed = max(self.passed, ready)
                 continue
-            self.emitter = max(self.emitter, ready, sent)
+            self.emitter = max(self.emitter, ready, sent, self.passed)
             for _ in range(qubits):
                 self.emitter += self.bin
             arrivals.append(self.emitter + self.delay)
