@@ -14,12 +14,14 @@ from collections.abc import Callable
 
 import numpy as np
 
-from benchmarks.report import LEAST_ROUNDS, Figure, Measure
-from ketwire.quantum.circuits import Circuit
+from benchmarks.report import LEAST_ROUNDS, Figure, Measure, rounds_of
+from ketwire.quantum.circuits import Circuit, joined
 from ketwire.quantum.encodings import amplitude_encode
 from ketwire.quantum.engine import apply
 from ketwire.quantum.layers import entangler, rotations
+from ketwire.quantum.plan import Local
 
+SUBLAYERS = 400
 SHAPES = [(1, 12), (1, 16), (1, 20), (256, 6), (256, 8), (256, 10)]
 
 
@@ -76,4 +78,19 @@ def measure(rounds: int) -> list[Figure]:
     return figures
 
 
-MEASURES: dict[str, Measure] = {"engine": measure}
+def plan(rounds: int) -> list[Figure]:
+    """Joining 400 sublayers of 8 qubits and planning them, over applying them to one register."""
+    sublayer, rng = layer(8), np.random.default_rng(7)
+    ready, state = joined([sublayer] * SUBLAYERS), np.eye(1, 2**8, dtype=np.complex128)
+    angles = rng.uniform(-np.pi, np.pi, ready.parameter_count)
+
+    def planned() -> None:
+        for step in joined([sublayer] * SUBLAYERS).steps:
+            assert isinstance(step, Local) and len(step.phases) == step.layers
+
+    actions = {"plan": planned, "apply": lambda: apply(ready, state, angles)}
+    taken = rounds_of(actions, rounds, {"plan": 1, "apply": 5})
+    return [taken.figure(f"plan: {SUBLAYERS} sublayers over applying them, n = 8", "plan", "apply", 20.0, "ms")]
+
+
+MEASURES: dict[str, Measure] = {"engine": measure, "plan": plan}

@@ -20,7 +20,6 @@ from __future__ import annotations
 
 import math
 import os
-from functools import lru_cache
 from typing import IO, Any
 
 import numpy as np
@@ -29,6 +28,7 @@ from numpy.typing import NDArray
 
 from ketwire.channels.streams import stream
 from ketwire.errors import ScenarioError
+from ketwire.nodes import datasets
 from ketwire.protocols.loaded import labels_of
 from ketwire.protocols.node import Json, Loader
 
@@ -37,7 +37,6 @@ Arrays = dict[str, NDArray[Any]]
 MAX_OCTETS = 1 << 30
 MAX_TEXT_OCTETS = 1 << 28
 MAX_PROGRAM_OCTETS = 1 << 22
-TEST_SHARE = 0.3
 
 
 def make_loader(owner: bytes, base: str) -> Loader:
@@ -214,12 +213,12 @@ def _from_random(where: str, source: dict[str, Json], key: bytes) -> NDArray[np.
 def _from_dataset(where: str, source: dict[str, Json]) -> Arrays:
     """A part of a data set of scikit-learn, split with its classes in proportion."""
     name, part = source["dataset"], source.get("part")
-    if name not in ("digits", "breast-cancer"):
+    if name not in datasets.FILES:
         raise ScenarioError(f"{where}.dataset: {name!r} given, expected digits or breast-cancer")
     if part not in ("train", "test"):
         raise ScenarioError(f"{where}.part: {part!r} given, expected train or test")
     try:
-        train, test, train_labels, test_labels = _split(name)
+        train, test, train_labels, test_labels = datasets.split(name)
     except ImportError:
         raise ScenarioError(
             f"{where}.dataset: {name!r} needs scikit-learn, which is not installed; "
@@ -244,19 +243,6 @@ def _from_dataset(where: str, source: dict[str, Json]) -> Arrays:
                 raise ScenarioError(f"{where}.columns.{index}: {given} given, {told}")
         values = values[:, columns]
     return {"values": np.array(values, dtype=np.float64), "labels": chosen.astype(np.int64)}
-
-
-@lru_cache
-def _split(name: str) -> list[NDArray[Any]]:
-    """Training and test features, training and test labels; kept, as each session of a run asks."""
-    from sklearn import datasets, model_selection  # noqa: PLC0415
-
-    load = datasets.load_digits if name == "digits" else datasets.load_breast_cancer
-    features, labels = load(return_X_y=True)
-    parts: list[NDArray[Any]] = model_selection.train_test_split(
-        features, labels, test_size=TEST_SHARE, random_state=0, stratify=labels
-    )
-    return parts
 
 
 def _checked(where: str, array: NDArray[Any]) -> NDArray[Any]:

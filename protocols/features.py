@@ -28,7 +28,7 @@ from ketwire.protocols.outline import derivable
 from ketwire.protocols.reading import Reader
 from ketwire.protocols.stream import Batch
 from ketwire.quantum import features
-from ketwire.quantum.circuits import Circuit, Contraction
+from ketwire.quantum.circuits import Circuit, Contraction, joined
 from ketwire.quantum.controlled import beside, controlled
 from ketwire.quantum.estimation import Estimate, Estimator, Held, Promise
 from ketwire.quantum.observables import Projector
@@ -93,14 +93,15 @@ def share_of(values: dict[str, Json], load: Loader) -> Share:
     total = bare + flags
     segments, trainable = {}, {}
     for key, specs in values["visits"].items():
-        circuit, parameters, moves = Circuit(total, ()), NO_PARAMETERS, np.zeros(0, dtype=np.bool_)
+        parts, parameters = [Circuit(total, ())], [NO_PARAMETERS]
+        moves = [np.zeros(0, dtype=np.bool_)]
         for spec in specs:
             for step in (derivable(spec, step) for step in build_layers([spec], bare, load)):
-                circuit = circuit.then(_coherent(step, bare, total, spec))
-                parameters = np.concatenate([parameters, step.parameters])
-                moves = np.concatenate([moves, np.full(len(step.parameters), bool(spec.get("trainable", True)))])
-        segments[int(key)] = Segment(circuit, parameters)
-        trainable[int(key)] = moves
+                parts.append(_coherent(step, bare, total, spec))
+                parameters.append(step.parameters)
+                moves.append(np.full(len(step.parameters), bool(spec.get("trainable", True))))
+        segments[int(key)] = Segment(joined(parts), np.concatenate(parameters))
+        trainable[int(key)] = np.concatenate(moves)
     projector = Projector(0, flags=tuple(range(bare, total)))
     return Share(tuple(values["path"]), total, projector, segments, trainable)
 

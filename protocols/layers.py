@@ -20,7 +20,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import reduce
+from itertools import groupby
 from typing import Any
 
 import numpy as np
@@ -31,7 +31,7 @@ from ketwire.errors import ScenarioError, one_line
 from ketwire.protocols.loaded import vector_of
 from ketwire.protocols.node import Json, Loader, Node
 from ketwire.quantum import layers
-from ketwire.quantum.circuits import Circuit, Contraction
+from ketwire.quantum.circuits import Circuit, Contraction, joined
 from ketwire.quantum.engine import apply
 from ketwire.quantum.gates import Gate
 
@@ -70,23 +70,27 @@ def build_layers(specs: Sequence[dict[str, Json]], qubits: int, load: Loader) ->
     steps: list[Step] = []
     for spec in specs:
         try:
-            step = _BUILDERS[spec["layer"]](spec, qubits, load)
+            steps.append(_BUILDERS[spec["layer"]](spec, qubits, load))
         except ValueError as error:
             raise ScenarioError(f"{spec['key']}: {error}") from None
-        previous = steps[-1] if steps else None
-        if previous and isinstance(previous.operation, Circuit) and isinstance(step.operation, Circuit):
-            joined = previous.operation.then(step.operation)
-            steps[-1] = Step(joined, np.concatenate([previous.parameters, step.parameters]))
-        else:
-            steps.append(step)
-    return steps
+    merged: list[Step] = []
+    for unitary, group in groupby(steps, lambda step: isinstance(step.operation, Circuit)):
+        stretch = list(group)
+        merged += [_as_one(stretch)] if unitary else stretch
+    return merged
+
+
+def _as_one(steps: Sequence[Step]) -> Step:
+    """Unitary steps as one."""
+    circuits = [step.operation for step in steps if isinstance(step.operation, Circuit)]
+    return steps[0] if len(steps) == 1 else Step(joined(circuits), np.concatenate([step.parameters for step in steps]))
 
 
 def _rotations(spec: dict[str, Json], qubits: int, load: Loader) -> Step:
     circuit = layers.rotations(qubits, spec["axes"])
     if spec["entangle"] != "none":
         circuit = circuit + layers.entangler(qubits, spec["entangle"])
-    circuit = reduce(Circuit.then, [circuit] * spec["sublayers"])
+    circuit = joined([circuit] * spec["sublayers"])
     return Step(circuit, _held(spec, "angles", (circuit.parameter_count,), load))
 
 

@@ -24,7 +24,7 @@ from ketwire.errors import RemoteProtocolError, ScenarioError
 from ketwire.protocols.layers import Step, build_layers
 from ketwire.protocols.node import Json, Shape
 from ketwire.quantum import layers
-from ketwire.quantum.circuits import Circuit
+from ketwire.quantum.circuits import Circuit, joined
 from ketwire.quantum.estimation import Demand, Promise
 from ketwire.quantum.features import MOST_JOINT, blocks_of
 from ketwire.quantum.frozen import frozen
@@ -135,13 +135,12 @@ def outline(specs: Sequence[dict[str, Json]], bare: int, flags: int) -> Circuit 
     specs: layers as in a slice, whose `flag` says which flag qubit a contraction has.
     """
     total = bare + flags
-    circuit, moves = Circuit(total, ()), np.zeros(0, dtype=np.bool_)
     if any(spec["layer"] in OWN for spec in specs):
         return None
-    for spec in specs:
-        part = _stand_in(spec, bare, total)
-        circuit = circuit.then(part)
-        moves = np.concatenate([moves, np.full(part.parameter_count, bool(spec.get("trainable", True)))])
+    parts = [_stand_in(spec, bare, total) for spec in specs]
+    circuit = joined([Circuit(total, ()), *parts])
+    trainable = [bool(spec.get("trainable", True)) for spec in specs]
+    moves = np.repeat(np.array(trainable, dtype=np.bool_), [part.parameter_count for part in parts])
     return frozen(Segment(circuit, np.zeros(circuit.parameter_count)), moves).circuit
 
 

@@ -62,8 +62,7 @@ class Circuit:
         if share_parameters:
             most = max(self.parameter_count, other.parameter_count)
             return Circuit(self.qubits, self.gates + other.gates, most)
-        moved = tuple(gate.shifted(range(self.qubits), self.parameter_count) for gate in other.gates)
-        return Circuit(self.qubits, self.gates + moved, self.parameter_count + other.parameter_count)
+        return joined([self, other])
 
     def __add__(self, other: "Circuit") -> "Circuit":
         return self.then(other)
@@ -82,6 +81,20 @@ class Circuit:
         for gate in self.gates:
             result = apply_matrix(gate.matrix(values), gate.qubits, result.T).T
         return np.ascontiguousarray(result)
+
+
+def joined(circuits: Sequence[Circuit]) -> Circuit:
+    """One circuit after the other, at least one; the parameters of each follow those of the circuits before it.
+
+    The cost is linear in the gates of all. ValueError where they are on different numbers of qubits.
+    """
+    qubits, gates, parameters = circuits[0].qubits, list[Gate](), 0
+    for circuit in circuits:
+        if circuit.qubits != qubits:
+            raise ValueError(f"concatenation: found {circuit.qubits} qubits, expected {qubits}")
+        gates += (gate.shifted(range(qubits), parameters) for gate in circuit.gates) if gates else circuit.gates
+        parameters += circuit.parameter_count
+    return Circuit(qubits, tuple(gates), parameters)
 
 
 def checked_parameters(circuit: Circuit, parameters: Sequence[float] | Floats | None) -> Floats:

@@ -140,8 +140,14 @@ class Gate:
 
     def shifted(self, qubits: Sequence[int], first_slot: int = 0) -> "Gate":
         """The same gate on qubits[q] in place of q, its slots moved up by `first_slot`."""
-        return replace(self, qubits=tuple(qubits[q] for q in self.qubits),
-                       slots=tuple(slot + first_slot for slot in self.slots))
+        there = tuple(int(qubits[q]) for q in self.qubits)
+        slots = tuple(slot + first_slot for slot in self.slots)
+        if len(set(there)) < len(there) or min(there) < 0 or first_slot < 0:
+            return replace(self, qubits=there, slots=slots)  # which says what is wrong
+        # All else was checked when this gate was made: a matrix would take longer to check than to apply.
+        moved = object.__new__(Gate)
+        moved.__dict__.update(self.__dict__, qubits=there, slots=slots)
+        return moved
 
 
 def _require(condition: Any, gate: Gate, found: str, expected: str) -> None:

@@ -12,13 +12,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache, reduce
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from ketwire.quantum.arrays import Complexes, Floats, Integers
-from ketwire.quantum.circuits import Circuit
+from ketwire.quantum.circuits import Circuit, joined
 from ketwire.quantum.engine import EngineName, apply
 from ketwire.quantum.gates import PAULI, Gate
 from ketwire.quantum.joint import JointPaulis
@@ -70,7 +70,7 @@ def _checked(
 
 @lru_cache(maxsize=32)
 def _plan(circuits: tuple[Circuit, ...]) -> _Plan:
-    return _Plan(reduce(Circuit.then, circuits))
+    return _Plan(joined(circuits))
 
 
 class _Plan:

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ketwire.quantum.arrays import Complexes
-from ketwire.quantum.circuits import Circuit
+from ketwire.quantum.circuits import Circuit, joined
 from ketwire.quantum.encodings import amplitude_encode, qubits_for
 from ketwire.quantum.gates import ROTATIONS, Gate
 
@@ -52,10 +52,7 @@ def hardware_efficient(
     if sublayers < 1:
         raise ValueError(f"hardware_efficient: found {sublayers} sublayers, expected 1 or more")
     one = rotations(qubits, axes) + _ENTANGLER(qubits, entangler)
-    circuit = one
-    for _ in range(sublayers - 1):
-        circuit = circuit + one
-    return circuit
+    return joined([one] * sublayers)
 
 
 _ENTANGLER = entangler  # the argument of hardware_efficient hides the name

@@ -13,7 +13,7 @@ one permutation of the indices.
 """
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 import numpy as np
 
@@ -82,9 +82,20 @@ class Local:
     @cached_property
     def phases(self) -> tuple["Phases", ...]:
         """Each layer's angles for the NumPy engine, straight from the parameters."""
-        return tuple(self._phases(layer) for layer in range(self.layers))
+        layer_of = self._layer_of(self.targets)
+        order = np.argsort(layer_of, kind="stable")
+        ends = np.searchsorted(layer_of[order], np.arange(self.layers + 1))
+        return tuple(self._phases(layer, order[ends[layer] : ends[layer + 1]]) for layer in range(self.layers))
 
-    def _phases(self, layer: int) -> "Phases":
+    def _layer_of(self, places: Integers) -> Integers:
+        """Of each place in the vector of angles which layer it belongs to."""
+        n, L = self.qubits, self.layers
+        pair_layer = np.repeat(np.arange(L), np.diff(self.pair_start))
+        layer_of_place = np.concatenate([np.tile(np.repeat(np.arange(L), n), 2), np.arange(L), pair_layer])
+        return np.asarray(layer_of_place[places])
+
+    def _phases(self, layer: int, terms: Integers) -> "Phases":
+        """terms: which of `targets`, `slots` and `scale` belong to this layer."""
         n, diagonal = self.qubits, self.diagonals[layer]
         turns = np.kron(np.eye(n), [[0.5], [-0.5]])
         sources = np.arange(layer * n, (layer + 1) * n)
@@ -99,10 +110,10 @@ class Local:
                 rows, columns = block.shape
                 features[row : row + rows, column : column + columns] = block
                 row, column = row + rows, column + columns
-        slots = np.unique(self.slots[np.isin(self.targets, sources)])
+        slots, place = np.unique(self.slots[terms], return_inverse=True)
         linear = np.zeros((len(sources), len(slots)))
-        for target, slot, scale in zip(self.targets, self.slots, self.scale, strict=True):
-            linear[np.ix_(sources == target, slots == slot)] += scale
+        fed, by = np.nonzero(sources[:, None] == self.targets[terms])
+        linear[fed, place[by]] = self.scale[terms[by]]  # a target and a slot have one term
         return Phases(features @ self.base[sources], features @ linear, slots)
 
     def _diagonal(self, layer: int, fed: set[int]) -> "Diagonal | None":
@@ -113,26 +124,9 @@ class Local:
         sources = np.array([constant, *range(first, first + n), *(source for _, _, source in pairs)])
         if not fed.intersection(sources.tolist()):
             return None
-        crossing = [pair for pair in pairs if pair[0] >= low > pair[1]]
-        joining = sorted({above for above, _, _ in crossing}, reverse=True)[:MOST_JOINING]
-        late = tuple(pair for pair in crossing if pair[0] not in joining)
-
-        # One row for each entry of the high table, then one for each entry of each low variant. An
-        # index of the register stands for a row; its features are the bits, or products of two.
-        high = np.arange(2 ** (n - low)) << low
-        lows = np.add.outer(np.zeros(1, dtype=np.int64), np.arange(2**low))
-        for bit in reversed(joining):
-            lows = np.concatenate([lows, lows | 1 << bit])
-        index = np.concatenate([high, lows.ravel()])
-        is_high = np.arange(len(index)) < len(high)
-        features = np.zeros((len(index), len(sources)))
-        features[:, 0] = is_high
-        for bit in range(n):
-            features[:, 1 + bit] = ((index >> bit) & 1) * (is_high == (bit >= low))
-        for column, (above, below, _) in enumerate(pairs, start=1 + n):
-            if (above, below, sources[column]) not in late:
-                features[:, column] = ((index >> above) & (index >> below) & 1) * (is_high == (below >= low))
-        return Diagonal(low, n - low, features, sources, tuple(joining), late)
+        joining, features = _tables(n, tuple(pair[:2] for pair in pairs))
+        late = tuple(pair for pair in pairs if pair[0] >= low > pair[1] and pair[0] not in joining)
+        return Diagonal(low, n - low, features, sources, joining, late)
 
 
 @dataclass(frozen=True, eq=False)
@@ -175,6 +169,31 @@ class Diagonal:
     sources: Integers
     joining: tuple[int, ...]
     late: tuple[tuple[int, int, int], ...]
+
+
+@lru_cache(maxsize=64)
+def _tables(qubits: int, pairs: tuple[tuple[int, int], ...]) -> tuple[tuple[int, ...], Floats]:
+    """`joining` and `features` of a diagonal with these pairs of bits, which all layers of a circuit often have."""
+    low = qubits // 2
+    crossing = {above for above, below in pairs if above >= low > below}
+    joining = tuple(sorted(crossing, reverse=True)[:MOST_JOINING])
+    # One row for each entry of the high table, then one for each entry of each low variant. An
+    # index of the register stands for a row; its features are the bits, or products of two.
+    high = np.arange(2 ** (qubits - low)) << low
+    lows = np.add.outer(np.zeros(1, dtype=np.int64), np.arange(2**low))
+    for bit in reversed(joining):
+        lows = np.concatenate([lows, lows | 1 << bit])
+    index = np.concatenate([high, lows.ravel()])
+    is_high = np.arange(len(index)) < len(high)
+    features = np.zeros((len(index), 1 + qubits + len(pairs)))
+    features[:, 0] = is_high
+    for bit in range(qubits):
+        features[:, 1 + bit] = ((index >> bit) & 1) * (is_high == (bit >= low))
+    for column, (above, below) in enumerate(pairs, start=1 + qubits):
+        if below >= low or above < low or above in joining:
+            features[:, column] = ((index >> above) & (index >> below) & 1) * (is_high == (below >= low))
+    features.flags.writeable = False
+    return joining, features
 
 
 def rotation_groups(qubits: int) -> list[tuple[int, int]]:

@@ -21,7 +21,7 @@ from scipy import stats
 from benchmarks.choosing import Point, Question, Rows, fold_of, main, measured
 from benchmarks.choosing_table import Mean, difference, report
 from ketwire.errors import PartyFailed, ScenarioError
-from ketwire.nodes import data
+from ketwire.nodes import datasets
 from ketwire.nodes.inline import run_inline
 from ketwire.protocols.training_data import standardised
 from ketwire.scenarios import cli
@@ -160,10 +160,10 @@ def test_no_row_of_a_packaged_test_part_is_touched(
     scenario: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     question = Question(scenario, SHORT, folds=3)
-    whole = data._split(load(scenario).scenario.protocol.data.train.dataset)
+    whole = datasets.split(load(scenario).scenario.protocol.data.train.dataset)
     guarded: list[Any] = [whole[0], Untouchable(), whole[2], Untouchable()]
     asked = measured(tmp_path, (question, 0, 1))
-    monkeypatch.setattr(data, "_split", lambda name: guarded)
+    monkeypatch.setattr(datasets, "split", lambda name: guarded)
     assert measured(tmp_path, (question, 0, 1)) == asked
     with pytest.raises(PartyFailed, match="test part"):
         run_inline(load(scenario, SHORT).run())
@@ -211,7 +211,7 @@ def test_nothing_of_a_fold_is_in_how_its_rows_are_standardised() -> None:
     from sklearn.model_selection import train_test_split
 
     features, labels = load_breast_cancer(return_X_y=True)
-    raw, *_ = train_test_split(features, labels, test_size=data.TEST_SHARE, random_state=0, stratify=labels)
+    raw, *_ = train_test_split(features, labels, test_size=datasets.TEST_SHARE, random_state=0, stratify=labels)
     rows = Rows.of(Question("train-breast-cancer").loaded())
     left_out = rows.dealt(7, 5, 0)[3]
     kept = np.setdiff1d(np.arange(len(raw)), left_out)

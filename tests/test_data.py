@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import builtins
+import importlib.util
 import io
 import json
 import math
@@ -263,16 +263,10 @@ def test_loading_twice_gives_arrays_of_ones_own() -> None:
 
 
 def test_without_scikit_learn_the_advice_is_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    from ketwire.nodes import data
+    from ketwire.nodes import datasets
 
-    def absent(name: str, *args: Any) -> Any:
-        if name.split(".", maxsplit=1)[0] == "sklearn":
-            raise ImportError(name)
-        return import_(name, *args)
-
-    import_ = builtins.__import__
-    data._split.cache_clear()
-    monkeypatch.setattr(builtins, "__import__", absent)
+    datasets.split.cache_clear()
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     line = refused(loaded, {"dataset": "digits", "part": "test"})
     assert line.startswith("protocol.x.dataset: 'digits' needs scikit-learn") and "pip install" in line
 

@@ -11,9 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ketwire.quantum import layers
-from ketwire.quantum.circuits import Circuit, Contraction, contract
+from ketwire.quantum.circuits import Circuit, Contraction, contract, joined
 from ketwire.quantum.engine import apply, choose_engine, predict_work
 from ketwire.quantum.gates import FIXED, ROTATIONS, Gate
+from ketwire.quantum.plan import Local
 
 TOLERANCE = 1e-12
 ENGINES = ("numpy", "fused")
@@ -330,3 +331,60 @@ def test_bad_input_is_refused_in_one_line(case: str) -> None:
     with pytest.raises(ValueError, match="expected") as caught:
         BAD[case]()  # type: ignore[no-untyped-call]
     assert "\n" not in str(caught.value)
+
+
+# ---------------------------------------------------------------- what a plan costs
+
+
+def planning_calls(sublayers: int) -> int:
+    """Calls of Python functions and of built-in ones until a plan is made."""
+    counted = 0
+
+    def count(frame: Any, event: str, argument: Any) -> None:
+        nonlocal counted
+        counted += event in ("call", "c_call")
+
+    one = layers.rotations(6, "yz") + layers.entangler(6, "cz-ring")
+    sys.setprofile(count)
+    try:
+        circuit = joined([one] * sublayers)
+        for step in circuit.steps:
+            assert isinstance(step, Local) and len(step.phases) == len(step.diagonals)
+    finally:
+        sys.setprofile(None)
+    return counted
+
+
+def test_a_plan_costs_in_proportion_to_its_gates() -> None:
+    planning_calls(4)  # tables that all layers share
+    once, twice = planning_calls(40), planning_calls(80)
+    assert twice < 2.1 * once and twice / 80 < 3000
+
+
+def test_a_layer_is_planned_from_its_own_terms(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of all terms of a plan, each is looked at in one layer."""
+    seen: list[int] = []
+    phases = Local._phases
+
+    def counted(local: Local, layer: int, terms: Any) -> Any:
+        seen.extend(terms.tolist())
+        return phases(local, layer, terms)
+
+    monkeypatch.setattr(Local, "_phases", counted)
+    (step,) = joined([layers.rotations(4, "xy") + layers.entangler(4)] * 7).steps
+    assert isinstance(step, Local) and len(step.phases) == step.layers
+    assert sorted(seen) == list(range(len(step.targets)))
+
+
+@pytest.mark.parametrize("name", ["dense", "diagonal", "ry", "cz"])
+def test_a_gate_that_moves_is_checked_where_it_goes(name: str) -> None:
+    gate = random_gate(name, 4, np.random.default_rng(1))
+    there = [7, 5, 6, 4]
+    moved = gate.shifted(there, 3)
+    assert moved.qubits == tuple(there[q] for q in gate.qubits) and moved.slots == tuple(s + 3 for s in gate.slots)
+    assert moved.payload is gate.payload and moved is not gate
+    if len(gate.qubits) > 1:
+        with pytest.raises(ValueError, match="expected one or more distinct qubits"):
+            gate.shifted([2, 2, 2, 2])
+    with pytest.raises(ValueError, match="expected one or more distinct qubits"):
+        gate.shifted([-1, -2, -3, -4])
