@@ -33,7 +33,7 @@ from ketwire.channels.frames import (
 )
 from ketwire.channels.frames import Progress as ProgressFrame
 from ketwire.channels.hardware import told as told_hardware
-from ketwire.channels.line import told
+from ketwire.channels.line_values import told
 from ketwire.channels.refusals import WrongRun
 from ketwire.channels.transcript import Chain
 from ketwire.errors import (

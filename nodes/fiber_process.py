@@ -34,7 +34,7 @@ from ketwire.channels.frames import (
     Summary,
     Welcome,
 )
-from ketwire.channels.line import line_of
+from ketwire.channels.line_values import line_of
 from ketwire.channels.link import Direction
 from ketwire.channels.refusals import EarlyFrame, StaleFrame
 from ketwire.errors import RemoteProtocolError

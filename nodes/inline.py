@@ -11,8 +11,9 @@ from typing import Any, ClassVar
 
 from ketwire.channels.copies import Copies
 from ketwire.channels.entangled import Pairs
-from ketwire.channels.link import Delivery, Direction, Record
+from ketwire.channels.link import Delivery, Direction
 from ketwire.channels.messages import Message
+from ketwire.channels.records import Record
 from ketwire.errors import Deadlock, LocalProtocolError
 from ketwire.nodes.data import make_loader
 from ketwire.nodes.epochs import journal_of

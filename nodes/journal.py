@@ -25,7 +25,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ketwire import __version__
-from ketwire.channels.line import told
+from ketwire.channels.line_values import told
 from ketwire.channels.transcript import Chain
 from ketwire.errors import LocalProtocolError, ScenarioError
 from ketwire.nodes.archive import Broken, load, pack, sha256, write

@@ -11,7 +11,7 @@ import stat
 from contextlib import suppress
 from pathlib import Path
 
-from ketwire.channels.link import Record
+from ketwire.channels.records import Record
 from ketwire.errors import PartyFailed, ScenarioError
 from ketwire.nodes.session import Run
 

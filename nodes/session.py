@@ -14,7 +14,7 @@ from typing import Any, Literal, Self
 from ketwire.channels.fiber import Fiber
 from ketwire.channels.hardware import Hardware
 from ketwire.channels.line import Line
-from ketwire.channels.link import Record
+from ketwire.channels.records import Record
 from ketwire.channels.streams import derive_key
 from ketwire.channels.transcript import Chain, transcript_sha256
 from ketwire.errors import ScenarioError

@@ -7,7 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
-from ketwire.channels.link import Direction, Record
+from ketwire.channels.link import Direction
+from ketwire.channels.records import Record
 from ketwire.nodes.archive import Broken, Content
 from ketwire.nodes.checkpoints import Keeper
 from ketwire.nodes.epochs import warn

@@ -17,7 +17,8 @@ from pydantic import Field
 
 from ketwire.channels.budget import Crossing, refusal
 from ketwire.channels.hardware import ERRORS, TIMES, Hardware
-from ketwire.channels.line import Direct, Line
+from ketwire.channels.line import Line
+from ketwire.channels.transports import Direct
 from ketwire.errors import RemoteProtocolError, ScenarioError
 from ketwire.nodes.session import Session, SessionResult
 from ketwire.protocols.evidence import Findings, clopper_pearson, hoeffding_radius

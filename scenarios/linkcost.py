@@ -21,11 +21,13 @@ from ketwire.channels.erasure_codes import best_qpc
 from ketwire.channels.fiber import Fiber
 from ketwire.channels.fidelity import arrived, average_fidelity
 from ketwire.channels.hardware import Hardware
-from ketwire.channels.line import Line, Memory, Teleport
+from ketwire.channels.line import Line
+from ketwire.channels.parts import Memory
 from ketwire.channels.presets import PRESETS, Preset
 from ketwire.channels.streams import derive_key, stream
 from ketwire.channels.sums import exact_sum
 from ketwire.channels.timing import PS_PER_S
+from ketwire.channels.transports import Teleport
 from ketwire.errors import ScenarioError
 from ketwire.scenarios.schema import Link
 from ketwire.scenarios.validation import one_line

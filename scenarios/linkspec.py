@@ -8,13 +8,14 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
-from ketwire.channels.engines import EngineName
 from ketwire.channels.eve import Attack, BeamSplitter, InterceptResend
 from ketwire.channels.fiber import Fiber
 from ketwire.channels.hardware import Hardware
-from ketwire.channels.line import Coded, Direct, Line, Noise, Teleport
+from ketwire.channels.line import EngineName, Line
+from ketwire.channels.parts import Noise
 from ketwire.channels.presets import IN_A_RATE, PRESETS, fiber
 from ketwire.channels.timing import PS_PER_S
+from ketwire.channels.transports import Coded, Direct, Teleport
 from ketwire.scenarios.strict import NodeName, Strict, wrong
 
 

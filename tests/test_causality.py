@@ -19,10 +19,12 @@ from ketwire.channels.copies import Copies
 from ketwire.channels.entangled import Held, Pairs
 from ketwire.channels.fiber import Fiber
 from ketwire.channels.hardware import Hardware
-from ketwire.channels.line import Line, Memory
-from ketwire.channels.link import Direction, Record
+from ketwire.channels.line import Line
+from ketwire.channels.link import Direction
 from ketwire.channels.messages import Answers, Arrivals
+from ketwire.channels.parts import Memory
 from ketwire.channels.presets import fiber
+from ketwire.channels.records import Record
 from ketwire.nodes.inline import run_inline
 from ketwire.nodes.party import FirstLiving, PartyNode
 from ketwire.nodes.session import Link, Run, Session, SessionResult

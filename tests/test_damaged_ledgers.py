@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from ketwire.channels.link import Record
+from ketwire.channels.records import Record
 from ketwire.errors import ScenarioError
 from ketwire.nodes.archive import Broken, read
 from ketwire.nodes.ledger import Ledger, read_records

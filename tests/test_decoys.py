@@ -12,8 +12,9 @@ import pytest
 from scipy import stats
 
 from ketwire.channels.copies import Copies
-from ketwire.channels.line import Line, Noise
+from ketwire.channels.line import Line
 from ketwire.channels.messages import Answers, Arrivals, Packed
+from ketwire.channels.parts import Noise
 from ketwire.errors import RemoteProtocolError, ScenarioError
 from ketwire.nodes.inline import run_inline
 from ketwire.nodes.process import run_processes

@@ -15,9 +15,11 @@ from ketwire.channels.arrays import check_states
 from ketwire.channels.budget import Crossing
 from ketwire.channels.copies import Copies
 from ketwire.channels.fiber import Fiber
-from ketwire.channels.line import Coded, Line, Memory, Noise, Teleport
+from ketwire.channels.line import Line
 from ketwire.channels.link import Delivery, Direction
+from ketwire.channels.parts import Memory, Noise
 from ketwire.channels.representation import chosen, differing, expected_rows
+from ketwire.channels.transports import Coded, Teleport
 from ketwire.errors import LocalProtocolError, RemoteProtocolError, ScenarioError
 from ketwire.nodes.inline import run_inline
 from ketwire.nodes.party import PartyNode

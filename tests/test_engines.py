@@ -20,9 +20,12 @@ import pytest
 from ketwire.channels import engines
 from ketwire.channels.engines import ENGINES, engine
 from ketwire.channels.fiber import Fiber
-from ketwire.channels.line import Line, Memory, Noise, Teleport, line_of, told
+from ketwire.channels.line import Line
+from ketwire.channels.line_values import line_of, told
 from ketwire.channels.machines import Machine, Passage
+from ketwire.channels.parts import Memory, Noise
 from ketwire.channels.streams import stream
+from ketwire.channels.transports import Teleport
 from ketwire.errors import PartyFailed, ScenarioError
 from ketwire.nodes.inline import run_inline
 from ketwire.nodes.process import run_processes

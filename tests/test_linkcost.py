@@ -16,9 +16,11 @@ from ketwire.channels.copies import Copies
 from ketwire.channels.distill import Schedule
 from ketwire.channels.fiber import Fiber
 from ketwire.channels.fidelity import arrived, average_fidelity
-from ketwire.channels.line import Coded, Direct, Line, Memory, Noise, Teleport
+from ketwire.channels.line import Line
 from ketwire.channels.link import Direction
+from ketwire.channels.parts import Memory, Noise
 from ketwire.channels.timing import PS_PER_S
+from ketwire.channels.transports import Coded, Direct, Teleport
 from ketwire.errors import ScenarioError
 from ketwire.quantum.kraus import decay, decay_diagonal
 from ketwire.quantum.trajectories import density_channel

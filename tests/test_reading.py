@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from ketwire.channels.copies import Copies
 from ketwire.channels.hardware import Hardware
-from ketwire.channels.line import Memory
+from ketwire.channels.parts import Memory
 from ketwire.channels.timing import serve
 from ketwire.errors import ScenarioError
 from ketwire.nodes.inline import run_inline

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import fields
 from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import Any
@@ -13,8 +14,9 @@ from hypothesis import strategies as st
 
 from ketwire.channels.chain import Chain
 from ketwire.channels.fiber import Fiber
-from ketwire.channels.line import Line, Teleport
+from ketwire.channels.line import Line
 from ketwire.channels.presets import PRESETS
+from ketwire.channels.transports import Teleport
 from ketwire.errors import ScenarioError
 from ketwire.scenarios import kinds
 from ketwire.scenarios.load import Loaded, apply_set, load, validate
@@ -78,8 +80,8 @@ def test_the_seed_option_wins(tmp_path: Path) -> None:
 
 def test_links_take_every_field_of_a_fiber() -> None:
     lines = {"between", "fiber", "transport", "noise", "code", "gate_s", "distill", "eve", "engine", "python"}
-    lines |= {name for name in Chain.__dataclass_fields__ if name not in ("kind", "hops")}
-    pairs = {name for name in Teleport.__dataclass_fields__ if name not in ("kind", "distillation")}
+    lines |= {field.name for field in fields(Chain) if field.name not in ("kind", "hops")}
+    pairs = {field.name for field in fields(Teleport) if field.name not in ("kind", "distillation")}
     assert set(Fiber.__dataclass_fields__) == set(Link.model_fields) - lines - pairs
     assert pairs < set(Link.model_fields)
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ketwire.channels.link import Record
+from ketwire.channels.records import Record
 from ketwire.channels.transcript import Chain
 from ketwire.errors import LocalProtocolError, ScenarioError
 from ketwire.nodes.session import SessionResult, Totals
