@@ -44,7 +44,7 @@ from ketwire.nodes.checkpoints import Keeper, held, keeper_of
 from ketwire.nodes.control import Control, Credentials, Stopped, slice_of
 from ketwire.nodes.data import make_loader
 from ketwire.nodes.party import HeraldReceipt, PartyNode, check_drained, not_restartable
-from ketwire.nodes.sockets import Endpoint, dealer, octets_of, poll_promptly, receive, send
+from ketwire.nodes.sockets import announced, dealer, octets_of, poll_promptly, receive, send
 from ketwire.nodes.trampoline import Task, build_program, octets
 from ketwire.protocols.node import Checkpoint, Outcome, Program, Receive, Send, State
 
@@ -166,7 +166,8 @@ class NodeProcess:
         for link in links:
             peer = self.peers.get(link["peer"])
             if peer is None:
-                endpoint = Endpoint(start.addresses["fibers"][link["link"]], link["public"])
+                told = start.addresses["fibers"].get(link["link"])
+                endpoint = announced(self.name, link["link"], told, link["public"])
                 socket = dealer(self.context, endpoint, self.credentials.keys, self.name)
                 peer = Peer(link["peer"], socket, self.control.run, self.credentials.digest)
                 self.peers[link["peer"]] = self.by_socket[socket] = peer
