@@ -27,7 +27,9 @@ from ketwire.nodes.sockets import Endpoint, dealer, octets_of, receive, send
 from ketwire.protocols.node import Slice
 
 PROGRESS_EVERY_S = 0.2
-SILENCE_S = 45.0  # the coordinator says something every second
+# The coordinator says something every second.
+HEARD_S = 5.0  # who spoke within that is there
+SILENCE_S = 45.0  # who has not for so long is gone
 OVER = "the run is over"
 AGAIN = "everybody begins anew"  # how the reason begins where the run goes on in a new epoch
 LAST_WORDS_MS = 100
@@ -109,6 +111,11 @@ class Control:
         while not enough() and time.monotonic() < until:
             self.socket.poll(200)
             self.hear()
+
+    @property
+    def is_heard(self) -> bool:
+        """Whether the coordinator has just spoken."""
+        return self._heard_s is not None and time.monotonic() - self._heard_s < HEARD_S
 
     def hear(self) -> Frame | None:
         """The next command, or None where none waits.

@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -19,10 +20,13 @@ import zmq
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ketwire.errors import ScenarioError
-from ketwire.nodes.addresses import Address, AddressError
+from ketwire.errors import PartyFailed, ScenarioError
+from ketwire.nodes import node_process
+from ketwire.nodes.addresses import LOOPBACK, Address, AddressError
+from ketwire.nodes.control import Credentials
 from ketwire.nodes.fiber_process import FiberProcess
-from ketwire.nodes.sockets import bind
+from ketwire.nodes.security import new_keys
+from ketwire.nodes.sockets import Endpoint, bind
 from ketwire.scenarios import cli
 from tests.hands import ROOT, STEPS, Hand, Hands, hands
 from tests.kit import Threads, scripted
@@ -281,6 +285,38 @@ def test_what_is_announced_and_no_address_is_refused(announced: str, told: str, 
     monkeypatch.setattr(FiberProcess, "_bind", lambda fiber: announced)
     with pytest.raises(ScenarioError, match=r"^(alice|bob): alice-bob announced .*: " + told):
         Threads(scripted({"alice": [], "bob": []})).conduct()
+
+
+def test_a_fiber_that_is_not_where_it_says_is_named(monkeypatch: Any) -> None:
+    """It was a silent wait without end."""
+    elsewhere = free_port()
+
+    def mistaken(fiber: FiberProcess) -> Address:
+        bind(fiber.socket, LOOPBACK)
+        return Address("127.0.0.1", elsewhere)
+
+    monkeypatch.setattr(FiberProcess, "_bind", mistaken)
+    monkeypatch.setattr(node_process, "FIBER_WAIT_S", 0.2)
+    told = f"^no word from alice-bob at 127.0.0.1:{elsewhere} within 0.2 s, expected a fiber that has this link's key$"
+    with pytest.raises(PartyFailed, match=told) as caught:
+        Threads(scripted({"alice": [], "bob": []})).conduct()
+    assert caught.value.party in ("alice", "bob") and not caught.value.died
+
+
+def test_who_hears_nobody_at_all_blames_no_fiber() -> None:
+    """A node that is cut off waits for its coordinator's silence to end it, and may join again."""
+    context, pair = zmq.Context(), new_keys()
+    credentials = Credentials("bob", "node", bytes(16), Endpoint("127.0.0.1:1", pair.public), pair)
+    node = node_process.NodeProcess(context, credentials, ".")
+    peer: Any = SimpleNamespace(credit_octets=0, fiber="alice-bob at 127.0.0.1:1")
+    node.peers["alice"] = peer
+    assert node._is_welcome(0.0) is False
+    node.control._heard_s = time.monotonic()
+    with pytest.raises(PartyFailed, match=r"^no word from alice-bob at 127\.0\.0\.1:1 within 30 s, "):
+        node._is_welcome(0.0)
+    peer.credit_octets = 1
+    assert node._is_welcome(0.0)
+    context.destroy(linger=0)
 
 
 IN_A_NAMESPACE = """
