@@ -196,22 +196,25 @@ def _credentials(name: str, role: str, keys: Path, coordinator: str, wait_s: flo
         raise ScenarioError(f"--wait-s: {wait_s:g} given, expected seconds above 0, or inf")
     public = read_public_key(keys, COORDINATOR)
     try:
-        endpoint = endpoint_at(Address.parse(coordinator), public)
+        endpoint = endpoint_at(_given("--coordinator", coordinator), public)
     except AddressError as error:
         raise ScenarioError(f"--coordinator: {error}") from None
     own: KeyPair = read_keys(keys, name)
     return Credentials(name, role, run_id_of(public), endpoint, own, wait_s=wait_s)
 
 
-def _place(place: str, advertise: str | None) -> tuple[Address, Address | None]:
-    """What to bind, and what to tell instead of it."""
-    option = "--bind"
+def _given(option: str, text: str, *, binds: bool = False) -> Address:
+    """The address that an option was given. It may begin with tcp://, as it once had to."""
     try:
-        at = Address.parse(place, binds=True)
-        option = "--advertise"
-        told = None if advertise is None else Address.parse(advertise)
+        return Address.parse(text.removeprefix("tcp://"), binds=binds)
     except AddressError as error:
         raise ScenarioError(f"{option}: {error}") from None
+
+
+def _place(place: str, advertise: str | None) -> tuple[Address, Address | None]:
+    """What to bind, and what to tell instead of it."""
+    at = _given("--bind", place, binds=True)
+    told = None if advertise is None else _given("--advertise", advertise)
     if told is not None and at.port == 0:
         beside = f"--advertise: {told}: given with --bind {at}, whose port is any free one"
         raise ScenarioError(f"{beside}, expected a --bind HOST:PORT with a fixed port beside it")

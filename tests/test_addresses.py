@@ -231,11 +231,11 @@ def test_a_name_that_does_not_resolve_is_refused_by_whom_it_is_announced_to(by_h
 def test_a_port_in_use_is_told_on_both_sides(by_hand: ByHand) -> None:
     coordinator = by_hand.conduct("--bind", "127.0.0.1:0")
     address = address_of(coordinator)
-    second = by_hand.conduct("--bind", address)
+    second = by_hand.conduct("--bind", f"tcp://{address}")  # as options once had to be written
     assert second.ended() == 2
     told = f"--bind: {address}: Address already in use, expected a free address of this machine"
     assert second.err == f"ketwire: steps.yaml: {told}\n"
-    fiber = by_hand.join(address, "--bind", address)["alice-bob"]
+    fiber = by_hand.join(f"tcp://{address}", "--bind", address)["alice-bob"]
     assert fiber.ended() == coordinator.ended() == 2
     assert fiber.err.splitlines()[-1] == f"ketwire: alice-bob: {told}"
     assert coordinator.err.splitlines()[-1] == f"ketwire: steps.yaml: alice-bob: {told}"

@@ -17,7 +17,7 @@ from ketwire.scenarios.resumable import ResumableDirectory
 @pytest.mark.parametrize(
     ("address", "told"),
     [
-        ("tcp://localhost:5555", "begins with tcp://"),
+        ("ipc://localhost:5555", "begins with ipc://"),
         ("host", "has no port"),
         ("host:70000", "has no port from [01] to 65535"),
     ],
