@@ -69,10 +69,11 @@ def serve(orders: dict[str, Any]) -> int:
 
         party: Any = NodeProcess(context, credentials, orders["base"], kept)
     else:
+        from ketwire.nodes.addresses import LOOPBACK  # noqa: PLC0415
         from ketwire.nodes.fiber_process import FiberProcess  # noqa: PLC0415
 
         out = Path(orders["out"]) if orders["out"] is not None else None
-        party = FiberProcess(context, credentials, orders["host"], out, kept)
+        party = FiberProcess(context, credentials, LOOPBACK, out=out, checkpoints=kept)
     try:
         party.run()
         return 0

@@ -10,7 +10,7 @@ import math
 import os
 import struct
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,10 +27,13 @@ from ketwire.nodes.sockets import Endpoint, dealer, octets_of, receive, send
 from ketwire.protocols.node import Slice
 
 PROGRESS_EVERY_S = 0.2
-SILENCE_S = 45.0  # the coordinator says something every second
+# The coordinator says something every second.
+HEARD_S = 5.0  # who spoke within that is there
+SILENCE_S = 45.0  # who has not for so long is gone
 OVER = "the run is over"
 AGAIN = "everybody begins anew"  # how the reason begins where the run goes on in a new epoch
 LAST_WORDS_MS = 100
+LAST_WORDS_S = 5.0  # a party that gives up stays so long to be heard
 
 
 class Stopped(Exception):
@@ -94,18 +97,25 @@ class Control:
         """Tell the coordinator why this party gives up."""
         kind = type(error).__name__ if isinstance(error, KetwireError) else "PartyFailed"
         text = str(error) if isinstance(error, KetwireError) else f"{type(error).__name__}: {error}"
-        self.say(Failed(kind, text))
-        self._linger()
-
-    def _linger(self, seconds: float = 5.0) -> None:
-        """Stay until the coordinator has heard and says stop."""
-        until = time.monotonic() + seconds
         try:
-            while time.monotonic() < until:
-                self.socket.poll(200)
-                self.hear()
+            self._linger(lambda: self.has_job)  # which says under what run a failure is heard
+            if self.has_job:
+                self.say(Failed(kind, text))
+                self._linger(lambda: False)
         except (Stopped, RemoteProtocolError):
             return
+
+    def _linger(self, enough: Callable[[], bool]) -> None:
+        """Listen until `enough`, but not for long. The coordinator's word of a failure that it has heard is stop."""
+        until = time.monotonic() + LAST_WORDS_S
+        while not enough() and time.monotonic() < until:
+            self.socket.poll(200)
+            self.hear()
+
+    @property
+    def is_heard(self) -> bool:
+        """Whether the coordinator has just spoken."""
+        return self._heard_s is not None and time.monotonic() - self._heard_s < HEARD_S
 
     def hear(self) -> Frame | None:
         """The next command, or None where none waits.

@@ -37,7 +37,8 @@ from ketwire.channels.frames import (
 from ketwire.channels.line_values import line_of
 from ketwire.channels.link import Direction
 from ketwire.channels.refusals import EarlyFrame, StaleFrame
-from ketwire.errors import RemoteProtocolError
+from ketwire.errors import RemoteProtocolError, ScenarioError
+from ketwire.nodes.addresses import Address
 from ketwire.nodes.checkpoints import Keeper, held, keeper_of
 from ketwire.nodes.control import Control, Credentials, Stopped
 from ketwire.nodes.ledger import Ledger
@@ -73,7 +74,8 @@ class FiberProcess:
         self,
         context: Any,
         credentials: Credentials,
-        host: str,
+        bind: Address,
+        advertise: Address | None = None,
         out: Path | None = None,
         checkpoints: Path | None = None,
     ) -> None:
@@ -83,7 +85,7 @@ class FiberProcess:
         self.control = Control(context, credentials)
         self.doorman = Doorman(context, {}) if credentials.keys is not None else None
         self.socket = router(context, credentials.keys)
-        self.host = host
+        self.bind, self.advertise = bind, advertise
         self.poller = zmq.Poller()
         for socket in (self.socket, self.control.socket, *([self.doorman.socket] if self.doorman else [])):
             self.poller.register(socket, zmq.POLLIN)
@@ -96,7 +98,9 @@ class FiberProcess:
     def run(self) -> str:
         """Serve every session that the coordinator starts, until it says stop; returns why it did."""
         try:
+            bound = self._bind()
             self._prepare(self.control.wait(Job))
+            self.control.say(Ready(str(self.advertise or bound), {}))
             while True:
                 self._turn()
         except Stopped as stopped:
@@ -104,6 +108,13 @@ class FiberProcess:
         finally:
             if self.ledger is not None:
                 self.ledger.close()
+
+    def _bind(self) -> Address:
+        """Listen, before there is a job: who chose an address in use need not wait for a coordinator to learn it."""
+        try:
+            return bind(self.socket, self.bind)
+        except ScenarioError as error:
+            raise ScenarioError(f"{self.credentials.name}: {error}") from None
 
     def _prepare(self, job: Job) -> None:
         self.job = job.job
@@ -119,7 +130,6 @@ class FiberProcess:
         self.keeper = keeper_of(self.checkpoints, self.credentials.name, self.job.get("checkpoints"))
         for saved in held(self.keeper, self.job.get("checkpoints")):
             self.control.say(saved)
-        self.control.say(Ready(bind(self.socket, self.host), {}))
 
     def _turn(self) -> None:
         """Wait for anything, and serve it."""

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import zmq
 
+from ketwire.nodes.addresses import LOOPBACK
 from ketwire.nodes.children import Children
 from ketwire.nodes.control import OVER
 from ketwire.nodes.coordinator import Coordinator
@@ -18,8 +19,6 @@ from ketwire.nodes.ledger import read_records
 from ketwire.nodes.security import KeyPair, new_keys
 from ketwire.nodes.session import Progress, Run, SessionResult, merge_records
 from ketwire.nodes.sockets import bind
-
-LOOPBACK = "127.0.0.1"
 
 
 def run_processes(
@@ -83,9 +82,8 @@ def _epoch(
         address = bind(coordinator.socket, LOOPBACK)
         common = {
             "run": coordinator.run_id.hex(),
-            "coordinator": {"address": address, "public": None if own is None else own.public},
+            "coordinator": {"address": str(address), "public": None if own is None else own.public},
             "digest": digest,
-            "host": LOOPBACK,
             "base": base,
             "out": folder,
             "checkpoints": None if journal is None else str(journal.folder),

@@ -11,12 +11,14 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import zmq
 from zmq.backend import Socket as RawSocket
 
+from ketwire.errors import ScenarioError
+from ketwire.nodes.addresses import Address, AddressError
 from ketwire.nodes.security import ZAP_DOMAIN, KeyPair
 
 Socket = Any  # zmq.Socket; its stubs are generic over the return types of recv
@@ -28,14 +30,39 @@ MAX_MESSAGE_OCTETS = 1 << 31
 
 @dataclass(frozen=True)
 class Endpoint:
-    """Where a binder listens, and its public key (None: plaintext)."""
+    """Where a binder is reached (HOST:PORT), and its public key (None: plaintext).
+
+    is_ipv6: whether by IPv6. A socket asks for addresses of one kind alone when it looks up a name.
+    """
 
     address: str
     public: str | None
+    is_ipv6: bool = False
+
+
+def endpoint_at(address: Address, public: str | None) -> Endpoint:
+    """The endpoint at `address`. A name stays one: sockets look it up anew whenever they connect.
+
+    Raises:
+        AddressError: the name does not resolve on this machine.
+    """
+    return Endpoint(str(address), public, address.resolved().needs_ipv6)
+
+
+def announced(name: str, fiber: str, told: Any, public: str | None) -> Endpoint:
+    """The endpoint of `fiber`, which has announced the address `told`; for the party `name`.
+
+    Raises:
+        ScenarioError: that is no address, or does not resolve on this machine.
+    """
+    try:
+        return endpoint_at(Address.parse(told if isinstance(told, str) else repr(told)), public)
+    except AddressError as error:
+        raise ScenarioError(f"{name}: {fiber} announced {error}; see --advertise of ketwire fiber") from None
 
 
 def router(context: Any, keys: KeyPair | None) -> Socket:
-    """A ROUTER that tells when a peer is gone. Bind it with `bind_loopback` or its own `bind`."""
+    """A ROUTER that tells when a peer is gone. Bind it with `bind`."""
     socket = _socket(context, zmq.ROUTER)
     socket.router_mandatory = 1
     socket.router_handover = 0 if keys is not None else 1
@@ -57,15 +84,29 @@ def dealer(context: Any, endpoint: Endpoint, keys: KeyPair | None, name: str) ->
         socket.curve_publickey, socket.curve_secretkey = keys.public.encode(), keys.secret.encode()
     else:
         socket.routing_id = name.encode()
-    socket.connect(endpoint.address)
+    socket.ipv6 = endpoint.is_ipv6
+    socket.connect(f"tcp://{endpoint.address}")
     return socket
 
 
-def bind(socket: Socket, host: str, port: int = 0) -> str:
-    """Bind to a TCP port (0: an ephemeral one) and return the address that peers connect to."""
-    socket.bind(f"tcp://{host}:{port or '*'}")
-    address: str = socket.last_endpoint.decode().rstrip("\0")
-    return address
+def bind(socket: Socket, address: Address) -> Address:
+    """Bind to `address`; the answer is the same, with the port that it has got.
+
+    Raises:
+        ScenarioError: it does not resolve, or cannot be bound.
+    """
+    try:
+        place = address.resolved()
+        socket.ipv6 = place.needs_ipv6  # for every address of either kind too: such a socket takes IPv4 as well
+        host = str(place).rpartition(":")[0]
+        socket.bind(f"tcp://{host}:{place.port or '*'}")
+    except AddressError as error:
+        raise ScenarioError(f"--bind: {error}") from None
+    except zmq.ZMQError as error:
+        told = f"{address}: {zmq.strerror(error.errno or 0)}, expected a free address of this machine"
+        raise ScenarioError(f"--bind: {told}") from None
+    port = socket.last_endpoint.decode().rstrip("\0").rpartition(":")[2]
+    return replace(address, port=int(port))
 
 
 # Plain integers, and a send without pyzmq's Python layer above it: flags that are enumerations, and

@@ -54,7 +54,11 @@ Out = Annotated[Path | None, typer.Option("--out", metavar="DIR", help="Write a 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object, and nothing else.")]
 Keys = Annotated[Path, typer.Option("--keys", metavar="DIR", help="The folder that `ketwire keys` wrote.")]
 Coordinator = Annotated[
-    str, typer.Option("--coordinator", metavar="tcp://HOST:PORT", help="Where the run's coordinator listens.")
+    str, typer.Option("--coordinator", metavar="HOST:PORT", help="Where the run's coordinator listens.")
+]
+Bind = Annotated[str, typer.Option("--bind", metavar="HOST:PORT", help="Where to listen; port 0: any free one.")]
+Advertise = Annotated[
+    str | None, typer.Option("--advertise", metavar="HOST:PORT", help="The address to tell, instead of the bound one.")
 ]
 Checkpoints = Annotated[
     Path | None,
@@ -270,7 +274,8 @@ def coordinator(
     scenario: Name,
     *,
     keys: Keys,
-    bind: Annotated[str, typer.Option("--bind", metavar="tcp://HOST:PORT", help="Where parties connect to.")],
+    bind: Bind,
+    advertise: Advertise = None,
     sets: Set = None,
     seed: Seed = None,
     out: Out = None,
@@ -288,7 +293,7 @@ def coordinator(
     loaded = _load(scenario, sets, seed)
 
     def runtime(run: Any, progress: Any, ledger: bool, base: str, out: Path | None) -> Any:
-        return serve_coordinator(run, keys, bind, progress, None, checkpoints, rejoin_s)
+        return serve_coordinator(run, keys, bind, advertise, progress, None, checkpoints, rejoin_s)
 
     _report(loaded, runtime, Options(out, quiet=as_json, by_hand=True), as_json)
 
@@ -314,7 +319,8 @@ def fiber(
     link: Annotated[str, typer.Argument(metavar="A-B")],
     keys: Keys,
     coordinator: Coordinator,
-    host: Annotated[str, typer.Option("--host", help="The address that nodes reach this at.")] = "127.0.0.1",
+    bind: Bind = "127.0.0.1:0",
+    advertise: Advertise = None,
     checkpoints: Checkpoints = None,
     wait_s: Wait = 60.0,
 ) -> None:
@@ -322,7 +328,7 @@ def fiber(
     from ketwire.nodes.serve import serve_fiber  # noqa: PLC0415
 
     with aside():
-        serve_fiber(link, keys, coordinator, host, checkpoints=checkpoints, wait_s=wait_s)
+        serve_fiber(link, keys, coordinator, bind, advertise, checkpoints=checkpoints, wait_s=wait_s)
 
 
 def runtime_of(inline: bool, plaintext: bool) -> Runtime:
@@ -377,6 +383,8 @@ def _usage(error: Any) -> str:
     """What is wrong with the command line, in one line."""
     context = getattr(error, "ctx", None)
     command = context.command_path if context is not None else "ketwire"
+    if command == "ketwire fiber" and getattr(error, "option_name", None) == "--host":
+        return f"{command}: --host is gone, expected --advertise HOST:PORT, with --bind HOST:PORT where to listen"
     return f"{command}: {' '.join(error.format_message().split())} (expected as in {command} --help)"
 
 

@@ -16,6 +16,7 @@ from ketwire.channels.fiber import Fiber
 from ketwire.channels.hardware import Hardware
 from ketwire.channels.line import Line
 from ketwire.channels.presets import fiber
+from ketwire.nodes.addresses import LOOPBACK
 from ketwire.nodes.control import Credentials
 from ketwire.nodes.coordinator import Coordinator
 from ketwire.nodes.fiber_process import FiberProcess
@@ -147,7 +148,7 @@ class Threads:
         self.coordinator = Coordinator(
             self.context, run, own, {name: pair.public for name, pair in self.keys.items()}, journal=journal
         )
-        self.endpoint = Endpoint(bind(self.coordinator.socket, "127.0.0.1"), own.public)
+        self.endpoint = Endpoint(str(bind(self.coordinator.socket, LOOPBACK)), own.public)
         self.threads = [threading.Thread(target=self._party, args=(run, name, base), name=name) for name in names]
         self.errors: dict[str, BaseException] = {}
 
@@ -161,7 +162,7 @@ class Threads:
         party: Any = (
             NodeProcess(context, credentials, base, self.checkpoints)
             if role == "node"
-            else FiberProcess(context, credentials, "127.0.0.1", None, self.checkpoints)
+            else FiberProcess(context, credentials, LOOPBACK, checkpoints=self.checkpoints)
         )
         try:
             party.run()

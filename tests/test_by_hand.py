@@ -26,15 +26,9 @@ from ketwire.nodes.security import new_keys
 from ketwire.nodes.sockets import Endpoint, dealer
 from ketwire.nodes.sockets import send as put
 from ketwire.scenarios import cli
-from tests.hands import Hand, Hands, hands
+from tests.hands import STEPS, Hand, Hands, hands
 from tests.kit import Threads, scripted
 
-STEPS = """\
-seed: 7
-nodes: {alice: {}, bob: {}}
-links: [{between: [alice, bob], fiber: telecom-fiber, length_km: 2}]
-protocol: {kind: "tests.scenario_kinds:Steps", steps: 5}
-"""
 __all__ = ["hands"]
 CONDUCT = ("coordinator", "steps.yaml")
 PARTIES = ("alice", "bob", "alice-bob")
@@ -60,7 +54,7 @@ class Network:
             os.symlink(prepared / name, folder / name)
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
-            self.address = f"tcp://127.0.0.1:{probe.getsockname()[1]}"
+            self.address = f"127.0.0.1:{probe.getsockname()[1]}"
 
     def start(self, name: str, *options: str, kept: bool = True, faults: Any = None) -> Hand:
         """One of them, over its folder."""
@@ -127,7 +121,7 @@ def test_a_fiber_that_comes_back_is_joined_by_the_others(network: Network) -> No
     running["alice-bob"] = network.start("alice-bob")
     network.assert_same_end(running)
     said = running["coordinator"].err
-    assert said.startswith("ketwire: alice-bob: ") and said.endswith("; everybody goes on from checkpoint 2\n")
+    assert "\nketwire: alice-bob: " in said and said.endswith("; everybody goes on from checkpoint 2\n")
     assert "ketwire: bob: everybody begins anew: " in running["bob"].err
 
 
@@ -223,7 +217,7 @@ def test_what_an_epoch_before_says_is_dropped_and_another_connection_is_a_death(
 def test_a_job_names_its_run(job: dict[str, Any]) -> None:
     context = zmq.Context()
     pair = new_keys()
-    nowhere = Endpoint("tcp://127.0.0.1:1", pair.public)
+    nowhere = Endpoint("127.0.0.1:1", pair.public)
     control = Control(context, Credentials("alice", "node", bytes(16), nowhere, pair))
     with pytest.raises(RemoteProtocolError, match="a job without the name of its run, 32 hexadecimal digits"):
         control._take(f.Job(job))

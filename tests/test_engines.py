@@ -503,7 +503,7 @@ def test_fibers_started_by_hand_name_no_interpreter(tmp_path: Path) -> None:
     from ketwire.nodes.serve import serve_coordinator
 
     with pytest.raises(ScenarioError, match=r"links\.0\.python: .* given for alice-bob, expected nothing here"):
-        serve_coordinator(over(chatter(), sys.executable), tmp_path, "tcp://127.0.0.1:1")
+        serve_coordinator(over(chatter(), sys.executable), tmp_path, "127.0.0.1:1")
 
 
 @needs_no_netsquid
