@@ -95,6 +95,7 @@ protocol:
   estimators: [commuting]
   copies: {copies}
   dense_state: null
+  description: []
 """
 
 
