@@ -96,6 +96,7 @@ protocol:
   estimators: [commuting]
   copies: {copies}
   dense_state: null
+  description: []
 """
 
 

@@ -18,14 +18,12 @@ from ketwire.channels.representation import differing, expected_rows
 from ketwire.errors import ScenarioError
 from ketwire.nodes.session import Session, SessionResult
 from ketwire.protocols.agreement import NO_FRAME, Agreement, frame_fact, public_numbers, starts_of
-from ketwire.protocols.features import Route, share_of, with_flags
+from ketwire.protocols.features import Route, exact_derivatives, share_of, with_flags
 from ketwire.protocols.inference import input_state
 from ketwire.protocols.node import Loader, Shape, Slice
 from ketwire.protocols.outline import outline
-from ketwire.quantum.frozen import frozen
-from ketwire.quantum.gradients import exact_gradients
 from ketwire.quantum.parameter_shift import ParameterShift
-from ketwire.quantum.segments import Segment
+from ketwire.scenarios.descriptions import angles_of, description_sessions
 from ketwire.scenarios.gradient_report import compared, summary
 from ketwire.scenarios.gradient_spec import AnyEstimator, GradientSpec
 from ketwire.scenarios.imperfect import gates_err, refuse_unstated
@@ -65,9 +63,10 @@ class Layout:
     @cached_property
     def derived(self) -> list[int]:
         """Visits with angles that may move, for each of which there is a |Phi>."""
-        return [visit for visit, layers in enumerate(self.visits) if any(map(self._moves, layers))]
+        return [visit for visit, layers in enumerate(self.visits) if any(map(self.moves, layers))]
 
-    def _moves(self, index: int) -> bool:
+    def moves(self, index: int) -> bool:
+        """Whether the derivatives by a layer's angles are wanted."""
         layer = self.spec.layers[index]
         return getattr(layer, "trainable", False) and getattr(layer, "angles", None) is not None
 
@@ -147,12 +146,7 @@ class Gradient:
             program = "ShiftParty" if each.name == "parameter-shift" else "GradientParty"
             slices = {party: _slice(layout, party, {**common, **own}) for party in network.parties}
             made.append(Session(name, "quantum", f"ketwire.protocols.gradient:{program}", slices))
-        for bits in spec.dense_state.bits if spec.dense_state is not None else ():
-            own = {"path": list(layout.path), "qubits": spec.qubits, "bits": bits, "first_owner": min(layout.derived)}
-            slices = {party: _slice(layout, party, own) for party in network.parties}
-            program = "ketwire.protocols.gradient_rival:DenseGradientParty"
-            made.append(Session(f"dense-state-{bits}-bit", "rival", program, slices))
-        return made
+        return [*made, *_rivals(layout)]
 
     def check(self, spec: GradientSpec, network: Network, session: Session, public: Mapping[str, int]) -> None:
         if session.role != "quantum":
@@ -202,16 +196,35 @@ class Gradient:
     def exact(self, spec: GradientSpec, network: Network, loaders: Mapping[str, Loader]) -> dict[str, Any]:
         layout = Layout.of(spec, network)
         public = {"path": list(layout.path), "qubits": spec.qubits, "flags": spec.flags}
-        segments: dict[int, Segment] = {}
-        for party in dict.fromkeys(layout.path):
-            slice = _slice(layout, party, public)
-            share = share_of(slice.values, loaders[party])
-            segments |= {visit: frozen(each, share.trainable[visit]) for visit, each in share.segments.items()}
-            if "input" in slice.values:
-                inputs = with_flags(input_state(slice.values["input"], spec.qubits, loaders[party]), spec.flags)
-        ordered = [segments[visit] for visit in sorted(segments)]
-        found = exact_gradients(ordered, inputs, share.projector)
-        return {"exact": np.concatenate([part[0] for part in found])}
+        slices = {party: _slice(layout, party, public).values for party in dict.fromkeys(layout.path)}
+        shares = [share_of(values, loaders[party]) for party, values in slices.items()]
+        first = layout.path[0]
+        inputs = with_flags(input_state(slices[first]["input"], spec.qubits, loaders[first]), spec.flags)
+        return {"exact": np.concatenate(list(exact_derivatives(shares, inputs).values()))}
+
+
+def _rivals(layout: Layout) -> list[Session]:
+    """The classical sessions: states at each width, and angles where they describe the circuit."""
+    spec = layout.spec
+    made: list[Session] = []
+    public = {"path": list(layout.path), "qubits": spec.qubits}
+    for bits in spec.dense_state.bits if spec.dense_state is not None else ():
+        own = {**public, "bits": bits, "first_owner": min(layout.derived)}
+        slices = {party: _slice(layout, party, own) for party in layout.network.parties}
+        program = "ketwire.protocols.gradient_rival:DenseGradientParty"
+        made.append(Session(f"dense-state-{bits}-bit", "rival", program, slices))
+    own = {**public, "flags": spec.flags, "derivatives": _derivatives(layout)}
+    values = {party: _slice(layout, party, own).values for party in layout.network.parties}
+    program = "ketwire.protocols.gradient_description:DescriptionParty"
+    return [*made, *description_sessions(spec, layout.path, layout.visits, values, program)]
+
+
+def _derivatives(layout: Layout) -> dict[str, int]:
+    """How many derivatives by angles of rotations each party wants."""
+    counts = dict.fromkeys(layout.path, 0)
+    for party, indices in zip(layout.path, layout.visits, strict=True):
+        counts[party] += angles_of(layout.spec, [index for index in indices if layout.moves(index)]) or 0
+    return counts
 
 
 def _slice(layout: Layout, party: str, common: Mapping[str, Any]) -> Slice:

@@ -13,6 +13,7 @@ from ketwire.channels.sums import exact_sum
 from ketwire.nodes.session import SessionResult
 from ketwire.protocols.numbers import EXACT_BITS
 from ketwire.scenarios.margin import retried
+from ketwire.scenarios.sources import assumption
 from ketwire.scenarios.verdict import Rival, Winner, by_promise, decided, undecided
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ def summary(spec: GradientSpec, layout: Layout, results: Sequence[SessionResult]
         "rivals": {
             result.name: {"estimate": _gradient(layout, result)} for result in results if result.role == "rival"
         },
+        **assumption(spec),
     }
 
 

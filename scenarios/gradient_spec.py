@@ -181,7 +181,6 @@ class GradientSpec(InferenceSpec):
     representation: Literal["trajectories"] = "trajectories"
     estimation: Literal["sampling"] = "sampling"
     most_power: None = None
-    description: None = None
     sketch: None = None
     dense_state: DenseGradient | None = Field(DenseGradient(), description="the classical rival; null for none")  # type: ignore[call-arg]
 
