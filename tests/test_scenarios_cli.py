@@ -315,3 +315,12 @@ def test_a_reader_that_leaves_brings_no_traceback(scenario: str) -> None:
     assert "Traceback" not in reading.stderr.read()
     reading.wait(timeout=60)
     reading.stderr.close()
+
+
+COMMANDS = ["", *sorted(command.name or command.callback.__name__ for command in cli.app.registered_commands)]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_each_command_takes_a_short_h(ketwire: Any, command: str) -> None:
+    short, long = (ketwire(*command.split(), option) for option in ("-h", "--help"))
+    assert (short.code, short.err) == (0, "") and short.out == long.out and "-h, --help" in short.out
