@@ -20,7 +20,7 @@ import typer
 
 from ketwire import __version__
 from ketwire.errors import KetwireError, ScenarioError, tell
-from ketwire.scenarios.output import aside, watched
+from ketwire.scenarios.output import aside, say, watched
 
 if TYPE_CHECKING:
     from ketwire.scenarios.launch import Options, Runtime
@@ -108,7 +108,7 @@ def _executed(argv: Sequence[str], output: Output) -> int:
 @app.callback(invoke_without_command=True)
 def _program(version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False) -> None:
     if version:
-        typer.echo(f"ketwire {__version__}")
+        say(f"ketwire {__version__}")
 
 
 @app.command()
@@ -156,7 +156,7 @@ def list_scenarios() -> None:
     width = max(map(len, found), default=0)
     for name, path in found.items():
         description = parse(read(path, path.name), path.name).get("description", "")
-        typer.echo(f"{name.ljust(width)}  {' '.join(description.split())}".rstrip())
+        say(f"{name.ljust(width)}  {' '.join(description.split())}".rstrip())
 
 
 @app.command()
@@ -168,11 +168,11 @@ def show(scenario: Name, sets: Set = None, seed: Seed = None) -> None:
         loaded = _load(scenario, sets, seed)
         with aside():
             text = loaded.resolved()
-        typer.echo(text, nl=False)
+        say(text, end="")
     else:
         path, origin = find(scenario)
         _load(scenario, None, None)
-        typer.echo(read(path, origin), nl=False)
+        say(read(path, origin), end="")
 
 
 @app.command()
@@ -185,7 +185,7 @@ def validate(scenario: Name, sets: Set = None, seed: Seed = None) -> None:
     told = f"{loaded.kind_name} over {len(asked.parties)} nodes and {len(asked.links)} link(s)"
     sessions = ", ".join(session.name for session in asked.sessions)
     rest = f"; budgets not looked at, which depend on data: {', '.join(unseen)}" if unseen else ""
-    typer.echo(f"{loaded.origin}: valid: {told}; sessions {sessions}{rest}")
+    say(f"{loaded.origin}: valid: {told}; sessions {sessions}{rest}")
 
 
 @app.command()
@@ -199,7 +199,7 @@ def schema() -> None:
     with aside():
         model = scenario_model([find_kind(name).Spec for name in kind_names()])
         told = {"$schema": "https://json-schema.org/draft/2020-12/schema", **model.model_json_schema()}
-    typer.echo(json.dumps(told, indent=2, ensure_ascii=False))
+    say(json.dumps(told, indent=2))
 
 
 @app.command()
@@ -209,7 +209,7 @@ def presets(
     """List the presets, or print one as a piece of a scenario, with the sources of its numbers."""
     from ketwire.scenarios.presettext import fragment, listed  # noqa: PLC0415
 
-    typer.echo(listed() if name is None else fragment(name), nl=False)
+    say(listed() if name is None else fragment(name), end="")
 
 
 @app.command()
@@ -234,7 +234,7 @@ def link(
     if as_json:
         _print_json(found.told())
     else:
-        typer.echo(answer_text(found))
+        say(answer_text(found))
 
 
 @app.command()
@@ -245,9 +245,9 @@ def doctor() -> None:
     bad = 0
     for finding in findings():
         mark = {True: "ok  ", False: "BAD ", None: "    "}[finding.ok]
-        typer.echo(f"{mark}{finding.what}: {finding.told}")
+        say(f"{mark}{finding.what}: {finding.told}")
         bad += finding.ok is False
-    typer.echo("all well" if not bad else f"{bad} thing(s) to mend")
+    say("all well" if not bad else f"{bad} thing(s) to mend")
     if bad:
         raise typer.Exit(FAILED)
 
@@ -263,7 +263,7 @@ def keys(
     network = _load(scenario, None, None).network()
     names = [*network.parties, *(link.name for link in network.links), "coordinator"]
     write_keys(directory, names)
-    typer.echo(f"{directory}: keys of {', '.join(names)}")
+    say(f"{directory}: keys of {', '.join(names)}")
 
 
 @app.command()
@@ -358,7 +358,7 @@ def _report(loaded: Loaded, runtime: Runtime, options: Options, as_json: bool) -
         elif sys.stdout is not None and sys.stdout.isatty():
             print_table(result)
         else:
-            typer.echo(table_text(result))
+            say(table_text(result))
     except OSError:  # told by whoever watches the output
         if not failed:
             raise
@@ -371,7 +371,7 @@ def _report(loaded: Loaded, runtime: Runtime, options: Options, as_json: bool) -
 def _print_json(told: dict[str, Any]) -> None:
     import json  # noqa: PLC0415
 
-    typer.echo(json.dumps(told, ensure_ascii=False, allow_nan=False))
+    say(json.dumps(told, allow_nan=False))
 
 
 def _usage(error: Any) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -76,3 +77,46 @@ def test_bad_input_keeps_its_own_line_and_code(stdout: str, hands: Hands, folder
     told = "ketwire: none.yaml: No such file or directory, expected a scenario file that can be read"
     assert run.ended() == 2
     assert sorted(run.err.splitlines()) == sorted([told, NO_ROOM] if stdout else [told])
+
+
+DESCRIBED = 'description: "µ – naïve ≥ 東"\n' + SCENARIO
+CONSOLES = {
+    "ascii": {"PYTHONIOENCODING": "ascii"},
+    "latin-1": {"PYTHONIOENCODING": "latin-1"},
+    "C": {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"},
+}
+SPELLED = {"ascii": "u - naive >= \\u6771", "latin-1": "µ - naïve >= \\u6771", "C": "u - naive >= \\u6771"}
+
+
+def printed(console: str, folder: Path, *argv: str) -> subprocess.CompletedProcess[bytes]:
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("LC_", "LANG", "PYTHON"))}
+    return subprocess.run(
+        [sys.executable, "-m", "ketwire.scenarios.cli", *argv],
+        cwd=folder, env={**environment, **CONSOLES[console]}, capture_output=True, timeout=60,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("console", CONSOLES)
+def test_a_console_without_a_character_gets_a_plain_one(console: str, tmp_path: Path) -> None:
+    (tmp_path / "e.yaml").write_text(DESCRIBED, encoding="utf-8")
+    encoding = "latin-1" if console == "latin-1" else "ascii"
+    shown, failed = printed(console, tmp_path, "show", "e.yaml"), printed(console, tmp_path, "run", "e–.yaml")
+    assert (shown.returncode, shown.stderr) == (0, b"")
+    assert shown.stdout.decode(encoding) == DESCRIBED.replace("µ – naïve ≥ 東", SPELLED[console])
+    assert failed.returncode == 2 and failed.stdout == b""
+    line = failed.stderr.decode(encoding)
+    assert line.startswith("ketwire: e") and line.count("\n") == 1 and (console == "C" or "e-.yaml" in line)
+
+
+def test_what_is_printed_as_json_is_the_same_on_every_console(tmp_path: Path) -> None:
+    (tmp_path / "µ–.yaml").write_text(SCENARIO)
+    for console in ("ascii", "latin-1"):
+        done = printed(console, tmp_path, "run", "µ–.yaml", "--inline", "--json")
+        assert json.loads(done.stdout)["scenario"] == "µ–"
+
+
+@pytest.mark.parametrize("console", ["ascii", "latin-1"])
+def test_help_and_schema_print_everywhere(console: str, tmp_path: Path) -> None:
+    for command in ("--help", "run -h", "schema", "presets", "list", "link telecom-fiber --length 3"):
+        done = printed(console, tmp_path, *command.split())
+        assert (done.returncode, done.stderr) == (0, b"") and done.stdout.isascii(), command
