@@ -53,6 +53,13 @@ Seed = Annotated[
 ]
 Out = Annotated[Path | None, typer.Option("--out", metavar="DIR", help="Write a run folder, new or empty.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object, and nothing else.")]
+Progress = Annotated[
+    bool | None,
+    typer.Option(
+        "--progress/--no-progress",
+        help="Tell on standard error how far the run is; else only on a terminal, and not with --json.",
+    ),
+]
 Keys = Annotated[Path, typer.Option("--keys", metavar="DIR", help="The folder that `ketwire keys` wrote.")]
 Coordinator = Annotated[
     str, typer.Option("--coordinator", metavar="tcp://HOST:PORT", help="Where the run's coordinator listens.")
@@ -74,6 +81,8 @@ def main() -> NoReturn:
         os.environ.setdefault(name, "1")
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     signal.signal(signal.SIGTERM, _terminated)
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:  # nohup ignores it, which stays so
+        signal.signal(signal.SIGHUP, _terminated)
     sys.exit(execute(sys.argv[1:]))
 
 
@@ -120,6 +129,7 @@ def run(
     inline: Annotated[bool, typer.Option("--inline", help="All parties in this process.")] = False,
     out: Out = None,
     as_json: Json = False,
+    progress: Progress = None,
     check: Annotated[bool, typer.Option("--check", help="Compute the exact value too.")] = False,
     plaintext: Annotated[bool, typer.Option("--plaintext", help="No encryption between processes.")] = False,
     resume: Annotated[
@@ -138,11 +148,11 @@ def run(
             raise ScenarioError("--resume: given with a scenario, --set, --seed or --out; expected the folder alone")
         with aside():
             folder, loaded = ResumableDirectory.reopen(resume)
-        options = Options(None, check, as_json, resume=folder)
+        options = Options(None, check, _shown(progress, as_json), resume=folder)
     elif scenario is None:
         raise ScenarioError("ketwire run: Missing argument 'NAME_OR_FILE' (expected it, or --resume DIR)")
     else:
-        loaded, options = _load(scenario, sets, seed), Options(out, check, as_json)
+        loaded, options = _load(scenario, sets, seed), Options(out, check, _shown(progress, as_json))
     _report(loaded, runtime_of(inline, plaintext), options, as_json)
 
 
@@ -276,6 +286,7 @@ def coordinator(
     seed: Seed = None,
     out: Out = None,
     as_json: Json = False,
+    progress: Progress = None,
     checkpoints: Checkpoints = None,
     rejoin_s: Annotated[
         float | None,
@@ -291,7 +302,8 @@ def coordinator(
     def runtime(run: Any, progress: Any, ledger: bool, base: str, out: Path | None) -> Any:
         return serve_coordinator(run, keys, bind, progress, None, checkpoints, rejoin_s)
 
-    _report(loaded, runtime, Options(out, quiet=as_json, by_hand=True), as_json)
+    options = Options(out, progress=_shown(progress, as_json), by_hand=True)
+    _report(loaded, runtime, options, as_json)
 
 
 @app.command()
@@ -342,6 +354,10 @@ def _load(scenario: str, sets: list[str] | None, seed: str | None) -> Loaded:
 
     with aside():
         return load(scenario, [*(sets or ()), *([] if seed is None else [f"seed={seed}"])])
+
+
+def _shown(progress: bool | None, as_json: bool) -> bool | None:
+    return False if progress is None and as_json else progress
 
 
 def _report(loaded: Loaded, runtime: Runtime, options: Options, as_json: bool) -> None:
@@ -406,7 +422,9 @@ def _failed(error: BaseException, as_json: bool) -> int:
 
 
 def _terminated(number: int, frame: object) -> None:
-    """SIGTERM unwinds like Ctrl-C, so that children and half-written folders go."""
+    """SIGTERM and SIGHUP unwind like Ctrl-C, so that children and half-written folders go."""
+    if number == signal.SIGHUP:  # a closed terminal sends it more than once, which must not stop the unwinding
+        signal.signal(number, signal.SIG_IGN)
     raise KeyboardInterrupt
 
 

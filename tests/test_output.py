@@ -43,16 +43,13 @@ def folder(tmp_path: Path) -> Path:
 @pytest.mark.parametrize("command", COMMANDS)
 def test_what_finds_no_room_is_one_line(command: str, hands: Hands, folder: Path) -> None:
     run = hands.start(folder, *command.split(), stdout="/dev/full")
-    code, (*progress, line) = run.ended(), run.err.splitlines()
-    assert (code, line) == (3, NO_ROOM)
-    assert all(" copies emitted" in told for told in progress)  # on a busy machine a run tells how far it is
+    assert (run.ended(), run.err) == (3, NO_ROOM + "\n")
 
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_what_nobody_reads_ends_without_a_word_as_by_sigpipe(command: str, hands: Hands, folder: Path) -> None:
     run = hands.start(folder, *command.split(), stdout="")
-    assert run.ended() == 128 + signal.SIGPIPE
-    assert all(" copies emitted" in told for told in run.err.splitlines())
+    assert (run.ended(), run.err) == (128 + signal.SIGPIPE, "")
 
 
 @pytest.mark.parametrize("unbuffered", ["", "1"])

@@ -324,3 +324,21 @@ COMMANDS = ["", *sorted(command.name or command.callback.__name__ for command in
 def test_each_command_takes_a_short_h(ketwire: Any, command: str) -> None:
     short, long = (ketwire(*command.split(), option) for option in ("-h", "--help"))
     assert (short.code, short.err) == (0, "") and short.out == long.out and "-h, --help" in short.out
+
+
+@pytest.mark.parametrize(
+    ("options", "told"), [((), False), (("--json",), False), (("--progress",), True), (("--json", "--progress"), True)]
+)
+def test_a_redirected_standard_error_gets_progress_where_it_is_asked_for(
+    options: tuple[str, ...], told: bool, ketwire: Any, scenario: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from scenario_kinds import pretend
+
+    watched = []
+
+    def runtime(run: Any, progress: Any, *more: Any) -> Any:
+        watched.append(progress is not None)
+        return pretend(run, progress, *more)
+
+    monkeypatch.setattr(cli, "runtime_of", lambda inline, plaintext: runtime)
+    assert ketwire("run", scenario, *options).code == 0 and watched == [told]

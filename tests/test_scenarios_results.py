@@ -235,14 +235,15 @@ def test_progress_lines_are_few(monkeypatch: pytest.MonkeyPatch) -> None:
     now_s = [100.0]
     monkeypatch.setattr(progress.time, "monotonic", lambda: now_s[0])
     file = io.StringIO()
-    with progress.watch(False, file) as watch:
+    with progress.watch(True, file) as watch:
         assert watch is not None
         for done in range(120):
             now_s[0] += 0.125
             watch("echo", "bob", done, 120, "copies")
     assert file.getvalue() == "".join(f"echo: bob: {n} of 120 copies\n" for n in (15, 55, 95))
-    with progress.watch(True, file) as nothing:
-        assert nothing is None
+    for asked in (False, None):
+        with progress.watch(asked, file) as nothing:
+            assert nothing is None
 
 
 class Terminal(io.StringIO):
@@ -254,7 +255,9 @@ def test_progress_on_a_terminal_is_a_bar(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(progress, "_BETWEEN_DRAWS_S", 0.0)
     monkeypatch.setenv("TERM", "xterm")
     file = Terminal()
-    with progress.watch(False, file) as watch:
+    with progress.watch(False, file) as nothing:
+        assert nothing is None
+    with progress.watch(None, file) as watch:
         assert watch is not None
         watch("echo", "bob", 3, 120, "copies [of x]")
     assert "bob copies [of x]" in file.getvalue() and "3/120" in file.getvalue()
