@@ -236,7 +236,7 @@ def link(
     slots: Annotated[int, typer.Option("--slots", metavar="M", help="Memory slots that make pairs.")] = 1,
     as_json: Json = False,
 ) -> None:
-    """Work out what one register costs on a link, by each transport, and which is best. Nothing is run."""
+    """Work out what one register costs on a link, by each transport, and which to take. Nothing is run."""
     from ketwire.scenarios.linkcost import Question, answer  # noqa: PLC0415
     from ketwire.scenarios.linktext import answer_text  # noqa: PLC0415
 
