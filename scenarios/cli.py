@@ -353,7 +353,10 @@ def _load(scenario: str, sets: list[str] | None, seed: str | None) -> Loaded:
     from ketwire.scenarios.load import load  # noqa: PLC0415
 
     with aside():
-        return load(scenario, [*(sets or ()), *([] if seed is None else [f"seed={seed}"])])
+        loaded = load(scenario, [*(sets or ()), *([] if seed is None else [f"seed={seed}"])])
+    if alone := loaded.unlinked():
+        tell(f"ketwire: warning: {loaded.origin}: nodes without a link: {', '.join(alone)}")
+    return loaded
 
 
 def _shown(progress: bool | None, as_json: bool) -> bool | None:

@@ -94,6 +94,11 @@ class Loaded:
                 unseen.append(session.name)
         return unseen
 
+    def unlinked(self) -> list[str]:
+        """The nodes that no link leads to. They are allowed, and may well be a mistake."""
+        joined = {name for link in self.scenario.links for name in link.between}
+        return [name for name in self.scenario.nodes if name not in joined]
+
     def resolved(self) -> str:
         """The scenario as YAML with all defaults and presets filled in; it loads to the same scenario."""
         told = self.scenario.model_dump(mode="json")

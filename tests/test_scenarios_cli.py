@@ -342,3 +342,12 @@ def test_a_redirected_standard_error_gets_progress_where_it_is_asked_for(
 
     monkeypatch.setattr(cli, "runtime_of", lambda inline, plaintext: runtime)
     assert ketwire("run", scenario, *options).code == 0 and watched == [told]
+
+
+@pytest.mark.parametrize("command", [("run",), ("run", "--json"), ("validate",), ("show",), ("show", "--seed", "3")])
+def test_a_node_without_a_link_is_warned_of(ketwire: Any, scenario: str, command: tuple[str, ...]) -> None:
+    plain = ketwire(command[0], scenario, *command[1:])
+    Path(scenario).write_text(SCENARIO.replace("bob: {}", "bob: {}, carol: {}, dave: {}"))
+    said = ketwire(command[0], scenario, *command[1:])
+    assert (plain.code, plain.err, said.code) == (0, "", 0)
+    assert said.line == f"ketwire: warning: {scenario}: nodes without a link: carol, dave"
