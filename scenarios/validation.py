@@ -160,7 +160,7 @@ def _neighbours(path: Path, data: Any, model: type[BaseModel]) -> list[str]:
 def _meant(key: str, known: Sequence[str]) -> str:
     """Which known key is like an unknown one. A long one is like none, and would take long to compare."""
     near = difflib.get_close_matches(key, known, n=1) if len(key) <= _MAX_SHOWN else ()
-    return f"; did you mean {near[0]}?" if near else ""
+    return f"; did you mean {near[0]}?" if near and near[0] != key else ""
 
 
 def _described(path: Path, data: Any, model: type[BaseModel]) -> str:

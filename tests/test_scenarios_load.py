@@ -299,6 +299,37 @@ BAD_SETS = [
 ]
 
 
+SOURCES = [
+    ({"random": "normal", "shape": [3]}, "values=[1, 2]", {"values": [1, 2]}),
+    ({"path": "a.csv", "label_column": 2}, "random=signs", {"random": "signs"}),
+    ({"path": "a.csv", "label_column": 2}, "path=b.csv", {"path": "b.csv", "label_column": 2}),
+    ({"dataset": "digits", "part": "test"}, "path=a.npy", {"path": "a.npy"}),
+    ({"values": [1]}, "dataset=digits", {"dataset": "digits"}),
+    ({"values": [1]}, "shape=[2]", {"values": [1], "shape": [2]}),
+    ({"at": "alice", "random": "x"}, "values=[1]", {"at": "alice", "random": "x", "values": [1]}),
+    ({"a": 1}, "values=[1]", {"a": 1, "values": [1]}),
+]
+
+
+@pytest.mark.parametrize(("given", "change", "wanted"), SOURCES)
+def test_a_changed_source_replaces_one_of_another_form(given: Any, change: str, wanted: Any) -> None:
+    data = {"protocol": {"layers": [{"angles": given}]}}
+    apply_set(data, f"protocol.layers.0.angles.{change}", "test")
+    assert data["protocol"]["layers"][0]["angles"] == wanted
+
+
+def test_a_file_s_two_sources_are_refused_as_such(tmp_path: Path) -> None:
+    data = changed("protocol.numbers", {"values": [1], "random": "signs"})
+    told = '{"values": [1], "random": "signs"} given, expected a source with one of the keys path, values'
+    assert f"protocol.numbers: {told}" in refused(load, written(tmp_path, data))
+
+
+@pytest.mark.parametrize("source", [{"values": [1]}, {"random": "signs"}, {"path": "a.npy"}])
+def test_an_unknown_key_of_a_source_is_named(tmp_path: Path, source: Any) -> None:
+    line = refused(load, written(tmp_path, changed("protocol.numbers", {**source, "pth": 3})))
+    assert "protocol.numbers.pth: unknown key, 3 given, " in line
+
+
 @pytest.mark.parametrize(("change", "message"), BAD_SETS, ids=[change for change, _ in BAD_SETS])
 def test_bad_changes_are_told_in_one_line(tmp_path: Path, change: str, message: str) -> None:
     path = written(tmp_path, GOOD)
