@@ -1,4 +1,4 @@
-"""The result object, the table and its verdict, the trace, progress, and the run's folder."""
+"""The result object, the table and its verdict, progress, and the run's folder."""
 
 from __future__ import annotations
 
@@ -19,7 +19,6 @@ from ketwire.scenarios import progress
 from ketwire.scenarios.results import plain, result_object
 from ketwire.scenarios.rundir import RunDirectory
 from ketwire.scenarios.table import print_table, table_text, time_text, verdict
-from ketwire.scenarios.trace import write_trace
 
 HEAD = {"scenario": "demo", "seed": 7, "protocol": "echo"}
 
@@ -213,22 +212,6 @@ def test_the_table_is_aligned_text(
     print_table(result)
     drawn = capsys.readouterr().out
     assert "0.5, off by 0.01" in " ".join(drawn.split()) and "payload bits" in " ".join(drawn.split())
-
-
-def test_the_trace_opens_as_json() -> None:
-    file = io.StringIO()
-    write_trace([QUANTUM, RIVAL], file)
-    events = json.loads(file.getvalue())["traceEvents"]
-    names = {(e["pid"], e["tid"]): e["args"]["name"] for e in events if e["ph"] == "M"}
-    assert names == {
-        (1, 0): "echo (quantum)", (1, 1): "a->b", (1, 2): "b->a",
-        (2, 0): "raw (rival)", (2, 1): "a->b", (2, 2): "b->a",
-    }  # fmt: skip
-    complete = [e for e in events if e["ph"] == "X" and e["pid"] == 1]
-    assert [(e["name"], e["tid"], e["ts"], e["dur"]) for e in complete] == [
-        ("copies", 1, 1.0, 4.0), ("answers", 2, 5.0, 1e-6)
-    ]  # fmt: skip
-    assert complete[0]["args"]["qubits_delivered"] == 10
 
 
 def test_progress_lines_are_few(monkeypatch: pytest.MonkeyPatch) -> None:
