@@ -86,7 +86,8 @@ SPELLED = {"ascii": "u - naive >= \\u6771", "latin-1": "µ - naïve >= \\u6771",
 
 
 def printed(console: str, folder: Path, *argv: str) -> subprocess.CompletedProcess[bytes]:
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(("LC_", "LANG", "PYTHON"))}
+    ours = ("LC_", "LANG", "PYTHONIOENCODING", "PYTHONUTF8", "PYTHONCOERCECLOCALE")
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
     return subprocess.run(
         [sys.executable, "-m", "ketwire.scenarios.cli", *argv],
         cwd=folder, env={**environment, **CONSOLES[console]}, capture_output=True, timeout=60,
