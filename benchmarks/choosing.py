@@ -289,5 +289,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 if __name__ == "__main__":
     # Whoever is told to end takes its workers along, and the folder with the rows.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    for ending in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(ending) is not signal.SIG_IGN:  # as nohup has it for SIGHUP
+            signal.signal(ending, lambda number, _: sys.exit(128 + number))
     sys.exit(main())

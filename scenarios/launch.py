@@ -35,13 +35,14 @@ class Runtime(Protocol):
 class Options:
     """What the user asked for beside the scenario.
 
+    progress: whether to tell how far the run is; None: if standard error is a terminal.
     by_hand: parties and fibers are started elsewhere, so that no ledger comes back from them.
     resume: the folder of the run that is to go on, instead of `out`.
     """
 
     out: Path | None = None
     check: bool = False
-    quiet: bool = False
+    progress: bool | None = None
     by_hand: bool = False
     resume: ResumableDirectory | None = None
 
@@ -128,7 +129,7 @@ def _carry_out(loaded: Loaded, run: Run, runtime: Runtime, options: Options, out
     """The run, and all that follows it but the folder."""
     with from_file(loaded.origin):
         begun_s = time.perf_counter()
-        with watch(options.quiet) as progress:
+        with watch(options.progress) as progress:
             results = runtime(run, progress, out is not None and not options.by_hand, loaded.base, out)
         wall_s = time.perf_counter() - begun_s
     after = Afterwards(loaded, run, results, wall_s)

@@ -94,6 +94,11 @@ class Loaded:
                 unseen.append(session.name)
         return unseen
 
+    def unlinked(self) -> list[str]:
+        """The nodes that no link leads to. They are allowed, and may well be a mistake."""
+        joined = {name for link in self.scenario.links for name in link.between}
+        return [name for name in self.scenario.nodes if name not in joined]
+
     def resolved(self) -> str:
         """The scenario as YAML with all defaults and presets filled in; it loads to the same scenario."""
         told = self.scenario.model_dump(mode="json")
@@ -223,7 +228,8 @@ def apply_set(data: dict[str, Any], change: str, origin: str) -> None:
     """Change one value of a scenario's data in place.
 
     A key that is not there is set all the same, since it may have a default; the schema refuses
-    those that it does not know.
+    those that it does not know. A key that leads a source (path, values, random, dataset) replaces
+    a source of another form, as none has both.
 
     Raises:
         ScenarioError: `change` is not KEY=VALUE, or its key leads nowhere.
@@ -249,10 +255,18 @@ def apply_set(data: dict[str, Any], change: str, origin: str) -> None:
 def _set_item(here: Any, step: str | int, value: Any, last: bool) -> Any:
     """Put the value where the path ends; else go one step down, into a new mapping if need be."""
     if last:
+        if isinstance(here, dict) and _replaces_source(here, str(step)):
+            here.clear()
         here[step] = value
     elif isinstance(here, dict) and here.get(str(step)) is None:
         here[step] = {}
     return here[step]
+
+
+def _replaces_source(here: dict[str, Any], key: str) -> bool:
+    from ketwire.scenarios.sources import is_other_source  # noqa: PLC0415
+
+    return is_other_source(here, key)
 
 
 def _index(here: list[Any], step: str, at: str, where: str) -> int:

@@ -43,7 +43,7 @@ def scenario(layers: list[Data], links: str = "ab", seed: int = 1, **protocol: A
 
 
 def outcome(loaded: Loaded, check: bool = True) -> Data:
-    told: Data = launch(loaded, lambda run, *_: run_inline(run), Options(quiet=True, check=check))
+    told: Data = launch(loaded, lambda run, *_: run_inline(run), Options(progress=False, check=check))
     return told
 
 

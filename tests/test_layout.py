@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import importlib
+import os
 import subprocess
 import sys
 import tomllib
@@ -191,3 +192,32 @@ def test_every_module_can_be_imported_under_its_full_name() -> None:
             continue
         module = importlib.import_module(".".join(["ketwire", *path.relative_to(ROOT).with_suffix("").parts]))
         assert module.__name__.startswith("ketwire.")
+
+
+# ---------------------------------------------------------------- versions of Python
+
+
+def test_python_has_a_lower_bound_alone() -> None:
+    """A version that comes out tomorrow is not refused today, and all places name the same oldest one."""
+    from ketwire.nodes.interpreters import OLDEST_PYTHON
+
+    oldest = ".".join(map(str, OLDEST_PYTHON))
+    assert PYPROJECT["project"]["requires-python"] == f">={oldest}"
+    for name in ("README.md", "HACKING.md", "docs/engines.md"):
+        assert f"{oldest} or later" in (ROOT / name).read_text(), name
+
+
+@pytest.mark.parametrize("version", [(3, 10), (3, 11), (3, 14), (4, 0)])
+def test_make_refuses_an_old_python_alone(tmp_path: Path, version: tuple[int, int]) -> None:
+    """`make` asks PYTHON for its version; this one says another than its own, and makes no venv."""
+    recipe = (ROOT / "Makefile").read_text().partition("$(VENV)/bin/python:\n")[2].splitlines()[0]
+    (tmp_path / "sitecustomize.py").write_text(
+        f"import sys; sys.version_info = ({version[0]}, {version[1]}, 0, 'final', 0)"
+    )
+    (tmp_path / "Makefile").write_text(f"asked:\n{recipe}\n")
+    done = subprocess.run(
+        ["make", "-s", f"PYTHON={sys.executable}"],
+        cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(tmp_path)}, capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+    told = f"ketwire needs Python 3.11 or later, and {sys.executable} is {version[0]}.{version[1]}"
+    assert (told in done.stderr, done.returncode == 0) == ((version < (3, 11)), version >= (3, 11)), done.stderr

@@ -315,3 +315,39 @@ def test_a_reader_that_leaves_brings_no_traceback(scenario: str) -> None:
     assert "Traceback" not in reading.stderr.read()
     reading.wait(timeout=60)
     reading.stderr.close()
+
+
+COMMANDS = ["", *sorted(command.name or command.callback.__name__ for command in cli.app.registered_commands)]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_each_command_takes_a_short_h(ketwire: Any, command: str) -> None:
+    short, long = (ketwire(*command.split(), option) for option in ("-h", "--help"))
+    assert (short.code, short.err) == (0, "") and short.out == long.out and "-h, --help" in short.out
+
+
+@pytest.mark.parametrize(
+    ("options", "told"), [((), False), (("--json",), False), (("--progress",), True), (("--json", "--progress"), True)]
+)
+def test_a_redirected_standard_error_gets_progress_where_it_is_asked_for(
+    options: tuple[str, ...], told: bool, ketwire: Any, scenario: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from scenario_kinds import pretend
+
+    watched = []
+
+    def runtime(run: Any, progress: Any, *more: Any) -> Any:
+        watched.append(progress is not None)
+        return pretend(run, progress, *more)
+
+    monkeypatch.setattr(cli, "runtime_of", lambda inline, plaintext: runtime)
+    assert ketwire("run", scenario, *options).code == 0 and watched == [told]
+
+
+@pytest.mark.parametrize("command", [("run",), ("run", "--json"), ("validate",), ("show",), ("show", "--seed", "3")])
+def test_a_node_without_a_link_is_warned_of(ketwire: Any, scenario: str, command: tuple[str, ...]) -> None:
+    plain = ketwire(command[0], scenario, *command[1:])
+    Path(scenario).write_text(SCENARIO.replace("bob: {}", "bob: {}, carol: {}, dave: {}"))
+    said = ketwire(command[0], scenario, *command[1:])
+    assert (plain.code, plain.err, said.code) == (0, "", 0)
+    assert said.line == f"ketwire: warning: {scenario}: nodes without a link: carol, dave"
