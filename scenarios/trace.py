@@ -19,7 +19,7 @@ from itertools import count
 from typing import TYPE_CHECKING, Any, TextIO
 
 if TYPE_CHECKING:
-    from ketwire.channels.link import Record
+    from ketwire.channels.records import Record
     from ketwire.nodes.session import SessionResult
 
 Event = dict[str, Any]
