@@ -25,8 +25,10 @@ from ketwire.protocols.evidence import Findings, clopper_pearson, hoeffding_radi
 from ketwire.protocols.node import Loader, Slice
 from ketwire.quantum.pauli_bases import EIGENVECTORS
 from ketwire.quantum.trajectories import density_channel
-from ketwire.scenarios.inference import Contraction, Inference, InferenceSpec
+from ketwire.scenarios.inference import Inference
+from ketwire.scenarios.inference_spec import InferenceSpec
 from ketwire.scenarios.kinds import Judge, Network
+from ketwire.scenarios.layer_specs import Contraction
 from ketwire.scenarios.margin import retried
 from ketwire.scenarios.routes import line_between
 from ketwire.scenarios.schema import Strict

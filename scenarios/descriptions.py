@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from ketwire.errors import ScenarioError
 from ketwire.nodes.session import Session
 from ketwire.protocols.node import Slice
-
-if TYPE_CHECKING:
-    from ketwire.scenarios.inference import InferenceSpec
+from ketwire.scenarios.inference_spec import InferenceSpec
+from ketwire.scenarios.layer_specs import Hadamards, Rotations
+from ketwire.scenarios.paths import layers_of
 
 DESCRIPTION_BITS = (8,)
 
@@ -54,8 +54,6 @@ def description_sessions(
 
 def _plan(spec: InferenceSpec, path: Sequence[str], visits: Sequence[Sequence[int]]) -> _Plan | str:
     """The plan, or why there is none."""
-    from ketwire.scenarios.inference import layers_of  # noqa: PLC0415 (it builds on this module)
-
     parties = list(dict.fromkeys(path))
     if len(parties) == 1:
         return "the register never leaves its node"
@@ -82,8 +80,6 @@ def _plan(spec: InferenceSpec, path: Sequence[str], visits: Sequence[Sequence[in
 
 def angles_of(spec: Any, indices: Sequence[int]) -> int | None:
     """How many angles these layers of a spec have; None where one holds anything else."""
-    from ketwire.scenarios.inference import Hadamards, Rotations  # noqa: PLC0415
-
     count = 0
     for index in indices:
         layer = spec.layers[index]

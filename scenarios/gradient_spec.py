@@ -9,13 +9,12 @@ from pydantic_core import CoreSchema
 
 from ketwire.protocols.numbers import EXACT_BITS
 from ketwire.quantum import shadow_tomography, shadows
-from ketwire.scenarios.inference import (
+from ketwire.scenarios.inference_spec import DenseState, InferenceSpec
+from ketwire.scenarios.layer_specs import (
     Contraction,
-    DenseState,
     Gates,
     Hadamards,
     Householder,
-    InferenceSpec,
     OpenQasm,
     Phases,
     Rotations,

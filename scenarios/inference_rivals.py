@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from statistics import NormalDist
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ketwire.channels.streams import derive_key
 from ketwire.errors import ScenarioError
@@ -17,10 +17,9 @@ from ketwire.nodes.session import Session
 from ketwire.protocols.node import Slice
 from ketwire.protocols.numbers import EXACT_BITS
 from ketwire.scenarios.descriptions import description_sessions
+from ketwire.scenarios.inference_spec import InferenceSpec
 from ketwire.scenarios.kinds import Network
-
-if TYPE_CHECKING:
-    from ketwire.scenarios.inference import InferenceSpec
+from ketwire.scenarios.layer_specs import Contraction
 
 PROGRAMS = "ketwire.protocols.inference_rivals"
 DELTA = 0.05
@@ -77,7 +76,6 @@ def promise_of(spec: InferenceSpec) -> tuple[float, float]:
 def _no_sketch(spec: InferenceSpec, path: Sequence[str]) -> str | None:
     """Why there is none; None where there can be one."""
     from ketwire.protocols.sketch import MOST_NUMBERS, signs_for  # noqa: PLC0415
-    from ketwire.scenarios.inference import Contraction  # noqa: PLC0415
 
     if len(path) != 2:
         return f"the register crosses {len(path) - 1} times, and a sketch is of one crossing"

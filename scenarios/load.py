@@ -42,7 +42,9 @@ class Loaded:
         hardware = {name: node.physics() for name, node in self.scenario.nodes.items()}
         links = tuple(
             Link(
-                (a, b), line(self.scenario, link, hardware, a, b), line(self.scenario, link, hardware, b, a),
+                (a, b),
+                line(self.scenario.links, link, hardware, a, b),
+                line(self.scenario.links, link, hardware, b, a),
                 python=link.interpreter(self.base),
             )
             for link in self.scenario.links

@@ -14,6 +14,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, BeforeValidator, Field, create_model, model_validator
 
+from ketwire.scenarios.chains import complaint, misplaced
 from ketwire.scenarios.linkspec import BeamSplitterSpec, Distillation, InterceptResendSpec, Link, NoiseSpec
 from ketwire.scenarios.nodespec import Node
 from ketwire.scenarios.strict import NodeName, Strict, wrong
@@ -69,11 +70,9 @@ class Scenario(Strict):
             if ends in joined:
                 raise wrong(f"links.{index}.between", list(link.between), "one link between two nodes")
             joined.add(ends)
-        from ketwire.scenarios.chains import complaint, misplaced  # noqa: PLC0415
-
-        if (told := complaint(self)) is not None:
+        if (told := complaint(self.nodes, self.links)) is not None:
             raise wrong(f"links.{told[0]}", *told[1:])
-        if (told := misplaced(self)) is not None:
+        if (told := misplaced(self.nodes, self.links)) is not None:
             raise wrong(*told)
         self._check_codes()
         return self

@@ -33,7 +33,8 @@ from ketwire.quantum.kraus import Kraus
 from ketwire.quantum.layers import haar_state, hardware_efficient
 from ketwire.quantum.observables import Projector
 from ketwire.quantum.trajectories import apply_channel
-from ketwire.scenarios.inference import Inference, InferenceSpec
+from ketwire.scenarios.inference import Inference
+from ketwire.scenarios.inference_spec import InferenceSpec
 from ketwire.scenarios.kinds import Judge, Network
 from tests.kit import Threads
 from tests.test_transports import GLASS, KEY, LINES, NOISES

@@ -76,6 +76,45 @@ def test_entry_points_are_the_kinds() -> None:
         assert constant(find_kind(name).Spec, "kind") == name
 
 
+# ---------------------------------------------------------------- who imports whom
+
+
+def _name(path: Path) -> str:
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(("ketwire", *parts))
+
+
+def _imports() -> dict[str, set[str]]:
+    """Of each module which others it imports: anywhere in it, in functions and for types alone too."""
+    known = {_name(path): path for path in modules(*FOLDERS) if path.name != "__init__.py"}
+    found: dict[str, set[str]] = {}
+    for name, path in known.items():
+        named: set[str] = set()
+        for part in ast.walk(ast.parse(path.read_text())):
+            if isinstance(part, ast.ImportFrom) and part.module is not None:
+                named |= {part.module, *(f"{part.module}.{each.name}" for each in part.names)}
+            elif isinstance(part, ast.Import):
+                named |= {each.name for each in part.names}
+        found[name] = (named & set(known)) - {name}
+    return found
+
+
+def _circles(imports: dict[str, set[str]]) -> list[str]:
+    """Modules that some way of imports leads back to."""
+    left = dict(imports)
+    while free := [name for name, needs in left.items() if not needs & set(left)]:
+        for name in free:
+            del left[name]
+    return sorted(left)
+
+
+def test_no_modules_import_each_other_in_a_circle() -> None:
+    assert _circles({"a": {"b"}, "b": {"c"}, "c": {"b"}, "d": set()}) == ["a", "b", "c"]
+    imports = _imports()
+    assert len(imports) > 180 and sum(map(len, imports.values())) > 800
+    assert _circles(imports) == []
+
+
 # ---------------------------------------------------------------- what pure modules may not do
 
 FORBIDDEN_IMPORTS = {"random", "pickle", "marshal", "shelve", "socket", "asyncio", "zmq", "secrets"}
