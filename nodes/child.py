@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from ketwire.errors import KetwireError, PartyFailed
+from ketwire.modules import settle
 from ketwire.nodes.folders import DYING_S, discard_stray
 
 EXIT_FAILED = 3
@@ -57,6 +58,7 @@ def serve(orders: dict[str, Any]) -> int:
     from ketwire.nodes.security import KeyPair  # noqa: PLC0415
     from ketwire.nodes.sockets import Endpoint  # noqa: PLC0415
 
+    settle(orders["modules"])
     keys = KeyPair(**orders["keys"]) if orders["keys"] is not None else None
     credentials = Credentials(
         orders["name"], orders["role"], bytes.fromhex(orders["run"]), Endpoint(**orders["coordinator"]), keys,

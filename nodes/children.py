@@ -140,7 +140,7 @@ class Children:
         self._heard = b""
         self._channel, theirs = socket.socketpair()
         self._nursery = subprocess.Popen(
-            [sys.executable, "-m", "ketwire.nodes.nursery", str(theirs.fileno()), json.dumps(sys.path)],
+            command(sys.executable, "-m", "ketwire.nodes.nursery", str(theirs.fileno()), json.dumps(sys.path)),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL if sys.__stderr__ is None else 2,  # ours takes results alone
             env={**os.environ, **ONE_THREAD, "PYTHONUNBUFFERED": "1"},

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import zmq
 
+from ketwire.modules import settled
 from ketwire.nodes.children import Children
 from ketwire.nodes.control import OVER
 from ketwire.nodes.coordinator import Coordinator
@@ -87,6 +88,7 @@ def _epoch(
             "digest": digest,
             "host": LOOPBACK,
             "base": base,
+            "modules": settled(),
             "out": folder,
             "checkpoints": None if journal is None else str(journal.folder),
             "temporary": journal is not None and out is None,

@@ -19,7 +19,7 @@ from ketwire.errors import ScenarioError
 from ketwire.nodes.archive import Broken, read, write
 from ketwire.nodes.epochs import FOLDER, warn
 from ketwire.nodes.sealed import seal, unseal
-from ketwire.scenarios.load import Loaded, validate
+from ketwire.scenarios.load import Loaded, admit
 from ketwire.scenarios.results import FAILED_KEY
 from ketwire.scenarios.rundir import RunDirectory, making, umask
 from ketwire.scenarios.yamltext import MAX_OCTETS, parse
@@ -72,7 +72,7 @@ class ResumableDirectory(RunDirectory):
         except OSError as error:
             given = f"--resume: {str(target / 'logs')!r} given: {error.strerror or error}"
             raise ScenarioError(f"{given}, expected a folder that can be written") from None
-        return self, validate(data, origin, target.name, launch["base"])
+        return self, admit(data, origin, target.name, launch["base"])
 
     def finish(self, scenario: str, result: Mapping[str, Any]) -> None:
         """Write the result, and drop what was needed to go on.
