@@ -18,7 +18,7 @@ from typing import Any
 
 from ketwire.errors import KetwireError, PartyFailed
 from ketwire.modules import settle
-from ketwire.nodes.folders import DYING_S, discard_stray
+from ketwire.nodes.folders import DYING_S, discard_stray, private
 
 EXIT_FAILED = 3
 
@@ -91,7 +91,7 @@ def serve(orders: dict[str, Any]) -> int:
 
 def _note(error: BaseException, log: str) -> None:
     """Where a program raised something, its traceback goes to its party's log; one line is told to the user."""
-    with suppress(OSError), open(log, "a", encoding="utf-8") as file:
+    with suppress(OSError), open(log, "a", encoding="utf-8", opener=private) as file:
         traceback.print_exception(error, file=file)
 
 

@@ -28,6 +28,7 @@ import zmq
 
 from ketwire.errors import PartyFailed, tell
 from ketwire.nodes.epochs import warn
+from ketwire.nodes.folders import private
 from ketwire.nodes.interpreters import ONE_THREAD, command, environment
 
 LAST_LINES = 12
@@ -54,7 +55,7 @@ class Child:
         self._log: FileIO | None = None
         if log is not None:
             with self._logging():
-                self._log = FileIO(log, "ab")
+                self._log = FileIO(log, "ab", opener=private)
 
     def read(self) -> bool:
         """Take in what it has printed, and print it to standard error; False at the end, when it is dead."""

@@ -19,6 +19,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ketwire.channels.link import Record
 from ketwire.errors import PartyFailed, ScenarioError
 from ketwire.nodes.archive import Broken, load, pack, sha256, unpack, write
 from ketwire.nodes.inline import run_inline
@@ -255,12 +256,22 @@ def test_processes_name_what_is_damaged_as_well(folder: Path, capfd: pytest.Capt
 
 def test_a_ledger_goes_on_after_what_a_checkpoint_knows(tmp_path: Path) -> None:
     path = tmp_path / "ledger-a-b.jsonl"
-    lines = [json.dumps({"session": session, "n": n}) + "\n" for session in (0, 1) for n in range(3)]
-    for session, octets, left in ((0, None, 0), (1, None, 3), (2, None, 6), (1, len(lines[0]) * 4, 4)):
+    record, places = Record(*range(len(Record._fields))), []
+    ledger = Ledger(tmp_path, "a-b")
+    for session in range(2):
+        ledger.begin(session, None)
+        for _ in range(3):
+            ledger.note(session, record)
+            places.append(ledger.mark())
+        ledger.end(session)
+    ledger.close()
+    lines = path.read_text().splitlines(keepends=True)
+    for session, place, left in ((0, None, 0), (1, None, 4), (2, None, 8), (1, places[3], 5), (0, places[1], 2)):
         path.write_text("".join(lines) + '{"torn')
         ledger = Ledger(tmp_path, "a-b")
-        ledger.begin(session, octets)
-        assert ledger.mark() == len("".join(lines[:left]))
+        ledger.begin(session, place)
+        assert ledger.mark().octets == len("".join(lines[:left]))
+        assert place is None or ledger.mark() == place
         ledger.close()
         assert path.read_text() == "".join(lines[:left])
 
@@ -399,7 +410,8 @@ def test_a_changed_scenario_is_not_gone_on_with(
     capfd.readouterr()
     assert cli.execute(["run", "--resume", "out", "--inline"]) == 2
     said = unannounced(capfd.readouterr().err)
-    assert "run.json: of another run, expected one of this scenario" in said and said.count("\n") == 1
+    assert "ketwire: --resume: out/scenario.yaml: " in said and "octets of another SHA-256" in said
+    assert said.count("\n") == 1
     path.write_text(path.read_text().replace("seed: 8", "seed: 7"))
     assert cli.execute(["run", "--resume", "out", "--inline"]) == 0
 
