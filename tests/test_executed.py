@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -14,7 +15,10 @@ import pytest
 from ketwire import modules
 from ketwire.scenarios import cli
 from ketwire.scenarios.load import load
+from tests.hands import Hands, hands
 from tests.kit import place
+
+__all__ = ["hands"]
 
 SCENARIO: dict[str, Any] = {
     "seed": 7,
@@ -116,6 +120,27 @@ def test_a_module_is_taken_from_the_scenario_s_folder_and_shadows_nothing(
     told = f"../there/s.yaml executes what is not of this installation: {folder}/json.py (protocol.kind)"
     assert err == f"ketwire: {told}\n" and json.loads(out)["estimate"] == json.loads(out)["exact"] == 0.25
     assert sys.path == before and sys.modules["json"] is json and hasattr(json, "dumps")
+
+
+def test_parties_that_are_started_by_hand_take_modules_from_their_base(hands: Hands, tmp_path: Path) -> None:
+    there = wrote(tmp_path / "there", kind="json:Kind")
+    (there / "json.py").write_text(KIND)
+    (there / "helper.py").write_text("ESTIMATE = 0.25\n")
+    (tmp_path / "json.py").write_text("raise SystemExit('the wrong one')\n")  # where all are started
+    assert cli.execute(["keys", str(tmp_path / "keys"), str(there / "s.yaml")]) == 0
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        address = f"tcp://127.0.0.1:{probe.getsockname()[1]}"
+    to = ("--coordinator", address, "--keys", "keys")
+    running = [
+        hands.start(tmp_path, "coordinator", "there/s.yaml", "--json", "--bind", address, "--keys", "keys"),
+        hands.start(tmp_path, "fiber", "alice-bob", *to),
+        *(hands.start(tmp_path, "node", name, "--base", "there", *to) for name in ("alice", "bob")),
+    ]
+    assert [hand.ended() for hand in running] == [0] * 4, [hand.err for hand in running]
+    assert json.loads(running[0].out)["estimate"] == 0.25
+    told = f"there/s.yaml executes what is not of this installation: {there}/json.py (protocol.kind)"
+    assert f"ketwire: {told}" in running[0].err.splitlines()
 
 
 def test_each_folder_has_modules_of_its_own(tmp_path: Path) -> None:
