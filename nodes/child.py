@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from ketwire.errors import KetwireError, PartyFailed
-from ketwire.nodes.folders import DYING_S, discard_stray
+from ketwire.modules import settle
+from ketwire.nodes.folders import DYING_S, discard_stray, private
 
 EXIT_FAILED = 3
 
@@ -57,6 +58,7 @@ def serve(orders: dict[str, Any]) -> int:
     from ketwire.nodes.security import KeyPair  # noqa: PLC0415
     from ketwire.nodes.sockets import Endpoint  # noqa: PLC0415
 
+    settle(orders["modules"])
     keys = KeyPair(**orders["keys"]) if orders["keys"] is not None else None
     credentials = Credentials(
         orders["name"], orders["role"], bytes.fromhex(orders["run"]), Endpoint(**orders["coordinator"]), keys,
@@ -90,7 +92,7 @@ def serve(orders: dict[str, Any]) -> int:
 
 def _note(error: BaseException, log: str) -> None:
     """Where a program raised something, its traceback goes to its party's log; one line is told to the user."""
-    with suppress(OSError), open(log, "a", encoding="utf-8") as file:
+    with suppress(OSError), open(log, "a", encoding="utf-8", opener=private) as file:
         traceback.print_exception(error, file=file)
 
 

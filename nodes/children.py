@@ -28,6 +28,7 @@ import zmq
 
 from ketwire.errors import PartyFailed, tell
 from ketwire.nodes.epochs import warn
+from ketwire.nodes.folders import private
 from ketwire.nodes.interpreters import ONE_THREAD, command, environment
 
 LAST_LINES = 12
@@ -54,7 +55,7 @@ class Child:
         self._log: FileIO | None = None
         if log is not None:
             with self._logging():
-                self._log = FileIO(log, "ab")
+                self._log = FileIO(log, "ab", opener=private)
 
     def read(self) -> bool:
         """Take in what it has printed, and print it to standard error; False at the end, when it is dead."""
@@ -140,7 +141,7 @@ class Children:
         self._heard = b""
         self._channel, theirs = socket.socketpair()
         self._nursery = subprocess.Popen(
-            [sys.executable, "-m", "ketwire.nodes.nursery", str(theirs.fileno()), json.dumps(sys.path)],
+            command(sys.executable, "-m", "ketwire.nodes.nursery", str(theirs.fileno()), json.dumps(sys.path)),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL if sys.__stderr__ is None else 2,  # ours takes results alone
             env={**os.environ, **ONE_THREAD, "PYTHONUNBUFFERED": "1"},

@@ -41,7 +41,7 @@ from ketwire.errors import RemoteProtocolError, ScenarioError
 from ketwire.nodes.addresses import Address
 from ketwire.nodes.checkpoints import Keeper, held, keeper_of
 from ketwire.nodes.control import Control, Credentials, Stopped
-from ketwire.nodes.ledger import Ledger
+from ketwire.nodes.ledger import Ledger, Place
 from ketwire.nodes.security import Doorman
 from ketwire.nodes.session import Totals, direction_name
 from ketwire.nodes.sockets import bind, octets_of, poll_promptly, receive, router, send, sender_of
@@ -126,7 +126,7 @@ class FiberProcess:
                 self.doorman.admit(public, name)
         if self.job["ledger"] is not None:
             folder = self.out if self.out is not None else Path(self.job["ledger"])
-            self.ledger = Ledger(folder, self.credentials.name)
+            self.ledger = Ledger(folder, self.credentials.name, vital=self.job.get("checkpoints") is not None)
         self.keeper = keeper_of(self.checkpoints, self.credentials.name, self.job.get("checkpoints"))
         for saved in held(self.keeper, self.job.get("checkpoints")):
             self.control.say(saved)
@@ -172,7 +172,7 @@ class FiberProcess:
     def _end(self, session: int) -> None:
         sides = self.sides.values()
         if self.ledger is not None:
-            self.ledger.mark()
+            self.ledger.end(session)
         summary = {
             "totals": {side.direction.name: vars(side.totals) for side in sides},
             "chains": [list(side.direction.transcript.end()) for side in sides],
@@ -265,21 +265,21 @@ class FiberProcess:
         if len(parts) == len(self.sides):
             # Neither end sends before all is committed, so the ledger ends with these marks.
             ledger = None if self.ledger is None else self.ledger.mark()
-            digest = self.keeper.save(self.session, mark.step, {"sides": parts, "ledger_octets": ledger}, {})
+            digest = self.keeper.save(self.session, mark.step, {"sides": parts, "ledger": ledger}, {})
             self.control.say(Saved(self.session, mark.step, digest))
 
     def _restore(self, start: Start) -> None:
         """Be as at the checkpoint that the run goes on from, if there is one."""
-        resume, octets = start.addresses.get("resume"), None
+        resume, place = start.addresses.get("resume"), None
         if resume is not None and self.keeper is not None:
             saved = self.keeper.load(start.session, resume["step"], resume["sha256"]).values
             self.keeper.commit(start.session, resume["step"])
-            octets = saved["ledger_octets"]
+            place = saved["ledger"]
             for side in self.sides.values():
                 side.direction.restore(saved["sides"][side.name]["direction"])
                 side.totals = Totals(**saved["sides"][side.name]["totals"])
         if self.ledger is not None:
-            self.ledger.begin(start.session, octets)
+            self.ledger.begin(start.session, None if place is None else Place(*place))
 
     def _deliver(self, side: Side, carried: Carry | Mark) -> None:
         if isinstance(carried, Mark):

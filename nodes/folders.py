@@ -39,18 +39,37 @@ def lock(folder: Path) -> int | None:
     return descriptor
 
 
+def private(path: str, flags: int) -> int:
+    """An opener for `open`: a file that it makes is its owner's alone."""
+    return os.open(path, flags, 0o600)
+
+
+def check_private(folder: Path, what: str) -> None:
+    """Refuse a folder that others than its owner may read or write.
+
+    Args:
+        what: how the error calls it.
+
+    Raises:
+        ScenarioError: they may. OSError: there is none.
+    """
+    if folder.stat().st_mode & 0o077:
+        raise ScenarioError(f"{what}: {folder} is open to other users; expected mode 0700 (chmod 700 {folder})")
+
+
 @contextmanager
 def own_folder(folder: Path | None) -> Iterator[None]:
     """For a party that is started by hand: its folder, made 0700 where there is none, is its alone meanwhile.
 
     Raises:
-        ScenarioError: it cannot be written, or is somebody else's.
+        ScenarioError: it cannot be written, is open to other users, or is somebody else's.
     """
     if folder is None:
         yield
         return
     try:
         folder.mkdir(mode=0o700, exist_ok=True)
+        check_private(folder, "--checkpoints")
         held = lock(folder)
         writable = os.access(folder, os.W_OK)
     except OSError as error:

@@ -8,16 +8,18 @@ from pathlib import Path
 
 import zmq
 
+from ketwire.errors import ScenarioError
+from ketwire.modules import settled
 from ketwire.nodes.addresses import LOOPBACK
 from ketwire.nodes.children import Children
 from ketwire.nodes.control import OVER
 from ketwire.nodes.coordinator import Coordinator
-from ketwire.nodes.epochs import journal_of, survive, warn
+from ketwire.nodes.epochs import is_restartable, journal_of, survive, warn
 from ketwire.nodes.interpreters import check_fibers
 from ketwire.nodes.journal import Journal
 from ketwire.nodes.ledger import read_records
 from ketwire.nodes.security import KeyPair, new_keys
-from ketwire.nodes.session import Progress, Run, SessionResult, merge_records
+from ketwire.nodes.session import Progress, Run, SessionResult, with_records
 from ketwire.nodes.sockets import bind
 
 
@@ -51,7 +53,13 @@ def run_processes(
             results = survive(epoch, run, journal)
     if out is None or not ledger:
         return results
-    return [replace(result, records=merge_records(read_records(out, run, k))) for k, result in enumerate(results)]
+    try:
+        records = read_records(out, run)
+    except ScenarioError as error:
+        if is_restartable(run):  # what is done is kept, and told again once the ledger is whole
+            raise
+        return [replace(result, records_lost=str(error)) for result in results]
+    return with_records(results, records)
 
 
 def _epoch(
@@ -85,6 +93,7 @@ def _epoch(
             "coordinator": {"address": str(address), "public": None if own is None else own.public},
             "digest": digest,
             "base": base,
+            "modules": settled(),
             "out": folder,
             "checkpoints": None if journal is None else str(journal.folder),
             "temporary": journal is not None and out is None,
@@ -110,6 +119,6 @@ def _epoch(
 def _log(out: Path | None, name: str) -> Path | None:
     if out is None:
         return None
-    (out / "logs").mkdir(exist_ok=True)
+    (out / "logs").mkdir(mode=0o700, exist_ok=True)
     return out / "logs" / f"{name}.log"
 

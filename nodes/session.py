@@ -8,7 +8,7 @@ classical rivals another.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Self
 
 from ketwire.channels.fiber import Fiber
@@ -128,7 +128,8 @@ class SessionResult:
     """What came of a session.
 
     outcomes and clocks_ps are per party, directions maps "alice->bob" to what that direction cost,
-    records is the ledger merged by virtual time, direction and number (empty unless asked for),
+    records is the ledger merged by virtual time, direction and number (empty unless asked for), records_lost says
+    why there is none,
     eve maps the directions that somebody listens in to what she got (`channels.eve`); no party sees it.
     """
 
@@ -140,6 +141,7 @@ class SessionResult:
     chains: tuple[Chain, ...]
     records: tuple[Record, ...] = field(default=(), repr=False)
     eve: dict[str, dict[str, Any]] = field(default_factory=dict, repr=False)
+    records_lost: str | None = None
 
     @property
     def virtual_time_ps(self) -> int:
@@ -208,6 +210,11 @@ def agree(shapes: Shapes) -> dict[str, int]:
                     "expected the same on both sides"
                 )
     return {name: shape.value for name, shape in agreed.items()}
+
+
+def with_records(results: Sequence[SessionResult], records: Sequence[Sequence[Record]]) -> list[SessionResult]:
+    """Each result with the records of its session."""
+    return [replace(result, records=merge_records(own)) for result, own in zip(results, records, strict=True)]
 
 
 def merge_records(records: Sequence[Record]) -> tuple[Record, ...]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Coroutine, Mapping
 from contextlib import suppress
 from typing import Any, NoReturn
@@ -11,6 +10,7 @@ from ketwire.channels.copies import Copies
 from ketwire.channels.entangled import Pairs, Released
 from ketwire.channels.messages import Answers, Arrivals, Message, Packed
 from ketwire.errors import LocalProtocolError, ScenarioError, blamed, one_line
+from ketwire.modules import find, shown
 from ketwire.protocols.node import Checkpoint, Effect, Loader, Node, Outcome, Program, Receive, Send, Shape, Slice
 
 OCTETS_PER_COPY = 21  # row 4, ready time 8, mask, and rounding up; both runtimes count alike
@@ -63,7 +63,7 @@ class Task:
         if value is None:
             return Outcome()
         if not isinstance(value, Outcome):
-            raise _wrong(self._party, f"{self._module}: {type(value).__name__} returned, expected an Outcome")
+            raise _wrong(self._party, f"{shown(self._module)}: {type(value).__name__} returned, expected an Outcome")
         return value
 
     def _blame(self, error: BaseException) -> NoReturn:
@@ -78,9 +78,9 @@ def build_program(name: str, slice: Slice, load: Loader, party: str) -> Program:
         ScenarioError: it cannot be imported, or the data are wrong.
         PartyFailed: the program raised something; the message names the program's file and line.
     """
-    module, _, attribute = name.partition(":")
+    module = name.partition(":")[0]
     try:
-        program: Any = getattr(importlib.import_module(module), attribute)
+        program: Any = find(name)
     except (Exception, SystemExit) as error:
         told = f"program {name!r} cannot be imported ({one_line(error, module)}); expected module:Class"
         raise ScenarioError(f"protocol: {told}") from error

@@ -17,7 +17,6 @@ Every layer of THEORY's section on the distributed circuit has a name here. What
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -28,6 +27,7 @@ from numpy.typing import NDArray
 
 from ketwire.channels.copies import Copies
 from ketwire.errors import ScenarioError, one_line
+from ketwire.modules import find
 from ketwire.protocols.loaded import vector_of
 from ketwire.protocols.node import Json, Loader, Node
 from ketwire.quantum import layers
@@ -132,14 +132,10 @@ def _openqasm(spec: dict[str, Json], qubits: int, load: Loader) -> Step:
 
 
 def _gates(spec: dict[str, Json], qubits: int, load: Loader) -> Step:
-    module_name, _, name = spec["callable"].partition(":")
     try:
-        function: Any = importlib.import_module(module_name)
-        for part in name.split("."):
-            function = getattr(function, part)
-        made = function(qubits)
+        made = find(spec["callable"])(qubits)
     except (Exception, SystemExit) as error:
-        told = one_line(error, module_name)
+        told = one_line(error, spec["callable"].partition(":")[0])
         raise ScenarioError(
             f"{spec['key']}.callable: {spec['callable']!r} given, expected a function of the number of qubits ({told})"
         ) from error

@@ -12,7 +12,6 @@ logistic one's is biased by O(scale² / K).
 
 from __future__ import annotations
 
-import importlib
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -20,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ketwire.errors import ScenarioError, one_line
+from ketwire.modules import find
 from ketwire.protocols.node import Json
 
 Floats = NDArray[np.float64]
@@ -159,11 +159,10 @@ def objective(values: dict[str, Json]) -> Objective:
 
 
 def _imported(name: str) -> Any:
-    module, _, attribute = name.partition(":")
     try:
-        return getattr(importlib.import_module(module), attribute)
+        return find(name)
     except (Exception, SystemExit) as error:
-        told = one_line(error, module)
+        told = one_line(error, name.partition(":")[0])
         raise ScenarioError(
             f"{KEY}.loss: {name!r} given, expected squared, logistic or module:Name of an objective ({told})"
         ) from None

@@ -24,7 +24,7 @@ from ketwire.scenarios.output import aside, say, watched
 
 if TYPE_CHECKING:
     from ketwire.scenarios.launch import Options, Runtime
-    from ketwire.scenarios.load import Loaded
+    from ketwire.scenarios.load import Loaded, Read
     from ketwire.scenarios.output import Output
 
 BAD_INPUT, FAILED, INTERRUPTED = 2, 3, 130
@@ -179,27 +179,33 @@ def show(scenario: Name, sets: Set = None, seed: Seed = None) -> None:
     from ketwire.scenarios.load import find, read  # noqa: PLC0415
 
     if sets or seed is not None:
-        loaded = _load(scenario, sets, seed)
+        found = _look(scenario, sets, seed)
         with aside():
-            text = loaded.resolved()
+            text = found.resolved()
         say(text, end="")
     else:
         path, origin = find(scenario)
-        _load(scenario, None, None)
+        _look(scenario, None, None)
         say(read(path, origin), end="")
 
 
 @app.command()
 def validate(scenario: Name, sets: Set = None, seed: Seed = None) -> None:
-    """Check a scenario, its budgets included, without running it or reading its data."""
-    loaded = _load(scenario, sets, seed)
+    """Check a scenario, its budgets included, without running it, reading its data or executing modules it names."""
+    from ketwire.scenarios.load import Loaded  # noqa: PLC0415
+
+    loaded = _look(scenario, sets, seed)
+    over = f"{loaded.kind_name} over {len(loaded.scenario.nodes)} nodes and {len(loaded.scenario.links)} link(s)"
+    if not isinstance(loaded, Loaded):
+        told = "; protocol not checked, since that would execute the module of its kind"
+        say(f"{loaded.origin}: valid: {over}{told}")
+        return
     with aside():
         asked = loaded.run()
         unseen = loaded.check_foreseen(asked)
-    told = f"{loaded.kind_name} over {len(asked.parties)} nodes and {len(asked.links)} link(s)"
     sessions = ", ".join(session.name for session in asked.sessions)
     rest = f"; budgets not looked at, which depend on data: {', '.join(unseen)}" if unseen else ""
-    say(f"{loaded.origin}: valid: {told}; sessions {sessions}{rest}")
+    say(f"{loaded.origin}: valid: {over}; sessions {sessions}{rest}")
 
 
 @app.command()
@@ -274,7 +280,7 @@ def keys(
     """Write a key pair for every party, fiber and the coordinator: NAME.key (secret) and NAME.pub."""
     from ketwire.nodes.security import write_keys  # noqa: PLC0415
 
-    network = _load(scenario, None, None).network()
+    network = _look(scenario, None, None).network()
     names = [*network.parties, *(link.name for link in network.links), "coordinator"]
     write_keys(directory, names)
     say(f"{directory}: keys of {', '.join(names)}")
@@ -316,13 +322,15 @@ def node(
     name: Annotated[str, typer.Argument(metavar="NAME")],
     keys: Keys,
     coordinator: Coordinator,
-    base: Annotated[str, typer.Option("--base", metavar="DIR", help="Where its data paths start.")] = ".",
+    base: Annotated[str, typer.Option("--base", metavar="DIR", help="Where its data paths and modules start.")] = ".",
     checkpoints: Checkpoints = None,
     wait_s: Wait = 60.0,
 ) -> None:
     """Be one party of a run: `ketwire node alice`."""
+    from ketwire.modules import settle  # noqa: PLC0415
     from ketwire.nodes.serve import serve_node  # noqa: PLC0415
 
+    settle(base)
     with aside():
         serve_node(name, keys, coordinator, base, checkpoints, wait_s)
 
@@ -360,13 +368,27 @@ def _load(scenario: str, sets: list[str] | None, seed: str | None) -> Loaded:
 
     with aside():
         loaded = load(scenario, [*(sets or ()), *([] if seed is None else [f"seed={seed}"])])
-    if alone := loaded.unlinked():
-        tell(f"ketwire: warning: {loaded.origin}: nodes without a link: {', '.join(alone)}")
+    _warn(loaded)
     return loaded
+
+
+def _warn(found: Read) -> None:
+    if alone := found.unlinked():
+        tell(f"ketwire: warning: {found.origin}: nodes without a link: {', '.join(alone)}")
 
 
 def _shown(progress: bool | None, as_json: bool) -> bool | None:
     return False if progress is None and as_json else progress
+
+
+def _look(scenario: str, sets: list[str] | None, seed: str | None) -> Read:
+    """As `_load`, for commands that execute nothing of a scenario's."""
+    from ketwire.scenarios.load import look  # noqa: PLC0415
+
+    with aside():
+        found = look(scenario, [*(sets or ()), *([] if seed is None else [f"seed={seed}"])])
+    _warn(found)
+    return found
 
 
 def _report(loaded: Loaded, runtime: Runtime, options: Options, as_json: bool) -> None:

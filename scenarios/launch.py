@@ -56,9 +56,11 @@ def launch(loaded: Loaded, runtime: Runtime, options: Options) -> dict[str, Any]
         ScenarioError: the user's input is wrong, the data that parties load included.
         PartyFailed, Deadlock, RemoteProtocolError, LocalProtocolError: the run failed.
     """
-    run = loaded.run(options.by_hand)
-    folder = options.resume or _new_folder(loaded, run, options)
+    folder: RunDirectory | None = options.resume
     try:
+        run = loaded.run(options.by_hand)
+        if folder is None:
+            folder = _new_folder(loaded, run, options)
         after = _carry_out(loaded, run, runtime, options, None if folder is None else folder.path)
         if folder is not None:
             _write(folder, loaded, after, None if options.by_hand else after.results)
@@ -98,11 +100,23 @@ def _write(
     """
     if results is not None:
         with after.step("ledger"), _having_room(folder):
-            folder.write_ledger(results)
+            folder.write_ledger(_recorded(results))
         with after.step("trace"), _having_room(folder):
-            folder.write_trace(results)
+            folder.write_trace(_recorded(results))
     with after.step("out"), _having_room(folder):
         folder.finish(loaded.resolved(), after.told())
+
+
+def _recorded(results: Sequence[SessionResult]) -> Sequence[SessionResult]:
+    """Raises:
+    PartyFailed: a fiber could not write its ledger.
+    """
+    from ketwire.nodes.security import COORDINATOR  # noqa: PLC0415
+
+    for result in results:
+        if result.records_lost is not None:
+            raise PartyFailed(COORDINATOR, result.records_lost)
+    return results
 
 
 @contextmanager

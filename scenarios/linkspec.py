@@ -120,6 +120,13 @@ _CHAIN_KEYS = frozenset({"generation", "distill_spans", "distill_protocol"})
 _CLASSICAL_KEYS = frozenset({"length_km", "speed_km_per_s", "bandwidth_bps", "classical_delay_s"})
 
 
+def interpreter(python: str, base: str) -> str:
+    """A Python interpreter; a path is taken from the folder `base`. Links stay as they are, or a venv would be lost."""
+    if "/" not in python:
+        return python
+    return os.path.abspath(os.path.join(base, os.path.expanduser(python)))
+
+
 class Link(Strict):
     """A fiber between two nodes: a preset, and whatever physics is to differ from it.
 
@@ -263,10 +270,8 @@ class Link(Strict):
         return getattr(PRESETS[self.fiber].fiber, name)
 
     def interpreter(self, base: str) -> str | None:
-        """`python`, a path in it taken from the folder `base`; links stay as they are, or a venv would be lost."""
-        if self.python is None or "/" not in self.python:
-            return self.python
-        return os.path.abspath(os.path.join(base, os.path.expanduser(self.python)))
+        """`python`, a path in it taken from the folder `base`."""
+        return None if self.python is None else interpreter(self.python, base)
 
     def _transport(self) -> Direct | Teleport | Coded:
         if self.carried_by == "direct":

@@ -12,7 +12,7 @@ from functools import cache, reduce
 from operator import or_
 from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, BeforeValidator, Field, create_model, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, create_model, model_validator
 
 from ketwire.scenarios.chains import complaint, misplaced
 from ketwire.scenarios.linkspec import BeamSplitterSpec, Distillation, InterceptResendSpec, Link, NoiseSpec
@@ -88,6 +88,13 @@ class Scenario(Strict):
                 link.line(second, first, "backward")
             except ValueError as error:
                 raise wrong(f"links.{index}.code", link.code, str(error).partition("expected ")[2]) from None
+
+
+class UncheckedSpec(BaseModel):
+    """A protocol whose kind may not be asked, as that would execute it: any keys and values."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+    kind: str
 
 
 def scenario_model(specs: Sequence[type[BaseModel]]) -> type[Scenario]:

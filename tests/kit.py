@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
@@ -123,6 +124,14 @@ class SlowLane:
 
 def checkpoint(step: int, values: dict[str, Any] | None = None, **arrays: Any) -> dict[str, Any]:
     return {"op": "checkpoint", "step": step, "values": values or {}, "arrays": arrays}
+
+
+ANNOUNCED = re.compile(r"^ketwire: \S+ executes what is not of this installation: .*\n", re.MULTILINE)
+
+
+def unannounced(err: str) -> str:
+    """Standard error without the line that names what a scenario executes."""
+    return ANNOUNCED.sub("", err, count=1)
 
 
 def place(file: str, text: str) -> str:

@@ -27,7 +27,7 @@ from ketwire.nodes.sockets import Endpoint, dealer
 from ketwire.nodes.sockets import send as put
 from ketwire.scenarios import cli
 from tests.hands import STEPS, Hand, Hands, hands
-from tests.kit import Threads, scripted
+from tests.kit import Threads, scripted, unannounced
 
 __all__ = ["hands"]
 CONDUCT = ("coordinator", "steps.yaml")
@@ -289,5 +289,5 @@ def test_what_cannot_serve_is_one_line(
     monkeypatch.chdir(network.folder)
     where = "--bind" if argv[0] == "coordinator" else "--coordinator"
     assert cli.execute([*argv, "--keys", "keys", where, network.address]) == 2
-    said = capfd.readouterr().err
+    said = unannounced(capfd.readouterr().err)
     assert said.startswith(f"ketwire: {told}") and said.count("\n") == 1

@@ -32,7 +32,7 @@ from ketwire.nodes.process import run_processes
 from ketwire.nodes.session import Run
 from ketwire.quantum.layers import haar_state
 from ketwire.scenarios.cli import execute
-from tests.kit import receive, scripted, send
+from tests.kit import receive, scripted, send, unannounced
 
 KEY = bytes(range(32))
 SIGMAS = 4.5
@@ -343,7 +343,7 @@ def scenario(tmp_path: Path) -> Path:
 
 def said(capsys: pytest.CaptureFixture[str], path: Path, *options: str) -> tuple[int, str]:
     code = execute(["run", str(path), "--json", *options])
-    line = capsys.readouterr().err
+    line = unannounced(capsys.readouterr().err)
     assert line.count("\n") == 1 if line else True
     return code, line
 

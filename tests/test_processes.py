@@ -218,9 +218,9 @@ def test_secrets_are_not_in_arguments_or_environment(running: Running) -> None:
     which are those of the coordinator and a few switches."""
     for pid in running.children():
         arguments = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")[1:-1]
-        assert arguments[:2] == [b"-m", b"ketwire.nodes.nursery"] and arguments[2].isdigit()
-        assert all(Path(entry).is_absolute() or entry == "" for entry in json.loads(arguments[3]))
-        assert len(arguments) == 4
+        assert arguments[:3] == [b"-P", b"-m", b"ketwire.nodes.nursery"] and arguments[3].isdigit()
+        assert all(Path(entry).is_absolute() or entry == "" for entry in json.loads(arguments[4]))
+        assert len(arguments) == 5
         pairs = Path(f"/proc/{pid}/environ").read_text().split("\0")[:-1]
         environment = dict(pair.split("=", 1) for pair in pairs)
         ours = {*os.environ, "TMPDIR", "HOME", "PWD"}

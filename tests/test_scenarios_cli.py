@@ -13,6 +13,7 @@ import pytest
 
 from ketwire.scenarios import cli
 from ketwire.scenarios.yamltext import parse
+from tests.kit import unannounced
 
 TESTS = Path(__file__).parent
 SCENARIO = """\
@@ -67,7 +68,8 @@ def ketwire(capfd: pytest.CaptureFixture[str]) -> Any:
     def call(*argv: str) -> Said:
         capfd.readouterr()
         code = cli.execute(argv)
-        return Said(code, *capfd.readouterr())
+        out, err = capfd.readouterr()
+        return Said(code, out, unannounced(err))
 
     return call
 
@@ -220,14 +222,15 @@ def test_show_keeps_comments_unless_something_changes(ketwire: Any, scenario: st
     said = ketwire("show", scenario, "--set", "links.0.p_init=0.25")
     resolved = parse(said.out, "shown")
     assert resolved["links"][0]["p_init"] == 0.25 and resolved["links"][0]["loss_db_per_km"] == 0.2
-    assert resolved["protocol"]["limit"] == 100 and resolved["protocol"]["kind"] == "scenario_kinds:Echo"
+    asked = {"kind": "scenario_kinds:Echo", "start": "alice", "numbers": {"values": [1, 2, 3]}}
+    assert resolved["protocol"] == asked  # as it is given: the kind was not asked
 
 
 def test_validate_tells_what_would_run(ketwire: Any, scenario: str) -> None:
     said = ketwire("validate", scenario)
     assert said.code == 0 and said.out == (
-        f"{scenario}: valid: scenario_kinds:Echo over 2 nodes and 1 link(s); sessions echo, shout"
-        "; budgets not looked at, which depend on data: echo\n"
+        f"{scenario}: valid: scenario_kinds:Echo over 2 nodes and 1 link(s); protocol not checked, since that would "
+        "execute the module of its kind\n"
     )
 
 

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ketwire.channels.link import Record
+from ketwire.channels.records import Record
 from ketwire.nodes.inline import run_inline
 from ketwire.nodes.session import SessionResult, merge_records
 from ketwire.scenarios.load import load

@@ -107,13 +107,13 @@ def _place(trace: TracebackType | None, package: str) -> str | None:
     found = None
     while trace is not None:
         file, owner = trace.tb_frame.f_code.co_filename, _package(trace.tb_frame.f_globals.get("__name__", ""))
-        if owner == package or (owner != "ketwire" and not _is_installed(file)):
+        if owner == package or (owner != "ketwire" and not is_installed(file)):
             found = f"{_from_here(file)}:{trace.tb_lineno}"
         trace = trace.tb_next
     return found
 
 
-def _is_installed(file: str) -> bool:
+def is_installed(file: str) -> bool:
     """Whether a file is of the standard library or of a package that was installed."""
     library = os.path.dirname(os.__file__) + os.sep
     return file.startswith(("<", library)) or not {"site-packages", "dist-packages"}.isdisjoint(file.split(os.sep))
