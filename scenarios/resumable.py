@@ -47,7 +47,6 @@ class ResumableDirectory(RunDirectory):
         self._launch: dict[str, Any] = {"base": loaded.base, "scenario": sha256(text), "results": []}
         with self.claim.filling():
             try:
-                target.chmod(0o700)
                 (target / "logs").mkdir(mode=0o700)
                 write(target / SCENARIO, text)
                 write(target / LAUNCH, seal(self._launch))

@@ -138,6 +138,7 @@ class Claim:
         with self.filling():
             if any(target.iterdir()):
                 raise _occupied(target)
+            target.chmod(0o700)  # one that was there
         return self
 
     @contextlib.contextmanager

@@ -250,7 +250,7 @@ def test_a_run_folder_is_whole(tmp_path: Path) -> None:
     folder = RunDirectory(tmp_path / "deep" / "run")
     (folder.path / "logs" / "alice.log").write_text("hello")
     (folder.path / "ledger-a-b.jsonl").write_text("{}\n")
-    assert not folder.target.exists()
+    assert list(folder.target.iterdir()) == []
     folder.write_ledger([QUANTUM, RIVAL])
     folder.write_trace([QUANTUM, RIVAL])
     folder.finish("seed: 7\n", {"estimate": 1.0})
