@@ -12,6 +12,7 @@ import os
 import sys
 import threading
 import traceback
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -24,8 +25,8 @@ EXIT_FAILED = 3
 
 def main() -> None:
     orders = json.loads(_first_line())
-    stray = Path(orders["checkpoints"]) if orders["temporary"] else None
-    threading.Thread(target=_leave_with_parent, args=(stray,), daemon=True).start()
+    strays = [Path(folder) for folder in orders["strays"]]
+    threading.Thread(target=_leave_with_parent, args=(strays,), daemon=True).start()
     sys.exit(serve(orders))
 
 
@@ -40,11 +41,11 @@ def _first_line() -> bytes:
     return bytes(line)
 
 
-def _leave_with_parent(stray: Path | None) -> None:
-    """Leave when the pipe closes; if that is because the coordinator died, its temporary folder goes too."""
+def _leave_with_parent(strays: Sequence[Path]) -> None:
+    """Leave when the pipe closes; if that is because the coordinator died, its temporary folders go too."""
     while os.read(0, 4096):
         pass
-    if stray is not None:
+    for stray in strays:
         discard_stray(stray, DYING_S)
     os._exit(EXIT_FAILED)
 
@@ -72,7 +73,7 @@ def serve(orders: dict[str, Any]) -> int:
         from ketwire.nodes.fiber_process import FiberProcess  # noqa: PLC0415
 
         out = Path(orders["out"]) if orders["out"] is not None else None
-        party = FiberProcess(context, credentials, orders["host"], out, kept)
+        party = FiberProcess(context, credentials, orders["where"], out, kept)
     try:
         party.run()
         return 0

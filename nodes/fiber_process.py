@@ -7,6 +7,7 @@ physics did not touch are forwarded as the frame that came in.
 
 from __future__ import annotations
 
+import os
 from collections import deque
 from pathlib import Path
 from typing import Any
@@ -37,7 +38,7 @@ from ketwire.channels.frames import (
 from ketwire.channels.line import line_of
 from ketwire.channels.link import Direction
 from ketwire.channels.refusals import EarlyFrame, StaleFrame
-from ketwire.errors import RemoteProtocolError
+from ketwire.errors import PartyFailed, RemoteProtocolError
 from ketwire.nodes.checkpoints import Keeper, held, keeper_of
 from ketwire.nodes.control import Control, Credentials, Stopped
 from ketwire.nodes.ledger import Ledger
@@ -67,15 +68,20 @@ class Side:
 
 
 class FiberProcess:
-    """One link of a run, from joining to the end."""
+    """One link of a run, from joining to the end.
+
+    where: it listens there, at a host of this machine or an ipc:// address.
+    told: what nodes are told to connect to, where that is something else.
+    """
 
     def __init__(
         self,
         context: Any,
         credentials: Credentials,
-        host: str,
+        where: str,
         out: Path | None = None,
         checkpoints: Path | None = None,
+        told: str | None = None,
     ) -> None:
         self.credentials = credentials
         self.out = out
@@ -83,7 +89,7 @@ class FiberProcess:
         self.control = Control(context, credentials)
         self.doorman = Doorman(context, {}) if credentials.keys is not None else None
         self.socket = router(context, credentials.keys)
-        self.host = host
+        self.where, self.told = where, told
         self.poller = zmq.Poller()
         for socket in (self.socket, self.control.socket, *([self.doorman.socket] if self.doorman else [])):
             self.poller.register(socket, zmq.POLLIN)
@@ -119,7 +125,18 @@ class FiberProcess:
         self.keeper = keeper_of(self.checkpoints, self.credentials.name, self.job.get("checkpoints"))
         for saved in held(self.keeper, self.job.get("checkpoints")):
             self.control.say(saved)
-        self.control.say(Ready(bind(self.socket, self.host), {}))
+        self.control.say(Ready(self._bound(), {}))
+
+    def _bound(self) -> str:
+        """Raises:
+        PartyFailed: this fiber cannot listen there.
+        """
+        try:
+            address = bind(self.socket, self.where)
+        except zmq.ZMQError as error:
+            told = f"{self.where}: {os.strerror(error.errno)}, expected an address of this machine that is free"
+            raise PartyFailed(self.credentials.name, told) from None
+        return address if self.told is None else self.told
 
     def _turn(self) -> None:
         """Wait for anything, and serve it."""

@@ -17,7 +17,7 @@ import math
 import re
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
@@ -30,6 +30,7 @@ from ketwire.nodes.control import AGAIN, OVER, Credentials, Unanswered
 from ketwire.nodes.coordinator import Coordinator
 from ketwire.nodes.epochs import MAX_RESTARTS, begins, is_restartable, is_survivable, survive, warn
 from ketwire.nodes.folders import own_folder
+from ketwire.nodes.gate import Opened, gate
 from ketwire.nodes.interpreters import refuse_interpreters
 from ketwire.nodes.journal import Journal
 from ketwire.nodes.security import COORDINATOR, KeyPair, read_keys, read_public_key
@@ -82,7 +83,12 @@ def serve_fiber(
     from ketwire.nodes.fiber_process import FiberProcess  # noqa: PLC0415
 
     credentials = _credentials(link, "fiber", keys, coordinator, wait_s)
-    _serve(credentials, checkpoints, lambda context, own: FiberProcess(context, own, host, out, checkpoints))
+    with _gate("--host", host, 0) as held:
+
+        def make(context: Any, own: Credentials) -> FiberProcess:
+            return FiberProcess(context, own, held.inner, out, checkpoints, held.address)
+
+        _serve(credentials, checkpoints, make)
 
 
 def serve_coordinator(
@@ -141,24 +147,34 @@ def _conduct(
 ) -> list[SessionResult]:
     """One epoch; parties are told whether another follows where it ends early."""
     try:
-        _bind(coordinator.socket, *place)
-        results = coordinator.conduct()
-        coordinator.stop(OVER)
-        return results
-    except BaseException as error:
-        head = AGAIN if goes_on(error) else "the run ended early"
-        coordinator.stop(f"{head}: {error or type(error).__name__}")
-        raise
+        with _gate("--bind", *place) as held:
+            try:
+                bind(coordinator.socket, held.inner)
+                results = coordinator.conduct()
+                coordinator.stop(OVER)
+                return results
+            except BaseException as error:
+                head = AGAIN if goes_on(error) else "the run ended early"
+                coordinator.stop(f"{head}: {str(error) or type(error).__name__}")
+                raise
+            finally:
+                context.destroy(linger=1000)
     finally:
-        context.destroy(linger=1000)
+        context.destroy(linger=0)
 
 
-def _bind(socket: Any, host: str, port: int) -> None:
-    try:
-        bind(socket, host, port)
-    except zmq.ZMQError as error:
-        told = f"tcp://{host}:{port}: {error.strerror}; expected a free address of this machine"
-        raise ScenarioError(f"--bind: {told}") from None
+@contextmanager
+def _gate(option: str, host: str, port: int) -> Iterator[Opened]:
+    """Raises:
+    ScenarioError: the address is taken, or not of this machine.
+    """
+    with ExitStack() as stack:
+        try:
+            held = stack.enter_context(gate(host, port))
+        except OSError as error:
+            told = f"tcp://{host}:{port}: {error.strerror}; expected a free address of this machine"
+            raise ScenarioError(f"{option}: {told}") from None
+        yield held
 
 
 @contextmanager
