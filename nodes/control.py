@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from ketwire import __version__
 from ketwire.channels.connection import Connection, Role
 from ketwire.channels.frames import Failed, Frame, Job, Join, Ping, Progress, Stop
-from ketwire.errors import KetwireError, LocalProtocolError, PartyFailed, RemoteProtocolError
+from ketwire.errors import KetwireError, LocalProtocolError, PartyFailed, RemoteProtocolError, ScenarioError
 from ketwire.nodes.security import COORDINATOR, KeyPair
 from ketwire.nodes.sockets import Endpoint, dealer, octets_of, receive, send
 from ketwire.protocols.node import Slice
@@ -31,10 +31,15 @@ SILENCE_S = 45.0  # the coordinator says something every second
 OVER = "the run is over"
 AGAIN = "everybody begins anew"  # how the reason begins where the run goes on in a new epoch
 LAST_WORDS_MS = 100
+TAKEN = "Taken"
 
 
 class Stopped(Exception):
     """The coordinator said so, for the reason that is its text. Not an error of this party."""
+
+
+class Taken(ScenarioError):
+    """Another process has this party's key, and has joined before."""
 
 
 class Unanswered(PartyFailed):
@@ -130,6 +135,8 @@ class Control:
             heard = self._connection.receive(octets_of(frames))
             if isinstance(heard, Stop):
                 raise self._stopped(heard.reason, anew=heard.reason.startswith(AGAIN))
+            if isinstance(heard, Failed) and heard.kind == TAKEN:
+                raise Taken(heard.message)
             if isinstance(heard, Failed):
                 raise self._stopped(heard.message, anew=False)
             if isinstance(heard, Job):

@@ -134,7 +134,7 @@ class FiberProcess:
         try:
             address = bind(self.socket, self.where)
         except zmq.ZMQError as error:
-            told = f"{self.where}: {os.strerror(error.errno)}, expected an address of this machine that is free"
+            told = f"{self.where}: {os.strerror(error.errno or 0)}, expected an address of this machine that is free"
             raise PartyFailed(self.credentials.name, told) from None
         return address if self.told is None else self.told
 
@@ -197,21 +197,23 @@ class FiberProcess:
         if side is None:
             self.refused += 1
             return
-        side.route = frames[0].bytes
-        self._serve(side, octets_of(frames[1:]))
+        self._serve(side, frames)
 
     def _serve(self, side: Side, frames: list[Any]) -> None:
         """One message of one end; whatever is wrong with it is refused by name and goes no further."""
+        route = frames[0].bytes
         try:
-            frame = side.connection.receive(frames)
+            frame = side.connection.receive(octets_of(frames[1:]))
         except StaleFrame:
             return
         except EarlyFrame:
             side.early.append(frames)
             return
         except RemoteProtocolError as error:
-            self._refuse(side, error)
+            # Another process that has this key, but not the run's id, must not make its owner fail.
+            self._refuse(side, error, side.route in (None, route))
             return
+        side.route = route
         if isinstance(frame, Carry):
             self._carry(side, frame)
         elif isinstance(frame, Mark):
@@ -224,9 +226,9 @@ class FiberProcess:
             assert isinstance(frame, Refused)
             raise RemoteProtocolError(f"{side.name} refused a frame: {frame.error}: {frame.text}")
 
-    def _refuse(self, side: Side, error: RemoteProtocolError) -> None:
+    def _refuse(self, side: Side, error: RemoteProtocolError, told: bool = True) -> None:
         self.refused += 1
-        if side.greeted:
+        if side.greeted and told:
             self._say(side, Refused(type(error).__name__, str(error)))
 
     def _welcome(self, side: Side, hello: Hello) -> None:

@@ -8,7 +8,7 @@ port. It passes octets on, either way, and looks at the first ones alone (docs/w
     welcome   from libzmq, which answers so to a stranger that knows the public key of this process
     ready     from libzmq, once ZAP has found the key of a peer: the connection is no stranger's any more
 
-At most `STRANGERS` connections are strangers'. If one more comes, one of those that are the least far goes, drawn
+At most `STRANGERS` connections are strangers', fewer where descriptors are few. If one more comes, one of those that are the least far goes, drawn
 by lot: so a peer with a key comes through sooner or later, however fast others connect. A stranger has as long
 as libzmq gives a handshake. The gate holds no key.
 
@@ -21,6 +21,7 @@ from __future__ import annotations
 import errno
 import json
 import random
+import resource
 import selectors
 import socket
 import subprocess
@@ -34,6 +35,7 @@ from typing import Any, NamedTuple
 from ketwire.nodes.folders import DYING_S, discard_stray, socket_folder
 
 STRANGERS = 48
+DESCRIPTORS = 1024
 GREETED, WELCOMED, KNOWN = 1, 2, 3
 HANDSHAKE_S = 2.0
 TAKEN_S = 2.0  # a gate of a process that was killed holds its port for a moment longer
@@ -88,6 +90,10 @@ class Gate:
         self._selector.register(0, selectors.EVENT_READ)
         self._pairs: dict[socket.socket, Pair] = {}
         self._strangers: set[Pair] = set()
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        limit = max(soft, DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, DESCRIPTORS))
+        resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))
+        self._most = min(STRANGERS, limit // 4)  # two descriptors each, and as many for those who are none
         self._buffer = bytearray(CHUNK_OCTETS)
 
     def serve(self) -> None:
@@ -122,7 +128,7 @@ class Gate:
             return
         outer.setblocking(False)
         outer.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        if len(self._strangers) >= STRANGERS:
+        if len(self._strangers) >= self._most:
             self._evict()
         pair = Pair(outer)
         self._strangers.add(pair)

@@ -43,6 +43,7 @@ from ketwire.errors import LocalProtocolError, RemoteProtocolError
 from ketwire.nodes.checkpoints import Keeper, held, keeper_of
 from ketwire.nodes.control import Control, Credentials, Stopped, slice_of
 from ketwire.nodes.data import make_loader
+from ketwire.nodes.descriptors import for_node, provide
 from ketwire.nodes.party import HeraldReceipt, PartyNode, check_drained, not_restartable
 from ketwire.nodes.sockets import Endpoint, dealer, octets_of, poll_promptly, receive, send
 from ketwire.nodes.trampoline import Task, build_program, octets
@@ -141,6 +142,7 @@ class NodeProcess:
         """Serve every session that the coordinator starts, until it says stop; returns why it did."""
         try:
             job = self.control.wait(Job)
+            provide(for_node(len(job.job["links"])), f"{self.name} and its links")
             programs = self._build(job)
             public = {str(k): _shapes(program) for k, program in enumerate(programs)}
             self.keeper = keeper_of(self.checkpoints, self.name, job.job.get("checkpoints"))

@@ -15,6 +15,7 @@ from ketwire.errors import PartyFailed
 from ketwire.nodes.children import Children
 from ketwire.nodes.control import OVER
 from ketwire.nodes.coordinator import Coordinator
+from ketwire.nodes.descriptors import for_run, provide
 from ketwire.nodes.epochs import journal_of, survive, warn
 from ketwire.nodes.folders import socket_folder
 from ketwire.nodes.interpreters import check_fibers
@@ -49,6 +50,8 @@ def run_processes(
     Raises:
         ScenarioError, PartyFailed, Deadlock, RemoteProtocolError, LocalProtocolError.
     """
+    count = len(run.parties) + len(run.links)
+    provide(for_run(count), f"{count} processes")
     with journal_of(run, out) as journal:
         if journal is None:
             results = _epoch(run, progress, ledger, base, out, plaintext, digest, None)
@@ -129,7 +132,7 @@ def _listen(coordinator: Coordinator, place: Path) -> str:
     try:
         return bind(coordinator.socket, _socket(place, 0))
     except zmq.ZMQError as error:
-        raise PartyFailed(COORDINATOR, f"{place}: {os.strerror(error.errno)}, {STAYS}") from None
+        raise PartyFailed(COORDINATOR, f"{place}: {os.strerror(error.errno or 0)}, {STAYS}") from None
 
 
 def _watch(children: Children, place: Path, events: Mapping[Any, int]) -> None:

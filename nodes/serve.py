@@ -26,8 +26,9 @@ from typing import Any
 import zmq
 
 from ketwire.errors import PartyFailed, ScenarioError
-from ketwire.nodes.control import AGAIN, OVER, Credentials, Unanswered
+from ketwire.nodes.control import AGAIN, OVER, Credentials, Taken, Unanswered
 from ketwire.nodes.coordinator import Coordinator
+from ketwire.nodes.descriptors import PARTY, for_run, provide
 from ketwire.nodes.epochs import MAX_RESTARTS, begins, is_restartable, is_survivable, survive, warn
 from ketwire.nodes.folders import own_folder
 from ketwire.nodes.gate import Opened, gate
@@ -63,6 +64,7 @@ def serve_node(
     """
     from ketwire.nodes.node_process import NodeProcess  # noqa: PLC0415
 
+    provide(PARTY, name)
     credentials = _credentials(name, "node", keys, coordinator, wait_s)
     _serve(credentials, checkpoints, lambda context, own: NodeProcess(context, own, base, checkpoints))
 
@@ -82,6 +84,7 @@ def serve_fiber(
     """
     from ketwire.nodes.fiber_process import FiberProcess  # noqa: PLC0415
 
+    provide(PARTY, link)
     credentials = _credentials(link, "fiber", keys, coordinator, wait_s)
     with _gate("--host", host, 0) as held:
 
@@ -119,6 +122,7 @@ def serve_coordinator(
         raise ScenarioError(f"--rejoin-s: {patience_s:g} given, expected seconds, or 0 for not at all")
     place = _host_and_port("--bind", address)
     names = (*run.parties, *(link.name for link in run.links))
+    provide(for_run(len(names)), f"a coordinator of {len(names)} parties and fibers")
     own = read_keys(keys, COORDINATOR)
     public = {name: read_public_key(keys, name) for name in names}
     with _journal(run, checkpoints) as journal:
@@ -258,7 +262,7 @@ def _epoch(credentials: Credentials, make: Callable[[Any, Credentials], Any]) ->
         if reason == OVER and party.keeper is not None:
             party.keeper.clear()
         return reason, party.control.has_job, party.control.anew
-    except Unanswered:
+    except (Taken, Unanswered):
         raise
     except Exception as error:
         party.control.fail(error)

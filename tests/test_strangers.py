@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import random
-import resource
 import signal
 import socket
 import stat
@@ -60,7 +59,8 @@ def test_large_frames_come_whole_through_a_socket_that_takes_small_ones(size: in
 
 
 @pytest.mark.parametrize(
-    ("sizes", "refusal"), [([5, PIECE], TruncatedFrame), ([PIECE, PIECE], TruncatedFrame), ([PIECE + 1], OversizedFrame)]
+    ("sizes", "refusal"),
+    [([5, PIECE], TruncatedFrame), ([PIECE, PIECE], TruncatedFrame), ([PIECE + 1], OversizedFrame)],
 )
 def test_pieces_that_are_no_frame_are_refused(sizes: list[int], refusal: type[Exception]) -> None:
     with pytest.raises(refusal, match="piece"):
@@ -167,9 +167,8 @@ class ByHand:
             argv = ["fiber" if "-" in name else "node", name, "--coordinator", self.address]
         with (self.folder / f"{name}.err").open("wb") as said:
             self.processes[name] = subprocess.Popen(
-                [*KETWIRE, *argv, "--keys", "keys"], cwd=self.folder, stdout=said, stderr=said,
-                preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (self.limit, self.limit)),
-            )  # fmt: skip
+                [*within(self.limit), *KETWIRE, *argv, "--keys", "keys"], cwd=self.folder, stdout=said, stderr=said
+            )
         return self.processes[name]
 
     def said(self) -> dict[str, str]:
@@ -188,6 +187,11 @@ class ByHand:
 
 
 KETWIRE = (sys.executable, "-m", "ketwire")
+
+
+def within(limit: int) -> list[str]:
+    """What starts a command so that it has no more than so many descriptors."""
+    return ["bash", "-c", f'ulimit -n {limit} && exec "$@"', "bash"]
 
 
 def beside(folder: Path, count: int, limit: int, habit: Any, patience_s: float = 60.0) -> dict[str, Any]:
@@ -250,6 +254,39 @@ def test_a_gate_ends_whoever_is_one_too_many_and_whoever_waits() -> None:
             end.close()
 
 
+# ---------------------------------------------------------------- few descriptors
+
+
+def limited(limit: int, *argv: str, soft: bool = False) -> subprocess.CompletedProcess[str]:
+    command = within(limit)
+    if soft:
+        command[2] = command[2].replace("-n", "-S -n")
+    return subprocess.run([*command, *KETWIRE, *argv], capture_output=True, text=True, timeout=120)
+
+
+@pytest.mark.parametrize("limit", [12, 20, 30])
+def test_a_run_with_too_few_descriptors_is_refused_in_one_line(limit: int) -> None:
+    done = limited(limit, "run", SCENARIO)
+    told = f"ulimit -n: {limit} file descriptors allowed, expected 33 or more for 3 processes"
+    assert (done.returncode, done.stdout, done.stderr) == (2, "", f"ketwire: {SCENARIO}.yaml: {told}\n")
+
+
+@pytest.mark.parametrize("argv", [("node", "alice"), ("fiber", "alice-bob")])
+def test_a_party_with_too_few_descriptors_is_refused_in_one_line(argv: tuple[str, str], tmp_path: Path) -> None:
+    done = limited(20, *argv, "--keys", str(tmp_path), "--coordinator", "tcp://127.0.0.1:1")
+    told = f"ulimit -n: 20 file descriptors allowed, expected 32 or more for {argv[1]}"
+    assert (done.returncode, done.stdout, done.stderr) == (2, "", f"ketwire: {told}\n")
+
+
+def test_a_run_raises_a_low_limit_to_what_it_needs_and_needs_no_more(tmp_path: Path) -> None:
+    assert limited(16, "run", SCENARIO, "--json", soft=True).returncode == 0
+    out = str(tmp_path / "out")
+    short = ("--set", "protocol.steps=3", "--set", "protocol.rivals={backprop: [], raw: []}")
+    kept = ("--set", "protocol.checkpoint_every=1")
+    done = limited(33, "run", "train-breast-cancer", *short, *kept, "--json", "--out", out)
+    assert done.returncode == 0, done.stderr
+
+
 def test_a_port_that_is_taken_is_one_line(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     from ketwire.nodes.serve import _gate
 
@@ -257,9 +294,9 @@ def test_a_port_that_is_taken_is_one_line(tmp_path: Path, capfd: pytest.CaptureF
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        with pytest.raises(ScenarioError, match=rf"--bind: tcp://127\.0\.0\.1:{port}: Address already in use; expected"):
-            with _gate("--bind", "127.0.0.1", port):
-                pass
+        told = rf"--bind: tcp://127\.0\.0\.1:{port}: Address already in use; expected"
+        with pytest.raises(ScenarioError, match=told), _gate("--bind", "127.0.0.1", port):
+            pass
 
 
 def test_what_strangers_stream_is_not_held(tmp_path: Path) -> None:
