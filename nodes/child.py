@@ -61,7 +61,7 @@ def serve(orders: dict[str, Any]) -> int:
     keys = KeyPair(**orders["keys"]) if orders["keys"] is not None else None
     credentials = Credentials(
         orders["name"], orders["role"], bytes.fromhex(orders["run"]), Endpoint(**orders["coordinator"]), keys,
-        orders["digest"],
+        orders["digest"], same_owner=True,
     )  # fmt: skip
     context = zmq.Context()
     kept = Path(orders["checkpoints"]) if orders["checkpoints"] is not None else None

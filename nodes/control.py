@@ -21,7 +21,14 @@ from numpy.typing import NDArray
 from ketwire import __version__
 from ketwire.channels.connection import Connection, Role
 from ketwire.channels.frames import Failed, Frame, Job, Join, Ping, Progress, Stop
-from ketwire.errors import KetwireError, LocalProtocolError, PartyFailed, RemoteProtocolError, ScenarioError
+from ketwire.errors import (
+    KetwireError,
+    LocalProtocolError,
+    PartyFailed,
+    RemoteProtocolError,
+    ScenarioError,
+    told_abroad,
+)
 from ketwire.nodes.security import COORDINATOR, KeyPair
 from ketwire.nodes.sockets import Endpoint, dealer, octets_of, receive, send
 from ketwire.protocols.node import Slice
@@ -51,6 +58,7 @@ class Credentials:
     """What a party must have to join a run: who it is, where the coordinator is, its keys.
 
     run: what joining is said under; the job that is the answer says under what all the rest is.
+    same_owner: whoever reads the coordinator's messages owns this party's data, and is told of errors in full.
     wait_s: how long it waits for the first word of a coordinator; until_s: the end of that, by the monotonic clock.
     """
 
@@ -60,6 +68,7 @@ class Credentials:
     coordinator: Endpoint
     keys: KeyPair | None
     digest: bool = True
+    same_owner: bool = False
     wait_s: float = math.inf
     until_s: float = math.inf
 
@@ -98,8 +107,8 @@ class Control:
     def fail(self, error: BaseException) -> None:
         """Tell the coordinator why this party gives up."""
         kind = type(error).__name__ if isinstance(error, KetwireError) else "PartyFailed"
-        text = str(error) if isinstance(error, KetwireError) else f"{type(error).__name__}: {error}"
-        self.say(Failed(kind, text))
+        whole = str(error) if isinstance(error, KetwireError) else f"{type(error).__name__}: {error}"
+        self.say(Failed(kind, whole if self._credentials.same_owner else told_abroad(error)))
         self._linger()
 
     def _linger(self, seconds: float = 5.0) -> None:

@@ -8,9 +8,9 @@ port. It passes octets on, either way, and looks at the first ones alone (docs/w
     welcome   from libzmq, which answers so to a stranger that knows the public key of this process
     ready     from libzmq, once ZAP has found the key of a peer: the connection is no stranger's any more
 
-At most `STRANGERS` connections are strangers', fewer where descriptors are few. If one more comes, one of those that are the least far goes, drawn
-by lot: so a peer with a key comes through sooner or later, however fast others connect. A stranger has as long
-as libzmq gives a handshake. The gate holds no key.
+At most `STRANGERS` connections are strangers', fewer where descriptors are few. If one more comes, one of those
+that are the least far goes, drawn by lot: so a peer with a key comes through sooner or later, however fast others
+connect. A stranger has as long as libzmq gives a handshake. The gate holds no key.
 
 It leaves when its standard input closes, as a party does. Run as `python -m ketwire.nodes.gate`; its one line of
 orders is JSON.
