@@ -10,7 +10,7 @@ import stat
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -320,9 +320,8 @@ def test_what_strangers_stream_is_not_held(tmp_path: Path) -> None:
 @pytest.mark.parametrize("habit", ["silent", "greets", "streams"])
 @pytest.mark.parametrize(("count", "limit"), [(400, 256), (1500, 1024)])
 def test_runs_by_hand_end_well_beside_strangers_that_come_again(
-    habit: str, count: int, limit: int, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    habit: str, count: int, limit: int, tmp_path: Path, record_property: Callable[[str, object], None]
 ) -> None:
     told = beside(tmp_path, count, limit, habit, 120.0)
     assert told["mib_grown"] < 16
-    with capfd.disabled():
-        print(f"\n{2 * count} strangers, {habit}, {limit} descriptors: {told}")
+    record_property("counts", f"{2 * count} strangers, {habit}, {limit} descriptors: {told}")
