@@ -13,17 +13,20 @@ $(error $(VENV) is of another Python than $(PYTHON); make clean first)
 endif
 endif
 
-.PHONY: demo test test-long test-kernels test-peers check bench clean
+.PHONY: demo test test-long test-kills test-kernels test-peers check bench clean
 
 demo: $(STAMP)-demo ## classify digits over a lossy fiber, then show how the costs grow
 	@$(BIN)/ketwire run digits
 	@$(BIN)/ketwire run subspace
 
 test: $(STAMP)-test ## the tests, in three to five minutes on two cores
-	@$(BIN)/python -m pytest -n 2 -m "not long and not kernels and not peers"
+	@$(BIN)/python -m pytest -n 2 -m "not long and not kernels and not peers and not kills"
 
 test-long: $(STAMP)-test ## statistics and kills that take minutes
-	@$(BIN)/python -m pytest -n 2 -m "long and not kernels"
+	@$(BIN)/python -m pytest -n 2 -m "long and not kernels and not kills"
+
+test-kills: $(STAMP)-test ## two hundred kills of processes, each of which must be told with process and signal
+	@$(BIN)/python -m pytest -m kills
 
 test-kernels: $(STAMP)-test ## the same transcripts on several kernels of OpenBLAS, NumPy and numba
 	@$(BIN)/python -m pytest -n 2 -m kernels

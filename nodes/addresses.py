@@ -83,8 +83,8 @@ class Address:
         return ":" in self.host or self.host == "*"
 
 
-LOOPBACK = Address("127.0.0.1", 0)
-"""Any free port that this machine alone can reach."""
+IPC = "ipc://"
+"""How a socket's address begins that is a path of this machine. None is told to another."""
 
 
 def _split(text: str) -> tuple[str, str]:

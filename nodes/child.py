@@ -12,7 +12,9 @@ import os
 import sys
 import threading
 import traceback
+from collections.abc import Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +27,8 @@ EXIT_FAILED = 3
 
 def main() -> None:
     orders = json.loads(_first_line())
-    stray = Path(orders["checkpoints"]) if orders["temporary"] else None
-    threading.Thread(target=_leave_with_parent, args=(stray,), daemon=True).start()
+    strays = [Path(folder) for folder in orders["strays"]]
+    threading.Thread(target=_leave_with_parent, args=(strays,), daemon=True).start()
     sys.exit(serve(orders))
 
 
@@ -41,11 +43,11 @@ def _first_line() -> bytes:
     return bytes(line)
 
 
-def _leave_with_parent(stray: Path | None) -> None:
-    """Leave when the pipe closes; if that is because the coordinator died, its temporary folder goes too."""
+def _leave_with_parent(strays: Sequence[Path]) -> None:
+    """Leave when the pipe closes; if that is because the coordinator died, its temporary folders go too."""
     while os.read(0, 4096):
         pass
-    if stray is not None:
+    for stray in strays:
         discard_stray(stray, DYING_S)
     os._exit(EXIT_FAILED)
 
@@ -56,13 +58,13 @@ def serve(orders: dict[str, Any]) -> int:
 
     from ketwire.nodes.control import Credentials  # noqa: PLC0415
     from ketwire.nodes.security import KeyPair  # noqa: PLC0415
-    from ketwire.nodes.sockets import Endpoint  # noqa: PLC0415
+    from ketwire.nodes.sockets import Endpoint, bind  # noqa: PLC0415
 
     settle(orders["modules"])
     keys = KeyPair(**orders["keys"]) if orders["keys"] is not None else None
     credentials = Credentials(
         orders["name"], orders["role"], bytes.fromhex(orders["run"]), Endpoint(**orders["coordinator"]), keys,
-        orders["digest"],
+        orders["digest"], same_owner=True,
     )  # fmt: skip
     context = zmq.Context()
     kept = Path(orders["checkpoints"]) if orders["checkpoints"] is not None else None
@@ -71,11 +73,11 @@ def serve(orders: dict[str, Any]) -> int:
 
         party: Any = NodeProcess(context, credentials, orders["base"], kept)
     else:
-        from ketwire.nodes.addresses import LOOPBACK  # noqa: PLC0415
         from ketwire.nodes.fiber_process import FiberProcess  # noqa: PLC0415
 
         out = Path(orders["out"]) if orders["out"] is not None else None
-        party = FiberProcess(context, credentials, LOOPBACK, out=out, checkpoints=kept)
+        listen = partial(bind, address=orders["where"], owner=orders["name"])
+        party = FiberProcess(context, credentials, listen, out, kept)
     try:
         party.run()
         return 0

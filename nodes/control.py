@@ -21,7 +21,14 @@ from numpy.typing import NDArray
 from ketwire import __version__
 from ketwire.channels.connection import Connection, Role
 from ketwire.channels.frames import Failed, Frame, Job, Join, Ping, Progress, Stop
-from ketwire.errors import KetwireError, LocalProtocolError, PartyFailed, RemoteProtocolError
+from ketwire.errors import (
+    KetwireError,
+    LocalProtocolError,
+    PartyFailed,
+    RemoteProtocolError,
+    ScenarioError,
+    told_abroad,
+)
 from ketwire.nodes.security import COORDINATOR, KeyPair
 from ketwire.nodes.sockets import Endpoint, dealer, octets_of, receive, send
 from ketwire.protocols.node import Slice
@@ -34,10 +41,15 @@ OVER = "the run is over"
 AGAIN = "everybody begins anew"  # how the reason begins where the run goes on in a new epoch
 LAST_WORDS_MS = 100
 LAST_WORDS_S = 5.0  # a party that gives up stays so long to be heard
+TAKEN = "Taken"
 
 
 class Stopped(Exception):
     """The coordinator said so, for the reason that is its text. Not an error of this party."""
+
+
+class Taken(ScenarioError):
+    """Another process has this party's key, and has joined before."""
 
 
 class Unanswered(PartyFailed):
@@ -49,6 +61,7 @@ class Credentials:
     """What a party must have to join a run: who it is, where the coordinator is, its keys.
 
     run: what joining is said under; the job that is the answer says under what all the rest is.
+    same_owner: whoever reads the coordinator's messages owns this party's data, and is told of errors in full.
     wait_s: how long it waits for the first word of a coordinator; until_s: the end of that, by the monotonic clock.
     """
 
@@ -58,6 +71,7 @@ class Credentials:
     coordinator: Endpoint
     keys: KeyPair | None
     digest: bool = True
+    same_owner: bool = False
     wait_s: float = math.inf
     until_s: float = math.inf
 
@@ -96,13 +110,14 @@ class Control:
     def fail(self, error: BaseException) -> None:
         """Tell the coordinator why this party gives up."""
         kind = type(error).__name__ if isinstance(error, KetwireError) else "PartyFailed"
-        text = str(error) if isinstance(error, KetwireError) else f"{type(error).__name__}: {error}"
+        whole = str(error) if isinstance(error, KetwireError) else f"{type(error).__name__}: {error}"
+        text = whole if self._credentials.same_owner else told_abroad(error)
         try:
             self._linger(lambda: self.has_job)  # which says under what run a failure is heard
             if self.has_job:
                 self.say(Failed(kind, text))
                 self._linger(lambda: False)
-        except (Stopped, RemoteProtocolError):
+        except (Stopped, Taken, RemoteProtocolError):
             return
 
     def _linger(self, enough: Callable[[], bool]) -> None:
@@ -140,6 +155,8 @@ class Control:
             heard = self._connection.receive(octets_of(frames))
             if isinstance(heard, Stop):
                 raise self._stopped(heard.reason, anew=heard.reason.startswith(AGAIN))
+            if isinstance(heard, Failed) and heard.kind == TAKEN:
+                raise Taken(heard.message)
             if isinstance(heard, Failed):
                 raise self._stopped(heard.message, anew=False)
             if isinstance(heard, Job):

@@ -8,6 +8,7 @@ physics did not touch are forwarded as the frame that came in.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -38,13 +39,12 @@ from ketwire.channels.line_values import line_of
 from ketwire.channels.link import Direction
 from ketwire.channels.refusals import EarlyFrame, StaleFrame
 from ketwire.errors import RemoteProtocolError, ScenarioError
-from ketwire.nodes.addresses import Address
 from ketwire.nodes.checkpoints import Keeper, held, keeper_of
 from ketwire.nodes.control import Control, Credentials, Stopped
 from ketwire.nodes.ledger import Ledger, Place
 from ketwire.nodes.security import Doorman
 from ketwire.nodes.session import Totals, direction_name
-from ketwire.nodes.sockets import bind, octets_of, poll_promptly, receive, router, send, sender_of
+from ketwire.nodes.sockets import octets_of, poll_promptly, receive, router, send, sender_of
 from ketwire.nodes.trampoline import octets
 
 
@@ -68,14 +68,16 @@ class Side:
 
 
 class FiberProcess:
-    """One link of a run, from joining to the end."""
+    """One link of a run, from joining to the end.
+
+    listen: binds the socket that it is given, and answers with the address that nodes are told to connect to.
+    """
 
     def __init__(
         self,
         context: Any,
         credentials: Credentials,
-        bind: Address,
-        advertise: Address | None = None,
+        listen: Callable[[Any], str],
         out: Path | None = None,
         checkpoints: Path | None = None,
     ) -> None:
@@ -85,7 +87,7 @@ class FiberProcess:
         self.control = Control(context, credentials)
         self.doorman = Doorman(context, {}) if credentials.keys is not None else None
         self.socket = router(context, credentials.keys)
-        self.bind, self.advertise = bind, advertise
+        self.listen = listen
         self.poller = zmq.Poller()
         for socket in (self.socket, self.control.socket, *([self.doorman.socket] if self.doorman else [])):
             self.poller.register(socket, zmq.POLLIN)
@@ -100,7 +102,7 @@ class FiberProcess:
         try:
             bound = self._bind()
             self._prepare(self.control.wait(Job))
-            self.control.say(Ready(str(self.advertise or bound), {}))
+            self.control.say(Ready(bound, {}))
             while True:
                 self._turn()
         except Stopped as stopped:
@@ -109,10 +111,10 @@ class FiberProcess:
             if self.ledger is not None:
                 self.ledger.close()
 
-    def _bind(self) -> Address:
+    def _bind(self) -> str:
         """Listen, before there is a job: who chose an address in use need not wait for a coordinator to learn it."""
         try:
-            return bind(self.socket, self.bind)
+            return self.listen(self.socket)
         except ScenarioError as error:
             raise ScenarioError(f"{self.credentials.name}: {error}") from None
 
@@ -190,21 +192,23 @@ class FiberProcess:
         if side is None:
             self.refused += 1
             return
-        side.route = frames[0].bytes
-        self._serve(side, octets_of(frames[1:]))
+        self._serve(side, frames)
 
     def _serve(self, side: Side, frames: list[Any]) -> None:
         """One message of one end; whatever is wrong with it is refused by name and goes no further."""
+        route = frames[0].bytes
         try:
-            frame = side.connection.receive(frames)
+            frame = side.connection.receive(octets_of(frames[1:]))
         except StaleFrame:
             return
         except EarlyFrame:
             side.early.append(frames)
             return
         except RemoteProtocolError as error:
-            self._refuse(side, error)
+            # Another process that has this key, but not the run's id, must not make its owner fail.
+            self._refuse(side, error, side.route in (None, route))
             return
+        side.route = route
         if isinstance(frame, Carry):
             self._carry(side, frame)
         elif isinstance(frame, Mark):
@@ -217,9 +221,9 @@ class FiberProcess:
             assert isinstance(frame, Refused)
             raise RemoteProtocolError(f"{side.name} refused a frame: {frame.error}: {frame.text}")
 
-    def _refuse(self, side: Side, error: RemoteProtocolError) -> None:
+    def _refuse(self, side: Side, error: RemoteProtocolError, told: bool = True) -> None:
         self.refused += 1
-        if side.greeted:
+        if side.greeted and told:
             self._say(side, Refused(type(error).__name__, str(error)))
 
     def _welcome(self, side: Side, hello: Hello) -> None:

@@ -1,4 +1,4 @@
-"""Folders of checkpoints: each is one owner's at a time, and readable by nobody else.
+"""Folders of checkpoints and of sockets: each is one owner's at a time, and readable by nobody else.
 
 A lock on the folder itself says that its owner lives; it goes with the process, however that ends. So a
 temporary folder whose coordinator was killed outright can be told from others, and is removed: by the
@@ -19,6 +19,9 @@ from pathlib import Path
 
 from ketwire.errors import ScenarioError
 
+SOCKET_OCTETS = 107
+"""Of the path of a socket; the system takes no longer one."""
+SHORT = "/tmp"
 PREFIX = "ketwire-"
 MARKER = "temporary"
 DYING_S = 1.0
@@ -85,11 +88,41 @@ def own_folder(folder: Path | None) -> Iterator[None]:
         os.close(held)
 
 
-def temporary_folder() -> Path:
-    """A new one for checkpoints that go with their run; those of runs that were killed go first."""
-    for folder in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
+def temporary_folder(where: str | None = None) -> Path:
+    """A new one for what goes with its run; those of runs that were killed go first.
+
+    where: the folder that it is made in; None: the system's folder for temporary files.
+    """
+    within = tempfile.gettempdir() if where is None else where
+    for folder in Path(within).glob(f"{PREFIX}*"):
         discard_stray(folder)
-    return Path(tempfile.mkdtemp(prefix=PREFIX))
+    return Path(tempfile.mkdtemp(prefix=PREFIX, dir=within))
+
+
+@contextmanager
+def socket_folder(count: int) -> Iterator[Path]:
+    """A folder for the sockets 0 to count - 1 of one run, 0700, which goes with it.
+
+    It is in /tmp where the system's folder for temporary files has too long a path for sockets.
+
+    Raises:
+        ScenarioError: there is no folder for temporary files that can be written.
+    """
+    try:
+        within = tempfile.gettempdir()
+        longest = os.path.join(within, f"{PREFIX}{'x' * 8}", str(count))
+        folder = temporary_folder(within if len(os.fsencode(longest)) <= SOCKET_OCTETS else SHORT)
+        held = lock(folder)
+        mark_temporary(folder)
+    except OSError as error:
+        told = f"{error.filename or 'TMPDIR'}: {error.strerror}, expected a folder for temporary files"
+        raise ScenarioError(told) from None
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        if held is not None:
+            os.close(held)
 
 
 def mark_temporary(folder: Path) -> None:

@@ -43,6 +43,7 @@ from ketwire.errors import LocalProtocolError, PartyFailed, RemoteProtocolError
 from ketwire.nodes.checkpoints import Keeper, held, keeper_of
 from ketwire.nodes.control import Control, Credentials, Stopped, slice_of
 from ketwire.nodes.data import make_loader
+from ketwire.nodes.descriptors import for_node, provide
 from ketwire.nodes.party import HeraldReceipt, PartyNode, check_drained, not_restartable
 from ketwire.nodes.sockets import announced, dealer, octets_of, poll_promptly, receive, send
 from ketwire.nodes.trampoline import Task, build_program, octets
@@ -143,6 +144,7 @@ class NodeProcess:
         """Serve every session that the coordinator starts, until it says stop; returns why it did."""
         try:
             job = self.control.wait(Job)
+            provide(for_node(len(job.job["links"])), f"{self.name} and its links")
             programs = self._build(job)
             public = {str(k): _shapes(program) for k, program in enumerate(programs)}
             self.keeper = keeper_of(self.checkpoints, self.name, job.job.get("checkpoints"))
@@ -169,7 +171,8 @@ class NodeProcess:
             peer = self.peers.get(link["peer"])
             if peer is None:
                 told = start.addresses["fibers"].get(link["link"])
-                endpoint = announced(self.name, link["link"], told, link["public"])
+                by_ipc = self.credentials.coordinator.is_ipc
+                endpoint = announced(self.name, link["link"], told, link["public"], by_ipc)
                 socket = dealer(self.context, endpoint, self.credentials.keys, self.name)
                 fiber = f"{link['link']} at {endpoint.address}"
                 peer = Peer(link["peer"], fiber, socket, self.control.run, self.credentials.digest)

@@ -16,8 +16,9 @@ import hashlib
 import math
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
+from functools import cache
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -26,10 +27,12 @@ import zmq
 
 from ketwire.errors import PartyFailed, ScenarioError
 from ketwire.nodes.addresses import Address, AddressError
-from ketwire.nodes.control import AGAIN, OVER, Credentials, Unanswered
+from ketwire.nodes.control import AGAIN, OVER, Credentials, Taken, Unanswered
 from ketwire.nodes.coordinator import Coordinator
+from ketwire.nodes.descriptors import PARTY, for_run, provide
 from ketwire.nodes.epochs import MAX_RESTARTS, begins, is_restartable, is_survivable, survive, warn
 from ketwire.nodes.folders import own_folder
+from ketwire.nodes.gate import Opened, gate
 from ketwire.nodes.interpreters import refuse_interpreters
 from ketwire.nodes.journal import Journal
 from ketwire.nodes.security import COORDINATOR, KeyPair, read_keys, read_public_key
@@ -62,6 +65,7 @@ def serve_node(
     """
     from ketwire.nodes.node_process import NodeProcess  # noqa: PLC0415
 
+    provide(PARTY, name)
     credentials = _credentials(name, "node", keys, coordinator, wait_s)
     _serve(credentials, checkpoints, lambda context, own: NodeProcess(context, own, base, checkpoints))
 
@@ -84,11 +88,22 @@ def serve_fiber(
     """
     from ketwire.nodes.fiber_process import FiberProcess  # noqa: PLC0415
 
+    provide(PARTY, link)
     credentials = _credentials(link, "fiber", keys, coordinator, wait_s)
     at, told = _place(place, advertise)
     if told is None and at.is_every:
         raise ScenarioError(f"--bind: {at}: is every address of this machine, expected --advertise HOST:PORT beside it")
-    _serve(credentials, checkpoints, lambda context, own: FiberProcess(context, own, at, told, out, checkpoints))
+    with ExitStack() as stack:
+
+        @cache  # the next epoch finds the gate of the first
+        def opened() -> Opened:
+            return stack.enter_context(gate(at))
+
+        def listen(socket: Any) -> str:
+            bind(socket, opened().inner, link)
+            return str(told or opened().address)
+
+        _serve(credentials, checkpoints, lambda context, own: FiberProcess(context, own, listen, out, checkpoints))
 
 
 def serve_coordinator(
@@ -121,13 +136,14 @@ def serve_coordinator(
         raise ScenarioError(f"--rejoin-s: {patience_s:g} given, expected seconds, or 0 for not at all")
     at, told = _place(place, advertise)
     names = (*run.parties, *(link.name for link in run.links))
+    provide(for_run(len(names)), f"a coordinator of {len(names)} parties and fibers")
     own = read_keys(keys, COORDINATOR)
     public = {name: read_public_key(keys, name) for name in names}
-    with _journal(run, checkpoints) as journal:
+    with _journal(run, checkpoints) as journal, gate(at) as held:
+        warn(f"{COORDINATOR}: waiting for parties at {told or held.address}")
         restarts = count()
 
         def epoch() -> list[SessionResult]:
-            nonlocal at
             number = next(restarts)
 
             def goes_on(error: BaseException) -> bool:
@@ -141,9 +157,7 @@ def serve_coordinator(
                 patience_s=patience_s if number else math.inf,
             )  # fmt: skip
             with _conducted(coordinator, context, goes_on):
-                at = bind(coordinator.socket, at)  # the next epoch is to be met at the port of the first
-                if number == 0:
-                    warn(f"{COORDINATOR}: waiting for parties at {told or at}")
+                bind(coordinator.socket, held.inner, COORDINATOR)
                 return coordinator.conduct()
 
         return epoch() if journal is None or patience_s == 0 else survive(epoch, run, journal)
@@ -157,7 +171,7 @@ def _conducted(coordinator: Coordinator, context: Any, goes_on: Callable[[BaseEx
         coordinator.stop(OVER)
     except BaseException as error:
         head = AGAIN if goes_on(error) else "the run ended early"
-        coordinator.stop(f"{head}: {error or type(error).__name__}")
+        coordinator.stop(f"{head}: {str(error) or type(error).__name__}")
         raise
     finally:
         context.destroy(linger=1000)
@@ -257,7 +271,7 @@ def _epoch(credentials: Credentials, make: Callable[[Any, Credentials], Any]) ->
         if reason == OVER and party.keeper is not None:
             party.keeper.clear()
         return reason, party.control.has_job, party.control.anew
-    except Unanswered:
+    except (Taken, Unanswered):
         raise
     except Exception as error:
         party.control.fail(error)

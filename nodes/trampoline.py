@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 from ketwire.channels.copies import Copies
 from ketwire.channels.entangled import Pairs, Released
 from ketwire.channels.messages import Answers, Arrivals, Message, Packed
-from ketwire.errors import LocalProtocolError, ScenarioError, blamed, one_line
+from ketwire.errors import LocalProtocolError, ScenarioError, blamed, quoting
 from ketwire.modules import find, shown
 from ketwire.protocols.node import Checkpoint, Effect, Loader, Node, Outcome, Program, Receive, Send, Shape, Slice
 
@@ -50,8 +50,10 @@ class Task:
         except (Exception, SystemExit) as error:
             self._blame(error)
         if not isinstance(effect, Send | Receive | Checkpoint):
-            told = f"a program awaited {effect!r}"
-            raise LocalProtocolError(f"{told}; it may await only its node's send, receive and checkpoint")
+            rest = "it may await only its node's send, receive and checkpoint"
+            wrong = LocalProtocolError(f"a program awaited {effect!r}; {rest}")
+            wrong.abroad = f"a program awaited something of type {type(effect).__name__}; {rest}"
+            raise wrong
         self.effect = effect
 
     def close(self) -> None:
@@ -82,8 +84,11 @@ def build_program(name: str, slice: Slice, load: Loader, party: str) -> Program:
     try:
         program: Any = find(name)
     except (Exception, SystemExit) as error:
-        told = f"program {name!r} cannot be imported ({one_line(error, module)}); expected module:Class"
-        raise ScenarioError(f"protocol: {told}") from error
+
+        def refusal(told: str) -> ScenarioError:
+            return ScenarioError(f"protocol: program {name!r} cannot be imported ({told}); expected module:Class")
+
+        raise quoting(refusal, error, module) from error
     try:
         built: Program = program(slice, load)
         shapes: Any = built.shapes
@@ -91,7 +96,10 @@ def build_program(name: str, slice: Slice, load: Loader, party: str) -> Program:
         told_of = blamed(error, party, module)
         raise told_of from None if told_of is error else error
     if not isinstance(shapes, Mapping) or not all(isinstance(shape, Shape) for shape in shapes.values()):
-        raise _wrong(party, f"{name}: shapes: {shapes!r} given, expected a dict of Shape(value, origin)")
+        rest = "given, expected a dict of Shape(value, origin)"
+        wrong = _wrong(party, f"{name}: shapes: {shapes!r} {rest}")
+        wrong.abroad = f"{name}: shapes: {type(shapes).__name__} {rest}"
+        raise wrong
     return built
 
 

@@ -17,7 +17,6 @@ from ketwire.channels.fiber import Fiber
 from ketwire.channels.hardware import Hardware
 from ketwire.channels.line import Line
 from ketwire.channels.presets import fiber
-from ketwire.nodes.addresses import LOOPBACK
 from ketwire.nodes.control import Credentials
 from ketwire.nodes.coordinator import Coordinator
 from ketwire.nodes.fiber_process import FiberProcess
@@ -25,7 +24,7 @@ from ketwire.nodes.journal import Journal
 from ketwire.nodes.node_process import NodeProcess
 from ketwire.nodes.security import new_keys
 from ketwire.nodes.session import Link, Run, Session, SessionResult
-from ketwire.nodes.sockets import Endpoint, bind
+from ketwire.nodes.sockets import Endpoint
 from ketwire.protocols.node import Slice
 
 TELECOM = fiber("telecom-fiber", length_km=2.0)
@@ -141,6 +140,11 @@ def place(file: str, text: str) -> str:
     return f"{file.removeprefix(os.getcwd() + os.sep)}:{number}"
 
 
+def on_loopback(socket: Any) -> str:
+    """Bind a socket to a free port without a gate before it; its address."""
+    return f"127.0.0.1:{socket.bind_to_random_port('tcp://127.0.0.1')}"
+
+
 class Threads:
     """A whole run in this process: every party a thread with sockets of its own, CURVE included.
 
@@ -157,7 +161,7 @@ class Threads:
         self.coordinator = Coordinator(
             self.context, run, own, {name: pair.public for name, pair in self.keys.items()}, journal=journal
         )
-        self.endpoint = Endpoint(str(bind(self.coordinator.socket, LOOPBACK)), own.public)
+        self.endpoint = Endpoint(on_loopback(self.coordinator.socket), own.public)
         self.threads = [threading.Thread(target=self._party, args=(run, name, base), name=name) for name in names]
         self.errors: dict[str, BaseException] = {}
 
@@ -171,7 +175,7 @@ class Threads:
         party: Any = (
             NodeProcess(context, credentials, base, self.checkpoints)
             if role == "node"
-            else FiberProcess(context, credentials, LOOPBACK, checkpoints=self.checkpoints)
+            else FiberProcess(context, credentials, on_loopback, checkpoints=self.checkpoints)
         )
         try:
             party.run()

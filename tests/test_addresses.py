@@ -22,14 +22,15 @@ from hypothesis import strategies as st
 
 from ketwire.errors import PartyFailed, ScenarioError
 from ketwire.nodes import node_process
-from ketwire.nodes.addresses import LOOPBACK, Address, AddressError
+from ketwire.nodes.addresses import Address, AddressError
 from ketwire.nodes.control import Credentials
 from ketwire.nodes.fiber_process import FiberProcess
+from ketwire.nodes.gate import gate
 from ketwire.nodes.security import new_keys
-from ketwire.nodes.sockets import Endpoint, bind
+from ketwire.nodes.sockets import Endpoint
 from ketwire.scenarios import cli
 from tests.hands import ROOT, STEPS, Hand, Hands, hands
-from tests.kit import Threads, scripted
+from tests.kit import Threads, on_loopback, scripted, unannounced
 
 __all__ = ["hands"]
 FORM = "expected HOST:PORT or [IPv6]:PORT"
@@ -110,18 +111,24 @@ def test_a_name_with_addresses_of_both_kinds_is_reached_by_ipv4(monkeypatch: pyt
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "0.0.0.0", "*"])
 def test_who_binds_any_free_port_learns_which_and_keeps_the_name(host: str) -> None:
-    with zmq.Context() as context, context.socket(zmq.ROUTER) as binder:
-        bound = bind(binder, Address(host, 0))
-        assert bound.host == host and bound.port > 0
-        socket.create_connection(("127.0.0.1", bound.port)).close()
+    with gate(Address(host, 0)) as held:
+        assert held.address.host == host and held.address.port > 0
+        socket.create_connection(("127.0.0.1", held.address.port)).close()
 
 
 @pytest.mark.parametrize("every", ["*", "::"])
 def test_every_address_is_those_of_both_kinds(every: str, ipv6: None) -> None:
-    with zmq.Context() as context, context.socket(zmq.ROUTER) as binder:
-        bound = bind(binder, Address(every, 0))
+    with gate(Address(every, 0)) as held:
         for host in ("127.0.0.1", "::1"):
-            socket.create_connection((host, bound.port)).close()
+            socket.create_connection((host, held.address.port)).close()
+
+
+def test_every_address_is_those_of_ipv4_where_there_is_no_ipv6(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(socket, "has_dualstack_ipv6", lambda: False)
+    with gate(Address("*", 0)) as held:
+        socket.create_connection(("127.0.0.1", held.address.port)).close()
+        with pytest.raises(OSError):
+            socket.create_connection(("::1", held.address.port))
 
 
 @pytest.fixture
@@ -164,7 +171,7 @@ def address_of(coordinator: Hand) -> str:
     """Where it says that parties may join."""
     until_s, said = time.monotonic() + 30, coordinator.output.with_suffix(".err")
     pattern = r"^ketwire: coordinator: waiting for parties at (.*)\n"
-    while not said.exists() or (found := re.search(pattern, said.read_text())) is None:
+    while not said.exists() or (found := re.search(pattern, said.read_text(), re.MULTILINE)) is None:
         assert time.monotonic() < until_s, coordinator.err
         time.sleep(0.01)
     return found[1]
@@ -234,7 +241,7 @@ def test_a_port_in_use_is_told_on_both_sides(by_hand: ByHand) -> None:
     second = by_hand.conduct("--bind", f"tcp://{address}")  # as options once had to be written
     assert second.ended() == 2
     told = f"--bind: {address}: Address already in use, expected a free address of this machine"
-    assert second.err == f"ketwire: steps.yaml: {told}\n"
+    assert unannounced(second.err) == f"ketwire: steps.yaml: {told}\n"
     fiber = by_hand.join(f"tcp://{address}", "--bind", address)["alice-bob"]
     assert fiber.ended() == coordinator.ended() == 2
     assert fiber.err.splitlines()[-1] == f"ketwire: alice-bob: {told}"
@@ -274,12 +281,18 @@ def test_what_cannot_be_bound_told_or_reached_is_one_line(
     assert cli.execute(["keys", "keys", "steps.yaml"]) == 0
     capfd.readouterr()
     assert cli.execute([*argv, "--keys", "keys"]) == 2
-    said = [line for line in capfd.readouterr().err.splitlines() if ": waiting for the coordinator at " not in line]
+    lines = unannounced(capfd.readouterr().err).splitlines()
+    said = [line for line in lines if ": waiting for the coordinator at " not in line]
     assert len(said) == 1 and said[0].startswith(f"ketwire: {told}")
 
 
 @pytest.mark.parametrize(
-    ("announced", "told"), [("tcp://127.0.0.1:1", "begins with tcp://"), ("127.0.0.1:1\n", "has no port from 1")]
+    ("announced", "told"),
+    [
+        ("tcp://127.0.0.1:1", "begins with tcp://"),
+        ("ipc:///tmp/socket", "begins with ipc://"),
+        ("127.0.0.1:1\n", "has no port from 1"),
+    ],
 )
 def test_what_is_announced_and_no_address_is_refused(announced: str, told: str, monkeypatch: Any) -> None:
     monkeypatch.setattr(FiberProcess, "_bind", lambda fiber: announced)
@@ -291,9 +304,9 @@ def test_a_fiber_that_is_not_where_it_says_is_named(monkeypatch: Any) -> None:
     """It was a silent wait without end."""
     elsewhere = free_port()
 
-    def mistaken(fiber: FiberProcess) -> Address:
-        bind(fiber.socket, LOOPBACK)
-        return Address("127.0.0.1", elsewhere)
+    def mistaken(fiber: FiberProcess) -> str:
+        on_loopback(fiber.socket)
+        return f"127.0.0.1:{elsewhere}"
 
     monkeypatch.setattr(FiberProcess, "_bind", mistaken)
     monkeypatch.setattr(node_process, "FIBER_WAIT_S", 0.2)

@@ -21,7 +21,8 @@ from ketwire import __version__
 from ketwire.channels import frames as f
 from ketwire.channels.codec import encode
 from ketwire.errors import PartyFailed, RemoteProtocolError
-from ketwire.nodes.control import Control, Credentials
+from ketwire.nodes import coordinator
+from ketwire.nodes.control import Control, Credentials, Taken
 from ketwire.nodes.security import new_keys
 from ketwire.nodes.sockets import Endpoint, dealer
 from ketwire.nodes.sockets import send as put
@@ -191,7 +192,7 @@ def test_parties_without_checkpoints_end_with_their_coordinator(network: Network
 
 
 def test_what_an_epoch_before_says_is_dropped_and_another_connection_is_a_death() -> None:
-    """Alice's process of an epoch before speaks first, then one that joins, then one that joins in its place."""
+    """Alice's process of an epoch before speaks first, then one that joins, which dies when another has come."""
     run = Threads(scripted({"alice": [], "bob": []}))
     member, sockets = run.coordinator.members["alice"], []
 
@@ -207,10 +208,51 @@ def test_what_an_epoch_before_says_is_dropped_and_another_connection_is_a_death(
     say(f.Join("alice", "node", __version__, 1), now, 0)
     run.coordinator._until(lambda: member.route is not None)
     say(f.Join("alice", "node", __version__, 2), now, 0)
-    with pytest.raises(PartyFailed, match="its connection broke, or another process has come in its place") as caught:
+    run.coordinator._until(lambda: bool(member.rivals))
+    sockets[1].close()
+    with pytest.raises(PartyFailed, match="its connection is gone") as caught:
         run.coordinator._until(lambda: False)
     assert caught.value.party == "alice" and caught.value.died
     run.context.destroy(linger=0)
+
+
+def test_whoever_joins_while_another_of_its_key_answers_is_told_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(coordinator, "RIVAL_S", 0.2)
+    monkeypatch.setattr(coordinator, "PING_EVERY_S", 0.1)
+    run = Threads(scripted({"alice": [], "bob": []}))
+    member = run.coordinator.members["alice"]
+    first = Control(run.context, run.credentials("alice", "node"))
+    run.coordinator._until(lambda: member.route is not None)
+    route = member.route
+    second = Control(run.context, run.credentials("alice", "node"))
+    run.coordinator._until(lambda: bool(member.rivals))
+    run.coordinator._until(lambda: not member.rivals)
+    with pytest.raises(Taken, match="another process is alice in this run already, and answers"):
+        second.wait(f.Job)
+    assert isinstance(first.wait(f.Job), f.Job) and member.route == route
+    run.context.destroy(linger=0)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("key", ["alice", "bob"])
+def test_a_second_process_with_a_key_is_told_so_and_the_first_goes_on(key: str, network: Network) -> None:
+    """Also where it has the key of another party than it says it is."""
+    longer = ("--set", "protocol.steps=400")
+    running = network.start_all(*longer)
+    until_s = time.monotonic() + 30
+    while not [*(network.folder / "kept-coordinator").glob("commit.*")] and time.monotonic() < until_s:
+        time.sleep(0.01)
+    shutil.copytree(network.folder / "keys", network.folder / "keys2")
+    shutil.copy(network.folder / "keys" / f"{key}.key", network.folder / "keys2" / "alice.key")
+    argv = ("node", "alice", "--coordinator", network.address, "--keys", "keys2", "--checkpoints", "kept-second")
+    second = network.hands.start(network.folder, *argv)
+    assert second.ended() == 2
+    told = f"ketwire: another process is {key} in this run already, and answers; expected one process a key"
+    assert second.err.splitlines()[1:] == [told]
+    assert "goes on from" not in running["coordinator"].err
+    if network.hands.ask("wait", [running["coordinator"].pid, 60]) is not None:
+        assert {name: running[name].ended() for name in PARTIES} == dict.fromkeys(PARTIES, 0)
+    assert "goes on from" not in running["coordinator"].err
 
 
 @pytest.mark.parametrize("job", [{}, {"run": "0g" * 16}, {"run": "00"}, {"run": 7}])
