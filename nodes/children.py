@@ -26,8 +26,7 @@ from typing import Any
 
 import zmq
 
-from ketwire.errors import PartyFailed, tell
-from ketwire.nodes.epochs import warn
+from ketwire.errors import PartyFailed, tell, warn
 from ketwire.nodes.folders import private
 from ketwire.nodes.interpreters import ONE_THREAD, command, environment
 

@@ -29,7 +29,8 @@ from ketwire.errors import (
     ScenarioError,
     told_abroad,
 )
-from ketwire.nodes.security import COORDINATOR, KeyPair
+from ketwire.nodes.security import KeyPair
+from ketwire.nodes.session import COORDINATOR
 from ketwire.nodes.sockets import Endpoint, dealer, octets_of, receive, send
 from ketwire.protocols.node import Slice
 

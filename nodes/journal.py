@@ -32,8 +32,7 @@ from ketwire.nodes.archive import Broken, load, pack, sha256, write
 from ketwire.nodes.checkpoints import KEPT, not_written
 from ketwire.nodes.folders import check_private, lock
 from ketwire.nodes.sealed import seal, unseal
-from ketwire.nodes.security import COORDINATOR
-from ketwire.nodes.session import Run, SessionResult, Totals
+from ketwire.nodes.session import COORDINATOR, Run, SessionResult, Totals
 from ketwire.protocols.node import Outcome, Slice
 
 _COMMIT = re.compile(r"commit\.(\d{1,10})\.(\d{1,20})\.json")

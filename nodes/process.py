@@ -10,20 +10,20 @@ from typing import Any
 
 import zmq
 
-from ketwire.errors import PartyFailed, ScenarioError
+from ketwire.errors import PartyFailed, ScenarioError, warn
 from ketwire.modules import settled
 from ketwire.nodes.addresses import IPC
 from ketwire.nodes.children import Children
 from ketwire.nodes.control import OVER
 from ketwire.nodes.coordinator import Coordinator
 from ketwire.nodes.descriptors import for_run, provide
-from ketwire.nodes.epochs import is_restartable, journal_of, survive, warn
+from ketwire.nodes.epochs import is_restartable, journal_of, survive
 from ketwire.nodes.folders import socket_folder
 from ketwire.nodes.interpreters import check_fibers
 from ketwire.nodes.journal import Journal
 from ketwire.nodes.ledger import read_records
-from ketwire.nodes.security import COORDINATOR, KeyPair, new_keys
-from ketwire.nodes.session import Progress, Run, SessionResult, with_records
+from ketwire.nodes.security import KeyPair, new_keys
+from ketwire.nodes.session import COORDINATOR, Progress, Run, SessionResult, with_records
 from ketwire.nodes.sockets import STAYS, bind
 
 

@@ -25,18 +25,18 @@ from typing import Any
 
 import zmq
 
-from ketwire.errors import PartyFailed, ScenarioError
+from ketwire.errors import PartyFailed, ScenarioError, warn
 from ketwire.nodes.addresses import Address, AddressError
 from ketwire.nodes.control import AGAIN, OVER, Credentials, Taken, Unanswered
 from ketwire.nodes.coordinator import Coordinator
 from ketwire.nodes.descriptors import PARTY, for_run, provide
-from ketwire.nodes.epochs import MAX_RESTARTS, begins, is_restartable, is_survivable, survive, warn
+from ketwire.nodes.epochs import MAX_RESTARTS, begins, is_restartable, is_survivable, survive
 from ketwire.nodes.folders import own_folder
 from ketwire.nodes.gate import Opened, gate
 from ketwire.nodes.interpreters import refuse_interpreters
 from ketwire.nodes.journal import Journal
-from ketwire.nodes.security import COORDINATOR, KeyPair, read_keys, read_public_key
-from ketwire.nodes.session import Progress, Run, SessionResult
+from ketwire.nodes.security import KeyPair, read_keys, read_public_key
+from ketwire.nodes.session import COORDINATOR, Progress, Run, SessionResult
 from ketwire.nodes.sockets import bind, endpoint_at
 
 WAIT_S = 60.0

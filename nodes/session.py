@@ -22,6 +22,9 @@ from ketwire.protocols.node import Outcome, Shape, Slice
 
 DEFAULT_CREDIT_OCTETS = 256 * 1024 * 1024
 
+COORDINATOR = "coordinator"
+"""How the coordinator is called among the parties of a run; no party has this name."""
+
 
 @dataclass(frozen=True)
 class Link:

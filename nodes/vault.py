@@ -8,9 +8,9 @@ from typing import Any, Protocol
 
 from ketwire.channels.link import Direction
 from ketwire.channels.records import Record
+from ketwire.errors import warn
 from ketwire.nodes.archive import Broken, Content
 from ketwire.nodes.checkpoints import Keeper
-from ketwire.nodes.epochs import warn
 from ketwire.nodes.journal import Commit, Journal
 from ketwire.nodes.ledger import Ledger, Place
 from ketwire.nodes.party import PartyNode

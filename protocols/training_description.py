@@ -24,8 +24,8 @@ from ketwire.protocols.numbers import EXACT_BITS, messages_of, pack_numbers, unp
 from ketwire.protocols.objectives import Objective, objective
 from ketwire.protocols.training_data import Labels, joined_shapes
 from ketwire.protocols.training_holding import Holding
+from ketwire.protocols.training_meter import Meter
 from ketwire.protocols.training_rivals import decided_by, train_alone
-from ketwire.protocols.training_streams import Meter
 
 Floats = NDArray[np.float64]
 

@@ -111,7 +111,7 @@ def _recorded(results: Sequence[SessionResult]) -> Sequence[SessionResult]:
     """Raises:
     PartyFailed: a fiber could not write its ledger.
     """
-    from ketwire.nodes.security import COORDINATOR  # noqa: PLC0415
+    from ketwire.nodes.session import COORDINATOR  # noqa: PLC0415
 
     for result in results:
         if result.records_lost is not None:
@@ -124,7 +124,7 @@ def _having_room(folder: RunDirectory) -> Iterator[None]:
     """Raises:
     PartyFailed: the disk is full, say.
     """
-    from ketwire.nodes.security import COORDINATOR  # noqa: PLC0415
+    from ketwire.nodes.session import COORDINATOR  # noqa: PLC0415
 
     try:
         yield

@@ -17,10 +17,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from ketwire.errors import ScenarioError
+from ketwire.errors import ScenarioError, warn
 from ketwire.nodes.archive import MAX_OCTETS as LARGEST
 from ketwire.nodes.archive import Broken, read, sha256, write
-from ketwire.nodes.epochs import FOLDER, warn
+from ketwire.nodes.epochs import FOLDER
 from ketwire.nodes.folders import check_private
 from ketwire.nodes.sealed import seal, unseal
 from ketwire.scenarios.load import Loaded, admit

@@ -307,4 +307,4 @@ def _readers(names: Sequence[str]) -> set[str]:
 
 def test_programs_look_at_no_mask_that_moves_no_clock() -> None:
     """`living`, `last_ps` and `spent` are for accounts: the meter of a training alone uses them."""
-    assert _readers(["living", "last_ps", "spent", "chosen"]) == {"training_streams.py"}
+    assert _readers(["living", "last_ps", "spent", "chosen"]) == {"training_meter.py"}

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from ketwire.errors import ScenarioError
-from ketwire.nodes.security import COORDINATOR, write_keys
+from ketwire.nodes.security import write_keys
 from ketwire.nodes.serve import serve_coordinator, serve_node
+from ketwire.nodes.session import COORDINATOR
 from ketwire.scenarios.load import load
 from ketwire.scenarios.resumable import ResumableDirectory
 

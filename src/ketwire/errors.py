@@ -71,6 +71,11 @@ def tell(line: str) -> None:
             print(line, file=sys.stderr, flush=True)
 
 
+def warn(text: str) -> None:
+    """A line on standard error, with the name of the program before it."""
+    tell(f"ketwire: {text}")
+
+
 def one_line(error: BaseException, module: str, *, whole: bool = True) -> str:
     """An exception as one line, which names the place in a user's own code that raised it.
 
