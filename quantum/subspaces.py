@@ -29,6 +29,7 @@ random signs.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -36,7 +37,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ketwire.errors import LocalProtocolError, ScenarioError
-from ketwire.quantum.grid import exponential, isometry, product, snap
+from ketwire.quantum.grid import Sliced, exponential, isometry, product, rough_product, slice_bits, sliced, snap
 
 Real = NDArray[np.float64]
 Indices = NDArray[np.int64]
@@ -83,17 +84,34 @@ def class_subspaces(vectors: Real, labels: Indices, components: int) -> Real:
         raise ScenarioError(f"labels: {int(labels.min())} is below 0, expected 0..classes-1")
     if not 1 <= components < units.shape[1]:
         raise ScenarioError(f"components: {components}, expected 1..{units.shape[1] - 1}")
-    bases = []
+    found = nested_subspaces(units, labels, (components,))[0]
+    if isinstance(found, str):
+        raise ScenarioError(f"components: {components}, but class {found}")
+    return found
+
+
+def nested_subspaces(units: Real, labels: Indices, dimensions: Sequence[int]) -> list[Real | str]:
+    """For each number of dimensions the bases of `class_subspaces`, from one decomposition a class.
+
+    units: (rows, N), of norm 1. labels: (rows,), integers 0..classes-1.
+
+    Returns:
+        Shape (classes, dimension, N) each; where a class does not span so many, what is wrong with it.
+    """
+    bases: list[list[Real]] = [[] for _ in dimensions]
+    wrong: dict[int, str] = {}
     for name in range(int(labels.max()) + 1):
         members = units[labels == name]
-        if len(members) < components:
-            have = len(members)
-            raise ScenarioError(f"components: {components}, but class {name} has {have} training vectors")
-        _, singular, right = np.linalg.svd(members, full_matrices=False)
-        if singular[components - 1] < _RANK_TOLERANCE * singular[0]:
-            raise ScenarioError(f"components: {components}, but class {name} spans fewer dimensions")
-        bases.append(_basis(right[:components].T @ right[:components], components))
-    return np.stack(bases)
+        wide = [place for place, dimension in enumerate(dimensions) if len(members) >= dimension]
+        _, singular, right = np.linalg.svd(members, full_matrices=False) if wide else (None, None, None)
+        for place, dimension in enumerate(dimensions):
+            if place not in wide:
+                wrong.setdefault(place, f"{name} has {len(members)} training vectors")
+            elif singular[dimension - 1] < _RANK_TOLERANCE * singular[0]:
+                wrong.setdefault(place, f"{name} spans fewer dimensions")
+            elif place not in wrong:
+                bases[place].append(_basis(right[:dimension].T @ right[:dimension], dimension))
+    return [wrong[place] if place in wrong else np.stack(of) for place, of in enumerate(bases)]
 
 
 def _basis(projector: Real, rank: int) -> Real:
@@ -197,8 +215,9 @@ def discriminating_blocks(
     rows = blocks.reshape(classes * rank, dimension)
     momentum, scale, fast, slow = np.zeros_like(rows), 0.0, 1.0, 1.0
     truth = np.eye(classes)[labels]
+    factors = sliced(units, slice_bits(dimension)), sliced(units, slice_bits(len(units)))
     for step in range(1, steps + 1):
-        gradient = _bound_gradient(rows, units, truth, copies)
+        gradient = _bound_gradient(rows, factors, truth, copies)
         both = product(rows.T, gradient)
         gradient -= product(rows, both + both.T) / 2  # along the manifold
         momentum = 0.9 * momentum + 0.1 * gradient
@@ -210,10 +229,13 @@ def discriminating_blocks(
     return rows.reshape(classes, rank, dimension)
 
 
-def _bound_gradient(rows: Real, units: Real, truth: Real, copies: int) -> Real:
-    """Gradient of the union bound with respect to the stacked blocks, shape of `rows`."""
-    count, classes = truth.shape
-    amplitudes = product(units, rows.T, slices=1).reshape(count, classes, -1)
+def _bound_gradient(rows: Real, units: tuple[Sliced, Sliced], truth: Real, copies: int) -> Real:
+    """Gradient of the union bound with respect to the stacked blocks, shape of `rows`.
+
+    units: the training vectors, sliced for sums over their entries, and over the vectors.
+    """
+    (count, classes), (across, along) = truth.shape, units
+    amplitudes = rough_product(across, sliced(rows.T, slice_bits(rows.shape[1]))).reshape(count, classes, -1)
     p = (amplitudes**2).sum(axis=2)
     right = (p * truth).sum(axis=1, keepdims=True)
     margin = right - p
@@ -224,7 +246,7 @@ def _bound_gradient(rows: Real, units: Real, truth: Real, copies: int) -> Real:
     slope = density * (1 / spread + bend * (1 + 2 * margin))
     slope -= truth * (density * (1 / spread - bend * (1 - 2 * margin))).sum(axis=1, keepdims=True)
     weighted = (amplitudes * slope[:, :, None]).reshape(count, -1)
-    return np.asarray(2 / count * product(weighted.T, units, slices=1), dtype=np.float64)
+    return np.asarray(2 / count * rough_product(sliced(weighted.T, slice_bits(count)), along), dtype=np.float64)
 
 
 def _start(bases: Real) -> Real:

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from ketwire.errors import LocalProtocolError, ScenarioError
 from ketwire.quantum import subspaces as sub
+from ketwire.quantum.grid import slice_bits, sliced
 
 
 def synthetic(seed: int = 0, classes: int = 4, dimension: int = 16, rows: int = 60):
@@ -180,7 +181,8 @@ def test_gradient_of_the_bound_against_finite_differences():
                 total += special.ndtr(-margin / np.sqrt((mine[y] + mine[d] - margin**2) / copies + 1e-9))
         return total / len(units)
 
-    gradient = sub._bound_gradient(rows, units, truth, copies)
+    factors = sliced(units, slice_bits(units.shape[1])), sliced(units, slice_bits(len(units)))
+    gradient = sub._bound_gradient(rows, factors, truth, copies)
     for _ in range(5):
         way = rng.standard_normal(rows.shape)
         slope = (bound(rows + 1e-5 * way) - bound(rows - 1e-5 * way)) / 2e-5
