@@ -2,7 +2,7 @@
 
     python -m benchmarks [NAME ...] [--rounds 11]
 
-A name is that of a module (wire, physics, startup, engine, gradients, processes, peers) or of one of its
+A name is that of a module (wire, physics, startup, engine, gradients, steps, processes, peers) or of one of its
 measurements. One
 table at the end; exit code 1 if a bound is missed.
 """
@@ -14,7 +14,7 @@ import importlib
 import os
 import sys
 
-MODULES = ("wire", "processes", "physics", "startup", "engine", "gradients", "peers")
+MODULES = ("wire", "processes", "physics", "startup", "engine", "gradients", "steps", "peers")
 
 
 def main() -> int:

@@ -29,7 +29,7 @@ random signs.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -328,18 +328,16 @@ class ProductHalf:
         return self._layers(rows, back=True)
 
     def _layers(self, rows: NDArray[Any], back: bool) -> NDArray[Any]:
-        out = np.array(rows, dtype=np.result_type(rows, np.float64), order="C")
-        piece = max(1, _CACHE_ENTRIES // self.dimension)
-        for first in range(0, len(out), piece):
-            part = out[first : first + piece]
+        def turn(columns: NDArray[Any]) -> None:
             for sign in self.signs[::-1] if back else self.signs:
                 if back:  # (W D)^-1 = D W
-                    _walsh_hadamard(part)
-                    part *= sign
+                    _walsh_hadamard(columns)
+                    columns *= sign[:, None]
                 else:
-                    part *= sign
-                    _walsh_hadamard(part)
-        return out
+                    columns *= sign[:, None]
+                    _walsh_hadamard(columns)
+
+        return _in_columns(rows, turn)
 
 
 def haar_half(dimension: int, rng: np.random.Generator) -> DenseHalf:
@@ -361,11 +359,7 @@ def product_half(dimension: int, rng: np.random.Generator, layers: int = LAYERS)
 def walsh_hadamard(rows: NDArray[Any]) -> NDArray[Any]:
     """H^(⊗n) on each row of (rows, N), as a new array. O(N log N) a row."""
     _check_power_of_two(rows.shape[1])
-    out = np.array(rows, dtype=np.result_type(rows, np.float64), order="C")
-    piece = max(1, _CACHE_ENTRIES // rows.shape[1])
-    for first in range(0, len(out), piece):
-        _walsh_hadamard(out[first : first + piece])
-    return out
+    return _in_columns(rows, _walsh_hadamard)
 
 
 def share_inside(half: HalfSpace, vectors: NDArray[Any]) -> Real:
@@ -393,17 +387,32 @@ def deal(half: HalfSpace, trials: int, rng: np.random.Generator) -> tuple[Real, 
     return np.asarray(half.rotate_back(turned), dtype=np.float64), inside
 
 
-def _walsh_hadamard(rows: NDArray[Any]) -> None:
-    """In place on C-contiguous rows, normalised: butterflies over one qubit after the other."""
-    count, dimension = rows.shape
-    width = 1
-    while width < dimension:
-        pairs = rows.reshape(count, dimension // (2 * width), 2, width)
-        difference = pairs[:, :, 0] - pairs[:, :, 1]
-        pairs[:, :, 0] += pairs[:, :, 1]
-        pairs[:, :, 1] = difference
+def _in_columns(rows: NDArray[Any], turn: Callable[[NDArray[Any]], None]) -> NDArray[Any]:
+    """What `turn` makes of the rows, piece by piece, each transposed: it works in place on (N, rows of the piece)."""
+    out = np.empty(rows.shape, dtype=np.result_type(rows, np.float64))
+    piece = max(1, _CACHE_ENTRIES // rows.shape[1])
+    for first in range(0, len(out), piece):
+        columns = np.array(rows[first : first + piece].T, dtype=out.dtype, order="C")
+        turn(columns)
+        out[first : first + piece] = columns.T
+    return out
+
+
+def _walsh_hadamard(columns: NDArray[Any]) -> None:
+    """In place on the columns of (N, count), C-contiguous, normalised: butterflies over one qubit after the other.
+
+    Neighbours in memory belong to different columns, so that the innermost loop is long for every qubit.
+    """
+    dimension, count = columns.shape
+    spare = np.empty(dimension * count // 2, dtype=columns.dtype)
+    width = count
+    while width < dimension * count:
+        pairs = columns.reshape(-1, 2, width)
+        difference = np.subtract(pairs[:, 0], pairs[:, 1], out=spare.reshape(-1, width))
+        pairs[:, 0] += pairs[:, 1]
+        pairs[:, 1] = difference
         width *= 2
-    rows *= 1 / math.sqrt(dimension)
+    columns *= 1 / math.sqrt(dimension)
 
 
 def _check_power_of_two(dimension: int) -> None:
