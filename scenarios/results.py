@@ -95,11 +95,9 @@ def failed_steps(result: Mapping[str, Any]) -> list[str]:
 def plain(value: Any) -> Any:
     """A value as JSON has it: arrays as lists, numbers as Python's, what is not finite as null."""
     kind = type(value)
-    if kind in _AS_THEY_ARE:  # most values; the general rules below say the same of them
+    if kind in _AS_THEY_ARE:  # most values; the general rule below says the same of them
         return value
-    if kind is dict:
-        return {key if type(key) is str else str(key): plain(below) for key, below in value.items()}
-    if isinstance(value, Mapping):
+    if kind is dict or isinstance(value, Mapping):
         return {str(key): plain(below) for key, below in value.items()}
     if isinstance(value, list | tuple | set | frozenset):
         return [plain(below) for below in value]
@@ -107,7 +105,7 @@ def plain(value: Any) -> Any:
         return plain(value.tolist())
     if isinstance(value, float):
         return value if math.isfinite(value) else None
-    return value if isinstance(value, str | int | None) else str(value)
+    return value if isinstance(value, str | int) else str(value)
 
 
 def _refuse_forged(own: Mapping[str, Any], told: Mapping[str, Mapping[str, Any]], rivals: set[str]) -> None:
