@@ -1,11 +1,18 @@
-"""What a trivial `ketwire run` costs in processor time, against a bare script of as many processes.
+"""What runs cost in processor time from the start of their processes to the end: trivial ones, small ones, `digits`.
 
     python -m benchmarks startup [--rounds 11]
+
+startup: a trivial `ketwire run`, against a bare script of as many processes.
 
 Ours: Alice, Bob, the fiber between them and the coordinator, for one copy of one qubit, with CURVE and
 digests as by default. Bare: a script that imports numpy and pyzmq and starts three processes that do
 so too, each of which sends it one message. Both have one BLAS thread, and both find compiled modules
 as any second start does. User and system time of all processes, from `RUSAGE_CHILDREN`.
+
+launch: the same scenario inline, loaded and launched again in a process that has done so before, against a process
+that imports NumPy and ends.
+digits: the packaged scenario with all its processes and rivals, against its arithmetic in plain NumPy in one process
+that imports NumPy, pyzmq and pydantic (`benchmarks/arithmetic.py`).
 """
 
 from __future__ import annotations
@@ -15,10 +22,18 @@ import resource
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
+
 from benchmarks.report import Figure, Measure, rounds_of
+from ketwire.nodes.datasets import split
+from ketwire.nodes.inline import run_inline
+from ketwire.scenarios.launch import Options, launch
+from ketwire.scenarios.load import load
 
 SCENARIO = """\
 seed: 7
@@ -71,18 +86,65 @@ def processor_s(action: Callable[[], object], repeats: int) -> float:
     return (after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime) / repeats
 
 
-def measure(rounds: int) -> list[Figure]:
-    with tempfile.TemporaryDirectory() as folder:
-        scenario = Path(folder) / "trivial.yaml"
-        scenario.write_text(SCENARIO, encoding="utf-8")
-        # Compiled modules are kept, as in any installation, but in a place of this measurement's own.
-        environment = {**os.environ, **ONE_THREAD, "PYTHONPYCACHEPREFIX": str(Path(folder) / "compiled")}
+@contextmanager
+def prepared() -> Iterator[tuple[Path, dict[str, str]]]:
+    """A folder with the trivial scenario, and an environment for commands.
+
+    Compiled modules are kept, as in any installation, but in a place of this measurement's own.
+    """
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        (folder / "trivial.yaml").write_text(SCENARIO, encoding="utf-8")
+        environment = {**os.environ, **ONE_THREAD, "PYTHONPYCACHEPREFIX": str(folder / "compiled")}
         environment.pop("PYTHONDONTWRITEBYTECODE", None)
-        ours = [sys.executable, "-c", "from ketwire.scenarios.cli import main; main()", "run", str(scenario), "--json"]
-        bare = [sys.executable, "-c", PARENT]
+        yield folder, environment
+
+
+def ketwire_run(scenario: str) -> list[str]:
+    return [sys.executable, "-c", "from ketwire.scenarios.cli import main; main()", "run", scenario, "--json"]
+
+
+def measure(rounds: int) -> list[Figure]:
+    with prepared() as (folder, environment):
+        ours, bare = ketwire_run(str(folder / "trivial.yaml")), [sys.executable, "-c", PARENT]
         actions = {"ours": lambda: run_to_end(ours, environment), "bare": lambda: run_to_end(bare, environment)}
         taken = rounds_of(actions, rounds, measure=processor_s)
-    return [taken.figure("startup: trivial run over bare processes, CPU", "ours", "bare", 1.5, "ms")]
+    return [taken.figure("startup: trivial run over bare processes, CPU", "ours", "bare", 1.3, "ms")]
 
 
-MEASURES: dict[str, Measure] = {"startup": measure}
+def measure_launch(rounds: int) -> list[Figure]:
+    """Loading and launching a small scenario again, in the process that has done so before."""
+    with prepared() as (folder, environment):
+        scenario, imports = str(folder / "trivial.yaml"), [sys.executable, "-c", "import numpy"]
+
+        def again() -> None:
+            launch(load(scenario), lambda run, *_: run_inline(run), Options(quiet=True))
+
+        def taken_s(action: Callable[[], object], repeats: int) -> float:
+            if action is not again:
+                return processor_s(action, 1)
+            start = time.process_time()
+            for _ in range(repeats):
+                action()
+            return (time.process_time() - start) / repeats
+
+        actions = {"launch": again, "numpy": lambda: run_to_end(imports, environment)}
+        taken = rounds_of(actions, rounds, 20, measure=taken_s)
+    return [taken.figure("startup: small launch again over a process that imports NumPy, CPU", "launch", "numpy",
+                         0.06, "ms")]
+
+
+def measure_digits(rounds: int) -> list[Figure]:
+    """The scenario `digits`, all processes, over the same arithmetic in one."""
+    with prepared() as (folder, environment):
+        parts = split("digits")
+        table = {"rows": np.concatenate(parts[:2]), "labels": np.concatenate(parts[2:])}
+        np.savez(folder / "digits.npz", **table)
+        script = str(Path(__file__).with_name("arithmetic.py"))
+        plain, ours = [sys.executable, script, str(folder / "digits.npz")], ketwire_run("digits")
+        actions = {"ours": lambda: run_to_end(ours, environment), "plain": lambda: run_to_end(plain, environment)}
+        taken = rounds_of(actions, rounds, measure=processor_s)
+    return [taken.figure("startup: digits over its arithmetic in NumPy, CPU", "ours", "plain", 2.0, "s")]
+
+
+MEASURES: dict[str, Measure] = {"startup": measure, "launch": measure_launch, "digits": measure_digits}

@@ -35,7 +35,6 @@ from ketwire.channels.pairs import (
     Floats,
     decayed_bell,
     decayed_elements,
-    elements,
     elements_of_bell,
     swap_elements,
 )
@@ -127,7 +126,7 @@ def _generate(machine: TeleportMachine, begin_ps: Times, wanted: NDArray[np.bool
     scheme, schedule = machine.scheme, machine.transport.distillation
     if schedule is None:
         made = generate(none, scheme, len(lanes), begin_ps[lanes], draw("pairs"))
-        six[lanes], herald_ps[lanes] = elements(scheme.state()), made.herald_ps
+        six[lanes], herald_ps[lanes] = machine.fresh, made.herald_ps
         since_ps[lanes] = made.herald_ps - scheme.age_ps
         return _Fresh(six, herald_ps, since_ps, int(made.attempts.sum()), len(lanes))
     from ketwire.channels.distill import distill  # noqa: PLC0415

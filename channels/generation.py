@@ -7,6 +7,7 @@ once, by a cumulative maximum. What one attempt is, and how long it takes, is in
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -53,9 +54,15 @@ def generate(ready_ps: Times, scheme: Scheme, slots: int, free_ps: Times, rng: n
     """
     p = scheme.success_probability
     check_clock(ready_ps, free_ps, slots, scheme.attempt_ps / p)
-    attempts: Times = rng.geometric(significant(p), size=len(ready_ps))
+    attempts: Times = rng.geometric(_rounded(p), size=len(ready_ps))
     herald_ps, release_ps, free_after_ps = serve_slots(ready_ps, attempts * scheme.attempt_ps, slots, free_ps)
     return Generated(herald_ps, release_ps, attempts, free_after_ps)
+
+
+@lru_cache(maxsize=256)
+def _rounded(p: float) -> float:
+    """What chances are drawn with; of few values, over and over."""
+    return float(significant(p))
 
 
 def serve_slots(ready_ps: Times, making_ps: Times, slots: int, free_ps: Times) -> tuple[Times, Times, Times]:

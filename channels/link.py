@@ -18,6 +18,7 @@ chain (`channels.stock`). Notices of free memories have times of their own.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -77,6 +78,7 @@ class Direction:
         self.eve: Eavesdropper | None = getattr(self._machine, "eve", None)
         self._lossy = line.survival(1) < 1.0
         self._plain = not self._lossy and not line.touches_states and self.eve is None and line.engine == "builtin"
+        self._register_ps = cache(line.time_ps)  # working it out takes longer than to send a register
         self._key = key
         self._number = 0
         self._passed_ps = 0  # when all copies that were dead before are known to be so: those behind them wait for it
@@ -150,7 +152,7 @@ class Direction:
         begin_ps = max(sent_ps, self._passed_ps, self._machine.busy_until_ps, int(ready_ps.max(initial=0)))
         # Before any array is computed: integers of 64 bits would wrap without a word.
         waits = not isinstance(self.line.transport, Chain)  # whose pairs are in stock
-        work_ps = int(emitted * self.line.time_ps(qubits)) if waits else 0
+        work_ps = int(emitted * self._register_ps(qubits)) if waits else 0
         self._keep_clock(begin_ps + work_ps + self._onward_ps + self._back_ps)
         there_ps = turn_ps = np.maximum(ready_ps[alive], sent_ps)
         if not whole:
@@ -206,7 +208,7 @@ class Direction:
             batch = batch._replace(first_ps=sent_ps)
         last_ps = batch.first_ps + batch.step_ps * (batch.copies - 1)
         begin_ps = max(last_ps, self._machine.busy_until_ps)
-        self._keep_clock(begin_ps + int(batch.copies * self.line.time_ps(qubits)) + self._onward_ps + self._back_ps)
+        self._keep_clock(begin_ps + int(batch.copies * self._register_ps(qubits)) + self._onward_ps + self._back_ps)
         passed = self._machine.carry_in_step(batch)
         if passed is None:
             return None

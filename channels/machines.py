@@ -12,6 +12,7 @@ waits in the sender's memory and what has arrived in the receiver's (`timing.wai
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
@@ -142,13 +143,13 @@ class DirectMachine:
 
             def leave(which: Times, purpose: str) -> tuple[States, Times]:
                 waits_ps = held.sender_ps if alike else held.sender_ps[which]
-                return hold(self.line.sender, states, row[which], waits_ps, draw(purpose))
+                return _hold(self.line.sender, states, row[which], waits_ps, draw, purpose)
 
             batch = leave(whole, "memory")
             if self.eve is not None and isinstance(self.eve.attack, InterceptResend):
                 batch = self.eve.resend(batch, arrived, whole, lambda gone: leave(gone, "eve memory"), draw)
             batch = disturb(*batch, self.flight, draw("noise"))
-            passed, kept = hold(self.line.receiver, *batch, held.receiver_ps, draw("waiting"))
+            passed, kept = _hold(self.line.receiver, *batch, held.receiver_ps, draw, "waiting")
             row = np.zeros_like(row)
             row[whole] = kept
         if self.eve is not None and not isinstance(self.eve.attack, InterceptResend):
@@ -167,6 +168,13 @@ class TeleportMachine:
         self.free_ps: Times = np.zeros(transport.memory_slots, dtype=np.int64)
         self.number = 0  # of pairs so far: the next one's slot
         self.lane = ClassicalLane(line.fiber)
+
+    @cached_property
+    def fresh(self) -> NDArray[np.float64]:
+        """`elements` of a pair as its scheme makes it, float64, shape (6,)."""
+        from ketwire.channels.pairs import elements  # noqa: PLC0415
+
+        return elements(self.scheme.state())
 
     @property
     def busy_until_ps(self) -> int:
@@ -200,9 +208,9 @@ class TeleportMachine:
         if copies:
             # A fresh register exists from when the first of its pairs is there; the others let it wait.
             held = waits(released, released, arrival_ps[:, None], None if fresh else ready_ps[:, None])
-            states, row = hold(self.line.sender, states, row, held.sender_ps, draw("memory"))
+            states, row = _hold(self.line.sender, states, row, held.sender_ps, draw, "memory")
             states, row = apply_paulis(states, row, weights, draw("noise"))
-            states, row = hold(self.line.receiver, states, row, held.receiver_ps, draw("waiting"))
+            states, row = _hold(self.line.receiver, states, row, held.receiver_ps, draw, "waiting")
         photons = 0 if isinstance(self.scheme, Given) else 2 * attempts
         crossed = copies * qubits
         lost = np.zeros(copies, dtype=np.bool_)
@@ -214,7 +222,7 @@ class TeleportMachine:
         """A pair for each qubit: when it is used, how long it waited, what it was, and what all cost."""
         from ketwire.channels.distill import distill  # noqa: PLC0415
         from ketwire.channels.generation import generate  # noqa: PLC0415
-        from ketwire.channels.pairs import elements, elements_of_bell  # noqa: PLC0415
+        from ketwire.channels.pairs import elements_of_bell  # noqa: PLC0415
 
         # Slots go on in turn where the batch before ended.
         turn = self.number % len(self.free_ps)
@@ -222,7 +230,7 @@ class TeleportMachine:
         self.number += len(ready_ps)
         if self.transport.distillation is None:
             made = generate(ready_ps, self.scheme, len(free_ps), free_ps, rng)
-            since_ps, six = made.herald_ps - self.scheme.age_ps, elements(self.scheme.state())
+            since_ps, six = made.herald_ps - self.scheme.age_ps, self.fresh
             pairs = len(ready_ps)
         else:
             (t1_a, t2_a), (t1_b, t2_b) = self.line.sender.constants, self.line.receiver.constants
@@ -275,10 +283,10 @@ class CodedMachine:
         whole = np.flatnonzero(~lost)
         alike = fresh or self.line.sender.is_perfect
         held = turn.waits(None if alike else (done_ps - service_ps - ready_ps)[whole])
-        states, kept = hold(self.line.sender, states, row[whole], held.sender_ps, draw("memory"))
+        states, kept = _hold(self.line.sender, states, row[whole], held.sender_ps, draw, "memory")
         logical = sample.logical.reshape(copies, blocks * self.code.qubits_per_block)  # of no copy at all, too
         states, kept = self._decode(states, kept, logical[whole, :qubits], draw)
-        states, kept = hold(self.line.receiver, states, kept, held.receiver_ps, draw("waiting"))
+        states, kept = _hold(self.line.receiver, states, kept, held.receiver_ps, draw, "waiting")
         row = np.zeros_like(row)
         row[whole] = kept
         arrival_ps = done_ps + fiber.delay_ps
@@ -318,6 +326,13 @@ def disturb(
         return apply_paulis(states, row, channel.pauli_weights, rng)
     qubits = states.shape[1].bit_length() - 1
     return apply_channel(states, row, channel, range(qubits), rng)
+
+
+def _hold(
+    memory: Memory, states: States, row: NDArray[np.int64], waits_ps: NDArray[np.int64], draw: Draw, purpose: str
+) -> tuple[States, NDArray[np.int64]]:
+    """`hold` with a stream that is made only where it is drawn from."""
+    return (states, row) if memory.is_perfect else hold(memory, states, row, waits_ps, draw(purpose))
 
 
 def hold(

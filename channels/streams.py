@@ -9,8 +9,11 @@ never the seed; so it can foretell nobody else's outcomes.
 from __future__ import annotations
 
 import hashlib
+from typing import Any
 
 import numpy as np
+from numpy.random.bit_generator import ISeedSequence
+from numpy.typing import NDArray
 
 
 def derive_key(seed: int, *names: str) -> bytes:
@@ -24,4 +27,18 @@ def derive_key(seed: int, *names: str) -> bytes:
 def stream(key: bytes, purpose: str, number: int = 0) -> np.random.Generator:
     """The generator named (key, purpose, number)."""
     named = hashlib.sha256(key + number.to_bytes(8, "little") + purpose.encode()).digest()
-    return np.random.Generator(np.random.Philox(key=int.from_bytes(named[:16], "little")))
+    return np.random.Generator(np.random.Philox(_Named(np.frombuffer(named, dtype="<u8", count=2))))
+
+
+class _Named(ISeedSequence):
+    """The key of a Philox generator as NumPy asks for it.
+
+    The generator is that of `Philox(key=...)`, which first draws a seed from the system that it then has no use for.
+    """
+
+    def __init__(self, words: NDArray[np.uint64]) -> None:
+        self._words = words
+
+    def generate_state(self, n_words: int, dtype: Any = np.uint32) -> NDArray[Any]:
+        assert n_words == len(self._words) and np.dtype(dtype) == np.uint64
+        return self._words.astype(np.uint64)

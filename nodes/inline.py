@@ -34,6 +34,7 @@ from ketwire.nodes.session import (
     party_key,
     with_records,
 )
+from ketwire.nodes.threads import one_thread
 from ketwire.nodes.trampoline import Task, build_program, describe, octets
 from ketwire.nodes.vault import Vault
 from ketwire.protocols.node import Checkpoint, Program, Receive, Send
@@ -55,11 +56,8 @@ def run_inline(
         ScenarioError: bad data, or an engine that is not there. Deadlock: all programs wait for each other.
         RemoteProtocolError, LocalProtocolError: a program broke the protocol. PartyFailed: it raised something else.
     """
-    # BLAS sums in another order with another number of threads; the process runtime uses one.
-    from threadpoolctl import threadpool_limits  # noqa: PLC0415
-
     check_fibers(run, inline=True)
-    with threadpool_limits(limits=1):
+    with one_thread():
         loaded = [load_session(run, session, base) for session in run.sessions]
         ready = [(session, programs, _agree(run, session, programs)) for session, programs in loaded]
         with _vault(run, ledger, out) as vault:

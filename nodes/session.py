@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any, Literal, Self
 
 from ketwire.channels.fiber import Fiber
@@ -161,11 +162,11 @@ class SessionResult:
         """When the last copy and the last report had arrived, those that no result waits for included."""
         return max(*self.clocks_ps.values(), *(totals.idle_ps for totals in self.directions.values()))
 
-    @property
+    @cached_property
     def transcript_sha256(self) -> str:
         return transcript_sha256(self.chains)
 
-    @property
+    @cached_property
     def totals(self) -> Totals:
         parts = self.directions.values()
         names = [name for name in Totals.__dataclass_fields__ if name != "idle_ps"]

@@ -35,6 +35,7 @@ from ketwire.nodes.processor import Processor
 from ketwire.nodes.session import Run, Session, SessionResult, agree
 from ketwire.nodes.settings import Run as Through
 from ketwire.nodes.settings import Turned, turned
+from ketwire.nodes.threads import one_thread
 from ketwire.protocols.node import Kept, Loader, Node, Observable, Procedure, Setting, Stock
 from ketwire.protocols.stream import Stage, StreamPlan, Tally
 from ketwire.protocols.training import TrainingParty
@@ -316,10 +317,8 @@ def retrace(run: Run, session: Session, collector: Collector, base: str = ".") -
     Raises:
         ScenarioError: bad data.
     """
-    from threadpoolctl import threadpool_limits  # noqa: PLC0415
-
     opened = Session(session.name, session.role, f"{__name__}:TracedParty", session.slices, session.restartable)
-    with threadpool_limits(limits=1):
+    with one_thread():
         _, programs = load_session(run, opened, base)
         for program in programs.values():
             assert isinstance(program, TracedParty)

@@ -19,6 +19,7 @@ from ketwire.channels.sums import exact_sum
 from ketwire.nodes.inline import InlineSession, load_session
 from ketwire.nodes.party import PartyNode
 from ketwire.nodes.session import Run, Session, agree
+from ketwire.nodes.threads import one_thread
 
 
 class Expectation(NamedTuple):
@@ -54,9 +55,7 @@ def expectation(run: Run, session: Session, base: str = ".") -> Expectation:
     Raises:
         ScenarioError: bad data. LocalProtocolError: nothing was measured.
     """
-    from threadpoolctl import threadpool_limits  # noqa: PLC0415
-
-    with threadpool_limits(limits=1):
+    with one_thread():
         _, programs = load_session(run, session, base)
         public = agree({party: program.shapes for party, program in programs.items()})
         held = _WitnessSession(run, session, programs, public)

@@ -23,7 +23,6 @@ from typing import NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from ketwire.errors import ScenarioError
 from ketwire.quantum import subspaces
 from ketwire.quantum.grid import snap
 
@@ -168,7 +167,10 @@ class Subspaces:
         rows, classes = rows[filled], classes[filled]
         if not len(rows) or np.bincount(classes, minlength=count).min() == 0:
             return cls((None,) * len(dimensions))
-        return cls(tuple(_bases(rows, classes, dimension) for dimension in dimensions))
+        fitting = [dimension for dimension in dimensions if dimension < rows.shape[1]]
+        found = subspaces.nested_subspaces(subspaces.unit_rows(rows), classes, fitting)
+        bases = [None if isinstance(each, str) else each for each in found]
+        return cls((*bases, *(None,) * (len(dimensions) - len(fitting))))
 
     def decide(self, rows: Real) -> Integers:
         decided = np.full((len(self.bases), len(rows)), -1, dtype=np.int64)
@@ -178,13 +180,6 @@ class Subspaces:
             if bases is not None:
                 decided[place] = _grid(subspaces.probabilities(bases, units)).argmax(axis=1)
         return decided
-
-
-def _bases(rows: Real, classes: Integers, dimension: int) -> Real | None:
-    try:
-        return subspaces.class_subspaces(rows, classes, dimension)
-    except ScenarioError:  # a class spans fewer dimensions
-        return None
 
 
 # ---------------------------------------------------------------- logistic regression
@@ -200,17 +195,22 @@ class LogisticRegression:
     @classmethod
     def train(cls, rows: Real, classes: Integers, count: int) -> LogisticRegression:
         scaling = Scaling.of(rows)
-        inputs = np.column_stack([scaling(rows), np.ones(len(rows))])
-        truth = np.eye(count)[classes]
-        weights = np.zeros((inputs.shape[1], count))
+        # A row for each entry, and for each class below: sums over few classes are then sums of long rows.
+        inputs = np.ascontiguousarray(np.column_stack([scaling(rows), np.ones(len(rows))]).T)
+        truth = np.ascontiguousarray(np.eye(count)[:, classes])
+        weights = np.zeros((count, len(inputs)))
         for _ in range(NEWTON_STEPS):
-            step = _newton_step(inputs, truth, weights)
-            losses = _grid(np.array([_loss(inputs, truth, weights - length * step) for length in STEP_LENGTHS]))
+            scores = weights @ inputs
+            step = _newton_step(inputs, truth, weights, scores)
+            moves = step @ inputs
+            losses = _grid(np.array([
+                _loss(scores - length * moves, truth, weights - length * step) for length in STEP_LENGTHS
+            ]))  # fmt: skip
             moved = _grid(weights - STEP_LENGTHS[int(losses.argmin())] * step)
             if np.array_equal(moved, weights):
                 break
             weights = moved
-        return cls(scaling, weights)
+        return cls(scaling, np.ascontiguousarray(weights.T))
 
     def decide(self, rows: Real) -> Integers:
         scores = np.column_stack([self.scaling(rows), np.ones(len(rows))]) @ self.weights
@@ -218,33 +218,36 @@ class LogisticRegression:
 
 
 def _softmax(scores: Real) -> Real:
-    raised = np.exp(scores - scores.max(axis=1, keepdims=True))
-    return np.asarray(raised / raised.sum(axis=1, keepdims=True))
+    """Of scores (classes, rows)."""
+    raised = np.exp(scores - scores.max(axis=0))
+    return np.asarray(raised / raised.sum(axis=0))
 
 
-def _loss(inputs: Real, truth: Real, weights: Real) -> float:
+def _loss(scores: Real, truth: Real, weights: Real) -> float:
     """-log likelihood + penalty / 2 ||weights without intercepts||²."""
-    scores = inputs @ weights
-    top = scores.max(axis=1)
-    logs = top + np.log(np.exp(scores - top[:, None]).sum(axis=1))
-    return float((logs - (scores * truth).sum(axis=1)).sum() + PENALTY / 2 * (weights[:-1] ** 2).sum())
+    top = scores.max(axis=0)
+    logs = top + np.log(np.exp(scores - top).sum(axis=0))
+    return float((logs - (scores * truth).sum(axis=0)).sum() + PENALTY / 2 * (weights[:, :-1] ** 2).sum())
 
 
-def _newton_step(inputs: Real, truth: Real, weights: Real) -> Real:
+def _newton_step(inputs: Real, truth: Real, weights: Real, scores: Real) -> Real:
     """Hessian^-1 gradient by conjugate gradients, shape of `weights`.
 
-    All intercepts shifted alike change nothing, so the Hessian is singular along that; the gradient has no part there.
+    inputs: (entries + 1, rows), the last of them ones. truth, scores: (classes, rows); the scores are weights @ inputs.
+    weights: (classes, entries + 1). All intercepts shifted alike change nothing, so the Hessian is singular along
+    that; the gradient has no part there.
     """
-    shares = _softmax(inputs @ weights)
-    penalty = np.full((len(weights), 1), PENALTY)
+    shares, across = _softmax(scores), inputs.T
+    penalty = np.full(len(inputs), PENALTY)
     penalty[-1] = 0.0
 
     def hessian(direction: Real) -> Real:
-        moved = shares * (inputs @ direction)
-        moved -= shares * moved.sum(axis=1, keepdims=True)
-        return np.asarray(inputs.T @ moved + penalty * direction)
+        moved = direction @ inputs
+        moved *= shares
+        moved -= shares * moved.sum(axis=0)
+        return np.asarray(moved @ across + penalty * direction)
 
-    residual = inputs.T @ (shares - truth) + penalty * weights
+    residual = (shares - truth) @ across + penalty * weights
     step, direction, size = np.zeros_like(weights), residual, float((residual**2).sum())
     least = 1e-10 * size  # an inexact solution: the next step makes up for what is left
     for _ in range(CONJUGATE_STEPS):

@@ -48,7 +48,7 @@ from ketwire.protocols.subspace import (
     bits_for,
     half_of_signs,
 )
-from ketwire.quantum import subspaces
+from ketwire.quantum import half_spaces, subspaces
 from ketwire.quantum.grid import PROBABILITY_BITS, snap
 
 Codes = NDArray[np.uint64]
@@ -347,16 +347,16 @@ class DescriptionParty(RivalParty):
         if isinstance(holding, Classes):
             return self._quantiser.codes(holding.bases.reshape(-1, holding.bases.shape[2]))
         assert isinstance(holding, Half)
-        if isinstance(holding.half, subspaces.ProductHalf):
+        if isinstance(holding.half, half_spaces.ProductHalf):
             return np.asarray(holding.half.signs < 0, dtype=np.uint64)
-        assert isinstance(holding.half, subspaces.DenseHalf)
+        assert isinstance(holding.half, half_spaces.DenseHalf)
         return self._quantiser.codes(holding.half.matrix[: holding.half.dimension // 2])
 
     def _rule(self, node: Node, codes: Codes) -> Any:
         """How the sender decides for its vectors, given a description."""
         if self.values["task"] == "promise" and self.values["layers"]:
             half = half_of_signs(codes.astype(np.bool_))
-            return lambda rows: subspaces.share_inside(half, rows) > 0.5
+            return lambda rows: half_spaces.share_inside(half, rows) > 0.5
         basis = self._quantiser.rows(codes)
         if self.values["task"] == "promise":
             return lambda rows: ((rows @ basis.T) ** 2).sum(axis=1) > 0.5 * (rows**2).sum(axis=1)

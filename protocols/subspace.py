@@ -31,7 +31,7 @@ from ketwire.protocols.node import Kept, Loader, Node, Observable, Outcome, Shap
 from ketwire.protocols.numbers import EXACT_BITS, receive_numbers, send_numbers
 from ketwire.protocols.repeaters import chain_plans
 from ketwire.protocols.stream import Batch, StreamPlan, run_stream
-from ketwire.quantum import layers, subspaces
+from ketwire.quantum import half_spaces, layers, subspaces
 from ketwire.quantum.circuits import Circuit
 from ketwire.quantum.encodings import amplitude_encode, qubits_for
 from ketwire.quantum.observables import Povm, Projector
@@ -112,18 +112,18 @@ class Half:
     """The receiver's private half space, as signs or as a dense matrix. Decides 1 for inside, 0 else."""
 
     def __init__(self, slice: Slice, load: Loader) -> None:
-        self.half: subspaces.HalfSpace
+        self.half: half_spaces.HalfSpace
         if "matrix" in slice.arrays:
-            self.half = subspaces.DenseHalf(slice.arrays["matrix"])
+            self.half = half_spaces.DenseHalf(slice.arrays["matrix"])
         else:
             self.half = half_of_signs(slice.arrays["minus"])
         entries, origin = self.half.dimension, "protocol.qubits"
         self.shapes = {"entries": Shape(entries, origin), "qubits": Shape(qubits_for(entries), origin)}
 
     def circuit(self) -> Circuit | None:
-        if isinstance(self.half, subspaces.DenseHalf):
+        if isinstance(self.half, half_spaces.DenseHalf):
             return layers.dense(self.half.matrix)
-        assert isinstance(self.half, subspaces.ProductHalf)
+        assert isinstance(self.half, half_spaces.ProductHalf)
         turn = Circuit(qubits_for(self.half.dimension), ())
         for signs in self.half.signs:
             turn = turn + layers.sign_diagonal(signs) + layers.hadamards(turn.qubits)
@@ -136,12 +136,12 @@ class Half:
         return np.asarray(counts[:, 0] > counts[:, 1], dtype=np.int64)
 
     def decide(self, rows: Real) -> Integers:
-        return np.asarray(subspaces.share_inside(self.half, rows) > 0.5, dtype=np.int64)
+        return np.asarray(half_spaces.share_inside(self.half, rows) > 0.5, dtype=np.int64)
 
 
-def half_of_signs(minus: NDArray[np.bool_]) -> subspaces.ProductHalf:
+def half_of_signs(minus: NDArray[np.bool_]) -> half_spaces.ProductHalf:
     """The product form from where its signs are -1, bool, shape (layers, N)."""
-    return subspaces.ProductHalf(np.where(minus, np.int8(-1), np.int8(1)))
+    return half_spaces.ProductHalf(np.where(minus, np.int8(-1), np.int8(1)))
 
 
 class Classes:

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ketwire.quantum.arrays import Floats, Integers
-from ketwire.quantum.grid import snap
+from ketwire.quantum.grid import PROBABILITY_BITS, snap
 
 SUM_TOLERANCE = 1e-9
 
@@ -51,8 +51,10 @@ def sample(probabilities: ArrayLike, counts: ArrayLike, rng: np.random.Generator
     for halves in sums[-2::-1]:
         first, second = halves[:, 0::2], halves[:, 1::2]
         counts_of = counts_of[:, : first.shape[1]]  # beyond stands the 0 beside an odd one
-        drawn = rng.binomial(counts_of, split(first, second))
-        counts_of = np.stack([drawn, counts_of - drawn], axis=2).reshape(len(table), -1)
+        divided = np.empty((*first.shape, 2), dtype=np.int64)
+        divided[:, :, 0] = rng.binomial(counts_of, split(first, second))
+        np.subtract(counts_of, divided[:, :, 0], out=divided[:, :, 1])
+        counts_of = divided.reshape(len(table), -1)
     return np.ascontiguousarray(counts_of[:, : table.shape[1]])
 
 
@@ -62,7 +64,12 @@ def split(first: Floats, second: Floats) -> Floats:
     Any shape; 0 where both are 0.
     """
     total = first + second
-    return snap(np.divide(first, total, out=np.zeros_like(total), where=total > 0))
+    share = np.divide(first, total, out=np.zeros_like(total), where=total > 0)
+    # `snap`, in place: a share is neither negative nor beyond the grid.
+    share *= 2.0**PROBABILITY_BITS
+    np.rint(share, out=share)
+    share *= 2.0**-PROBABILITY_BITS
+    return share
 
 
 def _sums_of_halves(table: Floats) -> list[Floats]:

@@ -1,4 +1,4 @@
-"""Subspaces: one per class with the measurement that tells them apart, and random half spaces.
+"""Subspaces: one per class, with the measurement that tells them apart.
 
 **Class subspaces.** A class is held as the span of the leading right singular vectors of its
 unit-normalised training vectors (uncentred: rays, not points, are what a quantum state knows). The
@@ -19,33 +19,26 @@ exact decision is argmax_c ||P_c x||^2 with P_c the projector on the span (Watan
 Where no entry is negative, the computational basis with x_j estimated by sqrt(counts_j / K) does as
 well or better; but Alice could draw those samples herself and send them as classical bits, so it is
 a classical protocol in disguise and not offered here.
-
-**Half spaces.** H = U^-1 (|0> ⊗ R^(N/2)), i.e. the vectors that U turns so that qubit 0 is |0>
-(Kremer 1995, Raz 1999). U is real: a dense Haar orthogonal matrix, or at large N the product form
-U = W D_L ... W D_1 with W the normalised Walsh-Hadamard transform and D_l diagonals of private
-random signs.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import Any, Protocol
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ketwire.errors import LocalProtocolError, ScenarioError
-from ketwire.quantum.grid import exponential, isometry, product, snap
+from ketwire.errors import ScenarioError
+from ketwire.quantum.grid import Sliced, exponential, isometry, product, rough_product, slice_bits, sliced, snap
 
 Real = NDArray[np.float64]
 Indices = NDArray[np.int64]
 
-LAYERS = 5  # of the product form; fewer leave visible structure, see `ProductHalf`
 _RANK_TOLERANCE = 1e-9
 _PROJECTOR_BITS = 22  # kernels differ by 1e-16 in an entry, on average: one in 1e9 falls on another point of this grid
 _SPREAD = 0.05  # norm of the rows that a measurement to be tuned starts with beside those of the class subspaces
-_CACHE_ENTRIES = 1 << 16  # rows of a transform are worked through in pieces of about this size
 
 
 # ---------------------------------------------------------------- class subspaces
@@ -83,17 +76,34 @@ def class_subspaces(vectors: Real, labels: Indices, components: int) -> Real:
         raise ScenarioError(f"labels: {int(labels.min())} is below 0, expected 0..classes-1")
     if not 1 <= components < units.shape[1]:
         raise ScenarioError(f"components: {components}, expected 1..{units.shape[1] - 1}")
-    bases = []
+    found = nested_subspaces(units, labels, (components,))[0]
+    if isinstance(found, str):
+        raise ScenarioError(f"components: {components}, but class {found}")
+    return found
+
+
+def nested_subspaces(units: Real, labels: Indices, dimensions: Sequence[int]) -> list[Real | str]:
+    """For each number of dimensions the bases of `class_subspaces`, from one decomposition a class.
+
+    units: (rows, N), of norm 1. labels: (rows,), integers 0..classes-1.
+
+    Returns:
+        Shape (classes, dimension, N) each; where a class does not span so many, what is wrong with it.
+    """
+    bases: list[list[Real]] = [[] for _ in dimensions]
+    wrong: dict[int, str] = {}
     for name in range(int(labels.max()) + 1):
         members = units[labels == name]
-        if len(members) < components:
-            have = len(members)
-            raise ScenarioError(f"components: {components}, but class {name} has {have} training vectors")
-        _, singular, right = np.linalg.svd(members, full_matrices=False)
-        if singular[components - 1] < _RANK_TOLERANCE * singular[0]:
-            raise ScenarioError(f"components: {components}, but class {name} spans fewer dimensions")
-        bases.append(_basis(right[:components].T @ right[:components], components))
-    return np.stack(bases)
+        wide = [place for place, dimension in enumerate(dimensions) if len(members) >= dimension]
+        _, singular, right = np.linalg.svd(members, full_matrices=False) if wide else (None, None, None)
+        for place, dimension in enumerate(dimensions):
+            if place not in wide:
+                wrong.setdefault(place, f"{name} has {len(members)} training vectors")
+            elif singular[dimension - 1] < _RANK_TOLERANCE * singular[0]:
+                wrong.setdefault(place, f"{name} spans fewer dimensions")
+            elif place not in wrong:
+                bases[place].append(_basis(right[:dimension].T @ right[:dimension], dimension))
+    return [wrong[place] if place in wrong else np.stack(of) for place, of in enumerate(bases)]
 
 
 def _basis(projector: Real, rank: int) -> Real:
@@ -197,8 +207,9 @@ def discriminating_blocks(
     rows = blocks.reshape(classes * rank, dimension)
     momentum, scale, fast, slow = np.zeros_like(rows), 0.0, 1.0, 1.0
     truth = np.eye(classes)[labels]
+    factors = sliced(units, slice_bits(dimension)), sliced(units, slice_bits(len(units)))
     for step in range(1, steps + 1):
-        gradient = _bound_gradient(rows, units, truth, copies)
+        gradient = _bound_gradient(rows, factors, truth, copies)
         both = product(rows.T, gradient)
         gradient -= product(rows, both + both.T) / 2  # along the manifold
         momentum = 0.9 * momentum + 0.1 * gradient
@@ -210,10 +221,13 @@ def discriminating_blocks(
     return rows.reshape(classes, rank, dimension)
 
 
-def _bound_gradient(rows: Real, units: Real, truth: Real, copies: int) -> Real:
-    """Gradient of the union bound with respect to the stacked blocks, shape of `rows`."""
-    count, classes = truth.shape
-    amplitudes = product(units, rows.T, slices=1).reshape(count, classes, -1)
+def _bound_gradient(rows: Real, units: tuple[Sliced, Sliced], truth: Real, copies: int) -> Real:
+    """Gradient of the union bound with respect to the stacked blocks, shape of `rows`.
+
+    units: the training vectors, sliced for sums over their entries, and over the vectors.
+    """
+    (count, classes), (across, along) = truth.shape, units
+    amplitudes = rough_product(across, sliced(rows.T, slice_bits(rows.shape[1]))).reshape(count, classes, -1)
     p = (amplitudes**2).sum(axis=2)
     right = (p * truth).sum(axis=1, keepdims=True)
     margin = right - p
@@ -224,7 +238,7 @@ def _bound_gradient(rows: Real, units: Real, truth: Real, copies: int) -> Real:
     slope = density * (1 / spread + bend * (1 + 2 * margin))
     slope -= truth * (density * (1 / spread - bend * (1 - 2 * margin))).sum(axis=1, keepdims=True)
     weighted = (amplitudes * slope[:, :, None]).reshape(count, -1)
-    return np.asarray(2 / count * product(weighted.T, units, slices=1), dtype=np.float64)
+    return np.asarray(2 / count * rough_product(sliced(weighted.T, slice_bits(count)), along), dtype=np.float64)
 
 
 def _start(bases: Real) -> Real:
@@ -244,146 +258,3 @@ def _start(bases: Real) -> Real:
 def _root(positive: Real) -> Real:
     values, vectors = np.linalg.eigh(positive)
     return np.asarray((vectors * np.sqrt(np.clip(values, 0, None))) @ vectors.T, dtype=np.float64)
-
-
-# ---------------------------------------------------------------- random half spaces
-
-
-class HalfSpace(Protocol):
-    """A subspace H of dimension N/2, held as the rotation U that takes it to qubit 0 = |0>.
-
-    Both methods take rows (rows, N), real or complex, and return new ones of the same kind.
-    """
-
-    @property
-    def dimension(self) -> int: ...
-
-    def rotate(self, rows: NDArray[Any]) -> NDArray[Any]: ...
-
-    def rotate_back(self, rows: NDArray[Any]) -> NDArray[Any]: ...
-
-
-@dataclass(frozen=True, eq=False)
-class DenseHalf:
-    """U as an explicit orthogonal matrix, shape (N, N). O(N^2) a row."""
-
-    matrix: Real
-
-    @property
-    def dimension(self) -> int:
-        return len(self.matrix)
-
-    def rotate(self, rows: NDArray[Any]) -> NDArray[Any]:
-        return np.asarray(rows @ self.matrix.T)
-
-    def rotate_back(self, rows: NDArray[Any]) -> NDArray[Any]:
-        return np.asarray(rows @ self.matrix)
-
-
-@dataclass(frozen=True, eq=False)
-class ProductHalf:
-    """U = W D_L ... W D_1, held as its signs: int8 +-1, shape (L, N), D_1 first. O(L N log N) a row.
-
-    How many layers look like Haar: one gives a subspace of vectors with two entries, two give one
-    that repeats itself (|P_jk| depends on j xor k alone), three and four still show it. From five
-    on nothing tells it from Haar at N = 64 and 256: measured, mean ratio of neighbouring gaps
-    between the eigenvalues of a quadrant of P (0.53 where levels repel as for Haar, 0.39 where they
-    do not) 0.36, 0.39, 0.53 for 3, 4, 5 layers at N = 64, Haar 0.52; 0.41, 0.42, 0.52 at N = 256,
-    Haar 0.53; fourth moment of off-diagonal entries over the squared second 2.94 and 2.97, Haar 2.92
-    and 2.98. At N = 16 even eight are short of it (0.51 against 0.52): `haar_half` is cheap there.
-    """
-
-    signs: NDArray[np.int8]
-
-    @property
-    def dimension(self) -> int:
-        return int(self.signs.shape[1])
-
-    def rotate(self, rows: NDArray[Any]) -> NDArray[Any]:
-        return self._layers(rows, back=False)
-
-    def rotate_back(self, rows: NDArray[Any]) -> NDArray[Any]:
-        return self._layers(rows, back=True)
-
-    def _layers(self, rows: NDArray[Any], back: bool) -> NDArray[Any]:
-        out = np.array(rows, dtype=np.result_type(rows, np.float64), order="C")
-        piece = max(1, _CACHE_ENTRIES // self.dimension)
-        for first in range(0, len(out), piece):
-            part = out[first : first + piece]
-            for sign in self.signs[::-1] if back else self.signs:
-                if back:  # (W D)^-1 = D W
-                    _walsh_hadamard(part)
-                    part *= sign
-                else:
-                    part *= sign
-                    _walsh_hadamard(part)
-        return out
-
-
-def haar_half(dimension: int, rng: np.random.Generator) -> DenseHalf:
-    """A Haar random half space: U from the QR of a Gaussian matrix, signs fixed (Mezzadri 2007)."""
-    _check_power_of_two(dimension)
-    orthogonal, triangle = np.linalg.qr(rng.standard_normal((dimension, dimension)))
-    return DenseHalf(orthogonal * np.where(np.diagonal(triangle) < 0, -1.0, 1.0))
-
-
-def product_half(dimension: int, rng: np.random.Generator, layers: int = LAYERS) -> ProductHalf:
-    """A random half space in the product form, with `layers` diagonals of private signs."""
-    _check_power_of_two(dimension)
-    if layers < 1:
-        raise LocalProtocolError(f"layers is {layers}, expected 1 or more")
-    bits = rng.integers(0, 2, size=(layers, dimension), dtype=np.int8)
-    return ProductHalf(np.asarray(1 - 2 * bits, dtype=np.int8))
-
-
-def walsh_hadamard(rows: NDArray[Any]) -> NDArray[Any]:
-    """H^(⊗n) on each row of (rows, N), as a new array. O(N log N) a row."""
-    _check_power_of_two(rows.shape[1])
-    out = np.array(rows, dtype=np.result_type(rows, np.float64), order="C")
-    piece = max(1, _CACHE_ENTRIES // rows.shape[1])
-    for first in range(0, len(out), piece):
-        _walsh_hadamard(out[first : first + piece])
-    return out
-
-
-def share_inside(half: HalfSpace, vectors: NDArray[Any]) -> Real:
-    """How much of each row's squared norm lies in H, shape (rows,), between 0 and 1.
-
-    This is the probability that Bob's one measurement says "inside"; to 2^-40.
-    """
-    turned = half.rotate(vectors)
-    weights = np.abs(turned) ** 2
-    return snap(weights[:, : half.dimension // 2].sum(axis=1) / weights.sum(axis=1))
-
-
-def deal(half: HalfSpace, trials: int, rng: np.random.Generator) -> tuple[Real, NDArray[np.bool_]]:
-    """Instances of the problem: unit vectors (trials, N) and whether each lies in H, bool (trials,).
-
-    A fair coin chooses H or its complement, the vector is Haar random (real) inside it. The referee
-    deals; only the vectors are Alice's, only `half` is Bob's.
-    """
-    inside = rng.integers(0, 2, size=trials).astype(np.bool_)
-    middle = half.dimension // 2
-    turned = np.zeros((trials, half.dimension))
-    inner = unit_rows(rng.standard_normal((trials, middle)))
-    turned[inside, :middle] = inner[inside]
-    turned[~inside, middle:] = inner[~inside]
-    return np.asarray(half.rotate_back(turned), dtype=np.float64), inside
-
-
-def _walsh_hadamard(rows: NDArray[Any]) -> None:
-    """In place on C-contiguous rows, normalised: butterflies over one qubit after the other."""
-    count, dimension = rows.shape
-    width = 1
-    while width < dimension:
-        pairs = rows.reshape(count, dimension // (2 * width), 2, width)
-        difference = pairs[:, :, 0] - pairs[:, :, 1]
-        pairs[:, :, 0] += pairs[:, :, 1]
-        pairs[:, :, 1] = difference
-        width *= 2
-    rows *= 1 / math.sqrt(dimension)
-
-
-def _check_power_of_two(dimension: int) -> None:
-    if dimension < 2 or dimension & (dimension - 1):
-        raise LocalProtocolError(f"dimension is {dimension}, expected a power of two from 2")

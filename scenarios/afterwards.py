@@ -39,7 +39,18 @@ class Afterwards:
         self._kind, self._spec = loaded.kind, loaded.scenario.protocol
         self._summary: Mapping[str, Any] = {}
         self._exact: Mapping[str, Any] | None = None
-        self._result = self._made({}, None)
+        self._made_last: dict[str, Any] | None = None
+
+    @property
+    def _result(self) -> dict[str, Any]:
+        """As the last step that succeeded has made it; before any, the wire's figures alone."""
+        if self._made_last is None:
+            self._made_last = self._made({}, None)
+        return self._made_last
+
+    @_result.setter
+    def _result(self, made: dict[str, Any]) -> None:
+        self._made_last = made
 
     @contextmanager
     def step(self, name: str) -> Iterator[None]:

@@ -6,7 +6,8 @@ import json
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -36,6 +37,10 @@ class Read:
 
     def network(self, base: str | None = None) -> Network:
         """What its protocol runs on; data paths start from `base`, else from the scenario's folder."""
+        return self._network if base is None else replace(self._network, base=base)
+
+    @cached_property
+    def _network(self) -> Network:
         from ketwire.nodes.session import Link  # noqa: PLC0415
         from ketwire.scenarios.chains import line  # noqa: PLC0415
         from ketwire.scenarios.kinds import Network  # noqa: PLC0415
@@ -51,8 +56,7 @@ class Read:
             for link in self.scenario.links
             for a, b in (link.between,)
         )
-        base = self.base if base is None else base
-        return Network(self.scenario.seed, tuple(self.scenario.nodes), links, base, hardware)
+        return Network(self.scenario.seed, tuple(self.scenario.nodes), links, self.base, hardware)
 
     def resolved(self) -> str:
         """The scenario as YAML with all defaults and presets filled in; it loads to the same scenario."""
@@ -252,11 +256,13 @@ def find(name_or_file: str) -> tuple[Path, str]:
     Raises:
         ScenarioError: there is none.
     """
+    path = Path(name_or_file).expanduser()
+    if "/" in name_or_file or name_or_file.endswith(_SUFFIXES):
+        return path, name_or_file
     known = packaged()
     if name_or_file in known:
         return known[name_or_file], known[name_or_file].name
-    path = Path(name_or_file).expanduser()
-    if "/" in name_or_file or name_or_file.endswith(_SUFFIXES) or path.is_file():
+    if path.is_file():
         return path, name_or_file
     names = ", ".join(known) or "(none is packaged)"
     raise ScenarioError(f"scenario: {name_or_file!r} given, expected a file or one of {names}")

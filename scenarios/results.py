@@ -10,13 +10,12 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from ketwire.errors import LocalProtocolError
 
 if TYPE_CHECKING:
-    from ketwire.nodes.session import SessionResult
+    from ketwire.nodes.session import SessionResult, Totals
 
 WIRE_KEYS = (
     "qubits_sent",
@@ -29,6 +28,7 @@ WIRE_KEYS = (
     "transcript_sha256",
 )
 FAILED_KEY = "afterwards_failed"
+_AS_THEY_ARE = frozenset({str, int, bool, type(None)})
 _OURS = frozenset({*WIRE_KEYS, "scenario", "seed", "protocol", "wall_s", "sessions", "bits", "eve", FAILED_KEY})
 
 
@@ -94,7 +94,10 @@ def failed_steps(result: Mapping[str, Any]) -> list[str]:
 
 def plain(value: Any) -> Any:
     """A value as JSON has it: arrays as lists, numbers as Python's, what is not finite as null."""
-    if isinstance(value, Mapping):
+    kind = type(value)
+    if kind in _AS_THEY_ARE:  # most values; the general rule below says the same of them
+        return value
+    if kind is dict or isinstance(value, Mapping):
         return {str(key): plain(below) for key, below in value.items()}
     if isinstance(value, list | tuple | set | frozenset):
         return [plain(below) for below in value]
@@ -102,7 +105,7 @@ def plain(value: Any) -> Any:
         return plain(value.tolist())
     if isinstance(value, float):
         return value if math.isfinite(value) else None
-    return value if isinstance(value, str | int | None) else str(value)
+    return value if isinstance(value, str | int) else str(value)
 
 
 def _refuse_forged(own: Mapping[str, Any], told: Mapping[str, Mapping[str, Any]], rivals: set[str]) -> None:
@@ -151,13 +154,17 @@ def _session(result: SessionResult) -> dict[str, Any]:
     return {
         "name": result.name,
         "role": result.role,
-        **{name: figure for name, figure in asdict(result.totals).items() if name != "idle_ps"},
+        **{name: figure for name, figure in _fields(result.totals).items() if name != "idle_ps"},
         "virtual_time_ps": result.virtual_time_ps,
         "links_idle_ps": result.links_idle_ps,
         "transcript_sha256": result.transcript_sha256,
         "clocks_ps": result.clocks_ps,
-        "directions": {name: asdict(totals) for name, totals in result.directions.items()},
+        "directions": {name: _fields(totals) for name, totals in result.directions.items()},
     }
+
+
+def _fields(totals: Totals) -> dict[str, int]:
+    return {name: getattr(totals, name) for name in totals.__dataclass_fields__}
 
 
 def _error(of: Mapping[str, Any]) -> Any:

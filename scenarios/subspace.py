@@ -23,7 +23,7 @@ from ketwire.nodes.session import Session, SessionResult
 from ketwire.protocols.codes import default_plan
 from ketwire.protocols.node import Loader, Slice
 from ketwire.protocols.subspace import Classes, Vectors
-from ketwire.quantum import subspaces
+from ketwire.quantum import half_spaces
 from ketwire.scenarios.chains import plan_values
 from ketwire.scenarios.kinds import Judge, Network
 from ketwire.scenarios.margin import margin_of, retried
@@ -181,21 +181,21 @@ def _quantum_figures(result: SessionResult, task: Common, items: int) -> dict[st
 
 def _deal(
     network: Network, qubits: int, trials: int
-) -> tuple[subspaces.HalfSpace, NDArray[Any], NDArray[np.int64]]:
+) -> tuple[half_spaces.HalfSpace, NDArray[Any], NDArray[np.int64]]:
     """The judge's hand for one size: the half space, the vectors, and 1 for each that lies in it."""
     key = derive_key(network.seed, "dealer", f"n{qubits}")
-    make = subspaces.haar_half if qubits <= DENSE_QUBITS else subspaces.product_half
-    half: subspaces.HalfSpace = make(1 << qubits, stream(key, "half space"))
-    vectors, inside = subspaces.deal(half, trials, stream(key, "vectors"))
+    make = half_spaces.haar_half if qubits <= DENSE_QUBITS else half_spaces.product_half
+    half: half_spaces.HalfSpace = make(1 << qubits, stream(key, "half space"))
+    vectors, inside = half_spaces.deal(half, trials, stream(key, "vectors"))
     return half, vectors, inside.astype(np.int64)
 
 
 def _promise_sessions(task: PromiseSpec, network: Network, line: Line, qubits: int) -> list[Session]:
     half, vectors, _ = _deal(network, qubits, task.trials)
-    if isinstance(half, subspaces.ProductHalf):
+    if isinstance(half, half_spaces.ProductHalf):
         layers, own = len(half.signs), Slice({}, {"minus": half.signs < 0})
     else:
-        assert isinstance(half, subspaces.DenseHalf)
+        assert isinstance(half, half_spaces.DenseHalf)
         layers, own = 0, Slice({}, {"matrix": half.matrix})
 
     def made(name: str, program: str, **common: Any) -> Session:
@@ -312,7 +312,7 @@ def _promise_exact(task: PromiseSpec, network: Network) -> dict[str, Any]:
     right = []
     for qubits in task.qubits:
         half, vectors, answers = _deal(network, qubits, task.trials)
-        inside = subspaces.share_inside(half, vectors)
+        inside = half_spaces.share_inside(half, vectors)
         right.append(float(np.where(answers == 1, inside, 1 - inside).mean()))
     return {"exact_accuracy": float(np.mean(right))}
 

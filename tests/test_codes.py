@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from ketwire.errors import LocalProtocolError, RemoteProtocolError
 from ketwire.protocols import codes as rival
+from ketwire.quantum import half_spaces
 from ketwire.quantum import subspaces as sub
 
 
@@ -110,10 +111,10 @@ def test_blocks_are_coded_apart(blocks):
 
 
 def accuracy(half, plan, trials, rng):
-    vectors, inside = sub.deal(half, trials, rng)
+    vectors, inside = half_spaces.deal(half, trials, rng)
     seed = int(rng.integers(1 << 40))
     directions = rival.decode_block(rival.encode_block(vectors, plan, shared(seed)), plan, shared(seed))
-    return float(((sub.share_inside(half, directions) > 0.5) == inside).mean())
+    return float(((half_spaces.share_inside(half, directions) > 0.5) == inside).mean())
 
 
 @pytest.mark.parametrize(("dimension", "rounds"), [
@@ -121,7 +122,7 @@ def accuracy(half, plan, trials, rng):
 ])  # fmt: skip
 def test_default_plans_reach_95_percent(dimension, rounds):
     rng = np.random.default_rng(dimension)
-    make = sub.haar_half if dimension <= 64 else sub.product_half
+    make = half_spaces.haar_half if dimension <= 64 else half_spaces.product_half
     plan = rival.default_plan(dimension)
     found = np.mean([accuracy(make(dimension, rng), plan, 400, rng) for _ in range(rounds)])
     assert found > 0.95 - 3 * math.sqrt(0.05 * 0.95 / (400 * rounds))
@@ -130,7 +131,7 @@ def test_default_plans_reach_95_percent(dimension, rounds):
 
 def test_half_the_bits_do_not():
     rng = np.random.default_rng(1)
-    found = accuracy(sub.product_half(256, rng), rival.BlockPlan(256, 3, 6), 2000, rng)
+    found = accuracy(half_spaces.product_half(256, rng), rival.BlockPlan(256, 3, 6), 2000, rng)
     assert 0.6 < found < 0.88
 
 

@@ -8,7 +8,17 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from ketwire.quantum.grid import exponential, isometry, product, significant, snap
+from ketwire.quantum.grid import (
+    exponential,
+    gram,
+    isometry,
+    product,
+    rough_product,
+    significant,
+    slice_bits,
+    sliced,
+    snap,
+)
 
 
 def test_snap_takes_each_value_to_the_nearest_multiple() -> None:
@@ -61,10 +71,13 @@ def test_a_product_has_the_same_bits_in_whatever_order_it_is_summed() -> None:
     rng = np.random.default_rng(4)
     left, right = rng.standard_normal((40, 700)), rng.standard_normal((700, 40))
     found, plain, moved = product(left, right), left @ right, False
+    rough = rough_product(sliced(left, slice_bits(700)), sliced(right, slice_bits(700)))
     for _ in range(20):
         order = rng.permutation(700)
         assert np.array_equal(product(left[:, order], right[order]), found)
-        assert np.array_equal(product(left[:, order], right[order], slices=1), product(left, right, slices=1))
+        cut = sliced(left[:, order], slice_bits(700)), sliced(right[order], slice_bits(700))
+        assert np.array_equal(rough_product(*cut), rough)
+        assert np.array_equal(gram(right[order]), product(right.T, right))
         moved |= not np.array_equal(left[:, order] @ right[order], plain)
     assert moved
 

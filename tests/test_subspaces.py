@@ -8,7 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ketwire.errors import LocalProtocolError, ScenarioError
+from ketwire.quantum import half_spaces
 from ketwire.quantum import subspaces as sub
+from ketwire.quantum.grid import slice_bits, sliced
 
 
 def synthetic(seed: int = 0, classes: int = 4, dimension: int = 16, rows: int = 60):
@@ -180,7 +182,8 @@ def test_gradient_of_the_bound_against_finite_differences():
                 total += special.ndtr(-margin / np.sqrt((mine[y] + mine[d] - margin**2) / copies + 1e-9))
         return total / len(units)
 
-    gradient = sub._bound_gradient(rows, units, truth, copies)
+    factors = sliced(units, slice_bits(units.shape[1])), sliced(units, slice_bits(len(units)))
+    gradient = sub._bound_gradient(rows, factors, truth, copies)
     for _ in range(5):
         way = rng.standard_normal(rows.shape)
         slope = (bound(rows + 1e-5 * way) - bound(rows - 1e-5 * way)) / 2e-5
@@ -228,14 +231,14 @@ def test_walsh_hadamard_against_the_matrix(qubits):
     rows = rng.standard_normal((300, 1 << qubits)) + 1j * rng.standard_normal((300, 1 << qubits))
     before = rows.copy()
     expected = rows @ linalg.hadamard(1 << qubits) / 2 ** (qubits / 2)
-    np.testing.assert_allclose(sub.walsh_hadamard(rows), expected, atol=1e-12)
+    np.testing.assert_allclose(half_spaces.walsh_hadamard(rows), expected, atol=1e-12)
     np.testing.assert_array_equal(rows, before)
-    assert sub.walsh_hadamard(rows.real).dtype == np.float64
+    assert half_spaces.walsh_hadamard(rows.real).dtype == np.float64
 
 
 def test_product_form_is_the_product_of_its_factors():
-    half = sub.product_half(16, np.random.default_rng(0), layers=3)
-    W = sub.walsh_hadamard(np.eye(16))
+    half = half_spaces.product_half(16, np.random.default_rng(0), layers=3)
+    W = half_spaces.walsh_hadamard(np.eye(16))
     U = np.eye(16)
     for sign in half.signs:
         U = W @ np.diag(sign.astype(float)) @ U
@@ -244,7 +247,7 @@ def test_product_form_is_the_product_of_its_factors():
     np.testing.assert_allclose(half.rotate_back(rows), rows @ U, atol=1e-12)
 
 
-@pytest.mark.parametrize("make", [sub.haar_half, sub.product_half])
+@pytest.mark.parametrize("make", [half_spaces.haar_half, half_spaces.product_half])
 @settings(max_examples=15, deadline=None)
 @given(seed=st.integers(0, 10**6), qubits=st.integers(1, 8))
 def test_rotations_are_orthogonal_and_undo_each_other(make, seed, qubits):
@@ -256,20 +259,20 @@ def test_rotations_are_orthogonal_and_undo_each_other(make, seed, qubits):
     np.testing.assert_allclose(half.rotate_back(turned), rows, atol=1e-10)
 
 
-@pytest.mark.parametrize("make", [sub.haar_half, sub.product_half])
+@pytest.mark.parametrize("make", [half_spaces.haar_half, half_spaces.product_half])
 def test_dealt_vectors_answer_the_question_with_certainty(make):
     rng = np.random.default_rng(5)
     half = make(64, rng)
-    vectors, inside = sub.deal(half, 500, rng)
+    vectors, inside = half_spaces.deal(half, 500, rng)
     np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-12)
-    np.testing.assert_allclose(sub.share_inside(half, vectors), inside, atol=1e-12)
+    np.testing.assert_allclose(half_spaces.share_inside(half, vectors), inside, atol=1e-12)
     assert 200 < inside.sum() < 300  # a fair coin, 4.5 standard errors
 
 
 def test_dealt_vectors_are_haar_random_inside_their_half():
     rng = np.random.default_rng(6)
-    half = sub.product_half(16, rng)
-    vectors, inside = sub.deal(half, 40_000, rng)
+    half = half_spaces.product_half(16, rng)
+    vectors, inside = half_spaces.deal(half, 40_000, rng)
     basis = half.rotate_back(np.eye(16))
     for members, P in (
         (vectors[inside], basis[:8].T @ basis[:8]),
@@ -295,27 +298,29 @@ def level_ratio(halves):
 
 def test_enough_layers_repel_levels_like_haar_and_fewer_do_not():
     rng = np.random.default_rng(7)
-    five = level_ratio([sub.product_half(64, rng) for _ in range(60)])
-    three = level_ratio([sub.product_half(64, rng, layers=3) for _ in range(60)])
-    haar = level_ratio([sub.haar_half(64, rng) for _ in range(60)])
+    five = level_ratio([half_spaces.product_half(64, rng) for _ in range(60)])
+    three = level_ratio([half_spaces.product_half(64, rng, layers=3) for _ in range(60)])
+    haar = level_ratio([half_spaces.haar_half(64, rng) for _ in range(60)])
     # Standard error about 0.007 each.
     assert abs(five - haar) < 0.04
     assert three < haar - 0.08
 
 
-@pytest.mark.parametrize("make", [sub.haar_half, sub.product_half])
+@pytest.mark.parametrize("make", [half_spaces.haar_half, half_spaces.product_half])
 def test_diagonal_of_the_projector_has_the_haar_variance(make):
     rng = np.random.default_rng(8)
     diagonals = []
     for _ in range(60):
         half = make(64, rng)
-        diagonals.append(sub.share_inside(half, np.eye(64)))
+        diagonals.append(half_spaces.share_inside(half, np.eye(64)))
     # P_jj follows Beta(N/4, N/4), variance 1 / (2N + 4).
     assert np.var(diagonals) == pytest.approx(1 / 132, rel=0.12)
     assert np.mean(diagonals) == pytest.approx(0.5, abs=1e-9)  # trace N/2
 
 
-@pytest.mark.parametrize("call", [lambda rng: sub.haar_half(12, rng), lambda rng: sub.product_half(1, rng)])
+@pytest.mark.parametrize(
+    "call", [lambda rng: half_spaces.haar_half(12, rng), lambda rng: half_spaces.product_half(1, rng)]
+)
 def test_dimensions_are_powers_of_two(call):
     with pytest.raises(LocalProtocolError, match="power of two"):
         call(np.random.default_rng(0))
@@ -323,4 +328,4 @@ def test_dimensions_are_powers_of_two(call):
 
 def test_no_layers_is_no_rotation():
     with pytest.raises(LocalProtocolError, match="layers"):
-        sub.product_half(8, np.random.default_rng(0), layers=0)
+        half_spaces.product_half(8, np.random.default_rng(0), layers=0)
