@@ -102,7 +102,7 @@ def predict_work(circuit: Circuit, rows: int) -> float:
 
 def predict_product(qubits: int, rows: int) -> float:
     """Predicted seconds for multiplying `rows` registers by a dense matrix, as `predict_work`."""
-    return 10e-6 + 0.15e-9 * 4**qubits * rows
+    return 10e-6 + 0.15e-9 * float(4**qubits) * rows
 
 
 def choose_engine(work: float) -> EngineName:
