@@ -41,7 +41,7 @@ from ketwire.protocols.subspace import MEASUREMENTS, Classes
 from ketwire.quantum import subspaces
 from ketwire.scenarios.kinds import Judge
 from ketwire.scenarios.load import load
-from ketwire.scenarios.subspace import classify_holdings
+from ketwire.scenarios.subspace_classify import classify_holdings
 from ketwire.scenarios.training_spec import TrainingSpec
 
 COPIES = (30, 100, 300, 1000, 3000)

@@ -12,7 +12,6 @@ import hashlib
 from typing import Any
 
 import numpy as np
-from numpy.random.bit_generator import ISeedSequence
 from numpy.typing import NDArray
 
 
@@ -31,7 +30,7 @@ def stream(key: bytes, purpose: str, number: int = 0) -> np.random.Generator:
     return np.random.Generator(np.random.Philox(words))
 
 
-class _Named(ISeedSequence):
+class _Named(np.random.bit_generator.ISeedSequence):
     """The key of a Philox generator as NumPy asks for it.
 
     The generator is that of `Philox(key=...)`, which first draws a seed from the system that it then has no use for.

@@ -12,7 +12,7 @@ import os
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from typing import Any, NamedTuple
+from typing import Any
 
 import zmq
 
@@ -40,14 +40,13 @@ from ketwire.channels.transcript import Chain
 from ketwire.errors import (
     Deadlock,
     KetwireError,
-    LocalProtocolError,
     PartyFailed,
     RemoteProtocolError,
-    ScenarioError,
 )
 from ketwire.nodes.commits import Commits
 from ketwire.nodes.control import TAKEN, slice_arrays
 from ketwire.nodes.journal import Journal
+from ketwire.nodes.members import ERRORS, MOST_RIVALS, RIVAL_S, Member, Rival, counters_of
 from ketwire.nodes.security import Doorman, KeyPair
 from ketwire.nodes.session import (
     Progress,
@@ -63,39 +62,6 @@ from ketwire.nodes.sockets import octets_of, receive, router, send, sender_of
 from ketwire.protocols.node import Outcome, Shape
 
 PING_EVERY_S = 1.0
-RIVAL_S = 2.5  # a connection that its peer has closed is known to be gone by then
-MOST_RIVALS = 8  # of one party at a time
-ERRORS: dict[str, type[KetwireError]] = {
-    error.__name__: error for error in (ScenarioError, LocalProtocolError, RemoteProtocolError)
-}
-
-
-class Rival(NamedTuple):
-    """A connection that has the key of a party which has joined by another one already.
-
-    connection: None where it did not say JOIN, so that nothing can be answered.
-    """
-
-    since_s: float
-    connection: Connection | None
-
-
-class Member:
-    """One party as the coordinator knows it: its connection, and the last of each thing it said."""
-
-    def __init__(self, name: str, role: str, run: bytes, digest: bool) -> None:
-        self.name = name
-        self.role = role
-        self.connection = Connection(Role.COORDINATOR, run, digest=digest)
-        self.route: bytes | None = None
-        self.ready: Ready | None = None
-        self.done: Done | None = None
-        self.summary: Summary | None = None
-        self.blocked: Blocked | None = None
-        self.rivals: dict[bytes, Rival] = {}
-
-    def begin(self) -> None:
-        self.done = self.summary = self.blocked = None
 
 
 class Coordinator:
@@ -376,7 +342,7 @@ class Coordinator:
             waits = step > self._commits.committed and report.on == f"checkpoint {step}"  # no report of one before
             return waits and any(self._commits.step_of(member.name) != step for member in self.nodes)
         peer = self.members[report.peer]
-        theirs: Any = peer.done.result if peer.done else vars_of(peer.blocked)
+        theirs: Any = peer.done.result if peer.done else counters_of(peer.blocked)
         if theirs is None:
             return False
         if report.on == "send":
@@ -431,8 +397,3 @@ class Coordinator:
             if error.errno == zmq.EHOSTUNREACH:
                 raise PartyFailed(member.name, "its connection is gone", died=True) from None
             raise
-
-
-def vars_of(report: Blocked | None) -> dict[str, Any] | None:
-    """The counters of a report by name."""
-    return None if report is None else {"sent": report.sent, "received": report.received}

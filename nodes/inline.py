@@ -17,9 +17,10 @@ from ketwire.channels.records import Record
 from ketwire.errors import Deadlock, LocalProtocolError
 from ketwire.nodes.data import make_loader
 from ketwire.nodes.epochs import journal_of
+from ketwire.nodes.holdings import HeraldReceipt
 from ketwire.nodes.interpreters import check_fibers
 from ketwire.nodes.ledger import read_records
-from ketwire.nodes.party import HeraldReceipt, PartyNode, check_drained, not_restartable
+from ketwire.nodes.party import PartyNode, check_drained, not_restartable
 from ketwire.nodes.session import (
     Progress,
     Run,

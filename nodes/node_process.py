@@ -44,7 +44,8 @@ from ketwire.nodes.checkpoints import Keeper, held, keeper_of
 from ketwire.nodes.control import Control, Credentials, Stopped, slice_of
 from ketwire.nodes.data import make_loader
 from ketwire.nodes.descriptors import for_node, provide
-from ketwire.nodes.party import HeraldReceipt, PartyNode, check_drained, not_restartable
+from ketwire.nodes.holdings import HeraldReceipt
+from ketwire.nodes.party import PartyNode, check_drained, not_restartable
 from ketwire.nodes.sockets import announced, dealer, octets_of, poll_promptly, receive, send
 from ketwire.nodes.trampoline import Task, build_program, octets
 from ketwire.protocols.node import Checkpoint, Outcome, Program, Receive, Send, State

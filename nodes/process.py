@@ -107,14 +107,8 @@ def _epoch(
             }
             for index, name in enumerate(names, start=1):
                 log = _log(out, name)
-                orders = {
-                    **common,
-                    "name": name,
-                    "role": "node" if name in run.parties else "fiber",
-                    "keys": None if own is None else {"public": keys[name].public, "secret": keys[name].secret},
-                    "where": _socket(place, index),
-                    "log": None if log is None else str(log),
-                }
+                role = "node" if name in run.parties else "fiber"
+                orders = {**common, **_orders(name, role, keys.get(name), _socket(place, index), log)}
                 children.start(name, orders, log, interpreters.get(name))
             results = coordinator.conduct()
             coordinator.stop(OVER)
@@ -128,6 +122,17 @@ def _epoch(
         finally:
             children.end()
             context.destroy(linger=0)
+
+
+def _orders(name: str, role: str, keys: KeyPair | None, where: str, log: Path | None) -> dict[str, Any]:
+    """What one child alone is told."""
+    return {
+        "name": name,
+        "role": role,
+        "keys": None if keys is None else {"public": keys.public, "secret": keys.secret},
+        "where": where,
+        "log": None if log is None else str(log),
+    }
 
 
 def _socket(place: Path, index: int) -> str:

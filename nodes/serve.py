@@ -106,6 +106,20 @@ def serve_fiber(
         _serve(credentials, checkpoints, lambda context, own: FiberProcess(context, own, listen, out, checkpoints))
 
 
+def _rejoin(rejoin_s: float | None, checkpoints: Path | None) -> float:
+    """How long to wait for a party that died, in seconds.
+
+    Raises:
+        ScenarioError: no such time, or there is nothing to go on from.
+    """
+    if rejoin_s is not None and checkpoints is None:
+        raise ScenarioError(f"--rejoin-s: {rejoin_s:g} given without --checkpoints, expected both")
+    patience_s = REJOIN_S if rejoin_s is None else rejoin_s
+    if not patience_s >= 0:
+        raise ScenarioError(f"--rejoin-s: {patience_s:g} given, expected seconds, or 0 for not at all")
+    return patience_s
+
+
 def serve_coordinator(
     run: Run,
     keys: Path,
@@ -129,11 +143,7 @@ def serve_coordinator(
         PartyFailed, Deadlock, RemoteProtocolError, LocalProtocolError: the run failed.
     """
     refuse_interpreters(run)
-    if rejoin_s is not None and checkpoints is None:
-        raise ScenarioError(f"--rejoin-s: {rejoin_s:g} given without --checkpoints, expected both")
-    patience_s = REJOIN_S if rejoin_s is None else rejoin_s
-    if not patience_s >= 0:
-        raise ScenarioError(f"--rejoin-s: {patience_s:g} given, expected seconds, or 0 for not at all")
+    patience_s = _rejoin(rejoin_s, checkpoints)
     at, told = _place(place, advertise)
     names = (*run.parties, *(link.name for link in run.links))
     provide(for_run(len(names)), f"a coordinator of {len(names)} parties and fibers")

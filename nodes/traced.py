@@ -29,8 +29,9 @@ from numpy.typing import NDArray
 
 from ketwire.channels.copies import Copies, States
 from ketwire.channels.hardware import Hardware
+from ketwire.nodes.holdings import FirstLiving
 from ketwire.nodes.inline import InlineSession, load_session
-from ketwire.nodes.party import FirstLiving, PartyNode
+from ketwire.nodes.party import PartyNode
 from ketwire.nodes.processor import Processor
 from ketwire.nodes.session import Run, Session, SessionResult, agree
 from ketwire.nodes.settings import Run as Through

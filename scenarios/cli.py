@@ -20,62 +20,35 @@ import typer
 
 from ketwire import __version__
 from ketwire.errors import KetwireError, ScenarioError, tell
+from ketwire.scenarios.hand_commands import coordinator, fiber, keys, node
+from ketwire.scenarios.options import (
+    BAD_INPUT,
+    FAILED,
+    INTERRUPTED,
+    NAME_HELP,
+    Json,
+    Name,
+    Out,
+    Progress,
+    Seed,
+    Set,
+    app,
+    load_scenario,
+    look_at,
+    print_json,
+    report,
+    shown,
+)
 from ketwire.scenarios.output import aside, say, watched
 
 if TYPE_CHECKING:
-    from ketwire.scenarios.launch import Options, Runtime
-    from ketwire.scenarios.load import Loaded, Read
+    from ketwire.scenarios.launch import Runtime
     from ketwire.scenarios.output import Output
 
-BAD_INPUT, FAILED, INTERRUPTED = 2, 3, 130
 UNREAD = 141  # as a shell says of a command that SIGPIPE ended
 
 # Typer has its click on board or beside it, by version; this finds the exceptions in both.
 _UsageError: Any = typer.BadParameter.__base__
-
-app = typer.Typer(
-    name="ketwire",
-    help="Distributed quantum inference over simulated lossy fibers, one process per party.",
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
-    add_completion=False,
-    context_settings={"help_option_names": ["-h", "--help"]},  # of the commands too
-)
-
-_NAME = "A packaged scenario, or a YAML file."
-Name = Annotated[str, typer.Argument(metavar="NAME_OR_FILE", help=_NAME)]
-Set = Annotated[
-    list[str] | None,
-    typer.Option("--set", metavar="KEY=VALUE", help="Change a value: links.0.length_km=25. Repeatable."),
-]
-Seed = Annotated[
-    str | None, typer.Option("--seed", metavar="NUMBER", help="Instead of the scenario's own seed.")
-]
-Out = Annotated[Path | None, typer.Option("--out", metavar="DIR", help="Write a run folder, new or empty.")]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object, and nothing else.")]
-Progress = Annotated[
-    bool | None,
-    typer.Option(
-        "--progress/--no-progress",
-        help="Tell on standard error how far the run is; else only on a terminal, and not with --json.",
-    ),
-]
-Keys = Annotated[Path, typer.Option("--keys", metavar="DIR", help="The folder that `ketwire keys` wrote.")]
-Coordinator = Annotated[
-    str, typer.Option("--coordinator", metavar="HOST:PORT", help="Where the run's coordinator listens.")
-]
-Bind = Annotated[str, typer.Option("--bind", metavar="HOST:PORT", help="Where to listen; port 0: any free one.")]
-Advertise = Annotated[
-    str | None, typer.Option("--advertise", metavar="HOST:PORT", help="The address to tell, instead of the bound one.")
-]
-Checkpoints = Annotated[
-    Path | None,
-    typer.Option("--checkpoints", metavar="DIR", help="A folder of its own for checkpoints: the run survives deaths."),
-]
-Wait = Annotated[
-    float, typer.Option("--wait-s", metavar="S", help="How long to wait for the coordinator; inf: for ever.")
-]
-
 
 def main() -> NoReturn:
     """The program `ketwire`."""
@@ -126,7 +99,7 @@ def _program(version: Annotated[bool, typer.Option("--version", help="Print the 
 
 @app.command()
 def run(
-    scenario: Annotated[str | None, typer.Argument(metavar="NAME_OR_FILE", help=_NAME)] = None,
+    scenario: Annotated[str | None, typer.Argument(metavar="NAME_OR_FILE", help=NAME_HELP)] = None,
     *,
     sets: Set = None,
     seed: Seed = None,
@@ -152,12 +125,12 @@ def run(
             raise ScenarioError("--resume: given with a scenario, --set, --seed or --out; expected the folder alone")
         with aside():
             folder, loaded = ResumableDirectory.reopen(resume)
-        options = Options(None, check, _shown(progress, as_json), resume=folder)
+        options = Options(None, check, shown(progress, as_json), resume=folder)
     elif scenario is None:
         raise ScenarioError("ketwire run: Missing argument 'NAME_OR_FILE' (expected it, or --resume DIR)")
     else:
-        loaded, options = _load(scenario, sets, seed), Options(out, check, _shown(progress, as_json))
-    _report(loaded, runtime_of(inline, plaintext), options, as_json)
+        loaded, options = load_scenario(scenario, sets, seed), Options(out, check, shown(progress, as_json))
+    report(loaded, runtime_of(inline, plaintext), options, as_json)
 
 
 @app.command(name="list")
@@ -179,13 +152,13 @@ def show(scenario: Name, sets: Set = None, seed: Seed = None) -> None:
     from ketwire.scenarios.load import find, read  # noqa: PLC0415
 
     if sets or seed is not None:
-        found = _look(scenario, sets, seed)
+        found = look_at(scenario, sets, seed)
         with aside():
             text = found.resolved()
         say(text, end="")
     else:
         path, origin = find(scenario)
-        _look(scenario, None, None)
+        look_at(scenario, None, None)
         say(read(path, origin), end="")
 
 
@@ -194,7 +167,7 @@ def validate(scenario: Name, sets: Set = None, seed: Seed = None) -> None:
     """Check a scenario, its budgets included, without running it, reading its data or executing modules it names."""
     from ketwire.scenarios.load import Loaded  # noqa: PLC0415
 
-    loaded = _look(scenario, sets, seed)
+    loaded = look_at(scenario, sets, seed)
     over = f"{loaded.kind_name} over {len(loaded.scenario.nodes)} nodes and {len(loaded.scenario.links)} link(s)"
     if not isinstance(loaded, Loaded):
         told = "; protocol not checked, since that would execute the module of its kind"
@@ -252,7 +225,7 @@ def link(
 
     found = answer(Question(preset, length_km, qubits, copies, crossings, t1_s, t2_s, alpha, slots))
     if as_json:
-        _print_json(found.told())
+        print_json(found.told())
     else:
         say(answer_text(found))
 
@@ -272,84 +245,8 @@ def doctor() -> None:
         raise typer.Exit(FAILED)
 
 
-@app.command()
-def keys(
-    directory: Annotated[Path, typer.Argument(metavar="DIR", help="Where to write the key files.")],
-    scenario: Name,
-) -> None:
-    """Write a key pair for every party, fiber and the coordinator: NAME.key (secret) and NAME.pub."""
-    from ketwire.nodes.security import write_keys  # noqa: PLC0415
-
-    network = _look(scenario, None, None).network()
-    names = [*network.parties, *(link.name for link in network.links), "coordinator"]
-    write_keys(directory, names)
-    say(f"{directory}: keys of {', '.join(names)}")
-
-
-@app.command()
-def coordinator(
-    scenario: Name,
-    *,
-    keys: Keys,
-    bind: Bind,
-    advertise: Advertise = None,
-    sets: Set = None,
-    seed: Seed = None,
-    out: Out = None,
-    as_json: Json = False,
-    progress: Progress = None,
-    checkpoints: Checkpoints = None,
-    rejoin_s: Annotated[
-        float | None,
-        typer.Option("--rejoin-s", metavar="S", help="How long to wait for a party that died, 60; 0: not at all."),
-    ] = None,
-) -> None:
-    """Coordinate a run whose parties and fibers are started by hand, on any machines."""
-    from ketwire.nodes.serve import serve_coordinator  # noqa: PLC0415
-    from ketwire.scenarios.launch import Options  # noqa: PLC0415
-
-    loaded = _load(scenario, sets, seed)
-
-    def runtime(run: Any, progress: Any, ledger: bool, base: str, out: Path | None) -> Any:
-        return serve_coordinator(run, keys, bind, advertise, progress, None, checkpoints, rejoin_s)
-
-    options = Options(out, progress=_shown(progress, as_json), by_hand=True)
-    _report(loaded, runtime, options, as_json)
-
-
-@app.command()
-def node(
-    name: Annotated[str, typer.Argument(metavar="NAME")],
-    keys: Keys,
-    coordinator: Coordinator,
-    base: Annotated[str, typer.Option("--base", metavar="DIR", help="Where its data paths and modules start.")] = ".",
-    checkpoints: Checkpoints = None,
-    wait_s: Wait = 60.0,
-) -> None:
-    """Be one party of a run: `ketwire node alice`."""
-    from ketwire.modules import settle  # noqa: PLC0415
-    from ketwire.nodes.serve import serve_node  # noqa: PLC0415
-
-    settle(base)
-    with aside():
-        serve_node(name, keys, coordinator, base, checkpoints, wait_s)
-
-
-@app.command()
-def fiber(
-    link: Annotated[str, typer.Argument(metavar="A-B")],
-    keys: Keys,
-    coordinator: Coordinator,
-    bind: Bind = "127.0.0.1:0",
-    advertise: Advertise = None,
-    checkpoints: Checkpoints = None,
-    wait_s: Wait = 60.0,
-) -> None:
-    """Be one fiber of a run: `ketwire fiber alice-bob`."""
-    from ketwire.nodes.serve import serve_fiber  # noqa: PLC0415
-
-    with aside():
-        serve_fiber(link, keys, coordinator, bind, advertise, checkpoints=checkpoints, wait_s=wait_s)
+for command in (keys, coordinator, node, fiber):
+    app.command()(command)
 
 
 def runtime_of(inline: bool, plaintext: bool) -> Runtime:
@@ -361,64 +258,6 @@ def runtime_of(inline: bool, plaintext: bool) -> Runtime:
     from ketwire.nodes.process import run_processes  # noqa: PLC0415
 
     return lambda run, progress, ledger, base, out: run_processes(run, progress, ledger, base, out, plaintext)
-
-
-def _load(scenario: str, sets: list[str] | None, seed: str | None) -> Loaded:
-    from ketwire.scenarios.load import load  # noqa: PLC0415
-
-    with aside():
-        loaded = load(scenario, [*(sets or ()), *([] if seed is None else [f"seed={seed}"])])
-    _warn(loaded)
-    return loaded
-
-
-def _warn(found: Read) -> None:
-    if alone := found.unlinked():
-        tell(f"ketwire: warning: {found.origin}: nodes without a link: {', '.join(alone)}")
-
-
-def _shown(progress: bool | None, as_json: bool) -> bool | None:
-    return False if progress is None and as_json else progress
-
-
-def _look(scenario: str, sets: list[str] | None, seed: str | None) -> Read:
-    """As `_load`, for commands that execute nothing of a scenario's."""
-    from ketwire.scenarios.load import look  # noqa: PLC0415
-
-    with aside():
-        found = look(scenario, [*(sets or ()), *([] if seed is None else [f"seed={seed}"])])
-    _warn(found)
-    return found
-
-
-def _report(loaded: Loaded, runtime: Runtime, options: Options, as_json: bool) -> None:
-    from ketwire.scenarios.launch import launch  # noqa: PLC0415
-    from ketwire.scenarios.results import FAILED_KEY  # noqa: PLC0415
-    from ketwire.scenarios.table import print_table, table_text  # noqa: PLC0415
-
-    with aside():
-        result = launch(loaded, runtime, options)
-    failed = result.get(FAILED_KEY, ())
-    try:
-        if as_json:
-            _print_json(result)
-        elif sys.stdout is not None and sys.stdout.isatty():
-            print_table(result)
-        else:
-            say(table_text(result))
-    except OSError:  # told by whoever watches the output
-        if not failed:
-            raise
-    for each in failed:
-        tell(f"ketwire: the run is over, but {each['step']} failed: {each['message']}")
-    if failed:
-        raise typer.Exit(FAILED)
-
-
-def _print_json(told: dict[str, Any]) -> None:
-    import json  # noqa: PLC0415
-
-    say(json.dumps(told, allow_nan=False))
 
 
 def _usage(error: Any) -> str:
@@ -446,7 +285,7 @@ def _failed(error: BaseException, as_json: bool) -> int:
         from ketwire.scenarios.launch import error_object  # noqa: PLC0415
 
         with suppress(OSError):  # told by whoever watches the output
-            _print_json(error_object(error))
+            print_json(error_object(error))
     message = str(error) or type(error).__name__
     party = getattr(error, "party", None)
     told = f"{party}: {message}" if party else message

@@ -33,8 +33,9 @@ from ketwire.channels.link import Delivery
 from ketwire.channels.messages import Message
 from ketwire.channels.records import Record
 from ketwire.channels.transports import Coded, Teleport
+from ketwire.nodes.holdings import FirstLiving, HeraldReceipt
 from ketwire.nodes.inline import InlineSession, Lane, load_session
-from ketwire.nodes.party import FirstLiving, HeraldReceipt, PartyNode
+from ketwire.nodes.party import PartyNode
 from ketwire.nodes.session import Run, Session, SessionResult, agree
 from ketwire.protocols import decoys
 from ketwire.protocols.node import Receive, Send

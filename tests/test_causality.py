@@ -25,8 +25,9 @@ from ketwire.channels.messages import Answers, Arrivals
 from ketwire.channels.parts import Memory
 from ketwire.channels.presets import fiber
 from ketwire.channels.records import Record
+from ketwire.nodes.holdings import FirstLiving
 from ketwire.nodes.inline import run_inline
-from ketwire.nodes.party import FirstLiving, PartyNode
+from ketwire.nodes.party import PartyNode
 from ketwire.nodes.session import Link, Run, Session, SessionResult
 from ketwire.protocols import stream
 from ketwire.protocols.node import Loader, Node, Outcome, Slice

@@ -157,7 +157,7 @@ def test_receipts_cannot_change_what_the_receiver_holds() -> None:
 
 
 def test_looking_at_a_herald_moves_the_clock_and_receiving_copies_does_not() -> None:
-    from ketwire.nodes.party import HeraldReceipt
+    from ketwire.nodes.holdings import HeraldReceipt
 
     node = PartyNode("alice", KEY, {})
     receipt = HeraldReceipt(node, np.zeros(2, dtype=np.bool_), 500)

@@ -19,8 +19,9 @@ from ketwire.channels.fiber import Fiber
 from ketwire.channels.frames import Limits
 from ketwire.channels.messages import Arrivals
 from ketwire.errors import LocalProtocolError, RemoteProtocolError, ScenarioError
+from ketwire.nodes.holdings import FirstLiving
 from ketwire.nodes.inline import run_inline
-from ketwire.nodes.party import FirstLiving, PartyNode
+from ketwire.nodes.party import PartyNode
 from ketwire.nodes.session import Link, Run, Session, SessionResult
 from ketwire.protocols.node import Kept, Loader, Node, Outcome, Slice
 from ketwire.protocols.stream import (

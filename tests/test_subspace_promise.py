@@ -15,7 +15,7 @@ from ketwire.protocols.codes import default_plan
 from ketwire.scenarios.kinds import Judge
 from ketwire.scenarios.load import Loaded, load, validate
 from ketwire.scenarios.results import result_object
-from ketwire.scenarios.subspace import DENSE_QUBITS, _deal
+from ketwire.scenarios.subspace_promise import DENSE_QUBITS, _deal
 
 LAYERS = 5
 
