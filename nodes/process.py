@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -94,34 +95,41 @@ def _epoch(
         children = Children(coordinator.poller)
         coordinator.watch = partial(_watch, children, place)
         try:
-            address = bind(coordinator.socket, _socket(place, 0), COORDINATOR)
-            common = {
-                "run": coordinator.run_id.hex(),
-                "coordinator": {"address": address, "public": None if own is None else own.public},
-                "digest": digest,
-                "base": base,
-                "modules": settled(),
-                "out": folder,
-                "checkpoints": None if journal is None else str(journal.folder),
-                "strays": [str(place), *([str(journal.folder)] if journal is not None and out is None else [])],
-            }
-            for index, name in enumerate(names, start=1):
-                log = _log(out, name)
-                role = "node" if name in run.parties else "fiber"
-                orders = {**common, **_orders(name, role, keys.get(name), _socket(place, index), log)}
-                children.start(name, orders, log, interpreters.get(name))
-            results = coordinator.conduct()
-            coordinator.stop(OVER)
-            return results
-        except BaseException as error:
-            told = children.explained(error)
-            coordinator.stop(f"the run ended early: {str(told) or type(told).__name__}")
-            if told is error:
-                raise
-            raise told from None
+            with _told(children, coordinator):
+                address = bind(coordinator.socket, _socket(place, 0), COORDINATOR)
+                common = {
+                    "run": coordinator.run_id.hex(),
+                    "coordinator": {"address": address, "public": None if own is None else own.public},
+                    "digest": digest,
+                    "base": base,
+                    "modules": settled(),
+                    "out": folder,
+                    "checkpoints": None if journal is None else str(journal.folder),
+                    "strays": [str(place), *([str(journal.folder)] if journal is not None and out is None else [])],
+                }
+                for index, name in enumerate(names, start=1):
+                    log = _log(out, name)
+                    role = "node" if name in run.parties else "fiber"
+                    orders = {**common, **_orders(name, role, keys.get(name), _socket(place, index), log)}
+                    children.start(name, orders, log, interpreters.get(name))
+                return coordinator.conduct()
         finally:
             children.end()
             context.destroy(linger=0)
+
+
+@contextmanager
+def _told(children: Children, coordinator: Coordinator) -> Iterator[None]:
+    """Parties are told how the run ended, and whoever asked for it what became of a child that ended it."""
+    try:
+        yield
+        coordinator.stop(OVER)
+    except BaseException as error:
+        told = children.explained(error)
+        coordinator.stop(f"the run ended early: {str(told) or type(told).__name__}")
+        if told is error:
+            raise
+        raise told from None
 
 
 def _orders(name: str, role: str, keys: KeyPair | None, where: str, log: Path | None) -> dict[str, Any]:

@@ -147,8 +147,7 @@ def serve_coordinator(
     at, told = _place(place, advertise)
     names = (*run.parties, *(link.name for link in run.links))
     provide(for_run(len(names)), f"a coordinator of {len(names)} parties and fibers")
-    own = read_keys(keys, COORDINATOR)
-    public = {name: read_public_key(keys, name) for name in names}
+    own, public = read_keys(keys, COORDINATOR), {name: read_public_key(keys, name) for name in names}
     with _journal(run, checkpoints) as journal, gate(at) as held:
         warn(f"{COORDINATOR}: waiting for parties at {told or held.address}")
         restarts = count()
