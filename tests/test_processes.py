@@ -160,7 +160,7 @@ def test_children_of_a_killed_coordinator_leave(running: Running) -> None:
 
 @pytest.fixture
 def writing(tmp_path: Path):  # type: ignore[no-untyped-def]
-    """A run that is to leave a folder, and has a hidden one meanwhile."""
+    """A run that is to leave a folder, which it holds from the start, and fills a hidden one meanwhile."""
     run = Running(tmp_path, "--out", "run")
     yield run
     run.close()
@@ -170,7 +170,8 @@ def writing(tmp_path: Path):  # type: ignore[no-untyped-def]
 def test_an_interrupt_ends_all_within_two_seconds(writing: Running, how: signal.Signals) -> None:
     running = writing
     children = running.children()
-    assert [path.name.startswith(".run.") for path in running.cwd.iterdir()] == [True]
+    hidden, held = sorted(path.name for path in running.cwd.iterdir())
+    assert hidden.startswith(".run.") and held == "run"
     running.wait_until_running()
     running.process.send_signal(how)
     began = time.monotonic()
