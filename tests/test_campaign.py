@@ -138,7 +138,7 @@ def test_a_run_says_who_is_silent(name: str, tmp_path: Path, record_property: Co
         while not pids:
             victims = [child for pid in children_of(os.getpid()) for child in children_of(pid)]
             if len(victims) == 3:
-                time.sleep(0.5)
+                time.sleep(3.0)  # they have joined by then
                 pids.append(sorted(victims)[index])
                 os.kill(pids[0], signal.SIGSTOP)
             time.sleep(0.01)
