@@ -12,11 +12,10 @@ import os
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from typing import Any, NamedTuple
+from typing import Any
 
 import zmq
 
-from ketwire.channels.connection import Connection, Role
 from ketwire.channels.frames import (
     Blocked,
     Done,
@@ -46,8 +45,9 @@ from ketwire.errors import (
     ScenarioError,
 )
 from ketwire.nodes.commits import Commits
-from ketwire.nodes.control import TAKEN, slice_arrays
+from ketwire.nodes.control import slice_arrays
 from ketwire.nodes.journal import Journal
+from ketwire.nodes.members import Member
 from ketwire.nodes.security import Doorman, KeyPair
 from ketwire.nodes.session import (
     Progress,
@@ -63,39 +63,9 @@ from ketwire.nodes.sockets import octets_of, receive, router, send, sender_of
 from ketwire.protocols.node import Outcome, Shape
 
 PING_EVERY_S = 1.0
-RIVAL_S = 2.5  # a connection that its peer has closed is known to be gone by then
-MOST_RIVALS = 8  # of one party at a time
 ERRORS: dict[str, type[KetwireError]] = {
     error.__name__: error for error in (ScenarioError, LocalProtocolError, RemoteProtocolError)
 }
-
-
-class Rival(NamedTuple):
-    """A connection that has the key of a party which has joined by another one already.
-
-    connection: None where it did not say JOIN, so that nothing can be answered.
-    """
-
-    since_s: float
-    connection: Connection | None
-
-
-class Member:
-    """One party as the coordinator knows it: its connection, and the last of each thing it said."""
-
-    def __init__(self, name: str, role: str, run: bytes, digest: bool) -> None:
-        self.name = name
-        self.role = role
-        self.connection = Connection(Role.COORDINATOR, run, digest=digest)
-        self.route: bytes | None = None
-        self.ready: Ready | None = None
-        self.done: Done | None = None
-        self.summary: Summary | None = None
-        self.blocked: Blocked | None = None
-        self.rivals: dict[bytes, Rival] = {}
-
-    def begin(self) -> None:
-        self.done = self.summary = self.blocked = None
 
 
 class Coordinator:
@@ -267,7 +237,9 @@ class Coordinator:
             for member in self.members.values():
                 if member.route is not None:
                     self._say(member, Ping())
-                    self._dismiss_rivals(member)
+                    for frames in member.dismissals():
+                        with suppress(zmq.ZMQError):
+                            send(self.socket, frames)
 
     def _take(self, frames: list[Any]) -> None:
         member = self.members.get(sender_of(frames, self._secured))
@@ -291,28 +263,7 @@ class Coordinator:
             PartyFailed: it is broken, as far as is known already.
         """
         self._say(member, Ping())
-        route = frames[0].bytes
-        if route in member.rivals or len(member.rivals) >= MOST_RIVALS:
-            return
-        connection: Connection | None = Connection(Role.COORDINATOR, self.run_id, digest=self._digest)
-        try:
-            assert connection is not None
-            connection.receive(octets_of(frames[1:]))
-        except RemoteProtocolError:
-            connection = None
-        member.rivals[route] = Rival(time.monotonic(), connection)
-
-    def _dismiss_rivals(self, member: Member) -> None:
-        """The party's own connection has outlived their coming: they are told so."""
-        now_s = time.monotonic()
-        for route, rival in [*member.rivals.items()]:
-            if now_s - rival.since_s < RIVAL_S:
-                continue
-            del member.rivals[route]
-            if rival.connection is not None:
-                told = f"another process is {member.name} in this run already, and answers; expected one process a key"
-                with suppress(zmq.ZMQError):
-                    send(self.socket, [route, *rival.connection.send(Failed(TAKEN, told))])
+        member.meet(frames, self.run_id, self._digest)
 
     def _serve(self, member: Member, frame: Frame, route: bytes) -> None:
         if isinstance(frame, Join):

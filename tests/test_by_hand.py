@@ -21,7 +21,7 @@ from ketwire import __version__
 from ketwire.channels import frames as f
 from ketwire.channels.codec import encode
 from ketwire.errors import PartyFailed, RemoteProtocolError, ScenarioError
-from ketwire.nodes import coordinator
+from ketwire.nodes import coordinator, members
 from ketwire.nodes.control import Control, Credentials, Taken
 from ketwire.nodes.security import new_keys
 from ketwire.nodes.sockets import Endpoint, dealer
@@ -217,7 +217,7 @@ def test_what_an_epoch_before_says_is_dropped_and_another_connection_is_a_death(
 
 
 def test_whoever_joins_while_another_of_its_key_answers_is_told_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(coordinator, "RIVAL_S", 0.2)
+    monkeypatch.setattr(members, "RIVAL_S", 0.2)
     monkeypatch.setattr(coordinator, "PING_EVERY_S", 0.1)
     run = Threads(scripted({"alice": [], "bob": []}))
     member = run.coordinator.members["alice"]
@@ -235,7 +235,7 @@ def test_whoever_joins_while_another_of_its_key_answers_is_told_so(monkeypatch: 
 
 def test_whoever_gives_up_while_another_of_its_key_answers_keeps_its_own_error(monkeypatch: pytest.MonkeyPatch) -> None:
     """As a second fiber does whose port the first one has."""
-    monkeypatch.setattr(coordinator, "RIVAL_S", 0.2)
+    monkeypatch.setattr(members, "RIVAL_S", 0.2)
     monkeypatch.setattr(coordinator, "PING_EVERY_S", 0.1)
     run = Threads(scripted({"alice": [], "bob": []}))
     member = run.coordinator.members["alice-bob"]
