@@ -16,7 +16,6 @@ from typing import Any
 
 import zmq
 
-from ketwire.channels.connection import Connection, Role
 from ketwire.channels.frames import (
     Blocked,
     Done,
@@ -44,9 +43,9 @@ from ketwire.errors import (
     RemoteProtocolError,
 )
 from ketwire.nodes.commits import Commits
-from ketwire.nodes.control import TAKEN, slice_arrays
+from ketwire.nodes.control import slice_arrays
 from ketwire.nodes.journal import Journal
-from ketwire.nodes.members import ERRORS, MOST_RIVALS, RIVAL_S, Member, Rival, counters_of
+from ketwire.nodes.members import ERRORS, Member, counters_of
 from ketwire.nodes.security import Doorman, KeyPair
 from ketwire.nodes.session import (
     Progress,
@@ -233,7 +232,9 @@ class Coordinator:
             for member in self.members.values():
                 if member.route is not None:
                     self._say(member, Ping())
-                    self._dismiss_rivals(member)
+                    for frames in member.dismissals():
+                        with suppress(zmq.ZMQError):
+                            send(self.socket, frames)
 
     def _take(self, frames: list[Any]) -> None:
         member = self.members.get(sender_of(frames, self._secured))
@@ -257,28 +258,7 @@ class Coordinator:
             PartyFailed: it is broken, as far as is known already.
         """
         self._say(member, Ping())
-        route = frames[0].bytes
-        if route in member.rivals or len(member.rivals) >= MOST_RIVALS:
-            return
-        connection: Connection | None = Connection(Role.COORDINATOR, self.run_id, digest=self._digest)
-        try:
-            assert connection is not None
-            connection.receive(octets_of(frames[1:]))
-        except RemoteProtocolError:
-            connection = None
-        member.rivals[route] = Rival(time.monotonic(), connection)
-
-    def _dismiss_rivals(self, member: Member) -> None:
-        """The party's own connection has outlived their coming: they are told so."""
-        now_s = time.monotonic()
-        for route, rival in [*member.rivals.items()]:
-            if now_s - rival.since_s < RIVAL_S:
-                continue
-            del member.rivals[route]
-            if rival.connection is not None:
-                told = f"another process is {member.name} in this run already, and answers; expected one process a key"
-                with suppress(zmq.ZMQError):
-                    send(self.socket, [route, *rival.connection.send(Failed(TAKEN, told))])
+        member.meet(frames, self.run_id, self._digest)
 
     def _serve(self, member: Member, frame: Frame, route: bytes) -> None:
         if isinstance(frame, Join):

@@ -1,12 +1,15 @@
-"""Parties as the coordinator knows them."""
+"""Parties as the coordinator knows them, and those who come with the key of one that is there already."""
 
 from __future__ import annotations
 
+import time
 from typing import Any, NamedTuple
 
 from ketwire.channels.connection import Connection, Role
-from ketwire.channels.frames import Blocked, Done, Ready, Summary
+from ketwire.channels.frames import Blocked, Done, Failed, Ready, Summary
 from ketwire.errors import KetwireError, LocalProtocolError, RemoteProtocolError, ScenarioError
+from ketwire.nodes.control import TAKEN
+from ketwire.nodes.sockets import octets_of
 
 RIVAL_S = 2.5  # a connection that its peer has closed is known to be gone by then
 MOST_RIVALS = 8  # of one party at a time
@@ -42,6 +45,31 @@ class Member:
 
     def begin(self) -> None:
         self.done = self.summary = self.blocked = None
+
+    def meet(self, frames: list[Any], run: bytes, digest: bool) -> None:
+        """Another connection has this party's key: its own is broken, or two processes have one key."""
+        route = frames[0].bytes
+        if route in self.rivals or len(self.rivals) >= MOST_RIVALS:
+            return
+        connection = Connection(Role.COORDINATOR, run, digest=digest)
+        try:
+            connection.receive(octets_of(frames[1:]))
+        except RemoteProtocolError:
+            self.rivals[route] = Rival(time.monotonic(), None)
+        else:
+            self.rivals[route] = Rival(time.monotonic(), connection)
+
+    def dismissals(self) -> list[list[Any]]:
+        """What is sent to rivals whose coming the party's own connection has outlived: they are told so."""
+        told = f"another process is {self.name} in this run already, and answers; expected one process a key"
+        found: list[list[Any]] = []
+        for route, rival in [*self.rivals.items()]:
+            if time.monotonic() - rival.since_s < RIVAL_S:
+                continue
+            del self.rivals[route]
+            if rival.connection is not None:
+                found.append([route, *rival.connection.send(Failed(TAKEN, told))])
+        return found
 
 
 def counters_of(report: Blocked | None) -> dict[str, Any] | None:

@@ -27,6 +27,8 @@ from ketwire.nodes.security import KeyPair, new_keys
 from ketwire.nodes.session import COORDINATOR, Progress, Run, SessionResult, with_records
 from ketwire.nodes.sockets import STAYS, bind
 
+JOIN_S = 120.0  # for processes that are only just born, on a busy machine too
+
 
 def run_processes(
     run: Run,
@@ -91,7 +93,7 @@ def _epoch(
         keys: dict[str, KeyPair] = {} if plaintext else {name: new_keys() for name in names}
         own = None if plaintext else new_keys()
         public = {name: pair.public for name, pair in keys.items()}
-        coordinator = Coordinator(context, run, own, public, progress, folder, digest, journal=journal, warn=warn)
+        coordinator = Coordinator(context, run, own, public, progress, folder, digest, None, JOIN_S, journal, warn)
         children = Children(coordinator.poller)
         coordinator.watch = partial(_watch, children, place)
         try:

@@ -20,8 +20,8 @@ import zmq
 from ketwire import __version__
 from ketwire.channels import frames as f
 from ketwire.channels.codec import encode
-from ketwire.errors import PartyFailed, RemoteProtocolError
-from ketwire.nodes import coordinator
+from ketwire.errors import PartyFailed, RemoteProtocolError, ScenarioError
+from ketwire.nodes import coordinator, members
 from ketwire.nodes.control import Control, Credentials, Taken
 from ketwire.nodes.security import new_keys
 from ketwire.nodes.sockets import Endpoint, dealer
@@ -217,7 +217,7 @@ def test_what_an_epoch_before_says_is_dropped_and_another_connection_is_a_death(
 
 
 def test_whoever_joins_while_another_of_its_key_answers_is_told_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(coordinator, "RIVAL_S", 0.2)
+    monkeypatch.setattr(members, "RIVAL_S", 0.2)
     monkeypatch.setattr(coordinator, "PING_EVERY_S", 0.1)
     run = Threads(scripted({"alice": [], "bob": []}))
     member = run.coordinator.members["alice"]
@@ -230,6 +230,22 @@ def test_whoever_joins_while_another_of_its_key_answers_is_told_so(monkeypatch: 
     with pytest.raises(Taken, match="another process is alice in this run already, and answers"):
         second.wait(f.Job)
     assert isinstance(first.wait(f.Job), f.Job) and member.route == route
+    run.context.destroy(linger=0)
+
+
+def test_whoever_gives_up_while_another_of_its_key_answers_keeps_its_own_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a second fiber does whose port the first one has."""
+    monkeypatch.setattr(members, "RIVAL_S", 0.2)
+    monkeypatch.setattr(coordinator, "PING_EVERY_S", 0.1)
+    run = Threads(scripted({"alice": [], "bob": []}))
+    member = run.coordinator.members["alice-bob"]
+    first = Control(run.context, run.credentials("alice-bob", "fiber"))
+    run.coordinator._until(lambda: member.route is not None)
+    second = Control(run.context, run.credentials("alice-bob", "fiber"))
+    run.coordinator._until(lambda: bool(member.rivals))
+    run.coordinator._until(lambda: not member.rivals)
+    second.fail(ScenarioError("its port is taken"))  # it was: Taken
+    assert not second.has_job and isinstance(first.wait(f.Job), f.Job)
     run.context.destroy(linger=0)
 
 

@@ -138,7 +138,7 @@ def test_a_run_says_who_is_silent(name: str, tmp_path: Path, record_property: Co
         while not pids:
             victims = [child for pid in children_of(os.getpid()) for child in children_of(pid)]
             if len(victims) == 3:
-                time.sleep(0.5)
+                time.sleep(3.0)  # they have joined by then
                 pids.append(sorted(victims)[index])
                 os.kill(pids[0], signal.SIGSTOP)
             time.sleep(0.01)
@@ -146,7 +146,7 @@ def test_a_run_says_who_is_silent(name: str, tmp_path: Path, record_property: Co
     thread = threading.Thread(target=stop)
     thread.start()
     begun_s = time.monotonic()
-    long = {party: script * 20 for party, script in TALK.items()}
+    long = {party: script * 10 for party, script in TALK.items()}
     with pytest.raises(PartyFailed) as caught:
         run_processes(scripted(long))
     thread.join()

@@ -160,7 +160,7 @@ def test_children_of_a_killed_coordinator_leave(running: Running) -> None:
 
 @pytest.fixture
 def writing(tmp_path: Path):  # type: ignore[no-untyped-def]
-    """A run that is to leave a folder, and has a hidden one meanwhile."""
+    """A run that is to leave a folder, which it holds from the start, and fills a hidden one meanwhile."""
     run = Running(tmp_path, "--out", "run")
     yield run
     run.close()

@@ -37,7 +37,7 @@ def test_an_address_is_refused_under_the_option_that_it_was_given_for(address: s
 def test_a_folder_without_room_for_logs_is_refused(tmp_path: Path) -> None:
     """It was a traceback."""
     loaded: Any = load("train-digits")
-    ResumableDirectory(tmp_path / "run", loaded)
+    ResumableDirectory(tmp_path / "run", loaded).claim.release()  # as where its process ends
     (tmp_path / "run" / "logs").rmdir()
     (tmp_path / "run" / "logs").write_text("")
     with pytest.raises(ScenarioError, match=r"^--resume: '.*logs' given: File exists, expected a folder that can be"):
