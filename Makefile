@@ -13,17 +13,20 @@ $(error $(VENV) is of another Python than $(PYTHON); make clean first)
 endif
 endif
 
-.PHONY: demo test test-long test-kernels test-peers check bench clean
+.PHONY: demo test test-long test-kills test-kernels test-peers check bench clean
 
 demo: $(STAMP)-demo ## classify digits over a lossy fiber, then show how the costs grow
 	@$(BIN)/ketwire run digits
 	@$(BIN)/ketwire run subspace
 
 test: $(STAMP)-test ## the tests, in three to five minutes on two cores
-	@$(BIN)/python -m pytest -n 2 -m "not long and not kernels and not peers"
+	@$(BIN)/python -m pytest -n 2 -m "not long and not kernels and not peers and not kills"
 
 test-long: $(STAMP)-test ## statistics and kills that take minutes
-	@$(BIN)/python -m pytest -n 2 -m "long and not kernels"
+	@$(BIN)/python -m pytest -n 2 -m "long and not kernels and not kills"
+
+test-kills: $(STAMP)-test ## two hundred kills of processes, each of which must be told with process and signal
+	@$(BIN)/python -m pytest -m kills
 
 test-kernels: $(STAMP)-test ## the same transcripts on several kernels of OpenBLAS, NumPy and numba
 	@$(BIN)/python -m pytest -n 2 -m kernels
@@ -40,7 +43,7 @@ bench: $(STAMP)-test ## the measurements of docs/performance.md
 	@$(BIN)/python -m benchmarks
 
 $(VENV)/bin/python:
-	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(0 if (3, 11) <= v[:2] < (3, 14) else f"ketwire needs Python 3.11 to 3.13, and $(PYTHON) is {v[0]}.{v[1]}; try: make PYTHON=python3.12")'
+	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(0 if v[:2] >= (3, 11) else "ketwire needs Python 3.11 or later, and $(PYTHON) is %d.%d; try: make PYTHON=python3.12" % v[:2])'
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo "ketwire needs Python's venv module, which $(PYTHON) lacks; on Debian and Ubuntu: apt install python3-venv" >&2; exit 1; }
 	@$(PYTHON) -m venv $(VENV)
 

@@ -17,15 +17,12 @@ stands there is not trained again. `benchmarks.choosing_table` tells what the fo
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
-import multiprocessing
 import signal
 import sys
 import tempfile
-import time
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -33,15 +30,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks import points
 from ketwire.channels.streams import derive_key, stream
 from ketwire.errors import ScenarioError
 from ketwire.nodes.inline import run_inline
 from ketwire.scenarios.kinds import Judge
-from ketwire.scenarios.load import Loaded, find, load, read
+from ketwire.scenarios.load import Loaded, load
 from ketwire.scenarios.sources import DatasetSource
 from ketwire.scenarios.training_results import baseline
 from ketwire.scenarios.training_spec import TrainingSpec
-from ketwire.scenarios.yamltext import parse
 
 NO_RIVALS = "protocol.rivals={backprop: [], raw: [], description: []}"
 Integers = NDArray[np.int64]
@@ -60,15 +57,12 @@ class Question:
             raise ValueError(f"folds: {self.folds} given, expected 2 or more")
 
     def version(self) -> str:
-        """Of the scenario before any setting: changes with what its file says, but not with how it is described.
+        """Of the scenario before any setting: see `points.version`.
 
         Raises:
             ScenarioError: there is no such file.
         """
-        told = parse(read(*find(self.scenario)), self.scenario)
-        if isinstance(told, dict):
-            told = {key: value for key, value in told.items() if key not in {"name", "description"}}
-        return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:16]
+        return points.version(self.scenario)
 
     def loaded(self) -> Loaded:
         """The scenario with its settings.
@@ -90,7 +84,7 @@ Job = tuple[Question, int, int]  # the draw and the fold of it that is left out
 
 
 @dataclass(frozen=True)
-class Point:
+class Point(points.Point):
     """One fold of one draw. right, regression: of `rows` left out, those that training and regression get right."""
 
     scenario: str
@@ -112,17 +106,6 @@ class Point:
     @property
     def key(self) -> Job:
         return Question(self.scenario, self.sets, self.folds), self.draw, self.fold
-
-    def line(self) -> str:
-        return json.dumps(asdict(self), separators=(",", ":"))
-
-    @classmethod
-    def of(cls, line: str) -> Point:
-        """Raises: ValueError, where the line tells no point."""
-        told = json.loads(line)
-        if not isinstance(told, dict) or set(told) != {field.name for field in fields(cls)}:
-            raise ValueError(f"{line.strip()[:60]} given")
-        return replace(cls(**told), sets=tuple(told["sets"]))
 
 
 @dataclass(frozen=True, eq=False)
@@ -209,37 +192,9 @@ def measured(folder: Path, job: Job) -> Point:
     return Point(*named, rows, right, by_regression, round(told["train_accuracy"], 4))
 
 
-def answers(jobs: Sequence[Job], workers: int) -> Iterator[Point]:
-    """The points of all jobs in their order, each as soon as it is there."""
-    # The folder is this process's, as workers that are stopped in the middle would leave theirs behind.
-    with tempfile.TemporaryDirectory(prefix="ketwire-folds-") as folder:
-        answer = partial(measured, Path(folder))
-        if workers == 1 or len(jobs) < 2:
-            yield from map(answer, jobs)
-            return
-        with multiprocessing.get_context("spawn").Pool(min(workers, len(jobs))) as pool:
-            yield from pool.imap(answer, jobs)
-
-
-def opened(path: Path, question: Question) -> list[Point]:
-    """The points of a file, which is made if it is not there; a last line that was cut short is taken away.
-
-    Raises:
-        ValueError: a line is no point, or of this scenario as it is no longer.
-    """
-    text = path.read_text() if path.exists() else ""
-    whole = text[: text.rfind("\n") + 1]
-    try:
-        found = [Point.of(line) for line in whole.splitlines()]
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"{path}: {error}, expected a point on each line") from None
-    now = question.version()
-    for point in found:
-        if point.scenario == question.scenario and point.version != now:
-            told = f"points of {point.scenario} of version {point.version} given, expected {now}, as it is now"
-            raise ValueError(f"{path}: {told}, or another file")
-    path.write_text(whole)
-    return found
+def opened(path: Path) -> list[Point]:
+    """See `points.opened`."""
+    return points.opened(path, Point, lambda point: (point.scenario, point.version, points.version(point.scenario)))
 
 
 def asked(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -270,16 +225,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     question: Question = options.question
     try:
         question.loaded()
-        found = opened(options.out, question) if options.out else []
-        known = {point.key for point in found}
+        found = opened(options.out) if options.out else []
         jobs = [(question, draw, fold) for draw in range(options.draws) for fold in range(question.folds)]
-        begun = time.monotonic()
-        for point in answers([job for job in jobs if job not in known], options.workers):
-            found.append(point)
-            if options.out:
-                with options.out.open("a") as out:
-                    out.write(point.line() + "\n")
-            print(f"{time.monotonic() - begun:7.0f} s  {point.line()}", file=sys.stderr, flush=True)
+        # The folder is this process's, as workers that are stopped in the middle would leave theirs behind.
+        with tempfile.TemporaryDirectory(prefix="ketwire-folds-") as folder:
+            points.measure(jobs, partial(measured, Path(folder)), found, options.out, options.workers)
     except (ScenarioError, ValueError, OSError) as wrong:
         print(wrong, file=sys.stderr)
         return 2
@@ -289,5 +239,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 if __name__ == "__main__":
     # Whoever is told to end takes its workers along, and the folder with the rows.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    for ending in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(ending) is not signal.SIG_IGN:  # as nohup has it for SIGHUP
+            signal.signal(ending, lambda number, _: sys.exit(128 + number))
     sys.exit(main())

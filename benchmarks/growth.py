@@ -22,16 +22,15 @@ from __future__ import annotations
 import argparse
 import json
 import math
-import sys
-import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache, partial
 from pathlib import Path
-from typing import Any
+from typing import Self
 
 import numpy as np
 
+from benchmarks import points
 from ketwire.quantum import layers
 from ketwire.quantum.circuits import Circuit
 from ketwire.quantum.estimation import Demand, Held, Promise, half_ranges
@@ -50,6 +49,8 @@ NEAR = 1.5
 LOOKS = 6
 SHORT = {"qubits": "n", "parameters": "P"}  # in the file
 
+Job = tuple[str, int, int, int]  # an estimator, qubits, parameters and a seed
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -64,7 +65,7 @@ class Settings:
 
 
 @dataclass(frozen=True)
-class Point:
+class Point(points.Point):
     """One instance of one estimator. at: of all but shadow tomography. error and what follows: of that alone."""
 
     estimator: str
@@ -81,7 +82,7 @@ class Point:
     spent: float = 0.0
 
     @property
-    def key(self) -> tuple[str, int, int, int]:
+    def key(self) -> Job:
         return self.estimator, self.qubits, self.parameters, self.seed
 
     def line(self) -> str:
@@ -90,9 +91,9 @@ class Point:
         return json.dumps(told, separators=(",", ":"))
 
     @classmethod
-    def of(cls, line: dict[str, Any]) -> Point:
+    def of(cls, line: str) -> Self:
         long = {short: name for name, short in SHORT.items()}
-        return cls(**{long.get(name, name): value for name, value in line.items()})
+        return cls(**{long.get(name, name): value for name, value in json.loads(line).items()})
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,6 +104,7 @@ class Instance:
     phi: np.ndarray
 
     @classmethod
+    @lru_cache(maxsize=1)  # all estimators of an instance come one after the other
     def drawn(cls, qubits: int, parameters: int, seed: int) -> Instance:
         rng = np.random.default_rng([seed, qubits, parameters])
         whole = layers.hardware_efficient(qubits, -(-parameters // (2 * qubits)), "yz", "cz-chain")
@@ -159,8 +161,9 @@ def _guess(name: str, case: Instance, promise: Promise, claimed: int) -> float:
     return claimed / GUESS[name]
 
 
-def measured(name: str, case: Instance, seed: int, settings: Settings) -> Point:
-    qubits, parameters = case.segment.qubits, len(case.exact)
+def measured(settings: Settings, job: Job) -> Point:
+    name, qubits, parameters, seed = job
+    case = Instance.drawn(qubits, parameters, seed)
     promise = settings.promise(parameters)
     rng = np.random.default_rng([seed, qubits, parameters, 1 + ESTIMATORS.index(name)])
     if name in RUNS:
@@ -184,22 +187,24 @@ def spent(state: np.ndarray, hypothesis: np.ndarray) -> float:
     return 1 - left / np.log(len(state))
 
 
-def points(known: set[tuple[str, int, int, int]], options: argparse.Namespace, settings: Settings) -> Iterator[Point]:
-    """What is not known yet, small unitaries first."""
-    for parameters in (each for each in PARAMETERS if each <= options.most):
-        for qubits in options.qubits:
-            for seed in range(2 * options.instances):
-                names = ESTIMATORS if seed < options.instances else ESTIMATORS[-1:]
-                left = [name for name in names if (name, qubits, parameters, seed) not in known]
-                if left:
-                    case = Instance.drawn(qubits, parameters, seed)
-                    yield from (measured(name, case, seed, settings) for name in left)
+def jobs(options: argparse.Namespace) -> list[Job]:
+    """What is to be measured, small unitaries first."""
+    return [
+        (name, qubits, parameters, seed)
+        for parameters in PARAMETERS if parameters <= options.most
+        for qubits in options.qubits
+        for seed in range(2 * options.instances)
+        for name in (ESTIMATORS if seed < options.instances else ESTIMATORS[-1:])
+    ]  # fmt: skip
+
+
+def parsed(lines: Sequence[str]) -> tuple[Settings, list[Point]]:
+    return Settings(**json.loads(lines[0])), [Point.of(line) for line in lines[1:]]
 
 
 def read(path: Path) -> tuple[Settings, list[Point]]:
-    """The points of a file. A last line that was cut short does not count."""
-    lines = [json.loads(line) for line in path.read_text().splitlines(keepends=True) if line.endswith("\n")]
-    return Settings(**lines[0]), [Point.of(line) for line in lines[1:]]
+    """The settings and points of a file."""
+    return parsed(points.whole_lines(path))
 
 
 def opened(path: Path, settings: Settings) -> list[Point]:
@@ -207,13 +212,11 @@ def opened(path: Path, settings: Settings) -> list[Point]:
 
     ValueError where its points were measured with other settings.
     """
-    if not path.exists() or "\n" not in path.read_text():
-        path.write_text(json.dumps(asdict(settings)) + "\n")
-    before, found = read(path)
+    lines = points.whole_lines(path) or [json.dumps(asdict(settings)) + "\n"]
+    before, found = parsed(lines)
     if before != settings:
         raise ValueError(f"{path}: {before} given, expected {settings}")
-    text = path.read_text()
-    path.write_text(text[: text.rindex("\n") + 1])
+    path.write_text("".join(lines))
     return found
 
 
@@ -232,13 +235,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         found = opened(options.out, settings) if options.out else []
     except ValueError as wrong:
         parser.error(str(wrong))
-    begun = time.monotonic()
-    for point in points({point.key for point in found}, options, settings):
-        found.append(point)
-        if options.out:
-            with options.out.open("a") as out:
-                out.write(point.line() + "\n")
-        print(f"{time.monotonic() - begun:7.0f} s  {point.line()}", file=sys.stderr, flush=True)
+    points.measure(jobs(options), partial(measured, settings), found, options.out)
     from benchmarks.growth_fits import report
 
     print(report(found))

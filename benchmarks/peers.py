@@ -25,9 +25,10 @@ from benchmarks.report import Figure, Measure, rounds_of
 from ketwire.channels.copies import Copies
 from ketwire.channels.generation import generate
 from ketwire.channels.heralding import double_click
-from ketwire.channels.line import Line, Noise
+from ketwire.channels.line import Line
 from ketwire.channels.link import Direction
 from ketwire.channels.pairs import decayed_bell, elements, pauli_of_teleportation
+from ketwire.channels.parts import Noise
 from ketwire.channels.presets import fiber
 
 OURS, THEIRS, PAIRS = 1_000_000, 5_000, 1_000_000

@@ -34,9 +34,10 @@ from benchmarks.report import Figure, Measure, rounds_of
 from ketwire.channels.budget import Crossing
 from ketwire.channels.copies import Copies
 from ketwire.channels.fiber import Fiber
-from ketwire.channels.line import Line, Noise
+from ketwire.channels.line import Line
 from ketwire.channels.link import Direction
 from ketwire.channels.machines import disturb
+from ketwire.channels.parts import Noise
 from ketwire.channels.presets import fiber
 from ketwire.channels.representation import expected_rows
 from ketwire.nodes.inline import run_inline
@@ -95,6 +96,7 @@ protocol:
   estimators: [commuting]
   copies: {copies}
   dense_state: null
+  description: []
 """
 
 

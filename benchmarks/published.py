@@ -22,19 +22,17 @@ from __future__ import annotations
 
 import argparse
 import functools
-import hashlib
-import json
-import multiprocessing
 import statistics
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks import points
 from benchmarks.choosing import NO_RIVALS
 from ketwire.channels.streams import derive_key, stream
 from ketwire.errors import ScenarioError
@@ -42,10 +40,9 @@ from ketwire.nodes.inline import run_inline
 from ketwire.protocols.subspace import MEASUREMENTS, Classes
 from ketwire.quantum import subspaces
 from ketwire.scenarios.kinds import Judge
-from ketwire.scenarios.load import find, load, read
+from ketwire.scenarios.load import load
 from ketwire.scenarios.subspace import classify_holdings
 from ketwire.scenarios.training_spec import TrainingSpec
-from ketwire.scenarios.yamltext import parse
 
 COPIES = (30, 100, 300, 1000, 3000)
 SCENARIOS = (
@@ -66,7 +63,7 @@ Job = tuple[str, int]  # a name and a seed
 
 
 @dataclass(frozen=True)
-class Point:
+class Point(points.Point):
     """What was measured for one name and seed: `accuracies` by what they are of."""
 
     name: str
@@ -74,28 +71,18 @@ class Point:
     version: str
     accuracies: Mapping[str, float]
 
-    def line(self) -> str:
-        return json.dumps(asdict(self), separators=(",", ":"))
-
-    @classmethod
-    def of(cls, line: str) -> Point:
-        """Raises: ValueError, where the line tells no point."""
-        told = json.loads(line)
-        if not isinstance(told, dict) or set(told) != {field.name for field in fields(cls)}:
-            raise ValueError(f"{line.strip()[:60]} given")
-        return cls(**told)
+    @property
+    def key(self) -> Job:
+        return self.name, self.seed
 
 
 def version(name: str) -> str:
-    """Of the scenario behind a name: changes with what its file says, but for description and seed.
+    """Of the scenario behind a name, whatever its seed: see `points.version`.
 
     Raises:
         ScenarioError: there is no such scenario.
     """
-    told = parse(read(*find("digits" if name in MEASURED_BY else name)), name)
-    assert isinstance(told, dict)
-    kept = {key: value for key, value in told.items() if key not in {"name", "description", "seed"}}
-    return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()[:16]
+    return points.version("digits" if name in MEASURED_BY else name, "seed")
 
 
 def measured(job: Job) -> Point:
@@ -178,49 +165,25 @@ def near(tests: Sequence[float], baseline: float) -> int:
     return int(np.count_nonzero(np.array(tests) >= baseline - POINTS - 1e-5))
 
 
-def answers(jobs: Sequence[Job], workers: int) -> Iterator[Point]:
-    """The points of all jobs, each as soon as it is there."""
-    if workers == 1 or len(jobs) < 2:
-        yield from map(measured, jobs)
-        return
-    with multiprocessing.get_context("spawn").Pool(min(workers, len(jobs))) as pool:
-        yield from pool.imap_unordered(measured, jobs)
-
-
 def opened(path: Path) -> list[Point]:
-    """The points of a file, which is made if it is not there; a last line that was cut short is taken away.
-
-    Raises:
-        ValueError: a line is no point, or of a scenario as it is no longer.
-    """
-    text = path.read_text() if path.exists() else ""
-    whole = text[: text.rfind("\n") + 1]
-    try:
-        found = [Point.of(line) for line in whole.splitlines()]
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"{path}: {error}, expected a point on each line") from None
-    for point in found:
-        if point.version != (now := version(point.name)):
-            told = f"points of {point.name} of version {point.version} given, expected {now}, as it is now"
-            raise ValueError(f"{path}: {told}, or another file")
-    path.write_text(whole)
-    return found
+    """See `points.opened`."""
+    return points.opened(path, Point, lambda point: (point.name, point.version, version(point.name)))
 
 
 def report(found: Sequence[Point]) -> str:
     """A line for each name and what its accuracies are of."""
     lines = []
     for name in dict.fromkeys(point.name for point in found):
-        points = sorted((point for point in found if point.name == name), key=lambda point: point.seed)
-        for of in points[0].accuracies:
-            values = [point.accuracies[of] for point in points]
+        mine = sorted((point for point in found if point.name == name), key=lambda point: point.seed)
+        for of in mine[0].accuracies:
+            values = [point.accuracies[of] for point in mine]
             spread = statistics.stdev(values) if len(values) > 1 else 0.0
             told = f"mean {statistics.mean(values):.4f}  standard deviation {spread:.4f}"
             lines.append(f"{name:22} {of:20} {len(values):2} seeds  {told}  {min(values):.3f} to {max(values):.3f}")
-        if REGRESSION in points[0].accuracies:
-            tests = [point.accuracies["test part"] for point in points]
-            within = near(tests, points[0].accuracies[REGRESSION])
-            lines.append(f"{name:22} within two points of {REGRESSION}: {within} of {len(points)}")
+        if REGRESSION in mine[0].accuracies:
+            tests = [point.accuracies["test part"] for point in mine]
+            within = near(tests, mine[0].accuracies[REGRESSION])
+            lines.append(f"{name:22} within two points of {REGRESSION}: {within} of {len(mine)}")
     return "\n".join(lines)
 
 
@@ -241,7 +204,7 @@ def asked(arguments: Sequence[str] | None) -> argparse.Namespace:
             parser.error(f"NAME: {name!r} given, expected one of {', '.join(NAMES)}")
     try:
         options.found = opened(options.out) if options.out else []
-    except ValueError as wrong:
+    except (ValueError, ScenarioError) as wrong:
         parser.error(str(wrong))
     return options
 
@@ -250,16 +213,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """The command line; see the module."""
     options = asked(arguments)
     names, found = options.names or NAMES, options.found
-    known = {(point.name, point.seed) for point in found}
-    seeds = range(options.first, options.first + options.seeds)
-    jobs = [(name, seed) for name in names for seed in seeds if (name, seed) not in known]
+    jobs = [(name, options.first + seed) for name in names for seed in range(options.seeds)]
     try:
-        for point in answers(jobs, options.workers):
-            found.append(point)
-            if options.out:
-                with options.out.open("a") as out:
-                    out.write(point.line() + "\n")
-            print(point.line(), file=sys.stderr, flush=True)
+        points.measure(jobs, measured, found, options.out, options.workers)
     except ScenarioError as error:
         print(error, file=sys.stderr)
         return 2

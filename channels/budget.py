@@ -12,9 +12,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from ketwire.channels.fiber import Fiber
-from ketwire.channels.line import Coded, Direct, Line, Teleport, as_line
+from ketwire.channels.line import Line, as_line
 from ketwire.channels.sums import exact_sum
 from ketwire.channels.timing import CLOCK_END_PS, PS_PER_S
+from ketwire.channels.transports import Coded, Direct, Teleport
 
 DEFAULT_BUDGET_ATTEMPTS = 10_000_000
 BRIGHT = 0.1  # bright-state population of single clicks where they are advised: pairs of a fidelity of 0.9 at best
@@ -178,7 +179,11 @@ def _sooner(crossings: Sequence[Crossing], copies: int, budget_attempts: int) ->
     clicks = [each for each in crossings if _makes_pairs(each, "double-click")]
     single = {each: _carried_by(each, _single_click(each)) for each in clicks}
     busy_ps = _busy_ps([single.get(each, each) for each in crossings], copies)
-    entangled = all(each.line.transport.pair_bell(each.line)[0] > 0.5 for each in single.values())  # type: ignore[union-attr]
+    entangled = all(
+        each.line.transport.pair_bell(each.line)[0] > 0.5
+        for each in single.values()
+        if isinstance(each.line.transport, Teleport)
+    )
     if clicks and entangled and busy_ps <= CLOCK_END_PS:
         where = ", ".join(dict.fromkeys(each.link for each in clicks))
         return (

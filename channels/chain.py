@@ -22,17 +22,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ketwire.channels.line import Line
+from ketwire.channels.parts import Medium
 from ketwire.channels.sums import exact_sum
+from ketwire.channels.transports import Teleport
 
 if TYPE_CHECKING:
     from ketwire.channels.distill import Method, Round
-    from ketwire.channels.line import Line
-    from ketwire.channels.machines import Machine
 
 MAX_HOPS = 16
 Generation = Literal["parallel", "sequential"]
@@ -53,6 +54,7 @@ class Chain:
         ValueError: parts that make no chain; the message starts with the field's name.
     """
 
+    teleports: ClassVar[bool] = True
     kind: Literal["chain"] = "chain"
     via: tuple[str, ...] = ()
     hops: tuple[Line, ...] = ()
@@ -77,7 +79,7 @@ class Chain:
 
     def _slots(self, hop: int) -> int:
         transport = self.hops[hop].transport
-        assert transport.kind == "teleport"
+        assert isinstance(transport, Teleport)
         return transport.memory_slots
 
     def folds(self, hop: int) -> int:
@@ -89,14 +91,14 @@ class Chain:
         """End-to-end pairs that one wave makes, if no distillation fails."""
         return min(self._slots(hop) // self.folds(hop) for hop in range(len(self.hops)))
 
-    def check(self, line: Line) -> None:
+    def check(self, line: Medium) -> None:
         if line.noise:
             raise ValueError("noise: given for a link that teleports, expected none: no register is in flight")
 
-    def survival(self, line: Line, qubits: int) -> float:
+    def survival(self, line: Medium, qubits: int) -> float:
         return 1.0
 
-    def time_ps(self, line: Line, qubits: int) -> float:
+    def time_ps(self, line: Medium, qubits: int) -> float:
         """Expected time of a register's pairs, at most: as if no hop worked while another does."""
         making = exact_sum(hop.time_ps(1) * self._slots(number) for number, hop in enumerate(self.hops))
         delays = [hop.fiber.classical_ps + max(hop.sender_message_ps, hop.receiver_message_ps) for hop in self.hops]
@@ -117,7 +119,7 @@ class Chain:
         round_ = distillation(self.distill_protocol)
         success, bell = 1.0, None
         for number, hop in enumerate(self.hops, start=1):
-            assert hop.transport.kind == "teleport"
+            assert isinstance(hop.transport, Teleport)
             fresh = hop.transport.pair_bell(hop)
             bell = fresh if bell is None else swap_bell(bell, fresh)
             if number in self.distill_spans:
@@ -127,19 +129,21 @@ class Chain:
         assert bell is not None
         return Planned(success, bell)
 
-    def pair_bell(self, line: Line) -> NDArray[np.float64]:
+    def pair_bell(self, line: Medium) -> NDArray[np.float64]:
         """Bell diagonal of a finished pair, with memories that do not decay."""
         return self.planned().bell
+
+    def photons(self, line: Medium, qubits: int) -> int | None:
+        """None: unknown, as repeaters make the pairs."""
+        return None
+
+    def latency_ps(self, line: Medium) -> int:
+        return 0
 
     @property
     def remembers(self) -> bool:
         """Whether no memory on the way decays."""
         return all(hop.sender.is_perfect and hop.receiver.is_perfect for hop in self.hops)
-
-    def machine(self, line: Line) -> Machine:
-        from ketwire.channels.stock import StockMachine  # noqa: PLC0415
-
-        return StockMachine(line)
 
 
 class Planned(NamedTuple):

@@ -18,16 +18,13 @@ What a machine must hold to (`Machine`), whatever computes for it:
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import Protocol
 
+from ketwire.channels.chain import Chain
+from ketwire.channels.line import ENGINES, Line
+from ketwire.channels.machines import CodedMachine, DirectMachine, Machine, TeleportMachine
+from ketwire.channels.transports import Coded, Direct, Teleport
 from ketwire.errors import ScenarioError
-
-if TYPE_CHECKING:
-    from ketwire.channels.line import Line
-    from ketwire.channels.machines import Machine
-
-EngineName = Literal["builtin", "netsquid"]
-ENGINES: tuple[EngineName, ...] = ("builtin", "netsquid")
 
 
 class Engine(Protocol):
@@ -35,14 +32,6 @@ class Engine(Protocol):
 
     def lack(self) -> str | None:
         """What keeps it from working in this interpreter, in words; None where it works."""
-        ...
-
-    def check(self, line: Line) -> None:
-        """Refuse a line with something in it that this engine does not model.
-
-        Raises:
-            ValueError: the message starts with the name of the field.
-        """
         ...
 
     def machine(self, line: Line) -> Machine:
@@ -56,11 +45,18 @@ class Builtin:
     def lack(self) -> str | None:
         return None
 
-    def check(self, line: Line) -> None:
-        line.transport.check(line)
-
     def machine(self, line: Line) -> Machine:
-        return line.transport.machine(line)
+        transport = line.transport
+        if isinstance(transport, Direct):
+            return DirectMachine(line)
+        if isinstance(transport, Teleport):
+            return TeleportMachine(line, transport)
+        if isinstance(transport, Coded):
+            return CodedMachine(line, transport)
+        assert isinstance(transport, Chain)
+        from ketwire.channels.stock import StockMachine  # noqa: PLC0415 (with chains alone)
+
+        return StockMachine(line)
 
 
 def engine(name: str) -> Engine:

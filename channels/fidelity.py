@@ -28,8 +28,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ketwire.channels.heralding import Scheme
-from ketwire.channels.line import Coded, Direct, Line, Memory, Teleport
+from ketwire.channels.line import Line
+from ketwire.channels.parts import Memory
 from ketwire.channels.timing import Emission, waits
+from ketwire.channels.transports import Coded, Direct, Teleport
 from ketwire.quantum.kraus import PAULI_SIGNS, Kraus, decay, decay_diagonal
 
 Floats = NDArray[np.float64]
@@ -68,7 +70,9 @@ def arrived(line: Line, qubits: int, crossings: int, rng: np.random.Generator) -
     lines = [(line, back)[crossing % 2] for crossing in range(crossings)]
     if isinstance(line.transport, Teleport):
         perfect = line.sender.is_perfect and line.receiver.is_perfect
-        return _teleported(line, line.transport, qubits, crossings) if perfect else _drawn(lines, qubits, rng)
+        if perfect:
+            return _teleported(line, line.transport, qubits, crossings)
+        return _drawn(lines, line.transport.memory_slots, qubits, rng)
     work_out = _coded if isinstance(line.transport, Coded) else _direct
     return Arrived(work_out(lines, qubits), 0.0, line.time_ps(qubits))
 
@@ -152,13 +156,13 @@ def _teleported(line: Line, transport: Teleport, qubits: int, crossings: int) ->
     return Arrived(fidelity, 0.0, line.time_ps(qubits), qubits * pairs, qubits * attempts)
 
 
-def _drawn(lines: Sequence[Line], qubits: int, rng: np.random.Generator) -> Arrived:
+def _drawn(lines: Sequence[Line], slots: int, qubits: int, rng: np.random.Generator) -> Arrived:
     """With memories that decay: over drawn registers, each with memory slots of its own."""
     from ketwire.channels.pairs import pauli_of_teleportation  # noqa: PLC0415
 
     diagonal = np.ones((SAMPLES, qubits, 4))
     costs = np.zeros(3)
-    slots = min(lines[0].transport.memory_slots, qubits * -(-len(lines) // 2))  # type: ignore[union-attr]
+    slots = min(slots, qubits * -(-len(lines) // 2))
     benches = [_Bench(np.zeros((SAMPLES, slots), dtype=np.int64)) for _ in range(2)]
     nothing, arrival_ps = np.zeros((SAMPLES, 1), dtype=np.int64), None
     for crossing, line in enumerate(lines):

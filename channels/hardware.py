@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from ketwire.channels.line import Memory
+from ketwire.channels.parts import Memory
 from ketwire.channels.timing import CLOCK_END_PS
 
 TIMES = ("prepare_ps", "gate1_ps", "gate2_ps", "readout_ps")

@@ -31,34 +31,16 @@ from ketwire.channels.entangled import Pairs, Released
 from ketwire.channels.eve import Eavesdropper
 from ketwire.channels.fiber import Fiber
 from ketwire.channels.lane import ClassicalLane
-from ketwire.channels.line import Line, Teleport, as_line
+from ketwire.channels.line import Line, as_line
 from ketwire.channels.machines import DirectMachine
-from ketwire.channels.messages import Answers, Classical, Message, Spent
+from ketwire.channels.messages import Answers, Classical, Message
+from ketwire.channels.records import Record
 from ketwire.channels.streams import stream
 from ketwire.channels.timing import CLOCK_END_PS, PS_PER_S, turns
 from ketwire.channels.transcript import Chain as ChainEnd
 from ketwire.channels.transcript import Transcript
+from ketwire.channels.transports import Teleport
 from ketwire.errors import RemoteProtocolError, ScenarioError
-
-
-class Record(NamedTuple):
-    """One line of the ledger: what one message cost. Times are virtual."""
-
-    direction: str
-    number: int
-    kind: str
-    sent_ps: int
-    arrival_ps: int
-    copies: int
-    qubits_sent: int
-    qubits_delivered: int
-    ebits: int
-    payload_bits: int
-    control_bits: int
-
-    @property
-    def spent(self) -> Spent:
-        return Spent(self.qubits_sent, self.qubits_delivered, self.ebits, self.payload_bits + self.control_bits)
 
 
 class Delivery(NamedTuple):

@@ -21,8 +21,10 @@ from numpy.typing import NDArray
 from ketwire.channels.copies import InStep, States
 from ketwire.channels.eve import Eavesdropper, InterceptResend
 from ketwire.channels.lane import ClassicalLane
-from ketwire.channels.line import Coded, Line, Memory, Teleport
+from ketwire.channels.line import Line
+from ketwire.channels.parts import Memory
 from ketwire.channels.timing import emission, serve, serve_in_step, waits
+from ketwire.channels.transports import Coded, Teleport
 from ketwire.quantum.grid import significant
 
 if TYPE_CHECKING:

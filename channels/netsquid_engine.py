@@ -38,14 +38,13 @@ from ketwire.channels.timing import emission, serve
 from ketwire.errors import LocalProtocolError, ScenarioError
 
 if TYPE_CHECKING:
-    from ketwire.channels.line import Line, Memory, Noise
+    from ketwire.channels.line import Line
     from ketwire.channels.machines import Draw, Machine, Passage, Times
+    from ketwire.channels.parts import Memory, Noise
 
-LATEST_PS = 1 << 52  # below, half a picosecond is more than the rounding of a double in ns
 FOREVER_NS = 1e30  # of a T1 that never ends: its models take finite times
 MOST_QUBITS = 10  # of a register that noise touches: a density matrix of 16 MiB
 PHOTONS_AT_ONCE = 1 << 16
-NOISES = ("depolarizing", "dephasing")
 
 
 class NetSquid:
@@ -60,23 +59,6 @@ class NetSquid:
             told = f"netsquid cannot be used with Python {platform.python_version()} and numpy {np.__version__}"
             return f"{told} ({' '.join(str(error).split())[:200]})"
         return None
-
-    def check(self, line: Line) -> None:
-        ours = "with the engine netsquid"
-        if line.transport.kind != "direct":
-            raise ValueError(f"transport: {line.transport.kind!r} given, expected direct {ours}")
-        if line.eve is not None:
-            raise ValueError(f"eve: given, expected nobody {ours}")
-        if len(line.noise) > 1:
-            raise ValueError(f"noise: {len(line.noise)} channels given, expected at most one {ours}")
-        for noise in line.noise:
-            if noise.kind not in NOISES:
-                raise ValueError(f"noise: {noise.kind!r} given, expected {' or '.join(NOISES)} {ours}")
-        if line.fiber.delay_ps >= LATEST_PS:
-            seconds, most = line.fiber.delay_ps / 1e12, LATEST_PS / 1e12
-            raise ValueError(
-                f"length_km: light takes {seconds:.3g} s, expected below {most:.0f} s {ours}: its time is a double"
-            )
 
     def machine(self, line: Line) -> Machine:
         return NetSquidMachine(line)

@@ -27,7 +27,8 @@ from ketwire.channels.chain import Chain
 from ketwire.channels.copies import MAX_MIXED_QUBITS
 from ketwire.channels.eve import InterceptResend
 from ketwire.channels.hardware import Hardware
-from ketwire.channels.line import Coded, Memory, Teleport
+from ketwire.channels.parts import Memory
+from ketwire.channels.transports import Coded, Direct, Teleport
 
 Representation = Literal["trajectories", "density"]
 Floats = NDArray[np.float64]
@@ -159,6 +160,7 @@ def _places(crossings: Sequence[Crossing]) -> Iterator[Floats]:
         if isinstance(line.transport, Teleport | Chain):
             yield from [pauli_of_teleportation(line.transport.pair_bell(line))] * qubits
             continue
+        assert isinstance(line.transport, Direct | Coded)
         held = line.transport.emission(line, qubits).waits()
         yield from _waiting(held.sender_ps[0], line.sender)
         if isinstance(line.transport, Coded):

@@ -27,7 +27,8 @@ def derive_key(seed: int, *names: str) -> bytes:
 def stream(key: bytes, purpose: str, number: int = 0) -> np.random.Generator:
     """The generator named (key, purpose, number)."""
     named = hashlib.sha256(key + number.to_bytes(8, "little") + purpose.encode()).digest()
-    return np.random.Generator(np.random.Philox(_Named(np.frombuffer(named, dtype="<u8", count=2))))
+    words: Any = _Named(np.frombuffer(named, dtype="<u8", count=2))  # NumPy's stubs know no seeds but its own
+    return np.random.Generator(np.random.Philox(words))
 
 
 class _Named(ISeedSequence):

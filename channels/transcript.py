@@ -12,17 +12,14 @@ from __future__ import annotations
 import hashlib
 import struct
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ketwire.channels.entangled import Pairs, Released
 from ketwire.channels.messages import Answers, Arrivals, Classical, Packed
-
-if TYPE_CHECKING:
-    from ketwire.channels.link import Record
-
+from ketwire.channels.records import Record
 
 NUMBER_BITS = 20  # behind the point, of a number that is sent in full
 

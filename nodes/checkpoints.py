@@ -91,9 +91,17 @@ class Keeper:
         self._forget()
 
     def _forget(self) -> None:
-        """Drop whatever is not committed."""
+        """Drop whatever is not committed.
+
+        Raises:
+            PartyFailed: the folder is gone.
+        """
         pattern = re.compile(rf"\.?{re.escape(self.owner)}\.(\d+)\.(\d+)\.npz(\.new)?")
-        for path in self.folder.iterdir():
+        try:
+            paths = list(self.folder.iterdir())
+        except OSError as error:
+            raise not_written(self.owner, self.folder, error) from None
+        for path in paths:
             match = pattern.fullmatch(path.name)
             if match and (match[3] or (int(match[1]), int(match[2])) not in self._committed):
                 with suppress(OSError):
@@ -131,4 +139,6 @@ def held(keeper: Keeper | None, job: Mapping[str, Any] | None) -> Iterator[Saved
 def not_written(owner: str, path: Path, error: OSError) -> PartyFailed:
     """A disk that is full, say: one line, and the run can go on later from the last good checkpoint."""
     told = error.strerror or str(error)
-    return PartyFailed(owner, f"checkpoint: {path}: {told}; the last good checkpoint stays")
+    gone = isinstance(error, FileNotFoundError)
+    rest = "expected a folder that stays there while the run lasts" if gone else "the last good checkpoint stays"
+    return PartyFailed(owner, f"checkpoint: {path}: {told}; {rest}")

@@ -12,20 +12,23 @@ import os
 import sys
 import threading
 import traceback
+from collections.abc import Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from ketwire.errors import KetwireError, PartyFailed
-from ketwire.nodes.folders import DYING_S, discard_stray
+from ketwire.modules import settle
+from ketwire.nodes.folders import DYING_S, discard_stray, private
 
 EXIT_FAILED = 3
 
 
 def main() -> None:
     orders = json.loads(_first_line())
-    stray = Path(orders["checkpoints"]) if orders["temporary"] else None
-    threading.Thread(target=_leave_with_parent, args=(stray,), daemon=True).start()
+    strays = [Path(folder) for folder in orders["strays"]]
+    threading.Thread(target=_leave_with_parent, args=(strays,), daemon=True).start()
     sys.exit(serve(orders))
 
 
@@ -40,11 +43,11 @@ def _first_line() -> bytes:
     return bytes(line)
 
 
-def _leave_with_parent(stray: Path | None) -> None:
-    """Leave when the pipe closes; if that is because the coordinator died, its temporary folder goes too."""
+def _leave_with_parent(strays: Sequence[Path]) -> None:
+    """Leave when the pipe closes; if that is because the coordinator died, its temporary folders go too."""
     while os.read(0, 4096):
         pass
-    if stray is not None:
+    for stray in strays:
         discard_stray(stray, DYING_S)
     os._exit(EXIT_FAILED)
 
@@ -55,12 +58,13 @@ def serve(orders: dict[str, Any]) -> int:
 
     from ketwire.nodes.control import Credentials  # noqa: PLC0415
     from ketwire.nodes.security import KeyPair  # noqa: PLC0415
-    from ketwire.nodes.sockets import Endpoint  # noqa: PLC0415
+    from ketwire.nodes.sockets import Endpoint, bind  # noqa: PLC0415
 
+    settle(orders["modules"])
     keys = KeyPair(**orders["keys"]) if orders["keys"] is not None else None
     credentials = Credentials(
         orders["name"], orders["role"], bytes.fromhex(orders["run"]), Endpoint(**orders["coordinator"]), keys,
-        orders["digest"],
+        orders["digest"], same_owner=True,
     )  # fmt: skip
     context = zmq.Context()
     kept = Path(orders["checkpoints"]) if orders["checkpoints"] is not None else None
@@ -72,7 +76,8 @@ def serve(orders: dict[str, Any]) -> int:
         from ketwire.nodes.fiber_process import FiberProcess  # noqa: PLC0415
 
         out = Path(orders["out"]) if orders["out"] is not None else None
-        party = FiberProcess(context, credentials, orders["host"], out, kept)
+        listen = partial(bind, address=orders["where"], owner=orders["name"])
+        party = FiberProcess(context, credentials, listen, out, kept)
     try:
         party.run()
         return 0
@@ -89,7 +94,7 @@ def serve(orders: dict[str, Any]) -> int:
 
 def _note(error: BaseException, log: str) -> None:
     """Where a program raised something, its traceback goes to its party's log; one line is told to the user."""
-    with suppress(OSError), open(log, "a", encoding="utf-8") as file:
+    with suppress(OSError), open(log, "a", encoding="utf-8", opener=private) as file:
         traceback.print_exception(error, file=file)
 
 

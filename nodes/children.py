@@ -26,16 +26,36 @@ from typing import Any
 
 import zmq
 
-from ketwire.errors import PartyFailed, tell
-from ketwire.nodes.epochs import warn
+from ketwire.errors import PartyFailed, tell, warn
+from ketwire.nodes.folders import private
 from ketwire.nodes.interpreters import ONE_THREAD, command, environment
 
 LAST_LINES = 12
 STOP_S = 1.0
 BIRTH_S = 30.0
+DYING_S = 2.0  # for news of a death whose signs are there
 REAP_EVERY_S = 0.02
 LONGEST_LINE = 65_536  # in octets; a longer one is told in pieces
 READS_AT_ONCE = 16  # of one child's output, so that one that prints without end does not keep us from the others
+
+
+def _ending(code: int) -> str:
+    """How a process ended: its exit code, or a signal's number below zero."""
+    if code >= 0:
+        return f"exited with code {code}"
+    try:
+        return f"was killed by {signal.Signals(-code).name}"
+    except ValueError:  # most real-time signals have no name
+        return f"was killed by signal {-code}"
+
+
+def _state(pid: int | None) -> str:
+    """What the system says of a process that has not ended as far as we know."""
+    try:
+        letter = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(") ")[2][:1]
+    except OSError:
+        return "gone"
+    return {"T": "stopped", "t": "stopped by a debugger", "Z": "dead"}.get(letter, "alive, but silent")
 
 
 class Child:
@@ -54,7 +74,7 @@ class Child:
         self._log: FileIO | None = None
         if log is not None:
             with self._logging():
-                self._log = FileIO(log, "ab")
+                self._log = FileIO(log, "ab", opener=private)
 
     def read(self) -> bool:
         """Take in what it has printed, and print it to standard error; False at the end, when it is dead."""
@@ -95,9 +115,7 @@ class Child:
     def obituary(self) -> str:
         """How it died and what it said last."""
         code = os.waitstatus_to_exitcode(self.status) if self.status is not None else None
-        how = "died" if code is None else f"exited with code {code}"
-        if code is not None and code < 0:
-            how = f"was killed by {signal.Signals(-code).name}"
+        how = f"is {_state(self.pid)}" if code is None else _ending(code)
         said = "; its last lines: " + " | ".join(self.lines) if self.lines else "; it had printed nothing"
         return f"process {self.pid} {how}{said}"
 
@@ -140,7 +158,7 @@ class Children:
         self._heard = b""
         self._channel, theirs = socket.socketpair()
         self._nursery = subprocess.Popen(
-            [sys.executable, "-m", "ketwire.nodes.nursery", str(theirs.fileno()), json.dumps(sys.path)],
+            command(sys.executable, "-m", "ketwire.nodes.nursery", str(theirs.fileno()), json.dumps(sys.path)),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL if sys.__stderr__ is None else 2,  # ours takes results alone
             env={**os.environ, **ONE_THREAD, "PYTHONUNBUFFERED": "1"},
@@ -203,6 +221,19 @@ class Children:
                 self._await(lambda child=child: child.status is not None, BIRTH_S)
                 raise PartyFailed(child.name, child.obituary(), died=True)
 
+    def explained(self, error: BaseException) -> BaseException:
+        """How a child ended, where `error` is that its connection did, which may show first."""
+        if not isinstance(error, PartyFailed) or not error.died:
+            return error
+        child = next((each for each in self._children.values() if each.name == error.party), None)
+        if child is None or f"process {child.pid} " in str(error):
+            return error
+        with suppress(PartyFailed):
+            self._await(lambda: child.status is not None, DYING_S)
+        with suppress(OSError):
+            child.read()
+        return PartyFailed(child.name, f"{error}: {child.obituary()}", died=True)
+
     def end(self, patience_s: float = STOP_S) -> None:
         """Wait a moment for those that were told to stop, then kill the rest."""
         children = self._children.values()
@@ -247,7 +278,11 @@ class Children:
         except ConnectionError:
             octets = b""
         if not octets:
-            told = f"process {self._nursery.pid}, which forks the parties, is gone"
+            with suppress(subprocess.TimeoutExpired):
+                self._nursery.wait(DYING_S)
+            code = self._nursery.returncode
+            how = "is gone" if code is None else _ending(code)
+            told = f"process {self._nursery.pid}, which forks the parties, {how}"
             raise PartyFailed("nursery", told, died=True)
         *lines, self._heard = (self._heard + octets).split(b"\n")
         for line in lines:

@@ -10,7 +10,7 @@ import math
 import os
 import struct
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,20 +21,36 @@ from numpy.typing import NDArray
 from ketwire import __version__
 from ketwire.channels.connection import Connection, Role
 from ketwire.channels.frames import Failed, Frame, Job, Join, Ping, Progress, Stop
-from ketwire.errors import KetwireError, LocalProtocolError, PartyFailed, RemoteProtocolError
-from ketwire.nodes.security import COORDINATOR, KeyPair
+from ketwire.errors import (
+    KetwireError,
+    LocalProtocolError,
+    PartyFailed,
+    RemoteProtocolError,
+    ScenarioError,
+    told_abroad,
+)
+from ketwire.nodes.security import KeyPair
+from ketwire.nodes.session import COORDINATOR
 from ketwire.nodes.sockets import Endpoint, dealer, octets_of, receive, send
 from ketwire.protocols.node import Slice
 
 PROGRESS_EVERY_S = 0.2
-SILENCE_S = 45.0  # the coordinator says something every second
+# The coordinator says something every second.
+HEARD_S = 5.0  # who spoke within that is there
+SILENCE_S = 45.0  # who has not for so long is gone
 OVER = "the run is over"
 AGAIN = "everybody begins anew"  # how the reason begins where the run goes on in a new epoch
 LAST_WORDS_MS = 100
+LAST_WORDS_S = 5.0  # a party that gives up stays so long to be heard
+TAKEN = "Taken"
 
 
 class Stopped(Exception):
     """The coordinator said so, for the reason that is its text. Not an error of this party."""
+
+
+class Taken(ScenarioError):
+    """Another process has this party's key, and has joined before."""
 
 
 class Unanswered(PartyFailed):
@@ -46,6 +62,7 @@ class Credentials:
     """What a party must have to join a run: who it is, where the coordinator is, its keys.
 
     run: what joining is said under; the job that is the answer says under what all the rest is.
+    same_owner: whoever reads the coordinator's messages owns this party's data, and is told of errors in full.
     wait_s: how long it waits for the first word of a coordinator; until_s: the end of that, by the monotonic clock.
     """
 
@@ -55,6 +72,7 @@ class Credentials:
     coordinator: Endpoint
     keys: KeyPair | None
     digest: bool = True
+    same_owner: bool = False
     wait_s: float = math.inf
     until_s: float = math.inf
 
@@ -93,19 +111,27 @@ class Control:
     def fail(self, error: BaseException) -> None:
         """Tell the coordinator why this party gives up."""
         kind = type(error).__name__ if isinstance(error, KetwireError) else "PartyFailed"
-        text = str(error) if isinstance(error, KetwireError) else f"{type(error).__name__}: {error}"
-        self.say(Failed(kind, text))
-        self._linger()
-
-    def _linger(self, seconds: float = 5.0) -> None:
-        """Stay until the coordinator has heard and says stop."""
-        until = time.monotonic() + seconds
+        whole = str(error) if isinstance(error, KetwireError) else f"{type(error).__name__}: {error}"
+        text = whole if self._credentials.same_owner else told_abroad(error)
         try:
-            while time.monotonic() < until:
-                self.socket.poll(200)
-                self.hear()
-        except (Stopped, RemoteProtocolError):
+            self._linger(lambda: self.has_job)  # which says under what run a failure is heard
+            if self.has_job:
+                self.say(Failed(kind, text))
+                self._linger(lambda: False)
+        except (Stopped, Taken, RemoteProtocolError):
             return
+
+    def _linger(self, enough: Callable[[], bool]) -> None:
+        """Listen until `enough`, but not for long. The coordinator's word of a failure that it has heard is stop."""
+        until = time.monotonic() + LAST_WORDS_S
+        while not enough() and time.monotonic() < until:
+            self.socket.poll(200)
+            self.hear()
+
+    @property
+    def is_heard(self) -> bool:
+        """Whether the coordinator has just spoken."""
+        return self._heard_s is not None and time.monotonic() - self._heard_s < HEARD_S
 
     def hear(self) -> Frame | None:
         """The next command, or None where none waits.
@@ -130,6 +156,8 @@ class Control:
             heard = self._connection.receive(octets_of(frames))
             if isinstance(heard, Stop):
                 raise self._stopped(heard.reason, anew=heard.reason.startswith(AGAIN))
+            if isinstance(heard, Failed) and heard.kind == TAKEN:
+                raise Taken(heard.message)
             if isinstance(heard, Failed):
                 raise self._stopped(heard.message, anew=False)
             if isinstance(heard, Job):

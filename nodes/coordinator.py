@@ -11,7 +11,8 @@ import math
 import os
 import time
 from collections.abc import Callable, Mapping
-from typing import Any
+from contextlib import suppress
+from typing import Any, NamedTuple
 
 import zmq
 
@@ -33,7 +34,7 @@ from ketwire.channels.frames import (
 )
 from ketwire.channels.frames import Progress as ProgressFrame
 from ketwire.channels.hardware import told as told_hardware
-from ketwire.channels.line import told
+from ketwire.channels.line_values import told
 from ketwire.channels.refusals import WrongRun
 from ketwire.channels.transcript import Chain
 from ketwire.errors import (
@@ -45,7 +46,7 @@ from ketwire.errors import (
     ScenarioError,
 )
 from ketwire.nodes.commits import Commits
-from ketwire.nodes.control import slice_arrays
+from ketwire.nodes.control import TAKEN, slice_arrays
 from ketwire.nodes.journal import Journal
 from ketwire.nodes.security import Doorman, KeyPair
 from ketwire.nodes.session import (
@@ -62,9 +63,21 @@ from ketwire.nodes.sockets import octets_of, receive, router, send, sender_of
 from ketwire.protocols.node import Outcome, Shape
 
 PING_EVERY_S = 1.0
+RIVAL_S = 2.5  # a connection that its peer has closed is known to be gone by then
+MOST_RIVALS = 8  # of one party at a time
 ERRORS: dict[str, type[KetwireError]] = {
     error.__name__: error for error in (ScenarioError, LocalProtocolError, RemoteProtocolError)
 }
+
+
+class Rival(NamedTuple):
+    """A connection that has the key of a party which has joined by another one already.
+
+    connection: None where it did not say JOIN, so that nothing can be answered.
+    """
+
+    since_s: float
+    connection: Connection | None
 
 
 class Member:
@@ -79,6 +92,7 @@ class Member:
         self.done: Done | None = None
         self.summary: Summary | None = None
         self.blocked: Blocked | None = None
+        self.rivals: dict[bytes, Rival] = {}
 
     def begin(self) -> None:
         self.done = self.summary = self.blocked = None
@@ -119,6 +133,7 @@ class Coordinator:
         self.ledger = ledger
         self.journal = journal
         self._progress = progress
+        self._digest = digest
         self._secured = keys is not None
         self.doorman = Doorman(context, {public: name for name, public in public_keys.items()}) if keys else None
         self.socket = router(context, keys)
@@ -252,14 +267,15 @@ class Coordinator:
             for member in self.members.values():
                 if member.route is not None:
                     self._say(member, Ping())
+                    self._dismiss_rivals(member)
 
     def _take(self, frames: list[Any]) -> None:
         member = self.members.get(sender_of(frames, self._secured))
         if member is None:
             return
         if member.route not in (None, frames[0].bytes):
-            told = "its connection broke, or another process has come in its place"
-            raise PartyFailed(member.name, told, died=True)
+            self._meet(member, frames)
+            return
         try:
             frame = member.connection.receive(octets_of(frames[1:]))
         except RemoteProtocolError as error:
@@ -267,6 +283,36 @@ class Coordinator:
                 return  # of an epoch before, by one who does not know yet that it is over
             raise PartyFailed(member.name, f"sent a bad frame: {type(error).__name__}: {error}") from None
         self._serve(member, frame, frames[0].bytes)
+
+    def _meet(self, member: Member, frames: list[Any]) -> None:
+        """Another connection has a party's key: the party's own is broken, or two processes have one key.
+
+        Raises:
+            PartyFailed: it is broken, as far as is known already.
+        """
+        self._say(member, Ping())
+        route = frames[0].bytes
+        if route in member.rivals or len(member.rivals) >= MOST_RIVALS:
+            return
+        connection: Connection | None = Connection(Role.COORDINATOR, self.run_id, digest=self._digest)
+        try:
+            assert connection is not None
+            connection.receive(octets_of(frames[1:]))
+        except RemoteProtocolError:
+            connection = None
+        member.rivals[route] = Rival(time.monotonic(), connection)
+
+    def _dismiss_rivals(self, member: Member) -> None:
+        """The party's own connection has outlived their coming: they are told so."""
+        now_s = time.monotonic()
+        for route, rival in [*member.rivals.items()]:
+            if now_s - rival.since_s < RIVAL_S:
+                continue
+            del member.rivals[route]
+            if rival.connection is not None:
+                told = f"another process is {member.name} in this run already, and answers; expected one process a key"
+                with suppress(zmq.ZMQError):
+                    send(self.socket, [route, *rival.connection.send(Failed(TAKEN, told))])
 
     def _serve(self, member: Member, frame: Frame, route: bytes) -> None:
         if isinstance(frame, Join):

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
-from ketwire.errors import PartyFailed, tell
+from ketwire.errors import PartyFailed, warn
 from ketwire.nodes.folders import mark_temporary, temporary_folder
 from ketwire.nodes.journal import Journal
 from ketwire.nodes.session import Run
@@ -86,8 +86,3 @@ def begins(journal: Journal, run: Run) -> str:
         return "its end"
     commits = journal.commits(index)
     return f"checkpoint {commits[0].step}" if commits else f"the start of {run.sessions[index].name}"
-
-
-def warn(text: str) -> None:
-    """A line for whoever watches the run."""
-    tell(f"ketwire: {text}")

@@ -8,6 +8,7 @@ physics did not touch are forwarded as the frame that came in.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -34,16 +35,16 @@ from ketwire.channels.frames import (
     Summary,
     Welcome,
 )
-from ketwire.channels.line import line_of
+from ketwire.channels.line_values import line_of
 from ketwire.channels.link import Direction
 from ketwire.channels.refusals import EarlyFrame, StaleFrame
-from ketwire.errors import RemoteProtocolError
+from ketwire.errors import RemoteProtocolError, ScenarioError
 from ketwire.nodes.checkpoints import Keeper, held, keeper_of
 from ketwire.nodes.control import Control, Credentials, Stopped
-from ketwire.nodes.ledger import Ledger
+from ketwire.nodes.ledger import Ledger, Place
 from ketwire.nodes.security import Doorman
 from ketwire.nodes.session import Totals, direction_name
-from ketwire.nodes.sockets import bind, octets_of, poll_promptly, receive, router, send, sender_of
+from ketwire.nodes.sockets import octets_of, poll_promptly, receive, router, send, sender_of
 from ketwire.nodes.trampoline import octets
 
 
@@ -67,13 +68,16 @@ class Side:
 
 
 class FiberProcess:
-    """One link of a run, from joining to the end."""
+    """One link of a run, from joining to the end.
+
+    listen: binds the socket that it is given, and answers with the address that nodes are told to connect to.
+    """
 
     def __init__(
         self,
         context: Any,
         credentials: Credentials,
-        host: str,
+        listen: Callable[[Any], str],
         out: Path | None = None,
         checkpoints: Path | None = None,
     ) -> None:
@@ -83,7 +87,7 @@ class FiberProcess:
         self.control = Control(context, credentials)
         self.doorman = Doorman(context, {}) if credentials.keys is not None else None
         self.socket = router(context, credentials.keys)
-        self.host = host
+        self.listen = listen
         self.poller = zmq.Poller()
         for socket in (self.socket, self.control.socket, *([self.doorman.socket] if self.doorman else [])):
             self.poller.register(socket, zmq.POLLIN)
@@ -96,7 +100,9 @@ class FiberProcess:
     def run(self) -> str:
         """Serve every session that the coordinator starts, until it says stop; returns why it did."""
         try:
+            bound = self._bind()
             self._prepare(self.control.wait(Job))
+            self.control.say(Ready(bound, {}))
             while True:
                 self._turn()
         except Stopped as stopped:
@@ -104,6 +110,13 @@ class FiberProcess:
         finally:
             if self.ledger is not None:
                 self.ledger.close()
+
+    def _bind(self) -> str:
+        """Listen, before there is a job: who chose an address in use need not wait for a coordinator to learn it."""
+        try:
+            return self.listen(self.socket)
+        except ScenarioError as error:
+            raise ScenarioError(f"{self.credentials.name}: {error}") from None
 
     def _prepare(self, job: Job) -> None:
         self.job = job.job
@@ -115,11 +128,10 @@ class FiberProcess:
                 self.doorman.admit(public, name)
         if self.job["ledger"] is not None:
             folder = self.out if self.out is not None else Path(self.job["ledger"])
-            self.ledger = Ledger(folder, self.credentials.name)
+            self.ledger = Ledger(folder, self.credentials.name, vital=self.job.get("checkpoints") is not None)
         self.keeper = keeper_of(self.checkpoints, self.credentials.name, self.job.get("checkpoints"))
         for saved in held(self.keeper, self.job.get("checkpoints")):
             self.control.say(saved)
-        self.control.say(Ready(bind(self.socket, self.host), {}))
 
     def _turn(self) -> None:
         """Wait for anything, and serve it."""
@@ -162,7 +174,7 @@ class FiberProcess:
     def _end(self, session: int) -> None:
         sides = self.sides.values()
         if self.ledger is not None:
-            self.ledger.mark()
+            self.ledger.end(session)
         summary = {
             "totals": {side.direction.name: vars(side.totals) for side in sides},
             "chains": [list(side.direction.transcript.end()) for side in sides],
@@ -180,21 +192,23 @@ class FiberProcess:
         if side is None:
             self.refused += 1
             return
-        side.route = frames[0].bytes
-        self._serve(side, octets_of(frames[1:]))
+        self._serve(side, frames)
 
     def _serve(self, side: Side, frames: list[Any]) -> None:
         """One message of one end; whatever is wrong with it is refused by name and goes no further."""
+        route = frames[0].bytes
         try:
-            frame = side.connection.receive(frames)
+            frame = side.connection.receive(octets_of(frames[1:]))
         except StaleFrame:
             return
         except EarlyFrame:
             side.early.append(frames)
             return
         except RemoteProtocolError as error:
-            self._refuse(side, error)
+            # Another process that has this key, but not the run's id, must not make its owner fail.
+            self._refuse(side, error, side.route in (None, route))
             return
+        side.route = route
         if isinstance(frame, Carry):
             self._carry(side, frame)
         elif isinstance(frame, Mark):
@@ -207,9 +221,9 @@ class FiberProcess:
             assert isinstance(frame, Refused)
             raise RemoteProtocolError(f"{side.name} refused a frame: {frame.error}: {frame.text}")
 
-    def _refuse(self, side: Side, error: RemoteProtocolError) -> None:
+    def _refuse(self, side: Side, error: RemoteProtocolError, told: bool = True) -> None:
         self.refused += 1
-        if side.greeted:
+        if side.greeted and told:
             self._say(side, Refused(type(error).__name__, str(error)))
 
     def _welcome(self, side: Side, hello: Hello) -> None:
@@ -255,21 +269,21 @@ class FiberProcess:
         if len(parts) == len(self.sides):
             # Neither end sends before all is committed, so the ledger ends with these marks.
             ledger = None if self.ledger is None else self.ledger.mark()
-            digest = self.keeper.save(self.session, mark.step, {"sides": parts, "ledger_octets": ledger}, {})
+            digest = self.keeper.save(self.session, mark.step, {"sides": parts, "ledger": ledger}, {})
             self.control.say(Saved(self.session, mark.step, digest))
 
     def _restore(self, start: Start) -> None:
         """Be as at the checkpoint that the run goes on from, if there is one."""
-        resume, octets = start.addresses.get("resume"), None
+        resume, place = start.addresses.get("resume"), None
         if resume is not None and self.keeper is not None:
             saved = self.keeper.load(start.session, resume["step"], resume["sha256"]).values
             self.keeper.commit(start.session, resume["step"])
-            octets = saved["ledger_octets"]
+            place = saved["ledger"]
             for side in self.sides.values():
                 side.direction.restore(saved["sides"][side.name]["direction"])
                 side.totals = Totals(**saved["sides"][side.name]["totals"])
         if self.ledger is not None:
-            self.ledger.begin(start.session, octets)
+            self.ledger.begin(start.session, None if place is None else Place(*place))
 
     def _deliver(self, side: Side, carried: Carry | Mark) -> None:
         if isinstance(carried, Mark):

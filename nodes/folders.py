@@ -1,4 +1,4 @@
-"""Folders of checkpoints: each is one owner's at a time, and readable by nobody else.
+"""Folders of checkpoints and of sockets: each is one owner's at a time, and readable by nobody else.
 
 A lock on the folder itself says that its owner lives; it goes with the process, however that ends. So a
 temporary folder whose coordinator was killed outright can be told from others, and is removed: by the
@@ -19,6 +19,9 @@ from pathlib import Path
 
 from ketwire.errors import ScenarioError
 
+SOCKET_OCTETS = 107
+"""Of the path of a socket; the system takes no longer one."""
+SHORT = "/tmp"
 PREFIX = "ketwire-"
 MARKER = "temporary"
 DYING_S = 1.0
@@ -39,18 +42,37 @@ def lock(folder: Path) -> int | None:
     return descriptor
 
 
+def private(path: str, flags: int) -> int:
+    """An opener for `open`: a file that it makes is its owner's alone."""
+    return os.open(path, flags, 0o600)
+
+
+def check_private(folder: Path, what: str) -> None:
+    """Refuse a folder that others than its owner may read or write.
+
+    Args:
+        what: how the error calls it.
+
+    Raises:
+        ScenarioError: they may. OSError: there is none.
+    """
+    if folder.stat().st_mode & 0o077:
+        raise ScenarioError(f"{what}: {folder} is open to other users; expected mode 0700 (chmod 700 {folder})")
+
+
 @contextmanager
 def own_folder(folder: Path | None) -> Iterator[None]:
     """For a party that is started by hand: its folder, made 0700 where there is none, is its alone meanwhile.
 
     Raises:
-        ScenarioError: it cannot be written, or is somebody else's.
+        ScenarioError: it cannot be written, is open to other users, or is somebody else's.
     """
     if folder is None:
         yield
         return
     try:
         folder.mkdir(mode=0o700, exist_ok=True)
+        check_private(folder, "--checkpoints")
         held = lock(folder)
         writable = os.access(folder, os.W_OK)
     except OSError as error:
@@ -66,11 +88,41 @@ def own_folder(folder: Path | None) -> Iterator[None]:
         os.close(held)
 
 
-def temporary_folder() -> Path:
-    """A new one for checkpoints that go with their run; those of runs that were killed go first."""
-    for folder in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
+def temporary_folder(where: str | None = None) -> Path:
+    """A new one for what goes with its run; those of runs that were killed go first.
+
+    where: the folder that it is made in; None: the system's folder for temporary files.
+    """
+    within = tempfile.gettempdir() if where is None else where
+    for folder in Path(within).glob(f"{PREFIX}*"):
         discard_stray(folder)
-    return Path(tempfile.mkdtemp(prefix=PREFIX))
+    return Path(tempfile.mkdtemp(prefix=PREFIX, dir=within))
+
+
+@contextmanager
+def socket_folder(count: int) -> Iterator[Path]:
+    """A folder for the sockets 0 to count - 1 of one run, 0700, which goes with it.
+
+    It is in /tmp where the system's folder for temporary files has too long a path for sockets.
+
+    Raises:
+        ScenarioError: there is no folder for temporary files that can be written.
+    """
+    try:
+        within = tempfile.gettempdir()
+        longest = os.path.join(within, f"{PREFIX}{'x' * 8}", str(count))
+        folder = temporary_folder(within if len(os.fsencode(longest)) <= SOCKET_OCTETS else SHORT)
+        held = lock(folder)
+        mark_temporary(folder)
+    except OSError as error:
+        told = f"{error.filename or 'TMPDIR'}: {error.strerror}, expected a folder for temporary files"
+        raise ScenarioError(told) from None
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        if held is not None:
+            os.close(held)
 
 
 def mark_temporary(folder: Path) -> None:

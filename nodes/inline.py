@@ -11,12 +11,14 @@ from typing import Any, ClassVar
 
 from ketwire.channels.copies import Copies
 from ketwire.channels.entangled import Pairs
-from ketwire.channels.link import Delivery, Direction, Record
+from ketwire.channels.link import Delivery, Direction
 from ketwire.channels.messages import Message
+from ketwire.channels.records import Record
 from ketwire.errors import Deadlock, LocalProtocolError
 from ketwire.nodes.data import make_loader
 from ketwire.nodes.epochs import journal_of
 from ketwire.nodes.interpreters import check_fibers
+from ketwire.nodes.ledger import read_records
 from ketwire.nodes.party import HeraldReceipt, PartyNode, check_drained, not_restartable
 from ketwire.nodes.session import (
     Progress,
@@ -30,6 +32,7 @@ from ketwire.nodes.session import (
     direction_name,
     merge_records,
     party_key,
+    with_records,
 )
 from ketwire.nodes.threads import one_thread
 from ketwire.nodes.trampoline import Task, build_program, describe, octets
@@ -62,10 +65,10 @@ def run_inline(
             for index in range(len(results), len(ready)):
                 results.append(InlineSession(run, *ready[index], progress, ledger, index, vault).finish())
                 if vault is not None:
-                    vault.journal.finish(index, results[-1])
-            if vault is not None and ledger:
-                results = [vault.with_records(index, result) for index, result in enumerate(results)]
-            return results
+                    vault.finish(index, results[-1])
+        if vault is not None and ledger and out is not None:
+            return with_records(results, read_records(out, run))
+        return results
 
 
 @contextmanager

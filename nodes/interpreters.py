@@ -19,12 +19,14 @@ from ketwire.channels.engines import engine
 from ketwire.errors import ScenarioError
 from ketwire.nodes.session import Link, Run
 
+OLDEST_PYTHON = (3, 11)
 PATIENCE_S = 60.0
 ONE_THREAD = dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1")
-_PROBE = """\
+_OLDEST = ".".join(map(str, OLDEST_PYTHON))
+_PROBE = f"""\
 import json, sys
-told = {"python": list(sys.version_info[:2])}
-if (3, 11) <= sys.version_info[:2] < (3, 14):
+told = {{"python": list(sys.version_info[:2])}}
+if sys.version_info[:2] >= {OLDEST_PYTHON}:
     try:
         import ketwire, ketwire.nodes.child, ketwire.nodes.fiber_process
         from ketwire.channels.engines import engine
@@ -119,7 +121,7 @@ def _fault(path: str, engine_name: str) -> str | None:
     if "missing" in told:
         return f"an interpreter that has ketwire {__version__} installed ({told['missing']})"
     if "ketwire" not in told:
-        return f"Python 3.11 to 3.13, this one is {version}"
+        return f"Python {_OLDEST} or later, this one is {version}"
     if told["ketwire"] != __version__:
         return f"an interpreter with ketwire {__version__}, this one has {told['ketwire']}"
     if told["lack"] is not None:
@@ -140,4 +142,4 @@ def _asked(path: str, engine_name: str) -> dict[str, Any] | str:
     except (OSError, ValueError, IndexError):
         told = None
     whole = isinstance(told, dict) and isinstance(told.get("python"), list)
-    return told if whole else "a Python interpreter, 3.11 to 3.13"
+    return told if whole else f"a Python interpreter, {_OLDEST} or later"

@@ -25,15 +25,14 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ketwire import __version__
-from ketwire.channels.line import told
+from ketwire.channels.line_values import told
 from ketwire.channels.transcript import Chain
 from ketwire.errors import LocalProtocolError, ScenarioError
 from ketwire.nodes.archive import Broken, load, pack, sha256, write
 from ketwire.nodes.checkpoints import KEPT, not_written
-from ketwire.nodes.folders import lock
+from ketwire.nodes.folders import check_private, lock
 from ketwire.nodes.sealed import seal, unseal
-from ketwire.nodes.security import COORDINATOR
-from ketwire.nodes.session import Run, SessionResult, Totals
+from ketwire.nodes.session import COORDINATOR, Run, SessionResult, Totals
 from ketwire.protocols.node import Outcome, Slice
 
 _COMMIT = re.compile(r"commit\.(\d{1,10})\.(\d{1,20})\.json")
@@ -54,7 +53,7 @@ class Journal:
         durable: files must outlast the machine's fall, and not the processes' alone.
 
     Raises:
-        ScenarioError: the folder holds another run, is in use, is damaged, or cannot be written.
+        ScenarioError: the folder holds another run, is in use or open to other users, is damaged, or cannot be written.
     """
 
     def __init__(self, folder: Path, run: Run, durable: bool = True) -> None:
@@ -64,6 +63,7 @@ class Journal:
         self._owners = {*run.parties, *(link.name for link in run.links)}
         try:
             folder.mkdir(mode=0o700, exist_ok=True)
+            check_private(folder, "checkpoints")
             self._lock = self._lock_folder()
         except OSError as error:
             raise _unusable(folder, error) from None
@@ -180,8 +180,15 @@ class Journal:
         self._forget(index, 0)
 
     def _steps(self, session: int) -> list[int]:
-        """The committed steps of a session, newest first."""
-        found = [_COMMIT.fullmatch(path.name) for path in self.folder.iterdir()]
+        """The committed steps of a session, newest first.
+
+        Raises:
+            PartyFailed: the folder is gone.
+        """
+        try:
+            found = [_COMMIT.fullmatch(path.name) for path in self.folder.iterdir()]
+        except OSError as error:
+            raise not_written(COORDINATOR, self.folder, error) from None
         return sorted((int(match[2]) for match in found if match and int(match[1]) == session), reverse=True)
 
     def _forget(self, session: int, keep: int) -> None:

@@ -39,23 +39,26 @@ from ketwire.channels.frames import (
 from ketwire.channels.hardware import hardware_of
 from ketwire.channels.messages import Message
 from ketwire.channels.refusals import EarlyFrame, StaleFrame
-from ketwire.errors import LocalProtocolError, RemoteProtocolError
+from ketwire.errors import LocalProtocolError, PartyFailed, RemoteProtocolError
 from ketwire.nodes.checkpoints import Keeper, held, keeper_of
 from ketwire.nodes.control import Control, Credentials, Stopped, slice_of
 from ketwire.nodes.data import make_loader
+from ketwire.nodes.descriptors import for_node, provide
 from ketwire.nodes.party import HeraldReceipt, PartyNode, check_drained, not_restartable
-from ketwire.nodes.sockets import Endpoint, dealer, octets_of, poll_promptly, receive, send
+from ketwire.nodes.sockets import announced, dealer, octets_of, poll_promptly, receive, send
 from ketwire.nodes.trampoline import Task, build_program, octets
 from ketwire.protocols.node import Checkpoint, Outcome, Program, Receive, Send, State
 
 BLOCKED_AFTER_MS = 50
+FIBER_WAIT_S = 30.0  # a fiber listens before anybody is told where
 
 
 class Peer:
     """The way to one peer: a socket to the fiber between, what waits unread, what is under way."""
 
-    def __init__(self, name: str, socket: Any, run: bytes, digest: bool) -> None:
+    def __init__(self, name: str, fiber: str, socket: Any, run: bytes, digest: bool) -> None:
         self.name = name
+        self.fiber = fiber  # which one it is, and where
         self.socket = socket
         self.connection = Connection(Role.NODE, run, digest=digest)
         self.credit_octets = 0
@@ -141,6 +144,7 @@ class NodeProcess:
         """Serve every session that the coordinator starts, until it says stop; returns why it did."""
         try:
             job = self.control.wait(Job)
+            provide(for_node(len(job.job["links"])), f"{self.name} and its links")
             programs = self._build(job)
             public = {str(k): _shapes(program) for k, program in enumerate(programs)}
             self.keeper = keeper_of(self.checkpoints, self.name, job.job.get("checkpoints"))
@@ -166,15 +170,31 @@ class NodeProcess:
         for link in links:
             peer = self.peers.get(link["peer"])
             if peer is None:
-                endpoint = Endpoint(start.addresses["fibers"][link["link"]], link["public"])
+                told = start.addresses["fibers"].get(link["link"])
+                by_ipc = self.credentials.coordinator.is_ipc
+                endpoint = announced(self.name, link["link"], told, link["public"], by_ipc)
                 socket = dealer(self.context, endpoint, self.credentials.keys, self.name)
-                peer = Peer(link["peer"], socket, self.control.run, self.credentials.digest)
+                fiber = f"{link['link']} at {endpoint.address}"
+                peer = Peer(link["peer"], fiber, socket, self.control.run, self.credentials.digest)
                 self.peers[link["peer"]] = self.by_socket[socket] = peer
                 self.poller.register(socket, zmq.POLLIN)
                 peer.connection.session = start.session  # a run that goes on does not begin with its first
                 peer.greet(self.name)
             peer.begin(start.session)
-        self._pump_until(lambda: all(peer.credit_octets for peer in self.peers.values()))
+        until_s = time.monotonic() + FIBER_WAIT_S
+        self._pump_until(lambda: self._is_welcome(until_s))
+
+    def _is_welcome(self, until_s: float) -> bool:
+        """Whether all fibers have answered.
+
+        Raises:
+            PartyFailed: one has not by `until_s`, though the coordinator is heard, so it is not we who are cut off.
+        """
+        silent = next((peer.fiber for peer in self.peers.values() if not peer.credit_octets), None)
+        if silent is not None and time.monotonic() > until_s and self.control.is_heard:
+            told = f"no word from {silent} within {FIBER_WAIT_S:g} s, expected a fiber that has this link's key"
+            raise PartyFailed(self.name, told)
+        return silent is None
 
     def _run_session(self, job: dict[str, Any], start: Start, program: Program) -> None:
         session = job["sessions"][start.session]

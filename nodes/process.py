@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import zmq
 
+from ketwire.errors import PartyFailed, ScenarioError, warn
+from ketwire.modules import settled
+from ketwire.nodes.addresses import IPC
 from ketwire.nodes.children import Children
 from ketwire.nodes.control import OVER
 from ketwire.nodes.coordinator import Coordinator
-from ketwire.nodes.epochs import journal_of, survive, warn
+from ketwire.nodes.descriptors import for_run, provide
+from ketwire.nodes.epochs import is_restartable, journal_of, survive
+from ketwire.nodes.folders import socket_folder
 from ketwire.nodes.interpreters import check_fibers
 from ketwire.nodes.journal import Journal
 from ketwire.nodes.ledger import read_records
 from ketwire.nodes.security import KeyPair, new_keys
-from ketwire.nodes.session import Progress, Run, SessionResult, merge_records
-from ketwire.nodes.sockets import bind
-
-LOOPBACK = "127.0.0.1"
+from ketwire.nodes.session import COORDINATOR, Progress, Run, SessionResult, with_records
+from ketwire.nodes.sockets import STAYS, bind
 
 
 def run_processes(
@@ -44,6 +49,8 @@ def run_processes(
     Raises:
         ScenarioError, PartyFailed, Deadlock, RemoteProtocolError, LocalProtocolError.
     """
+    count = len(run.parties) + len(run.links)
+    provide(for_run(count), f"{count} processes")
     with journal_of(run, out) as journal:
         if journal is None:
             results = _epoch(run, progress, ledger, base, out, plaintext, digest, None)
@@ -52,7 +59,13 @@ def run_processes(
             results = survive(epoch, run, journal)
     if out is None or not ledger:
         return results
-    return [replace(result, records=merge_records(read_records(out, run, k))) for k, result in enumerate(results)]
+    try:
+        records = read_records(out, run)
+    except ScenarioError as error:
+        if is_restartable(run):  # what is done is kept, and told again once the ledger is whole
+            raise
+        return [replace(result, records_lost=str(error)) for result in results]
+    return with_records(results, records)
 
 
 def _epoch(
@@ -70,48 +83,69 @@ def _epoch(
     Frames of an epoch before are of another run.
     """
     interpreters = check_fibers(run, inline=False)
-    context = zmq.Context()
     names = (*run.parties, *(link.name for link in run.links))
-    keys: dict[str, KeyPair] = {} if plaintext else {name: new_keys() for name in names}
-    own = None if plaintext else new_keys()
     folder = str(out) if out is not None and ledger else None
-    public = {name: pair.public for name, pair in keys.items()}
-    coordinator = Coordinator(context, run, own, public, progress, folder, digest, journal=journal, warn=warn)
-    children = Children(coordinator.poller)
-    coordinator.watch = children.check
-    try:
-        address = bind(coordinator.socket, LOOPBACK)
-        common = {
-            "run": coordinator.run_id.hex(),
-            "coordinator": {"address": address, "public": None if own is None else own.public},
-            "digest": digest,
-            "host": LOOPBACK,
-            "base": base,
-            "out": folder,
-            "checkpoints": None if journal is None else str(journal.folder),
-            "temporary": journal is not None and out is None,
-        }
-        for name in names:
-            pair = keys.get(name)
-            orders = {**common, "name": name, "role": "node" if name in run.parties else "fiber"}
-            orders["keys"] = None if pair is None else {"public": pair.public, "secret": pair.secret}
-            log = _log(out, name)
-            orders["log"] = None if log is None else str(log)
-            children.start(name, orders, log, interpreters.get(name))
-        results = coordinator.conduct()
-        coordinator.stop(OVER)
-    except BaseException as error:
-        coordinator.stop(f"the run ended early: {error or type(error).__name__}")
-        raise
-    finally:
-        children.end()
-        context.destroy(linger=0)
-    return results
+    with socket_folder(len(names)) as place:  # which no other user reaches, so that nobody listens on a port
+        context = zmq.Context()
+        keys: dict[str, KeyPair] = {} if plaintext else {name: new_keys() for name in names}
+        own = None if plaintext else new_keys()
+        public = {name: pair.public for name, pair in keys.items()}
+        coordinator = Coordinator(context, run, own, public, progress, folder, digest, journal=journal, warn=warn)
+        children = Children(coordinator.poller)
+        coordinator.watch = partial(_watch, children, place)
+        try:
+            address = bind(coordinator.socket, _socket(place, 0), COORDINATOR)
+            common = {
+                "run": coordinator.run_id.hex(),
+                "coordinator": {"address": address, "public": None if own is None else own.public},
+                "digest": digest,
+                "base": base,
+                "modules": settled(),
+                "out": folder,
+                "checkpoints": None if journal is None else str(journal.folder),
+                "strays": [str(place), *([str(journal.folder)] if journal is not None and out is None else [])],
+            }
+            for index, name in enumerate(names, start=1):
+                log = _log(out, name)
+                orders = {
+                    **common,
+                    "name": name,
+                    "role": "node" if name in run.parties else "fiber",
+                    "keys": None if own is None else {"public": keys[name].public, "secret": keys[name].secret},
+                    "where": _socket(place, index),
+                    "log": None if log is None else str(log),
+                }
+                children.start(name, orders, log, interpreters.get(name))
+            results = coordinator.conduct()
+            coordinator.stop(OVER)
+            return results
+        except BaseException as error:
+            told = children.explained(error)
+            coordinator.stop(f"the run ended early: {str(told) or type(told).__name__}")
+            if told is error:
+                raise
+            raise told from None
+        finally:
+            children.end()
+            context.destroy(linger=0)
+
+
+def _socket(place: Path, index: int) -> str:
+    return f"{IPC}{place / str(index)}"
+
+
+def _watch(children: Children, place: Path, events: Mapping[Any, int]) -> None:
+    """Raises:
+    PartyFailed: a child has died, or nobody can connect any more.
+    """
+    children.check(events)
+    if not place.is_dir():
+        raise PartyFailed(COORDINATOR, f"{place}: No such file or directory, {STAYS}")
 
 
 def _log(out: Path | None, name: str) -> Path | None:
     if out is None:
         return None
-    (out / "logs").mkdir(exist_ok=True)
+    (out / "logs").mkdir(mode=0o700, exist_ok=True)
     return out / "logs" / f"{name}.log"
 

@@ -18,7 +18,6 @@ from zmq.utils import z85
 
 from ketwire.errors import ScenarioError
 
-COORDINATOR = "coordinator"
 ZAP_ENDPOINT = "inproc://zeromq.zap.01"
 ZAP_DOMAIN = b"ketwire"
 KEY_OCTETS = 40  # Z85 text of 32 octets

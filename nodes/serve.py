@@ -14,27 +14,30 @@ from __future__ import annotations
 
 import hashlib
 import math
-import re
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
+from functools import cache
 from itertools import count
 from pathlib import Path
 from typing import Any
 
 import zmq
 
-from ketwire.errors import PartyFailed, ScenarioError
-from ketwire.nodes.control import AGAIN, OVER, Credentials, Unanswered
+from ketwire.errors import PartyFailed, ScenarioError, warn
+from ketwire.nodes.addresses import Address, AddressError
+from ketwire.nodes.control import AGAIN, OVER, Credentials, Taken, Unanswered
 from ketwire.nodes.coordinator import Coordinator
-from ketwire.nodes.epochs import MAX_RESTARTS, begins, is_restartable, is_survivable, survive, warn
+from ketwire.nodes.descriptors import PARTY, for_run, provide
+from ketwire.nodes.epochs import MAX_RESTARTS, begins, is_restartable, is_survivable, survive
 from ketwire.nodes.folders import own_folder
+from ketwire.nodes.gate import Opened, gate
 from ketwire.nodes.interpreters import refuse_interpreters
 from ketwire.nodes.journal import Journal
-from ketwire.nodes.security import COORDINATOR, KeyPair, read_keys, read_public_key
-from ketwire.nodes.session import Progress, Run, SessionResult
-from ketwire.nodes.sockets import Endpoint, bind
+from ketwire.nodes.security import KeyPair, read_keys, read_public_key
+from ketwire.nodes.session import COORDINATOR, Progress, Run, SessionResult
+from ketwire.nodes.sockets import bind, endpoint_at
 
 WAIT_S = 60.0
 REJOIN_S = 60.0
@@ -52,7 +55,7 @@ def serve_node(
 
     Args:
         keys: folder with NAME.key and coordinator.pub.
-        coordinator: tcp://HOST:PORT.
+        coordinator: HOST:PORT.
         base: the folder that this party's relative data paths start from.
         checkpoints: this party's own folder for its checkpoints, if the run is to have any.
         wait_s: how long to wait for the first word of a coordinator; inf: for ever.
@@ -62,6 +65,7 @@ def serve_node(
     """
     from ketwire.nodes.node_process import NodeProcess  # noqa: PLC0415
 
+    provide(PARTY, name)
     credentials = _credentials(name, "node", keys, coordinator, wait_s)
     _serve(credentials, checkpoints, lambda context, own: NodeProcess(context, own, base, checkpoints))
 
@@ -70,33 +74,52 @@ def serve_fiber(
     link: str,
     keys: Path,
     coordinator: str,
-    host: str = "127.0.0.1",
+    place: str = "127.0.0.1:0",
+    advertise: str | None = None,
     out: Path | None = None,
     checkpoints: Path | None = None,
     wait_s: float = WAIT_S,
 ) -> None:
-    """Be the fiber of `link` ("alice-bob"). `host` is the address of this machine that nodes connect to.
+    """Be the fiber of `link` ("alice-bob"). The rest is as of `serve_node`.
 
-    The rest is as of `serve_node`.
+    Args:
+        place: HOST:PORT that it binds.
+        advertise: HOST:PORT that nodes are told to connect to, if it is not the one that it binds.
     """
     from ketwire.nodes.fiber_process import FiberProcess  # noqa: PLC0415
 
+    provide(PARTY, link)
     credentials = _credentials(link, "fiber", keys, coordinator, wait_s)
-    _serve(credentials, checkpoints, lambda context, own: FiberProcess(context, own, host, out, checkpoints))
+    at, told = _place(place, advertise)
+    if told is None and at.is_every:
+        raise ScenarioError(f"--bind: {at}: is every address of this machine, expected --advertise HOST:PORT beside it")
+    with ExitStack() as stack:
+
+        @cache  # the next epoch finds the gate of the first
+        def opened() -> Opened:
+            return stack.enter_context(gate(at))
+
+        def listen(socket: Any) -> str:
+            bind(socket, opened().inner, link)
+            return str(told or opened().address)
+
+        _serve(credentials, checkpoints, lambda context, own: FiberProcess(context, own, listen, out, checkpoints))
 
 
 def serve_coordinator(
     run: Run,
     keys: Path,
-    address: str,
+    place: str,
+    advertise: str | None = None,
     progress: Progress | None = None,
     ledger: str | None = None,
     checkpoints: Path | None = None,
     rejoin_s: float | None = None,
 ) -> list[SessionResult]:
-    """Conduct `run` for parties that join at `address` (tcp://HOST:PORT).
+    """Conduct `run` for parties that join at `place` (HOST:PORT).
 
     Args:
+        advertise: HOST:PORT to tell users of, if it is not the one that is bound.
         checkpoints: the coordinator's own folder; if it holds some of this very run, that goes on.
         rejoin_s: with checkpoints, how long to wait for a party that died to come back, 60 s unless
             given; 0: a death ends the run.
@@ -111,11 +134,13 @@ def serve_coordinator(
     patience_s = REJOIN_S if rejoin_s is None else rejoin_s
     if not patience_s >= 0:
         raise ScenarioError(f"--rejoin-s: {patience_s:g} given, expected seconds, or 0 for not at all")
-    place = _host_and_port("--bind", address)
+    at, told = _place(place, advertise)
     names = (*run.parties, *(link.name for link in run.links))
+    provide(for_run(len(names)), f"a coordinator of {len(names)} parties and fibers")
     own = read_keys(keys, COORDINATOR)
     public = {name: read_public_key(keys, name) for name in names}
-    with _journal(run, checkpoints) as journal:
+    with _journal(run, checkpoints) as journal, gate(at) as held:
+        warn(f"{COORDINATOR}: waiting for parties at {told or held.address}")
         restarts = count()
 
         def epoch() -> list[SessionResult]:
@@ -131,34 +156,25 @@ def serve_coordinator(
                 context, run, own, public, progress, ledger, run_id=run_id_of(own.public), journal=journal, warn=warn,
                 patience_s=patience_s if number else math.inf,
             )  # fmt: skip
-            return _conduct(coordinator, context, place, goes_on)
+            with _conducted(coordinator, context, goes_on):
+                bind(coordinator.socket, held.inner, COORDINATOR)
+                return coordinator.conduct()
 
         return epoch() if journal is None or patience_s == 0 else survive(epoch, run, journal)
 
 
-def _conduct(
-    coordinator: Coordinator, context: Any, place: tuple[str, int], goes_on: Callable[[BaseException], bool]
-) -> list[SessionResult]:
+@contextmanager
+def _conducted(coordinator: Coordinator, context: Any, goes_on: Callable[[BaseException], bool]) -> Iterator[None]:
     """One epoch; parties are told whether another follows where it ends early."""
     try:
-        _bind(coordinator.socket, *place)
-        results = coordinator.conduct()
+        yield
         coordinator.stop(OVER)
-        return results
     except BaseException as error:
         head = AGAIN if goes_on(error) else "the run ended early"
-        coordinator.stop(f"{head}: {error or type(error).__name__}")
+        coordinator.stop(f"{head}: {str(error) or type(error).__name__}")
         raise
     finally:
         context.destroy(linger=1000)
-
-
-def _bind(socket: Any, host: str, port: int) -> None:
-    try:
-        bind(socket, host, port)
-    except zmq.ZMQError as error:
-        told = f"tcp://{host}:{port}: {error.strerror}; expected a free address of this machine"
-        raise ScenarioError(f"--bind: {told}") from None
 
 
 @contextmanager
@@ -193,17 +209,30 @@ def _credentials(name: str, role: str, keys: Path, coordinator: str, wait_s: flo
     if not wait_s > 0:
         raise ScenarioError(f"--wait-s: {wait_s:g} given, expected seconds above 0, or inf")
     public = read_public_key(keys, COORDINATOR)
-    host, port = _host_and_port("--coordinator", coordinator)
-    endpoint = Endpoint(f"tcp://{host}:{port}", public)
+    try:
+        endpoint = endpoint_at(_given("--coordinator", coordinator), public)
+    except AddressError as error:
+        raise ScenarioError(f"--coordinator: {error}") from None
     own: KeyPair = read_keys(keys, name)
     return Credentials(name, role, run_id_of(public), endpoint, own, wait_s=wait_s)
 
 
-def _host_and_port(option: str, address: str) -> tuple[str, int]:
-    match = re.fullmatch(r"tcp://([A-Za-z0-9.\-]+|\[[0-9a-fA-F:]+\]):(\d{1,5})", address)
-    if match is None or not 0 < int(match[2]) < 65_536:
-        raise ScenarioError(f"{option}: {address!r} given, expected an address of the form tcp://HOST:PORT")
-    return match[1], int(match[2])
+def _given(option: str, text: str, *, binds: bool = False) -> Address:
+    """The address that an option was given. It may begin with tcp://, as it once had to."""
+    try:
+        return Address.parse(text.removeprefix("tcp://"), binds=binds)
+    except AddressError as error:
+        raise ScenarioError(f"{option}: {error}") from None
+
+
+def _place(place: str, advertise: str | None) -> tuple[Address, Address | None]:
+    """What to bind, and what to tell instead of it."""
+    at = _given("--bind", place, binds=True)
+    told = None if advertise is None else _given("--advertise", advertise)
+    if told is not None and at.port == 0:
+        beside = f"--advertise: {told}: given with --bind {at}, whose port is any free one"
+        raise ScenarioError(f"{beside}, expected a --bind HOST:PORT with a fixed port beside it")
+    return at, told
 
 
 def _serve(credentials: Credentials, checkpoints: Path | None, make: Callable[[Any, Credentials], Any]) -> None:
@@ -242,7 +271,7 @@ def _epoch(credentials: Credentials, make: Callable[[Any, Credentials], Any]) ->
         if reason == OVER and party.keeper is not None:
             party.keeper.clear()
         return reason, party.control.has_job, party.control.anew
-    except Unanswered:
+    except (Taken, Unanswered):
         raise
     except Exception as error:
         party.control.fail(error)

@@ -8,20 +8,23 @@ classical rivals another.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Literal, Self
 
 from ketwire.channels.fiber import Fiber
 from ketwire.channels.hardware import Hardware
 from ketwire.channels.line import Line
-from ketwire.channels.link import Record
+from ketwire.channels.records import Record
 from ketwire.channels.streams import derive_key
 from ketwire.channels.transcript import Chain, transcript_sha256
 from ketwire.errors import ScenarioError
 from ketwire.protocols.node import Outcome, Shape, Slice
 
 DEFAULT_CREDIT_OCTETS = 256 * 1024 * 1024
+
+COORDINATOR = "coordinator"
+"""How the coordinator is called among the parties of a run; no party has this name."""
 
 
 @dataclass(frozen=True)
@@ -129,7 +132,8 @@ class SessionResult:
     """What came of a session.
 
     outcomes and clocks_ps are per party, directions maps "alice->bob" to what that direction cost,
-    records is the ledger merged by virtual time, direction and number (empty unless asked for),
+    records is the ledger merged by virtual time, direction and number (empty unless asked for), records_lost says
+    why there is none,
     eve maps the directions that somebody listens in to what she got (`channels.eve`); no party sees it.
     """
 
@@ -141,6 +145,7 @@ class SessionResult:
     chains: tuple[Chain, ...]
     records: tuple[Record, ...] = field(default=(), repr=False)
     eve: dict[str, dict[str, Any]] = field(default_factory=dict, repr=False)
+    records_lost: str | None = None
 
     @property
     def virtual_time_ps(self) -> int:
@@ -209,6 +214,11 @@ def agree(shapes: Shapes) -> dict[str, int]:
                     "expected the same on both sides"
                 )
     return {name: shape.value for name, shape in agreed.items()}
+
+
+def with_records(results: Sequence[SessionResult], records: Sequence[Sequence[Record]]) -> list[SessionResult]:
+    """Each result with the records of its session."""
+    return [replace(result, records=merge_records(own)) for result, own in zip(results, records, strict=True)]
 
 
 def merge_records(records: Sequence[Record]) -> tuple[Record, ...]:

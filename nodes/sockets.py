@@ -4,6 +4,10 @@ Binders are ROUTERs, everybody else is a DEALER that connects and retries, so st
 matter. With CURVE, routing ids are the ones that libzmq hands out: nobody chooses its own, so nobody
 can take another's. Without it (plaintext, for benchmarks and debugging) a peer's routing id is its
 name, and anyone can claim it. Queues are unbounded at the socket; credits bound them end to end.
+
+A peer whose key is not known yet can make a process hold one ZeroMQ frame, for as long as a handshake may
+take. So both are small: `send` cuts large frames into pieces, and `octets_of` joins them (docs/wire.md,
+section 3).
 """
 
 from __future__ import annotations
@@ -14,29 +18,76 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import zmq
 from zmq.backend import Socket as RawSocket
 
+from ketwire.channels.arrays import Octets
+from ketwire.channels.refusals import OversizedFrame, TruncatedFrame
+from ketwire.errors import PartyFailed, ScenarioError
+from ketwire.nodes.addresses import IPC, Address, AddressError
 from ketwire.nodes.security import ZAP_DOMAIN, KeyPair
 
 Socket = Any  # zmq.Socket; its stubs are generic over the return types of recv
 HEARTBEAT_MS = 5_000
-DEATH_MS = 30_000
-LARGE_OCTETS = 65_536
-MAX_MESSAGE_OCTETS = 1 << 31
+# Silence of a peer ends a connection at its binder before the peer gives up on the binder: when a party comes
+# back by another connection, the coordinator knows that the one before is dead.
+BINDER_PATIENCE_MS = 15_000
+PATIENCE_MS = 30_000
+HANDSHAKE_MS = 2_000
+PIECE_OCTETS = 65_536
+# libzmq closes a connection that announces a larger frame. Encrypted ones are a few octets longer.
+LARGEST_OCTETS = PIECE_OCTETS + 1_024
+STAYS = "expected the folder of this run's sockets to stay until its end"
 
 
 @dataclass(frozen=True)
 class Endpoint:
-    """Where a binder listens, and its public key (None: plaintext)."""
+    """Where a binder is reached, and its public key (None: plaintext).
+
+    address: HOST:PORT; within a run on one machine ipc://PATH.
+    is_ipv6: whether by IPv6. A socket asks for addresses of one kind alone when it looks up a name.
+    """
 
     address: str
     public: str | None
+    is_ipv6: bool = False
+
+    @property
+    def is_ipc(self) -> bool:
+        return self.address.startswith(IPC)
+
+
+def endpoint_at(address: Address, public: str | None) -> Endpoint:
+    """The endpoint at `address`. A name stays one: sockets look it up anew whenever they connect.
+
+    Raises:
+        AddressError: the name does not resolve on this machine.
+    """
+    return Endpoint(str(address), public, address.resolved().needs_ipv6)
+
+
+def announced(name: str, fiber: str, told: Any, public: str | None, by_ipc: bool = False) -> Endpoint:
+    """The endpoint of `fiber`, which has announced the address `told`; for the party `name`.
+
+    Args:
+        by_ipc: the run is on one machine, where fibers announce ipc://PATH.
+
+    Raises:
+        ScenarioError: that is no address, or does not resolve on this machine.
+    """
+    if by_ipc and isinstance(told, str) and told.startswith(IPC):
+        return Endpoint(told, public)
+    try:
+        return endpoint_at(Address.parse(told if isinstance(told, str) else repr(told)), public)
+    except AddressError as error:
+        raise ScenarioError(f"{name}: {fiber} announced {error}; see --advertise of ketwire fiber") from None
 
 
 def router(context: Any, keys: KeyPair | None) -> Socket:
-    """A ROUTER that tells when a peer is gone. Bind it with `bind_loopback` or its own `bind`."""
-    socket = _socket(context, zmq.ROUTER)
+    """A ROUTER that tells when a peer is gone. Bind it with `bind`."""
+    socket = _socket(context, zmq.ROUTER, BINDER_PATIENCE_MS)
+    socket.handshake_ivl = HANDSHAKE_MS
     socket.router_mandatory = 1
     socket.router_handover = 0 if keys is not None else 1
     if keys is not None:
@@ -48,7 +99,7 @@ def router(context: Any, keys: KeyPair | None) -> Socket:
 
 def dealer(context: Any, endpoint: Endpoint, keys: KeyPair | None, name: str) -> Socket:
     """A DEALER connected to `endpoint`, for the party `name`."""
-    socket = _socket(context, zmq.DEALER)
+    socket = _socket(context, zmq.DEALER, PATIENCE_MS)
     socket.reconnect_ivl = 20
     socket.reconnect_ivl_max = 1_000
     if endpoint.public is not None:
@@ -57,14 +108,25 @@ def dealer(context: Any, endpoint: Endpoint, keys: KeyPair | None, name: str) ->
         socket.curve_publickey, socket.curve_secretkey = keys.public.encode(), keys.secret.encode()
     else:
         socket.routing_id = name.encode()
-    socket.connect(endpoint.address)
+    socket.ipv6 = endpoint.is_ipv6
+    socket.connect(endpoint.address if endpoint.is_ipc else f"tcp://{endpoint.address}")
     return socket
 
 
-def bind(socket: Socket, host: str, port: int = 0) -> str:
-    """Bind to a TCP port (0: an ephemeral one) and return the address that peers connect to."""
-    socket.bind(f"tcp://{host}:{port or '*'}")
-    address: str = socket.last_endpoint.decode().rstrip("\0")
+def bind(socket: Socket, address: str, owner: str) -> str:
+    """Bind to `address`, which is ipc://PATH; the answer is the same. `nodes.gate` listens on ports.
+
+    Args:
+        owner: the party whose socket it is.
+
+    Raises:
+        PartyFailed: it cannot be bound.
+    """
+    try:
+        socket.bind(address)
+    except zmq.ZMQError as error:
+        path, reason = address.removeprefix(IPC), os.strerror(error.errno or 0)
+        raise PartyFailed(owner, f"{path}: {reason}, {STAYS}") from None
     return address
 
 
@@ -76,11 +138,25 @@ _send_frame: Any = RawSocket.send
 
 
 def send(socket: Socket, frames: Sequence[Any]) -> None:
-    """Send one multipart message; large frames go without a copy."""
+    """Send one multipart message, large frames in pieces.
+
+    A frame of `PIECE_OCTETS` or more goes as pieces of just that many octets and one of fewer, maybe none.
+    """
     last = len(frames) - 1
     for index, frame in enumerate(frames):
         size = len(frame) if type(frame) is bytes else memoryview(frame).nbytes
-        _send_frame(socket, frame, _MORE if index < last else _LAST, size < LARGE_OCTETS)
+        flags = _MORE if index < last else _LAST
+        if size < PIECE_OCTETS:
+            _send_frame(socket, frame, flags, True)
+        else:
+            _send_pieces(socket, memoryview(frame).cast("B"), size, flags)
+
+
+def _send_pieces(socket: Socket, octets: memoryview, size: int, flags: int) -> None:
+    end = size - size % PIECE_OCTETS
+    for begin in range(0, end, PIECE_OCTETS):
+        _send_frame(socket, octets[begin : begin + PIECE_OCTETS], _MORE, True)
+    _send_frame(socket, octets[end:], flags, True)
 
 
 def receive(socket: Socket, flags: int = _LAST) -> list[Any]:
@@ -118,9 +194,37 @@ def poll_promptly(poller: zmq.Poller, timeout_ms: int) -> list[tuple[Any, int]]:
     return events or poller.poll(timeout_ms)
 
 
-def octets_of(frames: Sequence[Any]) -> list[Any]:
-    """What received frames hold: small ones as bytes, large ones as views of the frame."""
-    return [frame.bytes if len(frame) < LARGE_OCTETS else frame.buffer for frame in frames]
+def octets_of(frames: Sequence[Any]) -> list[Octets]:
+    """What received frames hold, pieces joined: small ones as bytes, large ones as views that cannot be written.
+
+    Raises:
+        OversizedFrame: a piece is larger than pieces are. TruncatedFrame: the last piece of a frame is missing.
+    """
+    whole: list[Octets] = []
+    pieces: list[Any] = []
+    for frame in frames:
+        size = len(frame)
+        if size > PIECE_OCTETS:
+            raise OversizedFrame(f"a piece of {size} octets, at most {PIECE_OCTETS} travel")
+        if size == PIECE_OCTETS:
+            pieces.append(frame.buffer)
+        elif pieces:
+            whole.append(_joined([*pieces, frame.buffer]))
+            pieces = []
+        else:
+            whole.append(frame.bytes)
+    if pieces:
+        raise TruncatedFrame("a frame whose last piece is missing")
+    return whole
+
+
+def _joined(pieces: Sequence[Any]) -> memoryview:
+    octets = np.empty((len(pieces) - 1) * PIECE_OCTETS + len(pieces[-1]), dtype=np.uint8)
+    for index, piece in enumerate(pieces):
+        begin = index * PIECE_OCTETS
+        octets[begin : begin + len(piece)] = np.frombuffer(piece, dtype=np.uint8)
+    octets.setflags(write=False)
+    return octets.data
 
 
 def sender_of(frames: Sequence[Any], secured: bool) -> str:
@@ -132,11 +236,11 @@ def sender_of(frames: Sequence[Any], secured: bool) -> str:
         return ""
 
 
-def _socket(context: Any, kind: int) -> Socket:
+def _socket(context: Any, kind: int, patience_ms: int) -> Socket:
     socket = context.socket(kind)
     socket.linger = 0
     socket.sndhwm = socket.rcvhwm = 0
-    socket.maxmsgsize = MAX_MESSAGE_OCTETS
+    socket.maxmsgsize = LARGEST_OCTETS
     socket.heartbeat_ivl = HEARTBEAT_MS
-    socket.heartbeat_timeout = DEATH_MS
+    socket.heartbeat_timeout = patience_ms
     return socket

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Coroutine, Mapping
 from contextlib import suppress
 from typing import Any, NoReturn
@@ -10,7 +9,8 @@ from typing import Any, NoReturn
 from ketwire.channels.copies import Copies
 from ketwire.channels.entangled import Pairs, Released
 from ketwire.channels.messages import Answers, Arrivals, Message, Packed
-from ketwire.errors import LocalProtocolError, ScenarioError, blamed, one_line
+from ketwire.errors import LocalProtocolError, ScenarioError, blamed, quoting
+from ketwire.modules import find, shown
 from ketwire.protocols.node import Checkpoint, Effect, Loader, Node, Outcome, Program, Receive, Send, Shape, Slice
 
 OCTETS_PER_COPY = 21  # row 4, ready time 8, mask, and rounding up; both runtimes count alike
@@ -50,8 +50,10 @@ class Task:
         except (Exception, SystemExit) as error:
             self._blame(error)
         if not isinstance(effect, Send | Receive | Checkpoint):
-            told = f"a program awaited {effect!r}"
-            raise LocalProtocolError(f"{told}; it may await only its node's send, receive and checkpoint")
+            rest = "it may await only its node's send, receive and checkpoint"
+            wrong = LocalProtocolError(f"a program awaited {effect!r}; {rest}")
+            wrong.abroad = f"a program awaited something of type {type(effect).__name__}; {rest}"
+            raise wrong
         self.effect = effect
 
     def close(self) -> None:
@@ -63,7 +65,7 @@ class Task:
         if value is None:
             return Outcome()
         if not isinstance(value, Outcome):
-            raise _wrong(self._party, f"{self._module}: {type(value).__name__} returned, expected an Outcome")
+            raise _wrong(self._party, f"{shown(self._module)}: {type(value).__name__} returned, expected an Outcome")
         return value
 
     def _blame(self, error: BaseException) -> NoReturn:
@@ -78,12 +80,15 @@ def build_program(name: str, slice: Slice, load: Loader, party: str) -> Program:
         ScenarioError: it cannot be imported, or the data are wrong.
         PartyFailed: the program raised something; the message names the program's file and line.
     """
-    module, _, attribute = name.partition(":")
+    module = name.partition(":")[0]
     try:
-        program: Any = getattr(importlib.import_module(module), attribute)
+        program: Any = find(name)
     except (Exception, SystemExit) as error:
-        told = f"program {name!r} cannot be imported ({one_line(error, module)}); expected module:Class"
-        raise ScenarioError(f"protocol: {told}") from error
+
+        def refusal(told: str) -> ScenarioError:
+            return ScenarioError(f"protocol: program {name!r} cannot be imported ({told}); expected module:Class")
+
+        raise quoting(refusal, error, module) from error
     try:
         built: Program = program(slice, load)
         shapes: Any = built.shapes
@@ -91,7 +96,10 @@ def build_program(name: str, slice: Slice, load: Loader, party: str) -> Program:
         told_of = blamed(error, party, module)
         raise told_of from None if told_of is error else error
     if not isinstance(shapes, Mapping) or not all(isinstance(shape, Shape) for shape in shapes.values()):
-        raise _wrong(party, f"{name}: shapes: {shapes!r} given, expected a dict of Shape(value, origin)")
+        rest = "given, expected a dict of Shape(value, origin)"
+        wrong = _wrong(party, f"{name}: shapes: {shapes!r} {rest}")
+        wrong.abroad = f"{name}: shapes: {type(shapes).__name__} {rest}"
+        raise wrong
     return built
 
 

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
-from ketwire.channels.link import Direction, Record
+from ketwire.channels.link import Direction
+from ketwire.channels.records import Record
+from ketwire.errors import warn
 from ketwire.nodes.archive import Broken, Content
 from ketwire.nodes.checkpoints import Keeper
-from ketwire.nodes.epochs import warn
 from ketwire.nodes.journal import Commit, Journal
-from ketwire.nodes.ledger import Ledger, read_records
+from ketwire.nodes.ledger import Ledger, Place
 from ketwire.nodes.party import PartyNode
-from ketwire.nodes.session import Run, SessionResult, Totals, merge_records
+from ketwire.nodes.session import Run, SessionResult, Totals
 from ketwire.protocols.node import Checkpoint, State
 
 
@@ -41,7 +41,6 @@ class Vault:
         self._begun = len(journal.finished)
         owners = (*run.parties, *(link.name for link in run.links))
         self._keepers = {owner: Keeper(journal.folder, owner, journal.run, True) for owner in owners}
-        self._folder = ledger
         self._ledgers = {link.name: Ledger(ledger, link.name) for link in run.links} if ledger is not None else {}
         self._links = {(a, b): link.name for link in run.links for a, b, _ in link.directions()}
 
@@ -61,7 +60,8 @@ class Vault:
             commit = self.journal.choose(index, lambda each: self._load(each, found), warn)
         parts = found[commit.step] if commit is not None else {}
         for name, ledger in self._ledgers.items():
-            ledger.begin(index, parts[name].values["ledger_octets"] if parts else None)
+            place = parts[name].values["ledger"] if parts else None
+            ledger.begin(index, None if place is None else Place(*place))
         if commit is None:
             return
         for keeper in self._keepers.values():
@@ -84,12 +84,11 @@ class Vault:
                 faults.append(str(error))
         return faults
 
-    def with_records(self, index: int, result: SessionResult) -> SessionResult:
-        """A result with what the ledgers hold of its session."""
-        assert self._folder is not None
+    def finish(self, index: int, result: SessionResult) -> None:
+        """A session is over."""
         for ledger in self._ledgers.values():
-            ledger.mark()
-        return replace(result, records=merge_records(read_records(self._folder, self.run, index)))
+            ledger.end(index)
+        self.journal.finish(index, result)
 
     def note(self, sender: str, receiver: str, index: int, record: Record) -> None:
         """One message more in the ledger of its fiber."""
@@ -117,7 +116,7 @@ class Vault:
                 lane = lanes[sender, receiver]
                 sides[sender] = {"direction": lane.direction.snapshot(), "totals": vars(lane.totals)}
             ledger = self._ledgers[link.name].mark() if self._ledgers else None
-            values = {"sides": sides, "ledger_octets": ledger}
+            values = {"sides": sides, "ledger": ledger}
             digests[link.name] = self._keepers[link.name].save(index, step, values, {})
         self.journal.commit(index, step, digests)
         for keeper in self._keepers.values():

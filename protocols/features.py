@@ -31,6 +31,8 @@ from ketwire.quantum import features
 from ketwire.quantum.circuits import Circuit, Contraction, joined
 from ketwire.quantum.controlled import beside, controlled
 from ketwire.quantum.estimation import Estimate, Estimator, Held, Promise
+from ketwire.quantum.frozen import frozen
+from ketwire.quantum.gradients import exact_gradients
 from ketwire.quantum.observables import Projector
 from ketwire.quantum.segments import Segment, pieces
 
@@ -111,6 +113,19 @@ def _coherent(step: Step, bare: int, total: int, spec: dict[str, Json]) -> Circu
     if isinstance(step.operation, Contraction):
         return Circuit(total, (step.operation.gate(bare + int(spec["flag"]), range(bare)),))
     return step.operation.on(total, range(bare))
+
+
+def exact_derivatives(shares: Sequence[Share], inputs: States) -> dict[int, Floats]:
+    """∂<Π> by all angles that may move, by visit, float64, shape (angles,), from the shares of all parties together.
+
+    inputs: the state that the path starts with, complex128, shape (1, 2**n), flags included.
+    """
+    segments = {
+        visit: frozen(segment, share.trainable[visit]) for share in shares for visit, segment in share.segments.items()
+    }
+    visits = sorted(segments)
+    found = exact_gradients([segments[visit] for visit in visits], inputs, shares[0].projector)
+    return {visit: part[0] for visit, part in zip(visits, found, strict=True)}
 
 
 def with_flags(states: States, flags: int) -> States:

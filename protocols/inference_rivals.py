@@ -11,26 +11,23 @@ Another one, for a single crossing, is `ketwire.protocols.sketch`.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
 from ketwire.channels.messages import Answers, Packed
 from ketwire.errors import RemoteProtocolError, ScenarioError
 from ketwire.protocols.announce import announce
-from ketwire.protocols.codes import pack_bits, quantise, restore, unpack_bits
-from ketwire.protocols.descriptions import pack_angles, unpack_angles
+from ketwire.protocols.codes import pack_bits
+from ketwire.protocols.descriptions import gathered, pack_answers, unknown_angles, unpack_answers
 from ketwire.protocols.inference import Owned, input_state
 from ketwire.protocols.layers import Step, build_layers
 from ketwire.protocols.node import Json, Loader, Node, Outcome, Slice
-from ketwire.protocols.numbers import EXACT_BITS, messages_of, pack_numbers, receive_numbers, unpack_numbers
+from ketwire.protocols.numbers import messages_of, pack_numbers, receive_numbers
 from ketwire.quantum.grid import significant, snap
 
 Floats = NDArray[np.float64]
 Vector = NDArray[np.complex128]
 
-ANSWER_BITS = 16  # of an estimate that is told
 SCALE_BITS = 30  # that the scale of signs is rounded to
 
 
@@ -143,40 +140,19 @@ class DescriptionParty(DenseStateParty):
 
     async def run(self, node: Node) -> Outcome:
         path, collector = self._owned.path, self._collector
-        heard: dict[str, Floats] = {}
-        for party, count in self._counts.items():
-            if party == collector or not count:
-                continue
-            mine = pack_angles(self._angles(), self._bits) if party == node.name else None
-            told = await announce(node, path, party, mine, Packed, target=collector)
-            if node.name == collector and told is not None:
-                heard[party] = unpack_angles(told, self._bits, count)
+        heard = await gathered(node, path, self._counts, self._bits, self._angles, collector)
         told = None
         if node.name == collector:
             loss = self._worked_out(heard)
             if collector == path[-1]:
                 return Outcome({"loss": loss})
-            told = self._packed(loss)
+            told = pack_answers(np.array([loss]), self._bits, 1.0)
         if collector != path[-1]:
             told = await announce(node, path, collector, told, Packed, target=path[-1])
             if node.name == path[-1]:
                 assert told is not None
-                return Outcome({"loss": self._unpacked(told, collector)})
+                return Outcome({"loss": float(unpack_answers(told, self._bits, 1, 1.0)[0])})
         return Outcome()
-
-    def _packed(self, loss: float) -> Packed:
-        """The answer, on a public grid from 0 to 1 that is far finer than what rounded angles are worth."""
-        if self._bits == EXACT_BITS:
-            return pack_numbers(np.array([loss]), EXACT_BITS)
-        codes = quantise(snap([loss]), ANSWER_BITS, 1.0)
-        return Packed(1, ANSWER_BITS, 0.0, 1, pack_bits(codes, ANSWER_BITS))
-
-    def _unpacked(self, told: Packed, collector: str) -> float:
-        if self._bits == EXACT_BITS:
-            return float(unpack_numbers(told, 1)[0])
-        if (told.count, told.bits_per_entry) != (1, ANSWER_BITS):
-            raise RemoteProtocolError(f"{collector} sent {told.count} numbers, expected one of {ANSWER_BITS} bits")
-        return float(restore(unpack_bits(told.codes, ANSWER_BITS, 1), ANSWER_BITS, 1.0)[0])
 
     def _angles(self) -> Floats:
         """This party's, in the order of its visits."""
@@ -190,15 +166,11 @@ class DescriptionParty(DenseStateParty):
             if party == self._collector:
                 vector = self.carry(visit, vector)
                 continue
-            for step in build_layers(self._others.get(str(visit), []), owned.qubits, _zeros):
+            for step in build_layers(self._others.get(str(visit), []), owned.qubits, unknown_angles):
                 angles, heard[party] = np.split(heard.get(party, np.zeros(0)), [len(step.parameters)])
                 vector = Step(step.operation, angles).on_vector(vector)
         return self.loss(vector)
 
     def _first(self) -> Vector:
-        return self.start() if self._owned.input is not None else input_state(None, self._owned.qubits, _zeros)[0]
-
-
-def _zeros(key: str, source: dict[str, Json]) -> dict[str, NDArray[Any]]:
-    """Stands for the angles of a layer until they are told."""
-    return {"values": np.zeros(source["shape"])}
+        owned = self._owned
+        return self.start() if owned.input is not None else input_state(None, owned.qubits, unknown_angles)[0]

@@ -17,7 +17,7 @@ Every layer of THEORY's section on the distributed circuit has a name here. What
 
 from __future__ import annotations
 
-import importlib
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -27,7 +27,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ketwire.channels.copies import Copies
-from ketwire.errors import ScenarioError, one_line
+from ketwire.errors import ScenarioError, quoting
+from ketwire.modules import find
 from ketwire.protocols.loaded import vector_of
 from ketwire.protocols.node import Json, Loader, Node
 from ketwire.quantum import layers
@@ -128,21 +129,27 @@ def _openqasm(spec: dict[str, Json], qubits: int, load: Loader) -> Step:
     except UnicodeDecodeError as error:
         told = f"octet {error.start} is no UTF-8, expected an OpenQASM 3 program in UTF-8"
         raise ScenarioError(f"{spec['key']}.program: {told}") from None
-    return _fed(spec, _fitting(circuit_of(text), qubits), load)
+    try:
+        circuit = circuit_of(text)
+    except ValueError as error:
+        # The message names what stands in the program, which is its owner's secret.
+        refusal = ScenarioError(f"{spec['key']}: {error}")
+        line = re.match(r"line \d+(, column \d+)?: ", str(error))
+        refusal.abroad = f"{spec['key']}: {line[0] if line else ''}expected OpenQASM 3 as its owner is told"
+        raise refusal from None
+    return _fed(spec, _fitting(circuit, qubits), load)
 
 
 def _gates(spec: dict[str, Json], qubits: int, load: Loader) -> Step:
-    module_name, _, name = spec["callable"].partition(":")
     try:
-        function: Any = importlib.import_module(module_name)
-        for part in name.split("."):
-            function = getattr(function, part)
-        made = function(qubits)
+        made = find(spec["callable"])(qubits)
     except (Exception, SystemExit) as error:
-        told = one_line(error, module_name)
-        raise ScenarioError(
-            f"{spec['key']}.callable: {spec['callable']!r} given, expected a function of the number of qubits ({told})"
-        ) from error
+
+        def refusal(told: str) -> ScenarioError:
+            given = f"{spec['key']}.callable: {spec['callable']!r} given"
+            return ScenarioError(f"{given}, expected a function of the number of qubits ({told})")
+
+        raise quoting(refusal, error, spec["callable"].partition(":")[0]) from error
     if not isinstance(made, Circuit):
         gates = list(made) if isinstance(made, list | tuple) else [made]
         if not all(isinstance(gate, Gate) for gate in gates):

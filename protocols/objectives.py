@@ -12,14 +12,14 @@ logistic one's is biased by O(scale² / K).
 
 from __future__ import annotations
 
-import importlib
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ketwire.errors import ScenarioError, one_line
+from ketwire.errors import ScenarioError, quoting
+from ketwire.modules import find
 from ketwire.protocols.node import Json
 
 Floats = NDArray[np.float64]
@@ -124,8 +124,11 @@ class Watched:
             with np.errstate(all="ignore"):  # what comes of it is looked at
                 found = np.asarray(getattr(self.made, what)(z, *labels), dtype=np.float64)
         except (Exception, SystemExit) as error:
-            told = one_line(error, self.name)
-            raise ScenarioError(f"{KEY}: {self.name!r} raised {told}, expected {what} for {len(z)} samples") from error
+
+            def refusal(told: str) -> ScenarioError:
+                return ScenarioError(f"{KEY}: {self.name!r} raised {told}, expected {what} for {len(z)} samples")
+
+            raise quoting(refusal, error, self.name) from error
         if found.shape != z.shape:
             shapes = f"an array of shape {list(found.shape)}, expected {list(z.shape)}"
             raise ScenarioError(f"{KEY}: {self.name!r} answers {what} with {shapes}: one for each sample")
@@ -150,8 +153,11 @@ def objective(values: dict[str, Json]) -> Objective:
     except (Exception, SystemExit) as error:  # whatever a user's own raises
         if name in _KNOWN:
             raise ScenarioError(f"{KEY}.{error}") from None
-        told = one_line(error, name)
-        raise ScenarioError(f"{KEY}.settings: {told}, expected what {name!r} can be made with") from error
+
+        def refusal(told: str) -> ScenarioError:
+            return ScenarioError(f"{KEY}.settings: {told}, expected what {name!r} can be made with")
+
+        raise quoting(refusal, error, name) from error
     lacks = [part for part in ("two_valued", "losses", "slopes", "decide") if not hasattr(built, part)]
     if lacks:
         raise ScenarioError(f"{KEY}.loss: {name!r} given, expected an objective, this one lacks {', '.join(lacks)}")
@@ -159,11 +165,12 @@ def objective(values: dict[str, Json]) -> Objective:
 
 
 def _imported(name: str) -> Any:
-    module, _, attribute = name.partition(":")
     try:
-        return getattr(importlib.import_module(module), attribute)
+        return find(name)
     except (Exception, SystemExit) as error:
-        told = one_line(error, module)
-        raise ScenarioError(
-            f"{KEY}.loss: {name!r} given, expected squared, logistic or module:Name of an objective ({told})"
-        ) from None
+
+        def refusal(told: str) -> ScenarioError:
+            expected = "expected squared, logistic or module:Name of an objective"
+            return ScenarioError(f"{KEY}.loss: {name!r} given, {expected} ({told})")
+
+        raise quoting(refusal, error, name.partition(":")[0]) from None

@@ -17,9 +17,9 @@ from ketwire.channels.copies import States
 from ketwire.channels.messages import Answers
 from ketwire.errors import RemoteProtocolError
 from ketwire.protocols.features import Share
+from ketwire.protocols.forward import ForwardStage
 from ketwire.protocols.node import Node
 from ketwire.protocols.stream import Stage, Tally, report_hops
-from ketwire.protocols.training_streams import ForwardStage
 from ketwire.quantum.parameter_shift import ShiftPlan
 from ketwire.quantum.segments import Segment
 

@@ -38,6 +38,7 @@ from ketwire.errors import RemoteProtocolError
 from ketwire.protocols.agreement import Agreement, public_numbers
 from ketwire.protocols.announce import announce
 from ketwire.protocols.features import FeatureStage, Route, reader_at, refuse_large
+from ketwire.protocols.forward import ForwardStage
 from ketwire.protocols.node import Loader, Node, Outcome, Shape, Slice, State
 from ketwire.protocols.numbers import pack_numbers, unpack_numbers
 from ketwire.protocols.repeaters import Supplies, chain_plans
@@ -45,7 +46,7 @@ from ketwire.protocols.shifts import run_shifted
 from ketwire.protocols.stream import Stage, StreamPlan, Tally, run_stream
 from ketwire.protocols.training_data import Schedule
 from ketwire.protocols.training_holding import GRADIENT_BITS, Holding
-from ketwire.protocols.training_streams import ForwardStage, Meter, Series
+from ketwire.protocols.training_meter import Meter, Series
 from ketwire.quantum.circuits import Circuit
 from ketwire.quantum.estimation import Demand, half_ranges
 from ketwire.quantum.estimators import estimator

@@ -8,6 +8,7 @@ test part. It needs to know how the layers look, though not what is in them: rot
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -17,14 +18,14 @@ from ketwire.channels.messages import Packed
 from ketwire.errors import RemoteProtocolError
 from ketwire.protocols.announce import announce
 from ketwire.protocols.codes import pack_bits, unpack_bits
-from ketwire.protocols.descriptions import pack_angles, unpack_angles
+from ketwire.protocols.descriptions import gathered
 from ketwire.protocols.node import Loader, Node, Outcome, Shape, Slice
 from ketwire.protocols.numbers import EXACT_BITS, messages_of, pack_numbers, unpack_numbers
 from ketwire.protocols.objectives import Objective, objective
 from ketwire.protocols.training_data import Labels, joined_shapes
 from ketwire.protocols.training_holding import Holding
+from ketwire.protocols.training_meter import Meter
 from ketwire.protocols.training_rivals import decided_by, train_alone
-from ketwire.protocols.training_streams import Meter
 
 Floats = NDArray[np.float64]
 
@@ -53,13 +54,10 @@ class DescriptionParty:
         if "path" not in self.values:
             return Outcome()
         meter, start = Meter(node), self._path[0]
-        for party, count in self._counts.items():
-            if not count:
-                continue
-            mine = pack_angles(self._angles(party), self.values["bits"]) if party == node.name else None
-            told = await announce(meter.node, self._path, party, mine, Packed, target=start)
-            if node.name == start and told is not None:
-                self._take(party, unpack_angles(told, self.values["bits"], count))
+        angles = partial(self._angles, node.name)
+        heard = await gathered(meter.node, self._path, self._counts, self.values["bits"], angles, start)
+        for party, theirs in heard.items():
+            self._take(party, theirs)
         labels = await self._ship(meter.node, "train", self._path[-1], start, self._own_labels("train"))
         told_of: dict[str, Any] = {"bits": meter.taken().bits}  # what is there now is enough to train
         decisions, losses = None, None

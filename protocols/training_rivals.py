@@ -32,7 +32,7 @@ from ketwire.protocols.objectives import Objective, objective
 from ketwire.protocols.training import look_on
 from ketwire.protocols.training_data import Labels, Samples, Schedule, are_classes, joined_shapes
 from ketwire.protocols.training_holding import Holding
-from ketwire.protocols.training_streams import Meter, Series
+from ketwire.protocols.training_meter import Meter, Series
 from ketwire.quantum.features import contributions
 from ketwire.quantum.gradients import exact_gradients, reflected
 from ketwire.quantum.segments import Segment, apply_long

@@ -1,7 +1,8 @@
 """Applying circuits to batches of registers, by one of two engines with one interface.
 
 `numpy` groups gates into small matrix products and elementwise phases (`blas`); `fused` runs whole
-stretches in compiled sweeps (`fused`), and is loaded only when asked for. They agree to 1e-12.
+stretches in compiled sweeps (`fused`), and is loaded only when asked for. They agree to 1e-12. Where numba may not
+compile (NUMBA_DISABLE_JIT=1), `numpy` serves for both.
 """
 
 from collections.abc import Sequence
@@ -37,7 +38,8 @@ def apply(
     if engine == "fused":
         from ketwire.quantum import fused  # noqa: PLC0415 (numba takes about a second to load)
 
-        run_local = fused.run_local if circuit.qubits >= fused.LEAST_QUBITS else blas.run_local
+        serves = fused.COMPILES and circuit.qubits >= fused.LEAST_QUBITS
+        run_local = fused.run_local if serves else blas.run_local
     elif engine == "numpy":
         run_local = blas.run_local
     else:
@@ -100,7 +102,7 @@ def predict_work(circuit: Circuit, rows: int) -> float:
 
 def predict_product(qubits: int, rows: int) -> float:
     """Predicted seconds for multiplying `rows` registers by a dense matrix, as `predict_work`."""
-    return 10e-6 + 0.15e-9 * 4**qubits * rows
+    return 10e-6 + 0.15e-9 * float(4**qubits) * rows
 
 
 def choose_engine(work: float) -> EngineName:

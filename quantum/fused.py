@@ -18,11 +18,14 @@ from typing import Any
 
 import numpy as np
 from numba import njit
+from numba.core import config
 
 from ketwire.quantum.arrays import Complexes, Floats
 from ketwire.quantum.lanes import LANES, finish_both, finish_low, rotate_1, rotate_2, rotate_3, rotate_4
 from ketwire.quantum.plan import Local
 
+COMPILES = not getattr(config, "DISABLE_JIT", 0)
+"""Whether numba may compile. The steps of `lanes` exist as machine code alone; else the NumPy engine serves."""
 LEAST_QUBITS = 3  # smaller registers do not fill a vector; the NumPy engine serves them
 _MIDDLE_BITS = 16  # 2^16 amplitudes, 1 MiB: within a second-level cache
 _INNER_BITS = 11  # 2^11 amplitudes, 32 KiB: within a first-level cache

@@ -95,7 +95,9 @@ def nested_subspaces(units: Real, labels: Indices, dimensions: Sequence[int]) ->
     for name in range(int(labels.max()) + 1):
         members = units[labels == name]
         wide = [place for place, dimension in enumerate(dimensions) if len(members) >= dimension]
-        _, singular, right = np.linalg.svd(members, full_matrices=False) if wide else (None, None, None)
+        singular, right = np.zeros(0), np.zeros((0, units.shape[1]))
+        if wide:
+            _, singular, right = np.linalg.svd(members, full_matrices=False)
         for place, dimension in enumerate(dimensions):
             if place not in wide:
                 wrong.setdefault(place, f"{name} has {len(members)} training vectors")

@@ -25,10 +25,12 @@ from ketwire.errors import ScenarioError
 from ketwire.nodes.session import Session, SessionResult
 from ketwire.protocols.node import Slice
 from ketwire.quantum.amplitude import FIRST_SHOTS, AmplitudeEstimation
-from ketwire.scenarios.inference import Contraction, InferenceSpec, chains_of, layer_values, route_of, slice_of
 from ketwire.scenarios.inference_rivals import as_accurate, rival_sessions
+from ketwire.scenarios.inference_spec import InferenceSpec
 from ketwire.scenarios.kinds import Network
+from ketwire.scenarios.layer_specs import Contraction
 from ketwire.scenarios.margin import margin_of, retried
+from ketwire.scenarios.paths import chains_of, layer_values, route_of, slice_of
 from ketwire.scenarios.routes import crossings_of, flags_of
 from ketwire.scenarios.sources import assumption
 
@@ -37,75 +39,82 @@ NOISY_SHARE = 0.5
 """Of delta, that errors on the way may take up."""
 
 
-def sessions(spec: InferenceSpec, network: Network) -> Sequence[Session]:
-    """The estimation; plain sampling to the same promise beside it, and the classical rivals."""
-    path, visits = route_of(spec, network)
-    there, back = _ways(spec, network, path)
-    _check_parties(network, path, there, back)
-    assert spec.epsilon is not None and spec.delta is not None
-    most_power = _most_power(spec, there, back)
-    noise = _noise(there, back, spec, most_power)
-    common = {
-        "path": path,
-        "qubits": spec.qubits,
-        "flags": flags_of(spec.layers),
-        "max_batch_octets": spec.max_batch_octets,
-        "budget_attempts": int(spec.budget_attempts),
-        "epsilon": spec.epsilon,
-        "delta": spec.delta * (1 - NOISY_SHARE) if noise else spec.delta,
-        "most_power": most_power,
-        "margin": margin_of(spec.margin),
-        "there": {"survival": path_survival(there), "round_copies": round_copies(there), **chains_of(path, there)},
-        "back": {"survival": path_survival(back), "round_copies": round_copies(back), **chains_of(path[::-1], back)},
-    }
-    told = partial(_told, spec, network)
-    slices = {party: slice_of(spec, network, party, path, visits, common, told) for party in network.parties}
-    made = [Session("amplitude", "quantum", "ketwire.protocols.amplitude:AmplitudeParty", slices)]
-    copies = spec.measured_copies
-    if not there or refusal(there, copies, int(spec.budget_attempts)) is None:
-        own = {party: Slice({**slice.values, "copies": copies}) for party, slice in slices.items()}
-        made.append(Session("sampling", "rival", "ketwire.protocols.amplitude:SampledParty", own))
-    return [*made, *rival_sessions(spec, network, path, visits, slices, coherent=True)]
+class Amplitude:
+    """See `ketwire.scenarios.inference.Estimation`."""
 
+    def sessions(self, spec: InferenceSpec, network: Network) -> Sequence[Session]:
+        """The estimation; plain sampling to the same promise beside it, and the classical rivals."""
+        path, visits = route_of(spec, network)
+        there, back = _ways(spec, network, path)
+        _check_parties(network, path, there, back)
+        assert spec.epsilon is not None and spec.delta is not None
+        most_power = _most_power(spec, there, back)
+        noise = _noise(there, back, spec, most_power)
+        common = {
+            "path": path,
+            "qubits": spec.qubits,
+            "flags": flags_of(spec.layers),
+            "max_batch_octets": spec.max_batch_octets,
+            "budget_attempts": int(spec.budget_attempts),
+            "epsilon": spec.epsilon,
+            "delta": spec.delta * (1 - NOISY_SHARE) if noise else spec.delta,
+            "most_power": most_power,
+            "margin": margin_of(spec.margin),
+            "there": _way(path, there),
+            "back": _way(path[::-1], back),
+        }
+        told = partial(_told, spec, network)
+        slices = {party: slice_of(spec, network, party, path, visits, common, told) for party in network.parties}
+        made = [Session("amplitude", "quantum", "ketwire.protocols.amplitude:AmplitudeParty", slices)]
+        copies = spec.measured_copies
+        if not there or refusal(there, copies, int(spec.budget_attempts)) is None:
+            own = {party: Slice({**slice.values, "copies": copies}) for party, slice in slices.items()}
+            made.append(Session("sampling", "rival", "ketwire.protocols.amplitude:SampledParty", own))
+        return [*made, *rival_sessions(spec, network, path, visits, slices, coherent=True)]
 
-def check(spec: InferenceSpec, network: Network, session: Session) -> None:
-    """Refuse an estimation whose longest shots, about as many as it will take, pass the budget."""
-    if session.name != "amplitude":
-        return
-    path, _ = route_of(spec, network)
-    there, back = _ways(spec, network, path)
-    power = _longest(spec, session.slices[path[0]].values["most_power"])
-    crossings = [*there, *[*back, *there] * power]
-    reason = refusal(crossings, _shots(spec, power), int(spec.budget_attempts)) if crossings else None
-    if reason is not None:
-        raise ScenarioError(f"protocol.most_power: {_steps(power)}: {reason}; or fewer steps, or sampling")
+    def check(self, spec: InferenceSpec, network: Network, session: Session) -> None:
+        """Refuse an estimation whose longest shots, about as many as it will take, pass the budget."""
+        if session.name != "amplitude":
+            return
+        path, _ = route_of(spec, network)
+        there, back = _ways(spec, network, path)
+        power = _longest(spec, session.slices[path[0]].values["most_power"])
+        crossings = [*there, *[*back, *there] * power]
+        reason = refusal(crossings, _shots(spec, power), int(spec.budget_attempts)) if crossings else None
+        if reason is not None:
+            raise ScenarioError(f"protocol.most_power: {_steps(power)}: {reason}; or fewer steps, or sampling")
 
+    def summarise(self, spec: InferenceSpec, results: Sequence[SessionResult], network: Network) -> dict[str, Any]:
+        quantum, *rivals = results
+        found = next(outcome.values for outcome in quantum.outcomes.values() if outcome.values)
+        path, _ = route_of(spec, network)
+        there, back = _ways(spec, network, path)
+        requests = np.array(found["requests"])
+        noisy_shots = exact_sum(
+            int(count) * error_probability([*there, *[*back, *there] * int(power)]) for power, count, _ in requests
+        )
+        told = {
+            "estimate": found["estimate"],
+            "interval": [found["low"], found["high"]],
+            "copies": int(requests[:, 1].sum()),
+            **retried(found["attempted"], found["needed"]),
+            "largest_power": int(requests[:, 0].max()),
+            "uses": found["uses"],
+            "requests": found["requests"],
+            "noisy_shots": noisy_shots,
+            "promise_holds": bool(noisy_shots <= NOISY_SHARE * (spec.delta or 0.0)),
+            "epsilon": spec.epsilon,
+            "delta": spec.delta,
+            "rivals": {rival.name: {"estimate": _estimate(rival)} for rival in rivals},
+            **assumption(spec),
+        }
+        return {**told, "verdict": _verdict(spec, quantum, rivals, told)}
 
-def summarise(spec: InferenceSpec, results: Sequence[SessionResult], network: Network) -> dict[str, Any]:
-    quantum, *rivals = results
-    found = next(outcome.values for outcome in quantum.outcomes.values() if outcome.values)
-    path, _ = route_of(spec, network)
-    there, back = _ways(spec, network, path)
-    requests = np.array(found["requests"])
-    noisy_shots = exact_sum(
-        int(count) * error_probability([*there, *[*back, *there] * int(power)]) for power, count, _ in requests
-    )
-    told = {
-        "estimate": found["estimate"],
-        "interval": [found["low"], found["high"]],
-        "copies": int(requests[:, 1].sum()),
-        **retried(found["attempted"], found["needed"]),
-        "largest_power": int(requests[:, 0].max()),
-        "uses": found["uses"],
-        "requests": found["requests"],
-        "noisy_shots": noisy_shots,
-        "promise_holds": bool(noisy_shots <= NOISY_SHARE * (spec.delta or 0.0)),
-        "epsilon": spec.epsilon,
-        "delta": spec.delta,
-        "rivals": {rival.name: {"estimate": _estimate(rival)} for rival in rivals},
-        **assumption(spec),
-    }
-    return {**told, "verdict": _verdict(spec, quantum, rivals, told)}
+    def compared(self, spec: InferenceSpec, result: Mapping[str, Any]) -> dict[str, Any]:
+        return {}
+
+    def witness(self, spec: InferenceSpec, network: Network, session: Session) -> tuple[Session, bool] | None:
+        return None
 
 
 def _estimate(rival: SessionResult) -> float:
@@ -145,6 +154,14 @@ def _steps(power: int) -> str:
 
 
 # ---------------------------------------------------------------- the plan
+
+
+def _way(path: Sequence[str], crossings: Sequence[Crossing]) -> dict[str, Any]:
+    return {
+        "survival": path_survival(crossings),
+        "round_copies": round_copies(crossings),
+        **chains_of(path, crossings),
+    }
 
 
 def _ways(spec: InferenceSpec, network: Network, path: Sequence[str]) -> tuple[list[Crossing], list[Crossing]]:

@@ -5,41 +5,39 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from ketwire.channels.chain import MAX_HOPS, Chain
 from ketwire.channels.hardware import Hardware
 from ketwire.channels.line import Line
 from ketwire.channels.sums import exact_sum
-from ketwire.scenarios.nodespec import memories_alone
-
-if TYPE_CHECKING:
-    from ketwire.scenarios.schema import Link, Scenario
+from ketwire.scenarios.linkspec import Link
+from ketwire.scenarios.nodespec import Node, memories_alone
 
 Complaint = tuple[str, Any, str]
 """A key, below `links` unless said otherwise, what was given there, and what was expected."""
 
 
-def complaint(scenario: Scenario) -> Complaint | None:
-    """What is wrong with the chains of a scenario whose links are otherwise well; None where nothing is."""
-    return next(_complaints(scenario), None)
+def complaint(nodes: Mapping[str, Node], links: Sequence[Link]) -> Complaint | None:
+    """What is wrong with the chains of links that are otherwise well; None where nothing is."""
+    return next(_complaints(nodes, links), None)
 
 
-def _complaints(scenario: Scenario) -> Iterator[Complaint]:
+def _complaints(nodes: Mapping[str, Node], links: Sequence[Link]) -> Iterator[Complaint]:
     serves: dict[frozenset[str], int] = {}
-    hardware = {name: Hardware() for name in scenario.nodes}
-    for index, link in enumerate(scenario.links):
+    hardware = {name: Hardware() for name in nodes}
+    for index, link in enumerate(links):
         if link.via is None:
             continue
         for place, name in enumerate(link.via):
-            if name not in scenario.nodes:
-                yield f"{index}.via.{place}", name, f"a node: {', '.join(scenario.nodes)}"
+            if name not in nodes:
+                yield f"{index}.via.{place}", name, f"a node: {', '.join(nodes)}"
             if name in (*link.between, *link.via[:place]):
                 yield f"{index}.via", list(link.via), "repeaters between the two ends, each once"
         if not 1 <= len(link.via) < MAX_HOPS:
             yield f"{index}.via", list(link.via), f"1 to {MAX_HOPS - 1} repeaters, so at most {MAX_HOPS} hops"
         for a, b in _steps(link):
-            hop = _between(scenario.links, a, b)
+            hop = _between(links, a, b)
             if hop is None or hop.carried_by != "teleport" or hop.via is not None:
                 given = "has none" if hop is None else "is none"
                 expected = f"a chain of links with transport teleport and pairs of their own; {a} to {b} {given}"
@@ -49,30 +47,30 @@ def _complaints(scenario: Scenario) -> Iterator[Complaint]:
                 yield f"{index}.via", list(link.via), f"hops of its own; {a} to {b} serves links.{other}"
         try:
             for ends in (link.between, link.between[::-1]):
-                line(scenario, link, hardware, *ends)
+                line(links, link, hardware, *ends)
         except ValueError as error:
             name, _, message = str(error).partition(": ")
             yield f"{index}.{name}", getattr(link, name, None), message.partition("expected ")[2] or message
 
 
-def misplaced(scenario: Scenario) -> Complaint | None:
+def misplaced(nodes: Mapping[str, Node], links: Sequence[Link]) -> Complaint | None:
     """What a node says of gates and readouts that it never makes, as it does nothing but swap.
 
     Its memory and the time that it takes for a message count. Only links that serve a chain join such a node.
     """
-    hops = {frozenset(step) for link in scenario.links if link.via is not None for step in _steps(link)}
-    visited = {name for link in scenario.links if frozenset(link.between) not in hops for name in link.between}
-    for name in dict.fromkeys(name for link in scenario.links for name in link.via or ()):
-        if name not in visited and (key := scenario.nodes[name].works_by()) is not None:
+    hops = {frozenset(step) for link in links if link.via is not None for step in _steps(link)}
+    visited = {name for link in links if frozenset(link.between) not in hops for name in link.between}
+    for name in dict.fromkeys(name for link in links for name in link.via or ()):
+        if name not in visited and (key := nodes[name].works_by()) is not None:
             expected = "nothing here: a repeater swaps, which takes no time and makes no errors"
             if key == "hardware":
                 expected = f"{' or '.join(memories_alone())} for a repeater, which swaps in no time and without errors"
-            return f"nodes.{name}.{key}", getattr(scenario.nodes[name], key), expected
+            return f"nodes.{name}.{key}", getattr(nodes[name], key), expected
     return None
 
 
-def line(scenario: Scenario, link: Link, hardware: Mapping[str, Hardware], sender: str, receiver: str) -> Line:
-    """One direction of any link of a scenario.
+def line(links: Sequence[Link], link: Link, hardware: Mapping[str, Hardware], sender: str, receiver: str) -> Line:
+    """One direction of any of the links of a scenario.
 
     Raises:
         ValueError: values that contradict physics or each other; the message starts with the key.
@@ -80,7 +78,7 @@ def line(scenario: Scenario, link: Link, hardware: Mapping[str, Hardware], sende
     if link.via is None:
         way: Literal["forward", "backward"] = "forward" if (sender, receiver) == link.between else "backward"
         return link.line(hardware[sender], hardware[receiver], way)
-    hops = [(_between(scenario.links, a, b), a, b) for a, b in _steps(link)]
+    hops = [(_between(links, a, b), a, b) for a, b in _steps(link)]
     lines = [hop.line(hardware[b], hardware[a]) for hop, a, b in hops if hop is not None]
     fiber = link.physics()
     if link.length_km is None:

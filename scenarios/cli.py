@@ -20,11 +20,11 @@ import typer
 
 from ketwire import __version__
 from ketwire.errors import KetwireError, ScenarioError, tell
-from ketwire.scenarios.output import aside, watched
+from ketwire.scenarios.output import aside, say, watched
 
 if TYPE_CHECKING:
     from ketwire.scenarios.launch import Options, Runtime
-    from ketwire.scenarios.load import Loaded
+    from ketwire.scenarios.load import Loaded, Read
     from ketwire.scenarios.output import Output
 
 BAD_INPUT, FAILED, INTERRUPTED = 2, 3, 130
@@ -39,6 +39,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},  # of the commands too
 )
 
 _NAME = "A packaged scenario, or a YAML file."
@@ -52,9 +53,20 @@ Seed = Annotated[
 ]
 Out = Annotated[Path | None, typer.Option("--out", metavar="DIR", help="Write a run folder, new or empty.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object, and nothing else.")]
+Progress = Annotated[
+    bool | None,
+    typer.Option(
+        "--progress/--no-progress",
+        help="Tell on standard error how far the run is; else only on a terminal, and not with --json.",
+    ),
+]
 Keys = Annotated[Path, typer.Option("--keys", metavar="DIR", help="The folder that `ketwire keys` wrote.")]
 Coordinator = Annotated[
-    str, typer.Option("--coordinator", metavar="tcp://HOST:PORT", help="Where the run's coordinator listens.")
+    str, typer.Option("--coordinator", metavar="HOST:PORT", help="Where the run's coordinator listens.")
+]
+Bind = Annotated[str, typer.Option("--bind", metavar="HOST:PORT", help="Where to listen; port 0: any free one.")]
+Advertise = Annotated[
+    str | None, typer.Option("--advertise", metavar="HOST:PORT", help="The address to tell, instead of the bound one.")
 ]
 Checkpoints = Annotated[
     Path | None,
@@ -73,6 +85,8 @@ def main() -> NoReturn:
         os.environ.setdefault(name, "1")
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     signal.signal(signal.SIGTERM, _terminated)
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:  # nohup ignores it, which stays so
+        signal.signal(signal.SIGHUP, _terminated)
     sys.exit(execute(sys.argv[1:]))
 
 
@@ -107,7 +121,7 @@ def _executed(argv: Sequence[str], output: Output) -> int:
 @app.callback(invoke_without_command=True)
 def _program(version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False) -> None:
     if version:
-        typer.echo(f"ketwire {__version__}")
+        say(f"ketwire {__version__}")
 
 
 @app.command()
@@ -119,6 +133,7 @@ def run(
     inline: Annotated[bool, typer.Option("--inline", help="All parties in this process.")] = False,
     out: Out = None,
     as_json: Json = False,
+    progress: Progress = None,
     check: Annotated[bool, typer.Option("--check", help="Compute the exact value too.")] = False,
     plaintext: Annotated[bool, typer.Option("--plaintext", help="No encryption between processes.")] = False,
     resume: Annotated[
@@ -137,11 +152,11 @@ def run(
             raise ScenarioError("--resume: given with a scenario, --set, --seed or --out; expected the folder alone")
         with aside():
             folder, loaded = ResumableDirectory.reopen(resume)
-        options = Options(None, check, as_json, resume=folder)
+        options = Options(None, check, _shown(progress, as_json), resume=folder)
     elif scenario is None:
         raise ScenarioError("ketwire run: Missing argument 'NAME_OR_FILE' (expected it, or --resume DIR)")
     else:
-        loaded, options = _load(scenario, sets, seed), Options(out, check, as_json)
+        loaded, options = _load(scenario, sets, seed), Options(out, check, _shown(progress, as_json))
     _report(loaded, runtime_of(inline, plaintext), options, as_json)
 
 
@@ -155,7 +170,7 @@ def list_scenarios() -> None:
     width = max(map(len, found), default=0)
     for name, path in found.items():
         description = parse(read(path, path.name), path.name).get("description", "")
-        typer.echo(f"{name.ljust(width)}  {' '.join(description.split())}".rstrip())
+        say(f"{name.ljust(width)}  {' '.join(description.split())}".rstrip())
 
 
 @app.command()
@@ -164,27 +179,33 @@ def show(scenario: Name, sets: Set = None, seed: Seed = None) -> None:
     from ketwire.scenarios.load import find, read  # noqa: PLC0415
 
     if sets or seed is not None:
-        loaded = _load(scenario, sets, seed)
+        found = _look(scenario, sets, seed)
         with aside():
-            text = loaded.resolved()
-        typer.echo(text, nl=False)
+            text = found.resolved()
+        say(text, end="")
     else:
         path, origin = find(scenario)
-        _load(scenario, None, None)
-        typer.echo(read(path, origin), nl=False)
+        _look(scenario, None, None)
+        say(read(path, origin), end="")
 
 
 @app.command()
 def validate(scenario: Name, sets: Set = None, seed: Seed = None) -> None:
-    """Check a scenario, its budgets included, without running it or reading its data."""
-    loaded = _load(scenario, sets, seed)
+    """Check a scenario, its budgets included, without running it, reading its data or executing modules it names."""
+    from ketwire.scenarios.load import Loaded  # noqa: PLC0415
+
+    loaded = _look(scenario, sets, seed)
+    over = f"{loaded.kind_name} over {len(loaded.scenario.nodes)} nodes and {len(loaded.scenario.links)} link(s)"
+    if not isinstance(loaded, Loaded):
+        told = "; protocol not checked, since that would execute the module of its kind"
+        say(f"{loaded.origin}: valid: {over}{told}")
+        return
     with aside():
         asked = loaded.run()
         unseen = loaded.check_foreseen(asked)
-    told = f"{loaded.kind_name} over {len(asked.parties)} nodes and {len(asked.links)} link(s)"
     sessions = ", ".join(session.name for session in asked.sessions)
     rest = f"; budgets not looked at, which depend on data: {', '.join(unseen)}" if unseen else ""
-    typer.echo(f"{loaded.origin}: valid: {told}; sessions {sessions}{rest}")
+    say(f"{loaded.origin}: valid: {over}; sessions {sessions}{rest}")
 
 
 @app.command()
@@ -198,7 +219,7 @@ def schema() -> None:
     with aside():
         model = scenario_model([find_kind(name).Spec for name in kind_names()])
         told = {"$schema": "https://json-schema.org/draft/2020-12/schema", **model.model_json_schema()}
-    typer.echo(json.dumps(told, indent=2, ensure_ascii=False))
+    say(json.dumps(told, indent=2))
 
 
 @app.command()
@@ -208,7 +229,7 @@ def presets(
     """List the presets, or print one as a piece of a scenario, with the sources of its numbers."""
     from ketwire.scenarios.presettext import fragment, listed  # noqa: PLC0415
 
-    typer.echo(listed() if name is None else fragment(name), nl=False)
+    say(listed() if name is None else fragment(name), end="")
 
 
 @app.command()
@@ -225,7 +246,7 @@ def link(
     slots: Annotated[int, typer.Option("--slots", metavar="M", help="Memory slots that make pairs.")] = 1,
     as_json: Json = False,
 ) -> None:
-    """Work out what one register costs on a link, by each transport, and which is best. Nothing is run."""
+    """Work out what one register costs on a link, by each transport, and which to take. Nothing is run."""
     from ketwire.scenarios.linkcost import Question, answer  # noqa: PLC0415
     from ketwire.scenarios.linktext import answer_text  # noqa: PLC0415
 
@@ -233,7 +254,7 @@ def link(
     if as_json:
         _print_json(found.told())
     else:
-        typer.echo(answer_text(found))
+        say(answer_text(found))
 
 
 @app.command()
@@ -244,9 +265,9 @@ def doctor() -> None:
     bad = 0
     for finding in findings():
         mark = {True: "ok  ", False: "BAD ", None: "    "}[finding.ok]
-        typer.echo(f"{mark}{finding.what}: {finding.told}")
+        say(f"{mark}{finding.what}: {finding.told}")
         bad += finding.ok is False
-    typer.echo("all well" if not bad else f"{bad} thing(s) to mend")
+    say("all well" if not bad else f"{bad} thing(s) to mend")
     if bad:
         raise typer.Exit(FAILED)
 
@@ -259,10 +280,10 @@ def keys(
     """Write a key pair for every party, fiber and the coordinator: NAME.key (secret) and NAME.pub."""
     from ketwire.nodes.security import write_keys  # noqa: PLC0415
 
-    network = _load(scenario, None, None).network()
+    network = _look(scenario, None, None).network()
     names = [*network.parties, *(link.name for link in network.links), "coordinator"]
     write_keys(directory, names)
-    typer.echo(f"{directory}: keys of {', '.join(names)}")
+    say(f"{directory}: keys of {', '.join(names)}")
 
 
 @app.command()
@@ -270,11 +291,13 @@ def coordinator(
     scenario: Name,
     *,
     keys: Keys,
-    bind: Annotated[str, typer.Option("--bind", metavar="tcp://HOST:PORT", help="Where parties connect to.")],
+    bind: Bind,
+    advertise: Advertise = None,
     sets: Set = None,
     seed: Seed = None,
     out: Out = None,
     as_json: Json = False,
+    progress: Progress = None,
     checkpoints: Checkpoints = None,
     rejoin_s: Annotated[
         float | None,
@@ -288,9 +311,10 @@ def coordinator(
     loaded = _load(scenario, sets, seed)
 
     def runtime(run: Any, progress: Any, ledger: bool, base: str, out: Path | None) -> Any:
-        return serve_coordinator(run, keys, bind, progress, None, checkpoints, rejoin_s)
+        return serve_coordinator(run, keys, bind, advertise, progress, None, checkpoints, rejoin_s)
 
-    _report(loaded, runtime, Options(out, quiet=as_json, by_hand=True), as_json)
+    options = Options(out, progress=_shown(progress, as_json), by_hand=True)
+    _report(loaded, runtime, options, as_json)
 
 
 @app.command()
@@ -298,13 +322,15 @@ def node(
     name: Annotated[str, typer.Argument(metavar="NAME")],
     keys: Keys,
     coordinator: Coordinator,
-    base: Annotated[str, typer.Option("--base", metavar="DIR", help="Where its data paths start.")] = ".",
+    base: Annotated[str, typer.Option("--base", metavar="DIR", help="Where its data paths and modules start.")] = ".",
     checkpoints: Checkpoints = None,
     wait_s: Wait = 60.0,
 ) -> None:
     """Be one party of a run: `ketwire node alice`."""
+    from ketwire.modules import settle  # noqa: PLC0415
     from ketwire.nodes.serve import serve_node  # noqa: PLC0415
 
+    settle(base)
     with aside():
         serve_node(name, keys, coordinator, base, checkpoints, wait_s)
 
@@ -314,7 +340,8 @@ def fiber(
     link: Annotated[str, typer.Argument(metavar="A-B")],
     keys: Keys,
     coordinator: Coordinator,
-    host: Annotated[str, typer.Option("--host", help="The address that nodes reach this at.")] = "127.0.0.1",
+    bind: Bind = "127.0.0.1:0",
+    advertise: Advertise = None,
     checkpoints: Checkpoints = None,
     wait_s: Wait = 60.0,
 ) -> None:
@@ -322,7 +349,7 @@ def fiber(
     from ketwire.nodes.serve import serve_fiber  # noqa: PLC0415
 
     with aside():
-        serve_fiber(link, keys, coordinator, host, checkpoints=checkpoints, wait_s=wait_s)
+        serve_fiber(link, keys, coordinator, bind, advertise, checkpoints=checkpoints, wait_s=wait_s)
 
 
 def runtime_of(inline: bool, plaintext: bool) -> Runtime:
@@ -340,7 +367,28 @@ def _load(scenario: str, sets: list[str] | None, seed: str | None) -> Loaded:
     from ketwire.scenarios.load import load  # noqa: PLC0415
 
     with aside():
-        return load(scenario, [*(sets or ()), *([] if seed is None else [f"seed={seed}"])])
+        loaded = load(scenario, [*(sets or ()), *([] if seed is None else [f"seed={seed}"])])
+    _warn(loaded)
+    return loaded
+
+
+def _warn(found: Read) -> None:
+    if alone := found.unlinked():
+        tell(f"ketwire: warning: {found.origin}: nodes without a link: {', '.join(alone)}")
+
+
+def _shown(progress: bool | None, as_json: bool) -> bool | None:
+    return False if progress is None and as_json else progress
+
+
+def _look(scenario: str, sets: list[str] | None, seed: str | None) -> Read:
+    """As `_load`, for commands that execute nothing of a scenario's."""
+    from ketwire.scenarios.load import look  # noqa: PLC0415
+
+    with aside():
+        found = look(scenario, [*(sets or ()), *([] if seed is None else [f"seed={seed}"])])
+    _warn(found)
+    return found
 
 
 def _report(loaded: Loaded, runtime: Runtime, options: Options, as_json: bool) -> None:
@@ -357,7 +405,7 @@ def _report(loaded: Loaded, runtime: Runtime, options: Options, as_json: bool) -
         elif sys.stdout is not None and sys.stdout.isatty():
             print_table(result)
         else:
-            typer.echo(table_text(result))
+            say(table_text(result))
     except OSError:  # told by whoever watches the output
         if not failed:
             raise
@@ -370,13 +418,15 @@ def _report(loaded: Loaded, runtime: Runtime, options: Options, as_json: bool) -
 def _print_json(told: dict[str, Any]) -> None:
     import json  # noqa: PLC0415
 
-    typer.echo(json.dumps(told, ensure_ascii=False, allow_nan=False))
+    say(json.dumps(told, allow_nan=False))
 
 
 def _usage(error: Any) -> str:
     """What is wrong with the command line, in one line."""
     context = getattr(error, "ctx", None)
     command = context.command_path if context is not None else "ketwire"
+    if command == "ketwire fiber" and getattr(error, "option_name", None) == "--host":
+        return f"{command}: --host is gone, expected --advertise HOST:PORT, with --bind HOST:PORT where to listen"
     return f"{command}: {' '.join(error.format_message().split())} (expected as in {command} --help)"
 
 
@@ -405,7 +455,9 @@ def _failed(error: BaseException, as_json: bool) -> int:
 
 
 def _terminated(number: int, frame: object) -> None:
-    """SIGTERM unwinds like Ctrl-C, so that children and half-written folders go."""
+    """SIGTERM and SIGHUP unwind like Ctrl-C, so that children and half-written folders go."""
+    if number == signal.SIGHUP:  # a closed terminal sends it more than once, which must not stop the unwinding
+        signal.signal(number, signal.SIG_IGN)
     raise KeyboardInterrupt
 
 

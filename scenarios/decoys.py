@@ -17,15 +17,18 @@ from pydantic import Field
 
 from ketwire.channels.budget import Crossing, refusal
 from ketwire.channels.hardware import ERRORS, TIMES, Hardware
-from ketwire.channels.line import Direct, Line
+from ketwire.channels.line import Line
+from ketwire.channels.transports import Direct
 from ketwire.errors import RemoteProtocolError, ScenarioError
 from ketwire.nodes.session import Session, SessionResult
 from ketwire.protocols.evidence import Findings, clopper_pearson, hoeffding_radius
 from ketwire.protocols.node import Loader, Slice
 from ketwire.quantum.pauli_bases import EIGENVECTORS
 from ketwire.quantum.trajectories import density_channel
-from ketwire.scenarios.inference import Contraction, Inference, InferenceSpec
+from ketwire.scenarios.inference import Inference
+from ketwire.scenarios.inference_spec import InferenceSpec
 from ketwire.scenarios.kinds import Judge, Network
+from ketwire.scenarios.layer_specs import Contraction
 from ketwire.scenarios.margin import retried
 from ketwire.scenarios.routes import line_between
 from ketwire.scenarios.schema import Strict

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import NamedTuple
 
+from ketwire.nodes.interpreters import OLDEST_PYTHON
 from ketwire.scenarios.kinds import find_kind, kind_names
 from ketwire.scenarios.load import packaged
 
@@ -29,7 +30,7 @@ class Finding(NamedTuple):
 
 def findings() -> Iterator[Finding]:
     """Look at everything, one after another."""
-    yield Finding("python", (3, 11) <= sys.version_info[:2] < (3, 14), platform.python_version())
+    yield Finding("python", sys.version_info[:2] >= OLDEST_PYTHON, platform.python_version())
     yield from (_version(name, needed=True) for name in NEEDED)
     yield from (_version(name, needed=False) for name in OPTIONAL)
     yield from (_package(name) for name in PACKAGES)

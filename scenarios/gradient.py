@@ -5,117 +5,31 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import numpy as np
 
-from ketwire.channels.budget import Crossing, path_survival, refusal, round_copies
-from ketwire.channels.eve import InterceptResend
+from ketwire.channels.budget import path_survival, refusal
 from ketwire.channels.hardware import Hardware
 from ketwire.channels.representation import differing, expected_rows
 from ketwire.errors import ScenarioError
 from ketwire.nodes.session import Session, SessionResult
 from ketwire.protocols.agreement import NO_FRAME, Agreement, frame_fact, public_numbers, starts_of
-from ketwire.protocols.features import Route, share_of, with_flags
+from ketwire.protocols.features import Route, exact_derivatives, share_of, with_flags
 from ketwire.protocols.inference import input_state
 from ketwire.protocols.node import Loader, Shape, Slice
 from ketwire.protocols.outline import outline
-from ketwire.quantum.frozen import frozen
-from ketwire.quantum.gradients import exact_gradients
 from ketwire.quantum.parameter_shift import ParameterShift
-from ketwire.quantum.segments import Segment
+from ketwire.scenarios.descriptions import angles_of, description_sessions
+from ketwire.scenarios.gradient_layout import Layout
 from ketwire.scenarios.gradient_report import compared, summary
 from ketwire.scenarios.gradient_spec import AnyEstimator, GradientSpec
 from ketwire.scenarios.imperfect import gates_err, refuse_unstated
-from ketwire.scenarios.inference import Contraction, chains_of, layer_values, route_of
 from ketwire.scenarios.kinds import Judge, Network
 from ketwire.scenarios.margin import margin_of
-from ketwire.scenarios.routes import crossings_of, flags_of
 
 NOISY_COPIES = 1000
 """Whose mean is the noisy mean, where nobody says how many the reference is to have."""
-
-
-@dataclass(frozen=True, eq=False)
-class Layout:
-    """What a scenario alone says of a circuit on its network: the way of the register, and whose angles move where."""
-
-    spec: GradientSpec
-    network: Network
-    path: tuple[str, ...]
-    visits: tuple[tuple[int, ...], ...]
-
-    @classmethod
-    def of(cls, spec: GradientSpec, network: Network) -> Layout:
-        path, visits = route_of(spec, network)
-        return cls(spec, network, tuple(path), tuple(map(tuple, visits)))
-
-    def layers(self, visit: int) -> list[dict[str, Any]]:
-        """The layers of a visit as their owner's slice has them; contractions with the flag that each has."""
-        told = []
-        for index in self.visits[visit]:
-            values = layer_values(self.spec, self.network, index)
-            if isinstance(self.spec.layers[index], Contraction):
-                values["flag"] = flags_of(self.spec.layers, before=index)
-            told.append(values)
-        return told
-
-    @cached_property
-    def derived(self) -> list[int]:
-        """Visits with angles that may move, for each of which there is a |Phi>."""
-        return [visit for visit, layers in enumerate(self.visits) if any(map(self._moves, layers))]
-
-    def _moves(self, index: int) -> bool:
-        layer = self.spec.layers[index]
-        return getattr(layer, "trainable", False) and getattr(layer, "angles", None) is not None
-
-    def route(self, visit: int) -> Route:
-        return Route(self.path, visit, self.spec.total_qubits)
-
-    @property
-    def whole(self) -> Route:
-        """The way of an inference: there, and not back."""
-        return self.route(len(self.path) - 1)
-
-    def crossings(self, route: Route) -> list[Crossing]:
-        return crossings_of(self.network, route.parties, route.sizes)
-
-    @cached_property
-    def is_noisy(self) -> bool:
-        """Whether anything but loss befalls a copy on the way of some |Phi>, or its readout errs."""
-        nodes = self.hardware
-        owners = {self.path[visit] for visit in self.derived}
-        last = {self.path[-1]} if any(each.name == "parameter-shift" for each in self.spec.estimators) else set()
-        errs = any(node.p_gate1 or node.p_gate2 for node in nodes.values())
-        errs |= any(nodes[party].p_prepare for party in owners | {self.path[0]} if party in nodes)
-        errs |= any(nodes[party].p_readout for party in owners | last if party in nodes)
-        return errs or any(
-            differing(crossings, self.hardware) is not None
-            or expected_rows(crossings, 2) > 1.0
-            or any(isinstance(each.line.eve, InterceptResend) for each in crossings)
-            for crossings in (self.crossings(self.route(visit)) for visit in self.derived)
-        )
-
-    @property
-    def hardware(self) -> dict[str, Hardware]:
-        """Of the parties on the path that are not perfect."""
-        return {party: self.network.hardware[party] for party in self.path if party in self.network.hardware}
-
-    def stream(self, route: Route) -> dict[str, Any]:
-        """The plan of one stream, as slices carry it."""
-        crossings = self.crossings(route)
-        survival = path_survival(crossings)
-        return {
-            "visit": route.visit,
-            "survival": survival,
-            "round_copies": round_copies(crossings),
-            "certain": survival == 1.0,
-            # A copy that met errors of its own has a state of its own.
-            "shared": not gates_err(self.hardware.values()),
-            **chains_of(route.parties, crossings),
-        }
 
 
 class Gradient:
@@ -147,12 +61,7 @@ class Gradient:
             program = "ShiftParty" if each.name == "parameter-shift" else "GradientParty"
             slices = {party: _slice(layout, party, {**common, **own}) for party in network.parties}
             made.append(Session(name, "quantum", f"ketwire.protocols.gradient:{program}", slices))
-        for bits in spec.dense_state.bits if spec.dense_state is not None else ():
-            own = {"path": list(layout.path), "qubits": spec.qubits, "bits": bits, "first_owner": min(layout.derived)}
-            slices = {party: _slice(layout, party, own) for party in network.parties}
-            program = "ketwire.protocols.gradient_rival:DenseGradientParty"
-            made.append(Session(f"dense-state-{bits}-bit", "rival", program, slices))
-        return made
+        return [*made, *_rivals(layout)]
 
     def check(self, spec: GradientSpec, network: Network, session: Session, public: Mapping[str, int]) -> None:
         if session.role != "quantum":
@@ -202,16 +111,35 @@ class Gradient:
     def exact(self, spec: GradientSpec, network: Network, loaders: Mapping[str, Loader]) -> dict[str, Any]:
         layout = Layout.of(spec, network)
         public = {"path": list(layout.path), "qubits": spec.qubits, "flags": spec.flags}
-        segments: dict[int, Segment] = {}
-        for party in dict.fromkeys(layout.path):
-            slice = _slice(layout, party, public)
-            share = share_of(slice.values, loaders[party])
-            segments |= {visit: frozen(each, share.trainable[visit]) for visit, each in share.segments.items()}
-            if "input" in slice.values:
-                inputs = with_flags(input_state(slice.values["input"], spec.qubits, loaders[party]), spec.flags)
-        ordered = [segments[visit] for visit in sorted(segments)]
-        found = exact_gradients(ordered, inputs, share.projector)
-        return {"exact": np.concatenate([part[0] for part in found])}
+        slices = {party: _slice(layout, party, public).values for party in dict.fromkeys(layout.path)}
+        shares = [share_of(values, loaders[party]) for party, values in slices.items()]
+        first = layout.path[0]
+        inputs = with_flags(input_state(slices[first]["input"], spec.qubits, loaders[first]), spec.flags)
+        return {"exact": np.concatenate(list(exact_derivatives(shares, inputs).values()))}
+
+
+def _rivals(layout: Layout) -> list[Session]:
+    """The classical sessions: states at each width, and angles where they describe the circuit."""
+    spec = layout.spec
+    made: list[Session] = []
+    public = {"path": list(layout.path), "qubits": spec.qubits}
+    for bits in spec.dense_state.bits if spec.dense_state is not None else ():
+        own = {**public, "bits": bits, "first_owner": min(layout.derived)}
+        slices = {party: _slice(layout, party, own) for party in layout.network.parties}
+        program = "ketwire.protocols.gradient_rival:DenseGradientParty"
+        made.append(Session(f"dense-state-{bits}-bit", "rival", program, slices))
+    own = {**public, "flags": spec.flags, "derivatives": _derivatives(layout)}
+    values = {party: _slice(layout, party, own).values for party in layout.network.parties}
+    program = "ketwire.protocols.gradient_description:DescriptionParty"
+    return [*made, *description_sessions(spec, layout.path, layout.visits, values, program)]
+
+
+def _derivatives(layout: Layout) -> dict[str, int]:
+    """How many derivatives by angles of rotations each party wants."""
+    counts = dict.fromkeys(layout.path, 0)
+    for party, indices in zip(layout.path, layout.visits, strict=True):
+        counts[party] += angles_of(layout.spec, [index for index in indices if layout.moves(index)]) or 0
+    return counts
 
 
 def _slice(layout: Layout, party: str, common: Mapping[str, Any]) -> Slice:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,12 +12,11 @@ from numpy.typing import NDArray
 from ketwire.channels.sums import exact_sum
 from ketwire.nodes.session import SessionResult
 from ketwire.protocols.numbers import EXACT_BITS
+from ketwire.scenarios.gradient_layout import Layout
+from ketwire.scenarios.gradient_spec import GradientSpec
 from ketwire.scenarios.margin import retried
+from ketwire.scenarios.sources import assumption
 from ketwire.scenarios.verdict import Rival, Winner, by_promise, decided, undecided
-
-if TYPE_CHECKING:
-    from ketwire.scenarios.gradient import Layout
-    from ketwire.scenarios.gradient_spec import GradientSpec
 
 
 def summary(spec: GradientSpec, layout: Layout, results: Sequence[SessionResult]) -> dict[str, Any]:
@@ -41,6 +40,7 @@ def summary(spec: GradientSpec, layout: Layout, results: Sequence[SessionResult]
         "rivals": {
             result.name: {"estimate": _gradient(layout, result)} for result in results if result.role == "rival"
         },
+        **assumption(spec),
     }
 
 

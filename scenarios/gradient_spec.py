@@ -9,13 +9,12 @@ from pydantic_core import CoreSchema
 
 from ketwire.protocols.numbers import EXACT_BITS
 from ketwire.quantum import shadow_tomography, shadows
-from ketwire.scenarios.inference import (
+from ketwire.scenarios.inference_spec import DenseState, InferenceSpec
+from ketwire.scenarios.layer_specs import (
     Contraction,
-    DenseState,
     Gates,
     Hadamards,
     Householder,
-    InferenceSpec,
     OpenQasm,
     Phases,
     Rotations,
@@ -181,7 +180,6 @@ class GradientSpec(InferenceSpec):
     representation: Literal["trajectories"] = "trajectories"
     estimation: Literal["sampling"] = "sampling"
     most_power: None = None
-    description: None = None
     sketch: None = None
     dense_state: DenseGradient | None = Field(DenseGradient(), description="the classical rival; null for none")  # type: ignore[call-arg]
 

@@ -9,20 +9,19 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from statistics import NormalDist
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ketwire.channels.streams import derive_key
 from ketwire.errors import ScenarioError
 from ketwire.nodes.session import Session
 from ketwire.protocols.node import Slice
 from ketwire.protocols.numbers import EXACT_BITS
+from ketwire.scenarios.descriptions import description_sessions
+from ketwire.scenarios.inference_spec import InferenceSpec
 from ketwire.scenarios.kinds import Network
-
-if TYPE_CHECKING:
-    from ketwire.scenarios.inference import InferenceSpec
+from ketwire.scenarios.layer_specs import Contraction
 
 PROGRAMS = "ketwire.protocols.inference_rivals"
-DESCRIPTION_BITS = (8,)
 DELTA = 0.05
 """Of the promise that copies alone amount to."""
 
@@ -43,26 +42,16 @@ def rival_sessions(
         ScenarioError: one that the scenario asks for cannot run.
     """
 
-    def made(name: str, program: str, told: Mapping[str, Any], own: Mapping[str, Any] | None = None) -> Session:
-        common = {**told, "coherent": coherent}
-        whole = {
-            party: Slice({**slice.values, **common, **((own or {}).get(party, {}))}) for party, slice in slices.items()
-        }
-        return Session(name, "rival", program, whole)
+    def made(name: str, program: str, told: Mapping[str, Any]) -> Session:
+        return Session(name, "rival", program, {party: Slice({**own, **told}) for party, own in parties.items()})
+
+    parties = {party: {**slice.values, "coherent": coherent} for party, slice in slices.items()}
 
     sessions = [
         made(f"dense-state-{bits}-bit", f"{PROGRAMS}:DenseStateParty", {"bits": bits})
         for bits in (spec.dense_state.bits if spec.dense_state is not None else ())
     ]
-    reason, plan = _description(spec, network, path, visits)
-    wanted = spec.description
-    if wanted and reason is not None:
-        raise ScenarioError(f"protocol.description: {wanted} given, expected [] or null, as {reason}")
-    for bits in (wanted if wanted is not None else DESCRIPTION_BITS) if plan is not None else ():
-        assert plan is not None
-        told = {"bits": bits, "collector": plan["collector"], "angles": plan["angles"]}
-        own = {plan["collector"]: {"others": plan["others"]}}
-        sessions.append(made(f"description-{bits}-bit", f"{PROGRAMS}:DescriptionParty", told, own))
+    sessions += description_sessions(spec, path, visits, parties, f"{PROGRAMS}:DescriptionParty")
     reason = _no_sketch(spec, path)
     if spec.sketch and reason is not None:
         raise ScenarioError(f"protocol.sketch: true given, expected false or null, as {reason}")
@@ -81,66 +70,12 @@ def promise_of(spec: InferenceSpec) -> tuple[float, float]:
     return min(NormalDist().inv_cdf(1.0 - DELTA / 2.0) / (2.0 * math.sqrt(spec.measured_copies)), 0.5), DELTA
 
 
-# ---------------------------------------------------------------- description
-
-
-def _description(
-    spec: InferenceSpec, network: Network, path: Sequence[str], visits: Sequence[Sequence[int]]
-) -> tuple[str | None, dict[str, Any] | None]:
-    """Why there is none, or else who collects, how many angles each party has, and how others' layers look."""
-    from ketwire.scenarios.inference import layers_of  # noqa: PLC0415 (it builds on this module)
-
-    parties = list(dict.fromkeys(path))
-    if len(parties) == 1:
-        return "the register never leaves its node", None
-    owned = {
-        party: [index for owner, indices in zip(path, visits, strict=True) for index in indices if owner == party]
-        for party in parties
-    }
-    counts = {party: angles_of(spec, owned[party]) for party in parties}
-    if path[0] in counts and spec.input is not None:
-        counts[path[0]] = None  # the input is no angle
-    private = [party for party in parties if counts[party] is None]
-    if len(private) > 1:
-        return f"{' and '.join(private)} hold more than angles, and one node alone can have all", None
-    # The one whose own is dearest collects, the last of equal ones: it need not tell anybody.
-    sizes = {party: math.inf if count is None else count for party, count in counts.items()}
-    collector = max(reversed([*parties, path[-1]]), key=lambda party: (sizes[party], party == path[-1]))
-    told = {party: count or 0 for party, count in counts.items()}
-    others: dict[str, Any] = {}
-    for party in parties:
-        if party != collector:
-            others |= layers_of(party, path, visits, lambda index: blank(spec, index))
-    return None, {"collector": collector, "angles": told, "others": others}
-
-
-def angles_of(spec: Any, indices: Sequence[int]) -> int | None:
-    """How many angles these layers of a spec have; None where one holds anything else."""
-    from ketwire.scenarios.inference import Hadamards, Rotations  # noqa: PLC0415
-
-    count = 0
-    for index in indices:
-        layer = spec.layers[index]
-        if isinstance(layer, Rotations):
-            count += layer.sublayers * len(layer.axes) * spec.qubits
-        elif not isinstance(layer, Hadamards):
-            return None
-    return count
-
-
-def blank(spec: Any, index: int) -> dict[str, Any]:
-    """How a layer of angles or of none looks, which is public, without what is in it."""
-    layer = spec.layers[index].model_dump(mode="json", exclude={"angles"})
-    return {**layer, "angles": {"random": "angles"}, "key": f"protocol.layers.{index}"}
-
-
 # ---------------------------------------------------------------- sketch
 
 
 def _no_sketch(spec: InferenceSpec, path: Sequence[str]) -> str | None:
     """Why there is none; None where there can be one."""
     from ketwire.protocols.sketch import MOST_NUMBERS, signs_for  # noqa: PLC0415
-    from ketwire.scenarios.inference import Contraction  # noqa: PLC0415
 
     if len(path) != 2:
         return f"the register crosses {len(path) - 1} times, and a sketch is of one crossing"

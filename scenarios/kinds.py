@@ -7,13 +7,13 @@ protocol's own results. It is found by its name in the entry point group `ketwir
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from ketwire.errors import ScenarioError, one_line
+from ketwire.modules import find
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -185,14 +185,11 @@ def _installed() -> dict[str, str]:
 
 
 def _import(name: str, target: str) -> Kind:
-    module_name, _, attribute = target.partition(":")
     try:
-        made = importlib.import_module(module_name)
-        for part in attribute.split("."):
-            made = getattr(made, part)
+        made = find(target)
         kind = made() if isinstance(made, type) else made
     except (Exception, SystemExit) as error:
-        told = one_line(error, module_name)
+        told = one_line(error, target.partition(":")[0])
         raise ScenarioError(
             f"protocol.kind: {name!r} given, expected module:Name of a kind that can be imported ({told})"
         ) from error

@@ -35,13 +35,14 @@ class Runtime(Protocol):
 class Options:
     """What the user asked for beside the scenario.
 
+    progress: whether to tell how far the run is; None: if standard error is a terminal.
     by_hand: parties and fibers are started elsewhere, so that no ledger comes back from them.
     resume: the folder of the run that is to go on, instead of `out`.
     """
 
     out: Path | None = None
     check: bool = False
-    quiet: bool = False
+    progress: bool | None = None
     by_hand: bool = False
     resume: ResumableDirectory | None = None
 
@@ -55,9 +56,11 @@ def launch(loaded: Loaded, runtime: Runtime, options: Options) -> dict[str, Any]
         ScenarioError: the user's input is wrong, the data that parties load included.
         PartyFailed, Deadlock, RemoteProtocolError, LocalProtocolError: the run failed.
     """
-    run = loaded.run(options.by_hand)
-    folder = options.resume or _new_folder(loaded, run, options)
+    folder: RunDirectory | None = options.resume
     try:
+        run = loaded.run(options.by_hand)
+        if folder is None:
+            folder = _new_folder(loaded, run, options)
         after = _carry_out(loaded, run, runtime, options, None if folder is None else folder.path)
         if folder is not None:
             _write(folder, loaded, after, None if options.by_hand else after.results)
@@ -97,11 +100,23 @@ def _write(
     """
     if results is not None:
         with after.step("ledger"), _having_room(folder):
-            folder.write_ledger(results)
+            folder.write_ledger(_recorded(results))
         with after.step("trace"), _having_room(folder):
-            folder.write_trace(results)
+            folder.write_trace(_recorded(results))
     with after.step("out"), _having_room(folder):
         folder.finish(loaded.resolved(), after.told())
+
+
+def _recorded(results: Sequence[SessionResult]) -> Sequence[SessionResult]:
+    """Raises:
+    PartyFailed: a fiber could not write its ledger.
+    """
+    from ketwire.nodes.session import COORDINATOR  # noqa: PLC0415
+
+    for result in results:
+        if result.records_lost is not None:
+            raise PartyFailed(COORDINATOR, result.records_lost)
+    return results
 
 
 @contextmanager
@@ -109,7 +124,7 @@ def _having_room(folder: RunDirectory) -> Iterator[None]:
     """Raises:
     PartyFailed: the disk is full, say.
     """
-    from ketwire.nodes.security import COORDINATOR  # noqa: PLC0415
+    from ketwire.nodes.session import COORDINATOR  # noqa: PLC0415
 
     try:
         yield
@@ -128,7 +143,7 @@ def _carry_out(loaded: Loaded, run: Run, runtime: Runtime, options: Options, out
     """The run, and all that follows it but the folder."""
     with from_file(loaded.origin):
         begun_s = time.perf_counter()
-        with watch(options.quiet) as progress:
+        with watch(options.progress) as progress:
             results = runtime(run, progress, out is not None and not options.by_hand, loaded.base, out)
         wall_s = time.perf_counter() - begun_s
     after = Afterwards(loaded, run, results, wall_s)

@@ -1,4 +1,4 @@
-"""What one register costs on a link, by each transport that could carry it, and which is best.
+"""What one register costs on a link, by each transport that could carry it, and which to take.
 
 Everything is asked of the descriptions that a run works by: a line's survival and times, a code's
 logical channel, a scheme's pairs (`ketwire.channels.fidelity`), and the refusals of a run
@@ -21,18 +21,21 @@ from ketwire.channels.erasure_codes import best_qpc
 from ketwire.channels.fiber import Fiber
 from ketwire.channels.fidelity import arrived, average_fidelity
 from ketwire.channels.hardware import Hardware
-from ketwire.channels.line import Line, Memory, Teleport
+from ketwire.channels.line import Line
+from ketwire.channels.parts import Memory
 from ketwire.channels.presets import PRESETS, Preset
 from ketwire.channels.streams import derive_key, stream
 from ketwire.channels.sums import exact_sum
 from ketwire.channels.timing import PS_PER_S
+from ketwire.channels.transports import Teleport
 from ketwire.errors import ScenarioError
 from ketwire.scenarios.schema import Link
 from ketwire.scenarios.validation import one_line
 
 CODES = ("[[4,2,2]]", "[[5,1,3]]", "[[7,1,3]]")
 MAX_CROSSINGS = 100
-ALIKE = 1e-9  # fidelities that differ by less are the same
+ALIKE = 0.001
+"""How far a fidelity may lie below the highest and still be taken for its time."""
 
 
 @dataclass(frozen=True)
@@ -139,7 +142,7 @@ class Cost:
 
 @dataclass(frozen=True)
 class Answer:
-    """A question's costs, the best of those that a run would carry out, and what to know beside them."""
+    """A question's costs, the transport to take of those that a run would carry out, and what to know beside them."""
 
     question: Question
     length_km: float
@@ -152,27 +155,28 @@ class Answer:
         return [cost for cost in self.costs if cost.refused is None]
 
     @property
-    def fastest(self) -> Cost | None:
-        return min(self.viable, key=_time, default=None)
+    def alike(self) -> list[Cost]:
+        """Those whose fidelity is the highest, to ALIKE."""
+        most = max((cost.fidelity for cost in self.viable), default=0.0)
+        return [cost for cost in self.viable if cost.fidelity >= most - ALIKE]
 
     @property
-    def truest(self) -> Cost | None:
-        """The highest fidelity; of those alike, the fastest."""
-        most = max((cost.fidelity for cost in self.viable), default=0.0)
-        return min((cost for cost in self.viable if cost.fidelity >= most - ALIKE), key=_time, default=None)
+    def recommended(self) -> Cost | None:
+        """The fastest of those alike, with the fewest photons where several are; None where none would be run."""
+        return min(self.alike, key=lambda cost: (time_of(cost), _photons(cost)), default=None)
 
     def told(self) -> dict[str, Any]:
         """As JSON values."""
         question = {key: value for key, value in asdict(self.question).items() if key not in ("t1_s", "t2_s")}
         t1_ps, t2_ps = self.memory.constants
         times = {f"{name}_s": None if math.isinf(t) else t / PS_PER_S for name, t in (("t1", t1_ps), ("t2", t2_ps))}
-        best = {"fastest": self.fastest, "best_fidelity": self.truest}
+        take = self.recommended
         return {
             **question,
             "length_km": self.length_km,
             **times,
             "transports": [asdict(cost) for cost in self.costs],
-            **{name: None if cost is None else cost.transport for name, cost in best.items()},
+            "recommended": None if take is None else take.transport,
             "notes": list(self.notes),
         }
 
@@ -277,5 +281,10 @@ def _finite(value: float) -> float | None:
     return value if math.isfinite(value) else None
 
 
-def _time(cost: Cost) -> float:
+def time_of(cost: Cost) -> float:
+    """In ps; infinite beyond what floats hold."""
     return math.inf if cost.time_ps is None else cost.time_ps
+
+
+def _photons(cost: Cost) -> float:
+    return math.inf if cost.photons is None else cost.photons

@@ -8,13 +8,14 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
-from ketwire.channels.engines import EngineName
 from ketwire.channels.eve import Attack, BeamSplitter, InterceptResend
 from ketwire.channels.fiber import Fiber
 from ketwire.channels.hardware import Hardware
-from ketwire.channels.line import Coded, Direct, Line, Noise, Teleport
+from ketwire.channels.line import EngineName, Line
+from ketwire.channels.parts import Noise
 from ketwire.channels.presets import IN_A_RATE, PRESETS, fiber
 from ketwire.channels.timing import PS_PER_S
+from ketwire.channels.transports import Coded, Direct, Teleport
 from ketwire.scenarios.strict import NodeName, Strict, wrong
 
 
@@ -117,6 +118,13 @@ _TELEPORT_KEYS = frozenset(
 _CODED_KEYS = frozenset({"code", "gate_s"})
 _CHAIN_KEYS = frozenset({"generation", "distill_spans", "distill_protocol"})
 _CLASSICAL_KEYS = frozenset({"length_km", "speed_km_per_s", "bandwidth_bps", "classical_delay_s"})
+
+
+def interpreter(python: str, base: str) -> str:
+    """A Python interpreter; a path is taken from the folder `base`. Links stay as they are, or a venv would be lost."""
+    if "/" not in python:
+        return python
+    return os.path.abspath(os.path.join(base, os.path.expanduser(python)))
 
 
 class Link(Strict):
@@ -262,10 +270,8 @@ class Link(Strict):
         return getattr(PRESETS[self.fiber].fiber, name)
 
     def interpreter(self, base: str) -> str | None:
-        """`python`, a path in it taken from the folder `base`; links stay as they are, or a venv would be lost."""
-        if self.python is None or "/" not in self.python:
-            return self.python
-        return os.path.abspath(os.path.join(base, os.path.expanduser(self.python)))
+        """`python`, a path in it taken from the folder `base`."""
+        return None if self.python is None else interpreter(self.python, base)
 
     def _transport(self) -> Direct | Teleport | Coded:
         if self.carried_by == "direct":

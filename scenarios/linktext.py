@@ -1,4 +1,4 @@
-"""What `ketwire link` prints: the costs as a table, the best of them, and why."""
+"""What `ketwire link` prints: the costs as a table, which transport to take, and why."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from textwrap import wrap
 
 from ketwire.channels.timing import PS_PER_S
-from ketwire.scenarios.linkcost import ALIKE, Answer, Cost
+from ketwire.scenarios.linkcost import ALIKE, Answer, Cost, time_of
 from ketwire.scenarios.table import time_text
 
 HEAD = ("", "arrives", "registers", "photons", "ebits", "time", "fidelity", "")
@@ -14,7 +14,7 @@ WIDTH = 100
 
 
 def answer_text(answer: Answer) -> str:
-    """Title, table, the best two, notes."""
+    """Title, table, recommendation, notes."""
     rows = [HEAD, *(_row(cost) for cost in answer.costs)]
     widths = [max(len(row[column]) for row in rows) for column in range(len(HEAD))]
     outer = (0, len(HEAD) - 1)
@@ -65,13 +65,12 @@ def _number(value: float | None) -> str:
 
 
 def _told(answer: Answer) -> Iterator[str]:
-    fastest, truest = answer.fastest, answer.truest
-    if fastest is None or truest is None:
+    take = answer.recommended
+    if take is None:
         yield f"none brings {answer.question.copies:,} registers over within the budget of a run:"
         yield from _indented(f"{answer.costs[-1].transport}: {answer.costs[-1].refused}")
     else:
-        yield from _indented(f"fastest: {fastest.transport}, {_why_fastest(answer, fastest)}.")
-        yield from _indented(f"best fidelity: {truest.transport}, {_why_truest(answer, truest)}.")
+        yield from _indented(f"take {take.transport}: {_why(answer, take)}.")
     yield from _indented(
         "fidelity: entanglement fidelity of a register that arrived, the first of its stream; arrives: the chance "
         "of one that is sent; the rest is what one that arrives costs, in a stream of "
@@ -85,33 +84,11 @@ def _indented(text: str) -> list[str]:
     return wrap(text, WIDTH, subsequent_indent="  ", break_long_words=False)
 
 
-def _why_fastest(answer: Answer, best: Cost) -> str:
-    others = [cost for cost in answer.viable if cost is not best and cost.time_ps is not None]
-    following = min(others, key=lambda cost: cost.time_ps or 0.0, default=None)
-    bare = next((cost for cost in answer.costs if cost.kind == "direct"), None)
-    if best.kind == "direct":
-        why = f"because bare photons need no more than {_number(best.attempts)} register(s) for one that arrives"
-    elif bare is None:
-        why = "because pairs are all that is known of this link"
-    elif best.kind == "coded":
-        why = f"because its blocks arrive with {_number(best.success)} and a bare register with {_number(bare.success)}"
-    else:
-        why = f"because it loses no register, and of bare ones one in {_number(bare.attempts)} arrives"
-    if following is None:
-        return f"{why}, and a run of any other would be refused"
-    return f"{why}; next is {following.transport} with {_time_text(following.time_ps or 0.0)}"
-
-
-def _why_truest(answer: Answer, best: Cost) -> str:
-    others = [cost for cost in answer.viable if cost is not best]
-    below = [cost for cost in others if cost.fidelity < best.fidelity - ALIKE]
-    following = max(below, key=lambda cost: cost.fidelity, default=None)
-    if following is None:
-        return "because " + ("all others do no better and are slower" if others else "all others would be refused")
-    if best.kind != "teleport":
-        why = "because losses are heralded and nothing else disturbs what arrives"
-    elif best.transport.endswith("distilled"):
-        why = f"because distillation makes better pairs, {_number(best.ebits)} of them for a register"
-    else:
-        why = "because its pairs are better, or wait less, than those of the others"
-    return f"{why}; next is {following.transport} with {following.fidelity:.4f}"
+def _why(answer: Answer, take: Cost) -> str:
+    if len(answer.viable) == 1:
+        return "a run of any other would be refused"
+    if len(answer.alike) == 1:
+        return f"the highest fidelity, no other within {ALIKE:g} of it"
+    as_fast = [cost for cost in answer.alike if time_of(cost) == time_of(take)]
+    photons = ", with the fewest photons" if len(as_fast) > 1 else ""
+    return f"the fastest within {ALIKE:g} of the highest fidelity{photons}"

@@ -11,10 +11,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ketwire.errors import KetwireError, ScenarioError, one_line
+from ketwire.errors import KetwireError, ScenarioError, one_line, tell
 from ketwire.scenarios.yamltext import MAX_OCTETS, dump, parse
 
 if TYPE_CHECKING:
+    from pydantic import BaseModel
+
     from ketwire.nodes.session import Run
     from ketwire.scenarios.kinds import Kind, Network
     from ketwire.scenarios.schema import Scenario
@@ -24,15 +26,14 @@ _SUFFIXES = (".yaml", ".yml", ".json")
 
 
 @dataclass(frozen=True)
-class Loaded:
-    """A valid scenario: where it came from, what it says, and the kind of its protocol."""
+class Read:
+    """A scenario: where it came from and what it says. Its protocol is unchecked where no kind was asked."""
 
     origin: str
     name: str
     base: str
     scenario: Scenario
     kind_name: str
-    kind: Kind
 
     def network(self, base: str | None = None) -> Network:
         """What its protocol runs on; data paths start from `base`, else from the scenario's folder."""
@@ -47,13 +48,34 @@ class Loaded:
         hardware = {name: node.physics() for name, node in self.scenario.nodes.items()}
         links = tuple(
             Link(
-                (a, b), line(self.scenario, link, hardware, a, b), line(self.scenario, link, hardware, b, a),
+                (a, b),
+                line(self.scenario.links, link, hardware, a, b),
+                line(self.scenario.links, link, hardware, b, a),
                 python=link.interpreter(self.base),
             )
             for link in self.scenario.links
             for a, b in (link.between,)
         )
         return Network(self.scenario.seed, tuple(self.scenario.nodes), links, self.base, hardware)
+
+    def resolved(self) -> str:
+        """The scenario as YAML with all defaults and presets filled in; it loads to the same scenario."""
+        told = self.scenario.model_dump(mode="json")
+        told["name"] = self.name
+        told["protocol"]["kind"] = self.kind_name
+        return dump(told)
+
+    def unlinked(self) -> list[str]:
+        """The nodes that no link leads to. They are allowed, and may well be a mistake."""
+        joined = {name for link in self.scenario.links for name in link.between}
+        return [name for name in self.scenario.nodes if name not in joined]
+
+
+@dataclass(frozen=True)
+class Loaded(Read):
+    """A valid scenario, and the kind of its protocol, which has checked that."""
+
+    kind: Kind
 
     def run(self, by_hand: bool = False) -> Run:
         """What a runtime is asked to run.
@@ -98,13 +120,6 @@ class Loaded:
                 unseen.append(session.name)
         return unseen
 
-    def resolved(self) -> str:
-        """The scenario as YAML with all defaults and presets filled in; it loads to the same scenario."""
-        told = self.scenario.model_dump(mode="json")
-        told["name"] = self.name
-        told["protocol"]["kind"] = self.kind_name
-        return dump(told)
-
 
 @contextmanager
 def from_file(origin: str) -> Iterator[None]:
@@ -135,7 +150,10 @@ def asked(kind: Kind, name: str, what: str) -> Iterator[None]:
 
 
 def load(name_or_file: str, sets: Sequence[str] = (), seed: int | None = None) -> Loaded:
-    """Load a packaged scenario by name, or one from a file.
+    """Load a packaged scenario by name, or one from a file, to run it.
+
+    A kind of its own is executed, which is told before. Until another scenario is loaded, this process takes modules
+    from this scenario's folder first.
 
     Args:
         name_or_file: a packaged name, or a path that ends in .yaml, .yml or .json or holds a slash.
@@ -145,6 +163,45 @@ def load(name_or_file: str, sets: Sequence[str] = (), seed: int | None = None) -
     Raises:
         ScenarioError: one line with file, key, value and what was expected.
     """
+    return admit(*_data(name_or_file, sets, seed))
+
+
+def admit(data: dict[str, Any], origin: str, stem: str, base: str) -> Loaded:
+    """As `validate`, for a scenario that is to run: tells first what it executes that is not of this installation."""
+    from ketwire.modules import settle  # noqa: PLC0415
+    from ketwire.scenarios.foreign import foreign  # noqa: PLC0415
+
+    found = _looked(data, origin, stem, base)
+    if executed := foreign(data, base):
+        tell(f"ketwire: {origin} executes what is not of this installation: {', '.join(executed)}")
+    settle(base)
+    return found if isinstance(found, Loaded) else validate(data, origin, stem, base)
+
+
+def look(name_or_file: str, sets: Sequence[str] = (), seed: int | None = None) -> Read:
+    """The same, but nothing of the scenario's is executed.
+
+    Returns:
+        A Loaded, or, where the kind is `module:Name`, a Read whose protocol is unchecked.
+
+    Raises:
+        ScenarioError: as `load`.
+    """
+    return _looked(*_data(name_or_file, sets, seed))
+
+
+def _looked(data: dict[str, Any], origin: str, stem: str, base: str) -> Read:
+    kind_name = _kind_name(data, origin)
+    if ":" not in kind_name:
+        return validate(data, origin, stem, base)
+    from ketwire.scenarios.schema import UncheckedSpec  # noqa: PLC0415
+
+    scenario = _parsed(data, origin, kind_name, UncheckedSpec)
+    return Read(origin, scenario.name or stem, base, scenario, kind_name)
+
+
+def _data(name_or_file: str, sets: Sequence[str], seed: int | None) -> tuple[dict[str, Any], str, str, str]:
+    """What a scenario says, changes included; how errors call it; its name, if it has none; its folder."""
     path, origin = find(name_or_file)
     data = parse(read(path, origin), origin)
     if not isinstance(data, dict):
@@ -153,33 +210,39 @@ def load(name_or_file: str, sets: Sequence[str] = (), seed: int | None = None) -
         apply_set(data, change, origin)
     if seed is not None:
         data["seed"] = seed
-    return validate(data, origin, path.stem, str(path.resolve().parent))
+    return data, origin, path.stem, str(path.resolve().parent)
 
 
 def validate(data: dict[str, Any], origin: str, stem: str, base: str) -> Loaded:
-    """Check the data of a scenario; `stem` is its name where it has none of its own.
+    """Check the data of a scenario; `stem` is its name where it has none of its own. A kind of its own is executed.
 
     Raises:
         ScenarioError: as `load`.
     """
-    from pydantic import ValidationError  # noqa: PLC0415
-
     from ketwire.scenarios.kinds import find_kind  # noqa: PLC0415
-    from ketwire.scenarios.schema import scenario_model  # noqa: PLC0415
-    from ketwire.scenarios.validation import one_line as told_of  # noqa: PLC0415
 
     kind_name = _kind_name(data, origin)
     with from_file(origin):
         kind = find_kind(kind_name)
-    told = {**data, "protocol": {**data["protocol"], "kind": _literal(kind, kind_name)}}
-    model = scenario_model([kind.Spec])
+    scenario = _parsed(data, origin, _literal(kind, kind_name), kind.Spec)
+    return Loaded(origin, scenario.name or stem, base, scenario, kind_name, kind)
+
+
+def _parsed(data: dict[str, Any], origin: str, kind_name: str, spec: type[BaseModel]) -> Scenario:
+    """The data as types, the protocol being a `spec`."""
+    from pydantic import ValidationError  # noqa: PLC0415
+
+    from ketwire.scenarios.schema import scenario_model  # noqa: PLC0415
+    from ketwire.scenarios.validation import one_line as told_of  # noqa: PLC0415
+
+    told = {**data, "protocol": {**data["protocol"], "kind": kind_name}}
+    model = scenario_model([spec])
     try:
         # As JSON, since only there strict means what a file's author expects: no "3" for 3, yet
         # lists for tuples and whole numbers for real ones.
-        scenario = model.model_validate_json(json.dumps(told), strict=True)
+        return model.model_validate_json(json.dumps(told), strict=True)
     except ValidationError as error:
         raise ScenarioError(f"{origin}: {told_of(error, told, model)}") from None
-    return Loaded(origin, scenario.name or stem, base, scenario, kind_name, kind)
 
 
 def packaged() -> dict[str, Path]:
@@ -229,7 +292,8 @@ def apply_set(data: dict[str, Any], change: str, origin: str) -> None:
     """Change one value of a scenario's data in place.
 
     A key that is not there is set all the same, since it may have a default; the schema refuses
-    those that it does not know.
+    those that it does not know. A key that leads a source (path, values, random, dataset) replaces
+    a source of another form, as none has both.
 
     Raises:
         ScenarioError: `change` is not KEY=VALUE, or its key leads nowhere.
@@ -255,10 +319,18 @@ def apply_set(data: dict[str, Any], change: str, origin: str) -> None:
 def _set_item(here: Any, step: str | int, value: Any, last: bool) -> Any:
     """Put the value where the path ends; else go one step down, into a new mapping if need be."""
     if last:
+        if isinstance(here, dict) and _replaces_source(here, str(step)):
+            here.clear()
         here[step] = value
     elif isinstance(here, dict) and here.get(str(step)) is None:
         here[step] = {}
     return here[step]
+
+
+def _replaces_source(here: dict[str, Any], key: str) -> bool:
+    from ketwire.scenarios.sources import is_other_source  # noqa: PLC0415
+
+    return is_other_source(here, key)
 
 
 def _index(here: list[Any], step: str, at: str, where: str) -> int:

@@ -1,4 +1,4 @@
-"""How far a run is: a live bar on a terminal, a line now and then elsewhere, or nothing."""
+"""How far a run is: a live bar on a terminal, else lines now and then if they are asked for."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ _BETWEEN_DRAWS_S = 0.1
 
 
 @contextmanager
-def watch(quiet: bool, file: TextIO | None = None) -> Iterator[Progress | None]:
+def watch(asked: bool | None, file: TextIO | None = None) -> Iterator[Progress | None]:
     """A callback for a runtime while it runs; None where nobody watches.
 
     Args:
-        quiet: show nothing.
+        asked: whether to show anything; None: on a terminal.
         file: where to; standard error as a rule.
     """
     file = file or sys.stderr
-    if quiet or file is None:
+    if file is None or not (file.isatty() if asked is None else asked):
         yield None
     elif file.isatty():
         with _bars(file) as progress:

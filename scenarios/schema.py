@@ -12,8 +12,9 @@ from functools import cache, reduce
 from operator import or_
 from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, BeforeValidator, Field, create_model, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, create_model, model_validator
 
+from ketwire.scenarios.chains import complaint, misplaced
 from ketwire.scenarios.linkspec import BeamSplitterSpec, Distillation, InterceptResendSpec, Link, NoiseSpec
 from ketwire.scenarios.nodespec import Node
 from ketwire.scenarios.strict import NodeName, Strict, wrong
@@ -69,11 +70,9 @@ class Scenario(Strict):
             if ends in joined:
                 raise wrong(f"links.{index}.between", list(link.between), "one link between two nodes")
             joined.add(ends)
-        from ketwire.scenarios.chains import complaint, misplaced  # noqa: PLC0415
-
-        if (told := complaint(self)) is not None:
+        if (told := complaint(self.nodes, self.links)) is not None:
             raise wrong(f"links.{told[0]}", *told[1:])
-        if (told := misplaced(self)) is not None:
+        if (told := misplaced(self.nodes, self.links)) is not None:
             raise wrong(*told)
         self._check_codes()
         return self
@@ -89,6 +88,13 @@ class Scenario(Strict):
                 link.line(second, first, "backward")
             except ValueError as error:
                 raise wrong(f"links.{index}.code", link.code, str(error).partition("expected ")[2]) from None
+
+
+class UncheckedSpec(BaseModel):
+    """A protocol whose kind may not be asked, as that would execute it: any keys and values."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+    kind: str
 
 
 def scenario_model(specs: Sequence[type[BaseModel]]) -> type[Scenario]:

@@ -117,22 +117,36 @@ class DatasetSource(_Source):
     columns: list[int] | None = Field(None, min_length=1, description="these features alone, in this order, from 0 up")
 
 
-_FORMS = {"path": "file", "values": "values", "random": "random", "dataset": "dataset"}
+_FORMS: dict[str, type[_Source]] = {
+    "path": FileSource, "values": ValuesSource, "random": RandomSource, "dataset": DatasetSource,
+}  # fmt: skip
+"""The forms of a source by their leading keys."""
+
+
+def _tag(form: type[_Source]) -> str:
+    """As errors name it on the way to a key; never itself a key."""
+    return f"({form.__name__})"
 
 
 def _form(given: Any) -> str | None:
-    """Which form a source has: the one whose leading key is there."""
+    """Which form a source has: the one whose leading key is there; None for none or several."""
     if isinstance(given, _Source):
         given = given.model_fields_set
-    named = [form for key, form in _FORMS.items() if isinstance(given, dict | set) and key in given]
-    return named[0] if named else None
+    named = [_tag(form) for key, form in _FORMS.items() if isinstance(given, dict | set) and key in given]
+    return named[0] if len(named) == 1 else None
+
+
+def is_other_source(given: dict[str, Any], key: str) -> bool:
+    """Whether `given` is a source whole, and `key` leads another form than it has."""
+    form = next((form for leading, form in _FORMS.items() if leading in given), None)
+    return key in _FORMS and key not in given and form is not None and given.keys() <= form.model_fields.keys()
 
 
 Source = Annotated[
-    Annotated[FileSource, Tag("file")]
-    | Annotated[ValuesSource, Tag("values")]
-    | Annotated[RandomSource, Tag("random")]
-    | Annotated[DatasetSource, Tag("dataset")],
+    Annotated[FileSource, Tag(_tag(FileSource))]
+    | Annotated[ValuesSource, Tag(_tag(ValuesSource))]
+    | Annotated[RandomSource, Tag(_tag(RandomSource))]
+    | Annotated[DatasetSource, Tag(_tag(DatasetSource))],
     Discriminator(
         _form,
         custom_error_type="source",

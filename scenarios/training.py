@@ -19,11 +19,12 @@ from ketwire.protocols.node import Loader, Slice
 from ketwire.protocols.training_data import Schedule
 from ketwire.protocols.training_holding import Holding
 from ketwire.protocols.training_rivals import decided_by, train_alone
+from ketwire.scenarios.descriptions import DESCRIPTION_BITS, angles_of, blank
 from ketwire.scenarios.imperfect import gates_err, refuse_unstated
-from ketwire.scenarios.inference import Hadamards, Rotations, chains_of, layer_values, layers_of, route_of
-from ketwire.scenarios.inference_rivals import DESCRIPTION_BITS, angles_of, blank
 from ketwire.scenarios.kinds import Judge, Network
+from ketwire.scenarios.layer_specs import Hadamards, Rotations
 from ketwire.scenarios.margin import margin_of
+from ketwire.scenarios.paths import chains_of, layer_values, layers_of, route_of
 from ketwire.scenarios.routes import crossings_of, flags_of
 from ketwire.scenarios.training_results import baseline, summary
 from ketwire.scenarios.training_spec import TrainingSpec

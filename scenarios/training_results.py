@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from ketwire.nodes.session import SessionResult
 from ketwire.protocols.loaded import labels_of, rows_of
 from ketwire.protocols.training_data import are_classes, standardised
-from ketwire.protocols.training_streams import COLUMNS, HELD, SUMMED
+from ketwire.protocols.training_meter import COLUMNS, HELD, SUMMED
 from ketwire.scenarios.kinds import Judge, Network
 from ketwire.scenarios.margin import retried
 from ketwire.scenarios.routes import flags_of
@@ -107,7 +107,7 @@ def _overhead(spec: TrainingSpec, path: Sequence[str], segments: int, result: Se
 
     Back-propagation applies each party's circuit once forward and once back to every sample of a batch, and
     keeps the state before each layer. What an owner applies to read its copies counts as one application a
-    copy. What a party holds at once is what was counted while it ran: see `protocols.training_streams.Cost`.
+    copy. What a party holds at once is what was counted while it ran: see `protocols.training_meter.Cost`.
     """
     told = result.outcomes[path[-1]].values["training"]
     tables = _tables(result)

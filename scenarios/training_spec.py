@@ -11,7 +11,8 @@ from ketwire.channels.budget import DEFAULT_BUDGET_ATTEMPTS
 from ketwire.channels.copies import MAX_COPIES, MAX_QUBITS
 from ketwire.protocols.numbers import EXACT_BITS
 from ketwire.protocols.stream import MAX_BATCH_OCTETS
-from ketwire.scenarios.inference import Gates, Layer, OpenQasm, Rotations, refuse_hopeless, refuse_widths
+from ketwire.scenarios.inference_spec import refuse_hopeless, refuse_widths
+from ketwire.scenarios.layer_specs import Gates, Layer, OpenQasm, Rotations
 from ketwire.scenarios.margin import Margin
 from ketwire.scenarios.routes import check_width
 from ketwire.scenarios.schema import NodeName, Strict, wrong

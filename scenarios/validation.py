@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import json
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -12,6 +13,8 @@ from pydantic_core import ErrorDetails
 Path = tuple[str | int, ...]
 
 _MAX_SHOWN = 60
+_MAX_NAMED = 10
+"""How many places of errors a line names."""
 
 _EXPECTED = {
     "missing": "a value",
@@ -35,7 +38,7 @@ _EXPECTED = {
 
 
 def one_line(error: ValidationError, data: Any, model: type[BaseModel]) -> str:
-    """The first error as "PATH: GIVEN given, expected EXPECTED", and how many more there are.
+    """The first error as "PATH: GIVEN given, expected EXPECTED", then the places of at most nine others.
 
     Args:
         error: what `model` said of `data`.
@@ -47,8 +50,22 @@ def one_line(error: ValidationError, data: Any, model: type[BaseModel]) -> str:
     for detail in details:
         distinct.setdefault(_path(detail, data), detail)
     path, detail = next(iter(distinct.items()))
-    line = _told(path, detail, data, model)
-    return line + (f" (and {len(distinct) - 1} more)" if len(distinct) > 1 else "")
+    return _told(path, detail, data, model) + _also([*distinct][1:])
+
+
+def _also(paths: Sequence[Path]) -> str:
+    """Where else something is wrong, for the end of a line."""
+    if not paths:
+        return ""
+    named = ", ".join(_name(path) for path in paths[: _MAX_NAMED - 1])
+    others = len(paths) - (_MAX_NAMED - 1)
+    return f" (also wrong: {named}{f', and {others:,} more' if others > 0 else ''})"
+
+
+def _name(path: Path) -> str:
+    """A path with dots, cut in the middle where it is long."""
+    name = ".".join(map(str, path)) or "the scenario"
+    return name if len(name) <= 2 * _MAX_SHOWN else f"{name[:_MAX_SHOWN]}...{name[-_MAX_SHOWN:]}"
 
 
 def constant(model: type[BaseModel], key: str) -> str | None:
@@ -61,12 +78,8 @@ def constant(model: type[BaseModel], key: str) -> str | None:
 def _of_their_own(details: list[ErrorDetails]) -> list[ErrorDetails]:
     """Without complaints that a container is too short because what it held was refused."""
 
-    def echoes(detail: ErrorDetails) -> bool:
-        loc = detail["loc"]
-        below = any(other["loc"][: len(loc)] == loc and other["loc"] != loc for other in details)
-        return detail["type"] == "too_short" and below
-
-    return [detail for detail in details if not echoes(detail)]
+    above = {detail["loc"][:end] for detail in details for end in range(len(detail["loc"]))}
+    return [detail for detail in details if detail["type"] != "too_short" or detail["loc"] not in above]
 
 
 def shown(value: Any) -> str:
@@ -84,7 +97,7 @@ def _plain(value: Any) -> Any:
 
 
 def _told(path: Path, detail: ErrorDetails, data: Any, model: type[BaseModel]) -> str:
-    key = ".".join(map(str, path)) or "the scenario"
+    key = _name(path)
     kind, context = detail["type"], detail.get("ctx", {})
     if kind == "wrong":
         return f"{key}: {shown(context['given'])} given, expected {context['expected']}"
@@ -96,7 +109,9 @@ def _told(path: Path, detail: ErrorDetails, data: Any, model: type[BaseModel]) -
         return f"{key}.{context['discriminator'].strip(chr(39))}: {tag} given, expected {told}"
     if kind == "extra_forbidden":
         given = shown(detail["input"])
-        return f"{key}: unknown key, {given} given, expected {_neighbours(path, data, model)}"
+        known = _neighbours(path, data, model)
+        expected = f"one of {', '.join(known)}" if known else "no such key"
+        return f"{key}: unknown key, {given} given, expected {expected}{_meant(str(path[-1]), known)}"
     return f"{key}: {shown(detail['input'])} given, expected {_expected(detail)}"
 
 
@@ -136,10 +151,16 @@ def _below(here: Any, step: str | int) -> tuple[Any, bool]:
     return None, False
 
 
-def _neighbours(path: Path, data: Any, model: type[BaseModel]) -> str:
+def _neighbours(path: Path, data: Any, model: type[BaseModel]) -> list[str]:
     """The keys that are known where an unknown one was given."""
     known = [name for node in _nodes(path[:-1], data, model) for name in node.get("properties", {})]
-    return "one of " + ", ".join(dict.fromkeys(known)) if known else "no such key"
+    return list(dict.fromkeys(known))
+
+
+def _meant(key: str, known: Sequence[str]) -> str:
+    """Which known key is like an unknown one. A long one is like none, and would take long to compare."""
+    near = difflib.get_close_matches(key, known, n=1) if len(key) <= _MAX_SHOWN else ()
+    return f"; did you mean {near[0]}?" if near and near[0] != key else ""
 
 
 def _described(path: Path, data: Any, model: type[BaseModel]) -> str:

@@ -1,9 +1,9 @@
 """YAML, the strict part of it that scenario files use.
 
 Scalars follow the YAML 1.2 core schema (`no` is a string, `1e7` a number). Refused, each with one
-line: duplicate keys, keys that are not strings, tags, aliases, several documents, nesting beyond
-64 levels, and texts above 1 MiB. The events come from libyaml where it is there; what they mean is
-decided here, so no constructor of PyYAML ever runs.
+line: duplicate keys, keys that are not strings, tags, merge keys (`<<`), several documents, nesting
+beyond 64 levels, texts above 1 MiB, and aliases that stand for more than that. The events come from
+libyaml where it is there; what they mean is decided here, so no constructor of PyYAML ever runs.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ from ketwire.errors import ScenarioError
 
 MAX_OCTETS = 1 << 20
 MAX_DEPTH = 64
+_MERGE = "<<"  # a key that merges mappings in YAML 1.1, where it is not quoted
+_TOO_DEEP = f"nested more than {MAX_DEPTH} levels deep, expected fewer"
 
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _DUMPER: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
@@ -50,7 +52,7 @@ def parse(text: str, origin: str) -> Any:
         raise ScenarioError(f"{origin}: more than {MAX_OCTETS} octets given, expected at most 1 MiB of YAML")
     try:
         events = _events(text, origin)
-        value = _value(next(events), events, origin, 1)
+        value = _Reader(events, origin).value(next(events), 1)
         if not isinstance(next(events), yaml.DocumentEndEvent) or not isinstance(
             following := next(events), yaml.StreamEndEvent
         ):
@@ -78,7 +80,7 @@ class _Dumper(_DUMPER):  # type: ignore[misc]
 
 
 def _represent_str(dumper: Any, text: str) -> Any:
-    style = None if _scalar(text) == text else "'"
+    style = None if _scalar(text) == text and text != _MERGE else "'"
     return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
 
 
@@ -94,42 +96,88 @@ def _events(text: str, origin: str) -> Iterator[Any]:
     return events
 
 
-def _value(event: Any, events: Iterator[Any], origin: str, depth: int) -> Any:
-    """The value that begins with `event`."""
-    where = f"{origin}: line {_line(event)}"
-    if isinstance(event, yaml.AliasEvent):
-        raise ScenarioError(f"{where}: alias *{event.anchor} given, expected the value itself")
-    if event.tag is not None and event.tag != "!":
-        raise ScenarioError(f"{where}: tag {event.tag} given, expected a plain value")
-    if depth > MAX_DEPTH:
-        raise ScenarioError(f"{where}: nested more than {MAX_DEPTH} levels deep, expected fewer")
-    if isinstance(event, yaml.ScalarEvent):
-        return _scalar(event.value) if event.implicit[0] else event.value
-    if isinstance(event, yaml.SequenceStartEvent):
-        items = iter(lambda: next(events), None)
-        return [_value(item, events, origin, depth + 1) for item in _until(items, yaml.SequenceEndEvent)]
-    return _mapping(events, origin, depth)
+class _Reader:
+    """Makes values of the events of one document. An alias becomes a copy of what its anchor names."""
+
+    def __init__(self, events: Iterator[Any], origin: str) -> None:
+        self._events = events
+        self._origin = origin
+        self._anchored: dict[str, Any] = {}
+        self._left = MAX_OCTETS
+
+    def value(self, event: Any, depth: int) -> Any:
+        """The value that begins with `event`, at most MAX_DEPTH levels deep."""
+        if isinstance(event, yaml.AliasEvent):
+            return self._aliased(event, depth)
+        if event.tag is not None and event.tag != "!":
+            raise self._refused(event, f"tag {event.tag} given, expected a plain value")
+        if depth > MAX_DEPTH:
+            raise self._refused(event, _TOO_DEEP)
+        if isinstance(event, yaml.ScalarEvent):
+            value = _scalar(event.value) if event.implicit[0] else event.value
+        elif isinstance(event, yaml.SequenceStartEvent):
+            value = [self.value(item, depth + 1) for item in self._until(yaml.SequenceEndEvent)]
+        else:
+            value = self._mapping(depth)
+        if event.anchor is not None:
+            self._anchored[event.anchor] = value
+        return value
+
+    def _aliased(self, event: Any, depth: int) -> Any:
+        if event.anchor not in self._anchored:
+            raise self._refused(event, f"alias *{event.anchor} given, expected &{event.anchor} before it")
+        value = self._anchored[event.anchor]
+        height, octets = _measured(value)
+        if depth + height - 1 > MAX_DEPTH:
+            raise self._refused(event, _TOO_DEEP)
+        self._left -= octets
+        if self._left < 0:
+            raise self._refused(
+                event, f"alias *{event.anchor} given, expected aliases that stand for at most 1 MiB of YAML in all"
+            )
+        return _copied(value)
+
+    def _mapping(self, depth: int) -> dict[str, Any]:
+        mapping: dict[str, Any] = {}
+        for event in self._until(yaml.MappingEndEvent):
+            key = self.value(event, depth + 1)
+            if not isinstance(key, str):
+                shown = key if isinstance(key, int | float | bool | None) else type(key).__name__
+                raise self._refused(event, f"key {shown} given, expected a string")
+            if key == _MERGE and getattr(event, "implicit", (False,))[0]:
+                raise self._refused(event, "merge key << given, expected the keys that it stands for")
+            if key in mapping:
+                raise self._refused(event, f"key {key!r} given twice, expected once")
+            mapping[key] = self.value(next(self._events), depth + 1)
+        return mapping
+
+    def _until(self, end: type) -> Iterator[Any]:
+        for event in self._events:
+            if isinstance(event, end):
+                return
+            yield event
+
+    def _refused(self, event: Any, told: str) -> ScenarioError:
+        return ScenarioError(f"{self._origin}: line {_line(event)}: {told}")
 
 
-def _mapping(events: Iterator[Any], origin: str, depth: int) -> dict[str, Any]:
-    mapping: dict[str, Any] = {}
-    for key_event in _until(events, yaml.MappingEndEvent):
-        where = f"{origin}: line {_line(key_event)}"
-        key = _value(key_event, events, origin, depth + 1)
-        if not isinstance(key, str):
-            shown = key if isinstance(key, int | float | bool | None) else type(key).__name__
-            raise ScenarioError(f"{where}: key {shown} given, expected a string")
-        if key in mapping:
-            raise ScenarioError(f"{where}: key {key!r} given twice, expected once")
-        mapping[key] = _value(next(events), events, origin, depth + 1)
-    return mapping
+def _measured(value: Any) -> tuple[int, int]:
+    """Levels of a value, itself included, and how many octets it would take written out, about."""
+    if isinstance(value, dict):
+        below = [_measured(each) for each in value.values()]
+        octets = sum(len(key) + 2 for key in value)
+    elif isinstance(value, list):
+        below, octets = [_measured(each) for each in value], 2
+    else:
+        return 1, len(str(value)) + 1
+    return 1 + max((height for height, _ in below), default=0), octets + sum(size for _, size in below)
 
 
-def _until(events: Iterator[Any], end: type) -> Iterator[Any]:
-    for event in events:
-        if isinstance(event, end):
-            return
-        yield event
+def _copied(value: Any) -> Any:
+    """A copy, so that a change of one (--set) is none of the other."""
+    if isinstance(value, dict):
+        return {key: _copied(each) for key, each in value.items()}
+    return [_copied(each) for each in value] if isinstance(value, list) else value
 
 
 def _scalar(text: str) -> Any:

@@ -28,9 +28,11 @@ from ketwire.channels.chain import Chain
 from ketwire.channels.copies import Copies, InStep
 from ketwire.channels.entangled import Pairs, Released
 from ketwire.channels.hardware import Hardware
-from ketwire.channels.line import Coded, Line, Teleport
-from ketwire.channels.link import Delivery, Record
+from ketwire.channels.line import Line
+from ketwire.channels.link import Delivery
 from ketwire.channels.messages import Message
+from ketwire.channels.records import Record
+from ketwire.channels.transports import Coded, Teleport
 from ketwire.nodes.inline import InlineSession, Lane, load_session
 from ketwire.nodes.party import FirstLiving, HeraldReceipt, PartyNode
 from ketwire.nodes.session import Run, Session, SessionResult, agree

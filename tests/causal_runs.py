@@ -16,8 +16,10 @@ from ketwire.channels import copies as copies_module
 from ketwire.channels.copies import Copies
 from ketwire.channels.fiber import Fiber
 from ketwire.channels.hardware import Hardware
-from ketwire.channels.line import Coded, Direct, Line, Memory, Teleport
+from ketwire.channels.line import Line
 from ketwire.channels.messages import Answers
+from ketwire.channels.parts import Memory
+from ketwire.channels.transports import Coded, Direct, Teleport
 from ketwire.nodes.session import Link, Run, Session
 from ketwire.protocols.node import Loader, Node, Outcome, Slice
 from ketwire.quantum import layers

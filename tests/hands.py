@@ -26,6 +26,12 @@ import pytest
 from ketwire.nodes.interpreters import ONE_THREAD
 
 ROOT = Path(__file__).parents[1]
+STEPS = """\
+seed: 7
+nodes: {alice: {}, bob: {}}
+links: [{between: [alice, bob], fiber: telecom-fiber, length_km: 2}]
+protocol: {kind: "tests.scenario_kinds:Steps", steps: 5}
+"""
 LOADED = [
     *(f"ketwire.nodes.{name}" for name in ("child", "fiber_process", "inline", "node_process", "process", "serve")),
     *(f"ketwire.scenarios.{name}" for name in ("inference", "launch", "linktext", "load", "resumable", "table")),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
@@ -23,7 +24,7 @@ from ketwire.nodes.journal import Journal
 from ketwire.nodes.node_process import NodeProcess
 from ketwire.nodes.security import new_keys
 from ketwire.nodes.session import Link, Run, Session, SessionResult
-from ketwire.nodes.sockets import Endpoint, bind
+from ketwire.nodes.sockets import Endpoint
 from ketwire.protocols.node import Slice
 
 TELECOM = fiber("telecom-fiber", length_km=2.0)
@@ -124,11 +125,24 @@ def checkpoint(step: int, values: dict[str, Any] | None = None, **arrays: Any) -
     return {"op": "checkpoint", "step": step, "values": values or {}, "arrays": arrays}
 
 
+ANNOUNCED = re.compile(r"^ketwire: \S+ executes what is not of this installation: .*\n", re.MULTILINE)
+
+
+def unannounced(err: str) -> str:
+    """Standard error without the line that names what a scenario executes."""
+    return ANNOUNCED.sub("", err, count=1)
+
+
 def place(file: str, text: str) -> str:
     """FILE:LINE of the first line of a file that holds `text`, as errors name it."""
     lines = Path(file).read_text(encoding="utf-8").splitlines()
     number = next(number for number, line in enumerate(lines, start=1) if text in line)
     return f"{file.removeprefix(os.getcwd() + os.sep)}:{number}"
+
+
+def on_loopback(socket: Any) -> str:
+    """Bind a socket to a free port without a gate before it; its address."""
+    return f"127.0.0.1:{socket.bind_to_random_port('tcp://127.0.0.1')}"
 
 
 class Threads:
@@ -147,7 +161,7 @@ class Threads:
         self.coordinator = Coordinator(
             self.context, run, own, {name: pair.public for name, pair in self.keys.items()}, journal=journal
         )
-        self.endpoint = Endpoint(bind(self.coordinator.socket, "127.0.0.1"), own.public)
+        self.endpoint = Endpoint(on_loopback(self.coordinator.socket), own.public)
         self.threads = [threading.Thread(target=self._party, args=(run, name, base), name=name) for name in names]
         self.errors: dict[str, BaseException] = {}
 
@@ -161,7 +175,7 @@ class Threads:
         party: Any = (
             NodeProcess(context, credentials, base, self.checkpoints)
             if role == "node"
-            else FiberProcess(context, credentials, "127.0.0.1", None, self.checkpoints)
+            else FiberProcess(context, credentials, on_loopback, checkpoints=self.checkpoints)
         )
         try:
             party.run()

@@ -14,8 +14,8 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from pydantic import Field, RootModel
 
-from ketwire.channels.link import Record
 from ketwire.channels.messages import Answers
+from ketwire.channels.records import Record
 from ketwire.channels.transcript import Chain
 from ketwire.errors import Deadlock, PartyFailed, RemoteProtocolError, ScenarioError
 from ketwire.nodes.data import make_loader, require_labels

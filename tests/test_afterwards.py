@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from ketwire.errors import PartyFailed
+from ketwire.errors import PartyFailed, ScenarioError
 from ketwire.nodes.inline import run_inline
 from ketwire.nodes.process import run_processes
 from ketwire.scenarios import cli
@@ -20,7 +20,7 @@ from ketwire.scenarios.load import load
 from ketwire.scenarios.results import WIRE_KEYS, counted
 from tests import mistakes
 from tests.hands import Hands, hands
-from tests.kit import place
+from tests.kit import place, unannounced
 from tests.test_by_hand import Network
 
 __all__ = ["hands"]
@@ -71,7 +71,7 @@ def sound(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 
     path = tmp_path_factory.mktemp("sound") / "m.yaml"
     path.write_text(SCENARIO)
-    return launch(load(str(path)), cli.runtime_of(True, False), Options(check=True, quiet=True))
+    return launch(load(str(path)), cli.runtime_of(True, False), Options(check=True, progress=False))
 
 
 def same_figures(told: dict[str, Any], sound: dict[str, Any]) -> bool:
@@ -157,7 +157,7 @@ def test_an_interrupt_is_no_failure_of_a_step(folder: Path, capfd: pytest.Captur
 def test_it_is_told_where_nobody_takes_the_result(stdout: str, hands: Hands, folder: Path) -> None:
     run = hands.start(folder, "run", "m.yaml", "--inline", *fails("summarise"), stdout=stdout)
     assert run.ended() == 3
-    told = [line for line in run.err.splitlines() if line.startswith("ketwire: ")]
+    told = [line for line in unannounced(run.err).splitlines() if line.startswith("ketwire: ")]
     assert told[0].startswith("ketwire: the run is over, but summarise failed: ")
     assert [line.split(":")[1] for line in told[1:]] == ([" standard output"] if stdout else [])
 
@@ -265,15 +265,17 @@ def test_a_program_that_raises_is_named_with_file_and_line(
         assert ("Traceback" in log.read_text()) == (kind == "PartyFailed")
 
 
-@pytest.mark.parametrize("command", ["run", "validate"])
-@pytest.mark.parametrize("method", ["sessions", "foreseen", "check"])
+def test_a_kind_that_raises_when_budgets_are_foreseen_is_bad_input(folder: Path) -> None:
+    loaded = load(str(folder / "m.yaml"), ["protocol.fails=[foreseen]"])
+    with pytest.raises(ScenarioError, match=r"expected a kind whose foreseen works \(.*: foreseen went wrong\)$"):
+        loaded.check_foreseen(loaded.run())
+
+
+@pytest.mark.parametrize("method", ["sessions", "check"])
 def test_a_kind_that_raises_before_the_run_is_bad_input(
-    command: str, method: str, folder: Path, capfd: pytest.CaptureFixture[str]
+    method: str, folder: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    if (command, method) == ("run", "foreseen"):
-        return
-    argv = ["--inline"] if command == "run" else []
-    run = Run(capfd, folder, *argv, *fails(method), command=command)
+    run = Run(capfd, folder, "--inline", *fails(method))
     assert run.code == 2 and run.out == "" and run.err.splitlines()[-1] == (
         f"ketwire: {folder / 'm.yaml'}: protocol.kind: 'tests.mistakes:Mistaken' given, expected a kind whose {method} "
         f"works ({RAISED}: LookupError: {method} went wrong)"
@@ -317,15 +319,16 @@ def test_what_is_printed_goes_to_standard_error(how: str, folder: Path, capfd: p
 
 
 @pytest.mark.parametrize("command", [("validate",), ("show", "--set", "seed=8")])
-def test_commands_that_run_nothing_keep_prints_apart_too(
+def test_commands_that_run_nothing_execute_no_module(
     command: tuple[str, ...], folder: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     sys.modules.pop("tests.mistakes", None)
     try:
         run = Run(capfd, folder, *command[1:], command=command[0])
+        assert "tests.mistakes" not in sys.modules
     finally:
         sys.modules["tests.mistakes"] = mistakes
-    assert run.code == 0 and "the module is imported" in run.err and "imported" not in run.out + "is asked"
+    assert run.code == 0 and run.err == "" and "tests.mistakes:Mistaken" in run.out
 
 
 def test_where_standard_error_is_closed_nothing_comes_into_the_result(

@@ -41,7 +41,7 @@ def checked(scenario: Loaded) -> dict[str, Any]:
     def inline(run: Any, progress: Any, ledger: bool, base: str, out: Any) -> Any:
         return run_inline(run, progress, ledger, base)
 
-    return launch(scenario, inline, Options(check=True, quiet=True))
+    return launch(scenario, inline, Options(check=True, progress=False))
 
 
 def noise(kind: str, probability: float) -> dict[str, Any]:
@@ -147,7 +147,7 @@ def test_where_nothing_disturbs_there_is_no_bias_and_without_check_no_word_of_it
     def inline(run: Any, progress: Any, ledger: bool, base: str, out: Any) -> Any:
         return run_inline(run, progress, ledger, base)
 
-    result = launch(loaded(noise("dephasing", 0.2)), inline, Options(quiet=True))
+    result = launch(loaded(noise("dephasing", 0.2)), inline, Options(progress=False))
     assert "noisy" not in result and bias_lines(result) == []
 
 
@@ -158,7 +158,7 @@ def test_a_witness_changes_nothing_of_what_is_measured() -> None:
     def processes(run: Any, progress: Any, ledger: bool, base: str, out: Any) -> Any:
         return run_processes(run, progress, ledger, base, out)
 
-    both = [launch(scenario, processes, Options(check=True, quiet=True)), checked(scenario)]
+    both = [launch(scenario, processes, Options(check=True, progress=False)), checked(scenario)]
     assert both[0]["transcript_sha256"] == both[1]["transcript_sha256"] and both[0]["noisy"] == both[1]["noisy"]
     assert both[0]["transcript_sha256"] == run_inline(scenario.run())[0].transcript_sha256
 

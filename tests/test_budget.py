@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from ketwire.channels.budget import Crossing, path_survival, refusal
 from ketwire.channels.fiber import Fiber
-from ketwire.channels.line import Line, Teleport
+from ketwire.channels.line import Line
+from ketwire.channels.transports import Teleport
 from ketwire.protocols.stream import BUDGET_ATTEMPTS
 
 STANDARD = Fiber(length_km=10.0, loss_db_per_km=0.2)

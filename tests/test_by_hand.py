@@ -21,20 +21,15 @@ from ketwire import __version__
 from ketwire.channels import frames as f
 from ketwire.channels.codec import encode
 from ketwire.errors import PartyFailed, RemoteProtocolError
-from ketwire.nodes.control import Control, Credentials
+from ketwire.nodes import coordinator
+from ketwire.nodes.control import Control, Credentials, Taken
 from ketwire.nodes.security import new_keys
 from ketwire.nodes.sockets import Endpoint, dealer
 from ketwire.nodes.sockets import send as put
 from ketwire.scenarios import cli
-from tests.hands import Hand, Hands, hands
-from tests.kit import Threads, scripted
+from tests.hands import STEPS, Hand, Hands, hands
+from tests.kit import Threads, scripted, unannounced
 
-STEPS = """\
-seed: 7
-nodes: {alice: {}, bob: {}}
-links: [{between: [alice, bob], fiber: telecom-fiber, length_km: 2}]
-protocol: {kind: "tests.scenario_kinds:Steps", steps: 5}
-"""
 __all__ = ["hands"]
 CONDUCT = ("coordinator", "steps.yaml")
 PARTIES = ("alice", "bob", "alice-bob")
@@ -60,7 +55,7 @@ class Network:
             os.symlink(prepared / name, folder / name)
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
-            self.address = f"tcp://127.0.0.1:{probe.getsockname()[1]}"
+            self.address = f"127.0.0.1:{probe.getsockname()[1]}"
 
     def start(self, name: str, *options: str, kept: bool = True, faults: Any = None) -> Hand:
         """One of them, over its folder."""
@@ -127,7 +122,7 @@ def test_a_fiber_that_comes_back_is_joined_by_the_others(network: Network) -> No
     running["alice-bob"] = network.start("alice-bob")
     network.assert_same_end(running)
     said = running["coordinator"].err
-    assert said.startswith("ketwire: alice-bob: ") and said.endswith("; everybody goes on from checkpoint 2\n")
+    assert "\nketwire: alice-bob: " in said and said.endswith("; everybody goes on from checkpoint 2\n")
     assert "ketwire: bob: everybody begins anew: " in running["bob"].err
 
 
@@ -197,7 +192,7 @@ def test_parties_without_checkpoints_end_with_their_coordinator(network: Network
 
 
 def test_what_an_epoch_before_says_is_dropped_and_another_connection_is_a_death() -> None:
-    """Alice's process of an epoch before speaks first, then one that joins, then one that joins in its place."""
+    """Alice's process of an epoch before speaks first, then one that joins, which dies when another has come."""
     run = Threads(scripted({"alice": [], "bob": []}))
     member, sockets = run.coordinator.members["alice"], []
 
@@ -213,17 +208,58 @@ def test_what_an_epoch_before_says_is_dropped_and_another_connection_is_a_death(
     say(f.Join("alice", "node", __version__, 1), now, 0)
     run.coordinator._until(lambda: member.route is not None)
     say(f.Join("alice", "node", __version__, 2), now, 0)
-    with pytest.raises(PartyFailed, match="its connection broke, or another process has come in its place") as caught:
+    run.coordinator._until(lambda: bool(member.rivals))
+    sockets[1].close()
+    with pytest.raises(PartyFailed, match="its connection is gone") as caught:
         run.coordinator._until(lambda: False)
     assert caught.value.party == "alice" and caught.value.died
     run.context.destroy(linger=0)
+
+
+def test_whoever_joins_while_another_of_its_key_answers_is_told_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(coordinator, "RIVAL_S", 0.2)
+    monkeypatch.setattr(coordinator, "PING_EVERY_S", 0.1)
+    run = Threads(scripted({"alice": [], "bob": []}))
+    member = run.coordinator.members["alice"]
+    first = Control(run.context, run.credentials("alice", "node"))
+    run.coordinator._until(lambda: member.route is not None)
+    route = member.route
+    second = Control(run.context, run.credentials("alice", "node"))
+    run.coordinator._until(lambda: bool(member.rivals))
+    run.coordinator._until(lambda: not member.rivals)
+    with pytest.raises(Taken, match="another process is alice in this run already, and answers"):
+        second.wait(f.Job)
+    assert isinstance(first.wait(f.Job), f.Job) and member.route == route
+    run.context.destroy(linger=0)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("key", ["alice", "bob"])
+def test_a_second_process_with_a_key_is_told_so_and_the_first_goes_on(key: str, network: Network) -> None:
+    """Also where it has the key of another party than it says it is."""
+    longer = ("--set", "protocol.steps=400")
+    running = network.start_all(*longer)
+    until_s = time.monotonic() + 30
+    while not [*(network.folder / "kept-coordinator").glob("commit.*")] and time.monotonic() < until_s:
+        time.sleep(0.01)
+    shutil.copytree(network.folder / "keys", network.folder / "keys2")
+    shutil.copy(network.folder / "keys" / f"{key}.key", network.folder / "keys2" / "alice.key")
+    argv = ("node", "alice", "--coordinator", network.address, "--keys", "keys2", "--checkpoints", "kept-second")
+    second = network.hands.start(network.folder, *argv)
+    assert second.ended() == 2
+    told = f"ketwire: another process is {key} in this run already, and answers; expected one process a key"
+    assert second.err.splitlines()[1:] == [told]
+    assert "goes on from" not in running["coordinator"].err
+    if network.hands.ask("wait", [running["coordinator"].pid, 60]) is not None:
+        assert {name: running[name].ended() for name in PARTIES} == dict.fromkeys(PARTIES, 0)
+    assert "goes on from" not in running["coordinator"].err
 
 
 @pytest.mark.parametrize("job", [{}, {"run": "0g" * 16}, {"run": "00"}, {"run": 7}])
 def test_a_job_names_its_run(job: dict[str, Any]) -> None:
     context = zmq.Context()
     pair = new_keys()
-    nowhere = Endpoint("tcp://127.0.0.1:1", pair.public)
+    nowhere = Endpoint("127.0.0.1:1", pair.public)
     control = Control(context, Credentials("alice", "node", bytes(16), nowhere, pair))
     with pytest.raises(RemoteProtocolError, match="a job without the name of its run, 32 hexadecimal digits"):
         control._take(f.Job(job))
@@ -295,5 +331,5 @@ def test_what_cannot_serve_is_one_line(
     monkeypatch.chdir(network.folder)
     where = "--bind" if argv[0] == "coordinator" else "--coordinator"
     assert cli.execute([*argv, "--keys", "keys", where, network.address]) == 2
-    said = capfd.readouterr().err
+    said = unannounced(capfd.readouterr().err)
     assert said.startswith(f"ketwire: {told}") and said.count("\n") == 1

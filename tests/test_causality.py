@@ -19,10 +19,12 @@ from ketwire.channels.copies import Copies
 from ketwire.channels.entangled import Held, Pairs
 from ketwire.channels.fiber import Fiber
 from ketwire.channels.hardware import Hardware
-from ketwire.channels.line import Line, Memory
-from ketwire.channels.link import Direction, Record
+from ketwire.channels.line import Line
+from ketwire.channels.link import Direction
 from ketwire.channels.messages import Answers, Arrivals
+from ketwire.channels.parts import Memory
 from ketwire.channels.presets import fiber
+from ketwire.channels.records import Record
 from ketwire.nodes.inline import run_inline
 from ketwire.nodes.party import FirstLiving, PartyNode
 from ketwire.nodes.session import Link, Run, Session, SessionResult
@@ -305,4 +307,4 @@ def _readers(names: Sequence[str]) -> set[str]:
 
 def test_programs_look_at_no_mask_that_moves_no_clock() -> None:
     """`living`, `last_ps` and `spent` are for accounts: the meter of a training alone uses them."""
-    assert _readers(["living", "last_ps", "spent", "chosen"]) == {"training_streams.py"}
+    assert _readers(["living", "last_ps", "spent", "chosen"]) == {"training_meter.py"}

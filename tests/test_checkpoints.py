@@ -22,9 +22,11 @@ from ketwire.channels.codec import encode
 from ketwire.channels.connection import Connection, Role
 from ketwire.channels.eve import BeamSplitter, InterceptResend
 from ketwire.channels.hardware import Hardware
-from ketwire.channels.line import Coded, Line, Memory, Teleport
+from ketwire.channels.line import Line
 from ketwire.channels.link import Direction
+from ketwire.channels.parts import Memory
 from ketwire.channels.refusals import WrongRun
+from ketwire.channels.transports import Coded, Teleport
 from ketwire.errors import Deadlock, LocalProtocolError, PartyFailed, RemoteProtocolError, ScenarioError
 from ketwire.nodes import archive, coordinator, journal
 from ketwire.nodes.inline import run_inline

@@ -12,8 +12,9 @@ import pytest
 from scipy import stats
 
 from ketwire.channels.copies import Copies
-from ketwire.channels.line import Line, Noise
+from ketwire.channels.line import Line
 from ketwire.channels.messages import Answers, Arrivals, Packed
+from ketwire.channels.parts import Noise
 from ketwire.errors import RemoteProtocolError, ScenarioError
 from ketwire.nodes.inline import run_inline
 from ketwire.nodes.process import run_processes
@@ -321,14 +322,14 @@ def test_every_parameter_changes_a_result() -> None:
 
 def test_the_packaged_run_says_what_eve_got() -> None:
     scenario = load("eavesdropper")
-    result = launch(scenario, lambda run, *_: run_inline(run), Options(quiet=True, check=True))
+    result = launch(scenario, lambda run, *_: run_inline(run), Options(progress=False, check=True))
     text = table.table_text(result)
     spoils = result["eve"]["decoys"]["alice->bob"]
     assert f"measured {spoils['photons']:,} photons of {spoils['copies']:,} of" in text
     assert "Eve is detected" in text and "dense-state-8-bit: read all 129 classical bits" in text
     assert result["rivals"]["dense-state-8-bit"]["error"] < 0.01
     hidden = load("eavesdropper", ["links.0.eve={attack: beam-splitter, in_place_of_loss: true}"])
-    text = table.table_text(launch(hidden, lambda run, *_: run_inline(run), Options(quiet=True)))
+    text = table.table_text(launch(hidden, lambda run, *_: run_inline(run), Options(progress=False)))
     assert "no decoy shows an eavesdropper" in text and "holds" in text and "never seen" in text
 
 
@@ -341,7 +342,7 @@ def test_a_resolved_scenario_with_her_runs_the_same(name: str) -> None:
 
 def test_a_run_without_her_says_nothing_of_her() -> None:
     result = launch(load("two-layer-inference", ["protocol.copies=10", "protocol.epsilon=null", "protocol.delta=null"]),
-                    lambda run, *_: run_inline(run), Options(quiet=True))  # fmt: skip
+                    lambda run, *_: run_inline(run), Options(progress=False))  # fmt: skip
     assert "eve" not in result and table.spoils(result) == []
 
 
@@ -390,7 +391,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
 def test_what_cannot_be_is_refused_with_its_key(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(ScenarioError, match=f"test.yaml: {message}"):
         scenario = loaded(**changes)
-        launch(scenario, lambda run, *_: run_inline(run), Options(quiet=True))
+        launch(scenario, lambda run, *_: run_inline(run), Options(progress=False))
 
 
 @pytest.mark.parametrize(("party", "key"), [("alice", "t1_s"), ("bob", "t2_s")])

@@ -15,9 +15,11 @@ from ketwire.channels.arrays import check_states
 from ketwire.channels.budget import Crossing
 from ketwire.channels.copies import Copies
 from ketwire.channels.fiber import Fiber
-from ketwire.channels.line import Coded, Line, Memory, Noise, Teleport
+from ketwire.channels.line import Line
 from ketwire.channels.link import Delivery, Direction
+from ketwire.channels.parts import Memory, Noise
 from ketwire.channels.representation import chosen, differing, expected_rows
+from ketwire.channels.transports import Coded, Teleport
 from ketwire.errors import LocalProtocolError, RemoteProtocolError, ScenarioError
 from ketwire.nodes.inline import run_inline
 from ketwire.nodes.party import PartyNode
@@ -31,7 +33,8 @@ from ketwire.quantum.kraus import Kraus
 from ketwire.quantum.layers import haar_state, hardware_efficient
 from ketwire.quantum.observables import Projector
 from ketwire.quantum.trajectories import apply_channel
-from ketwire.scenarios.inference import Inference, InferenceSpec
+from ketwire.scenarios.inference import Inference
+from ketwire.scenarios.inference_spec import InferenceSpec
 from ketwire.scenarios.kinds import Judge, Network
 from tests.kit import Threads
 from tests.test_transports import GLASS, KEY, LINES, NOISES

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import subprocess
 import sys
@@ -11,7 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from ketwire.modules import settle
 from ketwire.scenarios import cli
+from tests.kit import unannounced
 
 ROOT = Path(__file__).parent.parent
 
@@ -25,9 +26,8 @@ def test_the_page_on_your_own_protocol(tmp_path: Path, options: list[str]) -> No
     (tmp_path / "coin.py").write_text(blocks("docs/your-own-protocol.md", "python")[0])
     (tmp_path / "coin.yaml").write_text(blocks("docs/your-own-protocol.md", "yaml")[0])
     done = subprocess.run(
-        [sys.executable, "-m", "ketwire.scenarios.cli", "run", "coin.yaml", "--check", "--json", *options],
+        [sys.executable, "-P", "-m", "ketwire", "run", "coin.yaml", "--check", "--json", *options],
         cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(tmp_path)},
         capture_output=True,
         text=True,
         timeout=60,
@@ -45,15 +45,14 @@ def test_what_the_page_on_your_own_protocol_shows_of_failures(
 ) -> None:
     """The line as it stands there, from the program as it stands there."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.syspath_prepend(tmp_path)
     page = (ROOT / "docs" / "your-own-protocol.md").read_text()
     (tmp_path / "coin.py").write_text(blocks("docs/your-own-protocol.md", "python")[0])
     (tmp_path / "coin.yaml").write_text(blocks("docs/your-own-protocol.md", "yaml")[0])
     try:
         assert cli.execute(["run", "coin.yaml", "--inline", "--set", "links.0.length_km=1000"]) == 3
     finally:
-        sys.modules.pop("coin", None)
-    assert f"    {capfd.readouterr().err}" in page
+        settle(None)
+    assert f"    {unannounced(capfd.readouterr().err)}" in page
 
 
 def test_links_between_pages_lead_somewhere() -> None:

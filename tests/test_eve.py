@@ -17,9 +17,12 @@ from ketwire.channels.budget import Crossing, path_survival, refusal
 from ketwire.channels.copies import Copies, join
 from ketwire.channels.eve import BeamSplitter, InterceptResend
 from ketwire.channels.fiber import Fiber
-from ketwire.channels.line import Coded, Line, Memory, Noise, Teleport, line_of, told
+from ketwire.channels.line import Line
+from ketwire.channels.line_values import line_of, told
 from ketwire.channels.link import Delivery, Direction
 from ketwire.channels.messages import Answers
+from ketwire.channels.parts import Memory, Noise
+from ketwire.channels.transports import Coded, Teleport
 from ketwire.errors import LocalProtocolError, ScenarioError
 from ketwire.nodes.inline import run_inline
 from ketwire.nodes.process import run_processes

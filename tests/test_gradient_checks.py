@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from ketwire.channels.hardware import Hardware
-from ketwire.channels.line import Line, Noise
+from ketwire.channels.line import Line
+from ketwire.channels.parts import Noise
 from ketwire.nodes.inline import run_inline
 from ketwire.nodes.session import Link
 from tests.kit import IDEAL

@@ -16,9 +16,10 @@ from hypothesis import strategies as st
 
 from ketwire.channels.copies import Copies
 from ketwire.channels.hardware import HARDWARE, Hardware, hardware_of, told
-from ketwire.channels.line import Line, Memory
+from ketwire.channels.line import Line
 from ketwire.channels.link import Direction
 from ketwire.channels.messages import Arrivals
+from ketwire.channels.parts import Memory
 from ketwire.errors import LocalProtocolError, ScenarioError
 from ketwire.nodes.inline import run_inline
 from ketwire.nodes.party import PartyNode

@@ -31,7 +31,7 @@ class Hosts:
         self.folder = folder
         self.running: dict[str, subprocess.Popen[bytes]] = {}
         self.spaces = {name: f"ketwire-{os.getpid()}-{number}" for name, number in {"bridge": 0, **HOSTS}.items()}
-        self.address = "tcp://198.18.0.1:5600"
+        self.address = "198.18.0.1:5600"
 
     def build(self) -> None:
         bridge = self.spaces["bridge"]
@@ -54,7 +54,7 @@ class Hosts:
         if name == "coordinator":
             argv = [name, *STEPS, "--json", "--bind", self.address]
         else:
-            role = ["fiber", name, "--host", "198.18.0.4"] if name == "alice-bob" else ["node", name]
+            role = ["fiber", name, "--bind", "198.18.0.4:0"] if name == "alice-bob" else ["node", name]
             argv = [*role, "--coordinator", self.address]
         with (self.folder / f"{name}.out").open("ab") as out, (self.folder / f"{name}.err").open("ab") as err:
             self.running[name] = subprocess.Popen(

@@ -14,7 +14,7 @@ from ketwire.errors import RemoteProtocolError, ScenarioError
 from ketwire.nodes.inline import run_inline
 from ketwire.nodes.process import run_processes
 from ketwire.protocols import sketch
-from ketwire.protocols.descriptions import pack_angles, unpack_angles
+from ketwire.protocols.descriptions import pack_angles, pack_answers, unpack_angles, unpack_answers
 from ketwire.protocols.inference_rivals import pack_signs
 from ketwire.protocols.numbers import unpack_numbers
 from ketwire.scenarios.inference_rivals import as_accurate, promise_of
@@ -43,7 +43,7 @@ def scenario(layers: list[Data], links: str = "ab", seed: int = 1, **protocol: A
 
 
 def outcome(loaded: Loaded, check: bool = True) -> Data:
-    told: Data = launch(loaded, lambda run, *_: run_inline(run), Options(quiet=True, check=check))
+    told: Data = launch(loaded, lambda run, *_: run_inline(run), Options(progress=False, check=check))
     return told
 
 
@@ -82,8 +82,9 @@ def test_at_full_width_a_description_is_exact(owners: str, start: str) -> None:
 def test_who_holds_most_collects_and_each_link_is_counted() -> None:
     """Alice's 24 angles stay; Carol's 4 cross two links, Bob's 4 one, and the answer goes on to Carol over two."""
     layers = [rotations("a", sublayers=6), rotations("b"), rotations("c")]
-    told = outcome(scenario(layers, "abc", qubits=2, description=[8]))
-    assert told["rivals"]["description-8-bit"]["bits"] == (4 * 2 + 4) * 8 + 2 * 16
+    rivals = outcome(scenario(layers, "abc", qubits=2, description=[8, 3, 50, 64]))["rivals"]
+    for bits, answer in ((8, 16), (3, 11), (50, 52), (64, 64)):
+        assert rivals[f"description-{bits}-bit"]["bits"] == (4 * 2 + 4) * bits + 2 * answer
 
 
 def test_one_node_may_hold_more_than_angles() -> None:
@@ -121,6 +122,23 @@ def test_angles_come_back_to_half_a_step_of_a_turn(bits: int) -> None:
     assert unpack_angles(pack_angles(angles, 64), 64, 200).tobytes() == angles.tobytes()
     with pytest.raises(RemoteProtocolError, match="expected 199"):
         unpack_angles(message, bits, 199)
+
+
+@pytest.mark.parametrize("bits", [1, 8, 44, 52])
+@pytest.mark.parametrize("signed", [False, True])
+def test_answers_are_off_by_a_256th_of_a_step_of_angles(bits: int, signed: bool) -> None:
+    values = np.random.default_rng(bits).uniform(-0.5 if signed else 0.0, 0.5, 200)
+    width = min(bits + 8, 52)
+    message = pack_answers(values, bits, 0.5, signed)
+    assert message.payload_bits == 200 * width and message.scale == 0.0
+    off = np.abs(unpack_answers(message, bits, 200, 0.5, signed) - values)
+    assert off.max() <= 2.0**-width * (1.01 if signed else 0.51)
+    exact = unpack_answers(pack_answers(values, 64, 0.5, signed), 64, 200, 0.5, signed)
+    assert exact.tobytes() == values.tobytes()
+    with pytest.raises(RemoteProtocolError, match=f"200 numbers of {width} bits came as an answer, expected 199 of"):
+        unpack_answers(message, bits, 199, 0.5, signed)
+    with pytest.raises(RemoteProtocolError, match="came as an answer, expected 200 of 64"):
+        unpack_answers(message, 64, 200, 0.5, signed)
 
 
 # ---------------------------------------------------------------- dense states

@@ -10,8 +10,10 @@ import pytest
 
 from ketwire.channels.copies import Copies
 from ketwire.channels.fiber import Fiber
-from ketwire.channels.line import Coded, Line, Memory, Teleport
+from ketwire.channels.line import Line
 from ketwire.channels.link import Direction
+from ketwire.channels.parts import Memory
+from ketwire.channels.transports import Coded, Teleport
 from ketwire.nodes.inline import run_inline
 from ketwire.nodes.party import PartyNode
 from ketwire.nodes.session import Link

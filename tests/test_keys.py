@@ -20,7 +20,8 @@ from pydantic import ValidationError
 
 from ketwire.nodes.inline import run_inline
 from ketwire.scenarios import nodespec
-from ketwire.scenarios.inference import Inference, InferenceSpec
+from ketwire.scenarios.inference import Inference
+from ketwire.scenarios.inference_spec import InferenceSpec
 from ketwire.scenarios.linkspec import BeamSplitterSpec, Distillation, InterceptResendSpec, Link, NoiseSpec
 from ketwire.scenarios.load import PACKAGED, Loaded
 from ketwire.scenarios.nodespec import Node

@@ -22,7 +22,7 @@ from ketwire.nodes.process import run_processes
 from ketwire.nodes.session import Run
 from ketwire.scenarios import cli
 from tests.hands import Hands, hands
-from tests.kit import stepping
+from tests.kit import stepping, unannounced
 from tests.test_checkpoint_files import assert_same, command
 from tests.test_checkpoints import facts, hasty
 from tests.test_training import LOSSY, SAMPLED, network, run_of, spec_of, whole
@@ -177,7 +177,7 @@ def check_resumed(
     # Processes go on just so, as tests/test_checkpoint_files.py sees, and take longer.
     assert cli.execute(["run", "--resume", str(folder / "out"), "--inline", "--json"]) == 0
     assert_same(whole, folder / "out")
-    return run.err, commits
+    return unannounced(run.err), commits
 
 
 @pytest.fixture(scope="module")
@@ -255,7 +255,7 @@ def test_a_disk_without_room_for_the_result_is_one_line_and_the_run_goes_on_late
     with monkeypatch.context() as patched:
         patched.setattr(f"ketwire.scenarios.rundir.{part}", full)
         assert cli.execute(["run", str(steps.parent / "steps.yaml"), "--inline", "--out", "out"]) == 3
-    said = capfd.readouterr().err.splitlines()
+    said = unannounced(capfd.readouterr().err).splitlines()
     assert said == [
         "ketwire: out is unfinished; go on with: ketwire run --resume out",
         f"ketwire: the run is over, but {step} failed: coordinator: result: out: No space left on device; expected a "
@@ -273,7 +273,7 @@ def test_a_log_that_cannot_be_kept_ends_with_a_word(capfd: pytest.CaptureFixture
         assert child.read()
     assert list(child.lines) == ["hello", "hello"]
     told = "ketwire: alice: log: No space left on device; nothing more of what it prints is kept"
-    assert capfd.readouterr().err.splitlines() == [told, "alice: hello", "alice: hello"]
+    assert unannounced(capfd.readouterr().err).splitlines() == [told, "alice: hello", "alice: hello"]
     os.close(output_out)
     child.close()
     os.close(orders_in)

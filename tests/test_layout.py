@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import importlib
+import os
 import subprocess
 import sys
 import tomllib
@@ -73,6 +74,45 @@ def test_entry_points_are_the_kinds() -> None:
     assert set(declared) <= set(kind_names())
     for name in declared:
         assert constant(find_kind(name).Spec, "kind") == name
+
+
+# ---------------------------------------------------------------- who imports whom
+
+
+def _name(path: Path) -> str:
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(("ketwire", *parts))
+
+
+def _imports() -> dict[str, set[str]]:
+    """Of each module which others it imports: anywhere in it, in functions and for types alone too."""
+    known = {_name(path): path for path in modules(*FOLDERS) if path.name != "__init__.py"}
+    found: dict[str, set[str]] = {}
+    for name, path in known.items():
+        named: set[str] = set()
+        for part in ast.walk(ast.parse(path.read_text())):
+            if isinstance(part, ast.ImportFrom) and part.module is not None:
+                named |= {part.module, *(f"{part.module}.{each.name}" for each in part.names)}
+            elif isinstance(part, ast.Import):
+                named |= {each.name for each in part.names}
+        found[name] = (named & set(known)) - {name}
+    return found
+
+
+def _circles(imports: dict[str, set[str]]) -> list[str]:
+    """Modules that some way of imports leads back to."""
+    left = dict(imports)
+    while free := [name for name, needs in left.items() if not needs & set(left)]:
+        for name in free:
+            del left[name]
+    return sorted(left)
+
+
+def test_no_modules_import_each_other_in_a_circle() -> None:
+    assert _circles({"a": {"b"}, "b": {"c"}, "c": {"b"}, "d": set()}) == ["a", "b", "c"]
+    imports = _imports()
+    assert len(imports) > 180 and sum(map(len, imports.values())) > 800
+    assert _circles(imports) == []
 
 
 # ---------------------------------------------------------------- what pure modules may not do
@@ -191,3 +231,32 @@ def test_every_module_can_be_imported_under_its_full_name() -> None:
             continue
         module = importlib.import_module(".".join(["ketwire", *path.relative_to(ROOT).with_suffix("").parts]))
         assert module.__name__.startswith("ketwire.")
+
+
+# ---------------------------------------------------------------- versions of Python
+
+
+def test_python_has_a_lower_bound_alone() -> None:
+    """A version that comes out tomorrow is not refused today, and all places name the same oldest one."""
+    from ketwire.nodes.interpreters import OLDEST_PYTHON
+
+    oldest = ".".join(map(str, OLDEST_PYTHON))
+    assert PYPROJECT["project"]["requires-python"] == f">={oldest}"
+    for name in ("README.md", "HACKING.md", "docs/engines.md"):
+        assert f"{oldest} or later" in (ROOT / name).read_text(), name
+
+
+@pytest.mark.parametrize("version", [(3, 10), (3, 11), (3, 14), (4, 0)])
+def test_make_refuses_an_old_python_alone(tmp_path: Path, version: tuple[int, int]) -> None:
+    """`make` asks PYTHON for its version; this one says another than its own, and makes no venv."""
+    recipe = (ROOT / "Makefile").read_text().partition("$(VENV)/bin/python:\n")[2].splitlines()[0]
+    (tmp_path / "sitecustomize.py").write_text(
+        f"import sys; sys.version_info = ({version[0]}, {version[1]}, 0, 'final', 0)"
+    )
+    (tmp_path / "Makefile").write_text(f"asked:\n{recipe}\n")
+    done = subprocess.run(
+        ["make", "-s", f"PYTHON={sys.executable}"],
+        cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(tmp_path)}, capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+    told = f"ketwire needs Python 3.11 or later, and {sys.executable} is {version[0]}.{version[1]}"
+    assert (told in done.stderr, done.returncode == 0) == ((version < (3, 11)), version >= (3, 11)), done.stderr

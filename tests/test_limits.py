@@ -15,10 +15,12 @@ from ketwire.channels.fiber import Fiber
 from ketwire.channels.hardware import Hardware
 from ketwire.channels.heralding import DoubleClick
 from ketwire.channels.limits import coherent_information, entropy, erasure_capacity, repeater_bound
-from ketwire.channels.line import Coded, Line, Noise, Teleport
+from ketwire.channels.line import Line
 from ketwire.channels.pairs import from_bell, werner
+from ketwire.channels.parts import Noise
 from ketwire.channels.presets import PRESETS
 from ketwire.channels.timing import PS_PER_S
+from ketwire.channels.transports import Coded, Teleport
 from ketwire.scenarios.schema import Link
 
 LENGTHS_KM = (0.5, 2.0, 5.0, 10.0, 15.0, 16.0, 25.0, 50.0, 150.0)

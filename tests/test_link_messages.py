@@ -13,7 +13,8 @@ from pydantic import ValidationError
 
 from ketwire.channels.presets import PRESETS
 from ketwire.errors import ScenarioError
-from ketwire.scenarios.inference import Inference, InferenceSpec
+from ketwire.scenarios.inference import Inference
+from ketwire.scenarios.inference_spec import InferenceSpec
 from ketwire.scenarios.load import Loaded
 from ketwire.scenarios.schema import Link, scenario_model
 from ketwire.scenarios.validation import one_line

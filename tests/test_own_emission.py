@@ -15,11 +15,13 @@ from ketwire.channels.copies import Copies
 from ketwire.channels.eve import InterceptResend
 from ketwire.channels.fiber import Fiber
 from ketwire.channels.fidelity import arrived
-from ketwire.channels.line import Coded, Direct, Line, Memory, Noise, Teleport
+from ketwire.channels.line import Line
 from ketwire.channels.link import Direction
+from ketwire.channels.parts import Memory, Noise
 from ketwire.channels.presets import PRESETS
 from ketwire.channels.representation import chosen, differing, expected_rows
 from ketwire.channels.timing import emission
+from ketwire.channels.transports import Coded, Direct, Teleport
 from ketwire.errors import ScenarioError
 from ketwire.nodes.inline import run_inline
 from ketwire.quantum import mixtures

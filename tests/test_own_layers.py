@@ -32,7 +32,7 @@ from ketwire.quantum.segments import Segment
 from ketwire.scenarios import cli
 from ketwire.scenarios.kinds import Judge
 from ketwire.scenarios.load import Loaded, load
-from tests.kit import place
+from tests.kit import place, unannounced
 from tests.test_checkpoints import Interrupted, interrupt
 from tests.test_gradients import differences
 from tests.test_openqasm import HEAD
@@ -565,9 +565,11 @@ def test_a_user_s_mistake_is_one_line_and_exit_code_two(
 ) -> None:
     told = {"estimators": ["direct"], "copies": 10} if kind == "gradient" else {"estimator": "direct", "copies": 100}
     scenario(tmp_path, kind, **{**told, **case})
+    capsys.readouterr()
     assert cli.execute(["run", "--inline", str(tmp_path / "own.yaml")]) == 2
-    heard_of = capsys.readouterr()
-    assert heard_of.out == "" and heard_of.err.count("\n") == 1 + said.count("\n") and said in heard_of.err
+    out, err = capsys.readouterr()
+    err = unannounced(err)
+    assert out == "" and err.count("\n") == 1 + said.count("\n") and said in err
 
 
 def test_a_gate_too_wide_to_be_read_is_refused_where_it_moves() -> None:

@@ -31,8 +31,8 @@ NAMES = [
     "two-layer-inference",
     *TRAININGS,
 ]
-REFUSED = ["metro-10km-direct"]
-"""Those that say in their description that they are meant to be."""
+REFUSED = ["metro-10km-direct-refused"]
+"""Those that say in their name and description that they are meant to be."""
 
 
 def run_of(name: str, sets: tuple[str, ...] = (), seed: int | None = None) -> Run:
@@ -48,6 +48,7 @@ def test_the_list_is_complete() -> None:
 
     packaged = [entry.name for entry in files("ketwire.scenarios.packaged").iterdir()]
     assert sorted(name.removesuffix(".yaml") for name in packaged if name.endswith(".yaml")) == sorted(NAMES + REFUSED)
+    assert [name for name in NAMES + REFUSED if name.endswith("-refused")] == REFUSED
 
 
 SLOW = (
@@ -100,6 +101,7 @@ def test_what_is_meant_to_be_refused_says_so_in_the_list(capsys: pytest.CaptureF
     assert cli.execute(["list"]) == 0
     lines = {line.split()[0]: line for line in capsys.readouterr().out.splitlines()}
     assert sorted(lines) == sorted(NAMES + REFUSED)
+    assert [name for name in NAMES + REFUSED if name.endswith("-refused")] == REFUSED
     assert {name for name, line in lines.items() if "Meant to be refused" in line} == set(REFUSED)
 
 
@@ -139,17 +141,18 @@ def test_following_the_advice_works(
 
     from ketwire.scenarios import cli
 
-    told = refusal_of(capsys, "run", "metro-10km-direct", "--inline", "--set", f"links.0.length_km={length_km}")
+    shown = f"links.0.length_km={length_km}"
+    told = refusal_of(capsys, "run", "metro-10km-direct-refused", "--inline", "--set", shown)
     found = re.search(ADVISED[advice], told)
     assert found is not None, told
     sets = [f"links.0.length_km={length_km}", f"links.0.{advice}={yaml_text(found.group(1))}", "protocol.dense_state="]
     sets += ["links.0.transport=coded"] if advice == "code" else []
     sets += [f"links.0.{name}=8" for name in more]
     options = [part for each in sets for part in ("--set", each)]
-    assert cli.execute(["validate", "metro-10km-direct", *options]) == 0, "the budget of all copies holds"
+    assert cli.execute(["validate", "metro-10km-direct-refused", *options]) == 0, "the budget of all copies holds"
     capsys.readouterr()
     fewer = ["--set", "protocol.copies=20"] if advice in ("length_km", "code") else []
-    assert cli.execute(["run", "metro-10km-direct", "--inline", "--json", *options, *fewer]) == 0
+    assert cli.execute(["run", "metro-10km-direct-refused", "--inline", "--json", *options, *fewer]) == 0
     assert json.loads(capsys.readouterr().out)["copies"] == (20 if fewer else 2000)
 
 
@@ -162,7 +165,7 @@ def test_advice_is_given_only_where_it_works() -> None:
     told = {}
     for kind in ("depolarizing", "amplitude-damping"):
         loaded = load(
-            "metro-10km-direct", [f"links.0.noise=[{{kind: {kind}, probability: 0.01}}]", "links.0.length_km=7"]
+            "metro-10km-direct-refused", [f"links.0.noise=[{{kind: {kind}, probability: 0.01}}]", "links.0.length_km=7"]
         )
         with pytest.raises(ScenarioError) as caught:
             loaded.check_foreseen(loaded.run())

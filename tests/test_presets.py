@@ -11,11 +11,13 @@ import pytest
 from ketwire.channels.copies import Copies
 from ketwire.channels.fiber import Fiber
 from ketwire.channels.hardware import HARDWARE, Hardware
-from ketwire.channels.line import Coded, Direct, Line, Memory, Teleport
+from ketwire.channels.line import Line
 from ketwire.channels.link import Direction
 from ketwire.channels.messages import Arrivals
+from ketwire.channels.parts import Memory
 from ketwire.channels.presets import PRESETS, SCHEME_KEYS, Figure
 from ketwire.channels.timing import PS_PER_S
+from ketwire.channels.transports import Coded, Direct, Teleport
 from ketwire.errors import ScenarioError
 from ketwire.nodes.inline import run_inline
 from ketwire.nodes.process import run_processes

@@ -41,7 +41,7 @@ class Running:
         kept = signal.signal(signal.SIGINT, signal.default_int_handler)
         try:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "ketwire.scenarios.cli", "run", str(scenario), *options],
+                [sys.executable, "-m", "ketwire.scenarios.cli", "run", str(scenario), "--progress", *options],
                 cwd=self.cwd,
                 env={**os.environ, "TMPDIR": str(self.temp), "HOME": str(self.home)},
                 stdout=subprocess.PIPE,
@@ -158,9 +158,19 @@ def test_children_of_a_killed_coordinator_leave(running: Running) -> None:
     running.assert_nothing_left(children, patience_s=5)
 
 
-@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
-def test_an_interrupt_ends_all_within_two_seconds(running: Running, how: signal.Signals) -> None:
+@pytest.fixture
+def writing(tmp_path: Path):  # type: ignore[no-untyped-def]
+    """A run that is to leave a folder, and has a hidden one meanwhile."""
+    run = Running(tmp_path, "--out", "run")
+    yield run
+    run.close()
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_an_interrupt_ends_all_within_two_seconds(writing: Running, how: signal.Signals) -> None:
+    running = writing
     children = running.children()
+    assert [path.name.startswith(".run.") for path in running.cwd.iterdir()] == [True]
     running.wait_until_running()
     running.process.send_signal(how)
     began = time.monotonic()
@@ -169,6 +179,27 @@ def test_an_interrupt_ends_all_within_two_seconds(running: Running, how: signal.
     assert code == 130, err
     assert "Traceback" not in err
     running.assert_nothing_left(children)
+
+
+@pytest.mark.parametrize("ignored", [False, True])
+def test_a_hang_up_that_is_ignored_stays_so(ignored: bool, tmp_path: Path) -> None:
+    """As under nohup; else a second one, from the shell after the terminal, does not disturb the unwinding."""
+    code = (
+        "import os, signal, sys\n"
+        f"signal.signal(signal.SIGHUP, signal.{'SIG_IGN' if ignored else 'SIG_DFL'})\n"
+        "from ketwire.scenarios import cli\n"
+        "def execute(argv):\n"
+        "    try:\n"
+        "        os.kill(os.getpid(), signal.SIGHUP)\n"
+        "        return 0\n"
+        "    except KeyboardInterrupt:\n"
+        "        os.kill(os.getpid(), signal.SIGHUP)\n"
+        "        return 130\n"
+        "cli.execute = execute\n"
+        "cli.main()\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (0 if ignored else 130, "")
 
 
 def test_the_last_words_of_the_dead_are_shown(tmp_path: Path) -> None:
@@ -187,9 +218,9 @@ def test_secrets_are_not_in_arguments_or_environment(running: Running) -> None:
     which are those of the coordinator and a few switches."""
     for pid in running.children():
         arguments = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")[1:-1]
-        assert arguments[:2] == [b"-m", b"ketwire.nodes.nursery"] and arguments[2].isdigit()
-        assert all(Path(entry).is_absolute() or entry == "" for entry in json.loads(arguments[3]))
-        assert len(arguments) == 4
+        assert arguments[:3] == [b"-P", b"-m", b"ketwire.nodes.nursery"] and arguments[3].isdigit()
+        assert all(Path(entry).is_absolute() or entry == "" for entry in json.loads(arguments[4]))
+        assert len(arguments) == 5
         pairs = Path(f"/proc/{pid}/environ").read_text().split("\0")[:-1]
         environment = dict(pair.split("=", 1) for pair in pairs)
         ours = {*os.environ, "TMPDIR", "HOME", "PWD"}

@@ -42,6 +42,24 @@ def test_points_of_a_scenario_as_it_was_are_refused(
     assert stopped.value.code == 2 and "of version 0000000000000000 given" in capsys.readouterr().err and not asked
 
 
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        (Point("no-such", 1, "0" * 16, {"test part": 0.9}).line(), "scenario: 'no-such' given, expected a file or one"),
+        ('{"name":"digits"}', '{"name":"digits"} given, expected a point on each line'),
+    ],
+)
+def test_a_file_of_something_else_is_refused_in_one_line(
+    line: str, told: str, tmp_path: Path, asked: list[published.Job], capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "points.jsonl"
+    out.write_text(line + "\n")
+    with pytest.raises(SystemExit) as stopped:
+        main(["digits", "--out", str(out)])
+    assert stopped.value.code == 2 and told in capsys.readouterr().err.splitlines()[-1]
+    assert out.read_text() == line + "\n" and not asked
+
+
 def test_the_report_tells_mean_and_deviation() -> None:
     told = report([Point("digits", seed, "", {"test part": value}) for seed, value in ((1, 0.9), (2, 1.0))])
     assert "2 seeds" in told and "mean 0.9500" in told and "standard deviation 0.0707" in told  # 0.1 / sqrt(2)

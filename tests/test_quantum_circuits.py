@@ -1,5 +1,6 @@
 """Gates, circuits and both engines against PennyLane and against closed forms."""
 
+import os
 import subprocess
 import sys
 from functools import cache
@@ -258,6 +259,21 @@ def test_numba_is_loaded_only_when_asked_for() -> None:
                "engine.apply(layers.hadamards(3), states)\n"
                "assert 'numba' not in sys.modules\n")
     subprocess.run([sys.executable, "-c", program], check=True)
+
+
+def test_the_fused_engine_is_numpy_s_where_numba_may_not_compile() -> None:
+    """NUMBA_DISABLE_JIT=1 is how one debugs or measures coverage, and changes no result."""
+    program = ("import numpy\n"
+               "from ketwire.quantum import layers\n"
+               "from ketwire.quantum.engine import apply\n"
+               "rng = numpy.random.default_rng(0)\n"
+               "circuit = layers.hardware_efficient(4, 2)\n"
+               "angles, states = rng.normal(size=circuit.parameter_count), layers.haar_state(4, rng, 3)\n"
+               "one, other = (apply(circuit, states, angles, name) for name in ('numpy', 'fused'))\n"
+               "assert numpy.array_equal(one, other)\n")
+    environment = {**os.environ, "NUMBA_DISABLE_JIT": "1"}
+    done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 @settings(max_examples=20, deadline=None, derandomize=True, database=None)

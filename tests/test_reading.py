@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from ketwire.channels.copies import Copies
 from ketwire.channels.hardware import Hardware
-from ketwire.channels.line import Memory
+from ketwire.channels.parts import Memory
 from ketwire.channels.timing import serve
 from ketwire.errors import ScenarioError
 from ketwire.nodes.inline import run_inline
@@ -25,7 +25,7 @@ from ketwire.nodes.process import run_processes
 from ketwire.protocols.features import Route, Share, share_of, with_flags
 from ketwire.protocols.inference import input_state
 from ketwire.protocols.node import Setting
-from ketwire.protocols.training_streams import COLUMNS
+from ketwire.protocols.training_meter import COLUMNS
 from ketwire.quantum import features, layers
 from ketwire.quantum.circuits import Circuit
 from ketwire.quantum.controlled import beside, controlled

@@ -8,18 +8,26 @@ from typing import Any
 import pytest
 
 from ketwire.errors import ScenarioError
-from ketwire.nodes.security import COORDINATOR, write_keys
+from ketwire.nodes.security import write_keys
 from ketwire.nodes.serve import serve_coordinator, serve_node
+from ketwire.nodes.session import COORDINATOR
 from ketwire.scenarios.load import load
 from ketwire.scenarios.resumable import ResumableDirectory
 
 
-@pytest.mark.parametrize("address", ["localhost:5555", "tcp://host", "tcp://host:70000"])
-def test_an_address_is_refused_under_the_option_that_it_was_given_for(address: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("address", "told"),
+    [
+        ("ipc://localhost:5555", "begins with ipc://"),
+        ("host", "has no port"),
+        ("host:70000", "has no port from [01] to 65535"),
+    ],
+)
+def test_an_address_is_refused_under_the_option_that_it_was_given_for(address: str, told: str, tmp_path: Path) -> None:
     loaded = load("two-layer-inference")
     run = loaded.run()
     write_keys(tmp_path / "keys", [*run.parties, *(link.name for link in run.links), COORDINATOR])
-    told = rf"{address!r} given, expected an address of the form tcp://HOST:PORT$"
+    told = rf"{address}: {told}, expected HOST:PORT or \[IPv6\]:PORT$"
     with pytest.raises(ScenarioError, match=f"^--coordinator: {told}"):
         serve_node(run.parties[0], tmp_path / "keys", address)
     with pytest.raises(ScenarioError, match=f"^--bind: {told}"):

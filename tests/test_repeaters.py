@@ -20,9 +20,12 @@ from ketwire.channels.copies import Copies
 from ketwire.channels.distill import Schedule
 from ketwire.channels.entangled import Held, Order, Pairs, Released
 from ketwire.channels.fiber import Fiber
-from ketwire.channels.line import Line, Memory, Teleport, line_of, told
+from ketwire.channels.line import Line
+from ketwire.channels.line_values import line_of, told
 from ketwire.channels.link import Direction
 from ketwire.channels.pairs import bell_diagonal, decayed_bell, elements_of_bell, swap_bell
+from ketwire.channels.parts import Memory
+from ketwire.channels.transports import Teleport
 from ketwire.errors import LocalProtocolError, RemoteProtocolError, ScenarioError
 from ketwire.nodes.inline import run_inline
 from ketwire.nodes.session import SessionResult

@@ -13,6 +13,7 @@ import pytest
 
 from ketwire.scenarios import cli
 from ketwire.scenarios.yamltext import parse
+from tests.kit import unannounced
 
 TESTS = Path(__file__).parent
 SCENARIO = """\
@@ -67,7 +68,8 @@ def ketwire(capfd: pytest.CaptureFixture[str]) -> Any:
     def call(*argv: str) -> Said:
         capfd.readouterr()
         code = cli.execute(argv)
-        return Said(code, *capfd.readouterr())
+        out, err = capfd.readouterr()
+        return Said(code, out, unannounced(err))
 
     return call
 
@@ -220,14 +222,15 @@ def test_show_keeps_comments_unless_something_changes(ketwire: Any, scenario: st
     said = ketwire("show", scenario, "--set", "links.0.p_init=0.25")
     resolved = parse(said.out, "shown")
     assert resolved["links"][0]["p_init"] == 0.25 and resolved["links"][0]["loss_db_per_km"] == 0.2
-    assert resolved["protocol"]["limit"] == 100 and resolved["protocol"]["kind"] == "scenario_kinds:Echo"
+    asked = {"kind": "scenario_kinds:Echo", "start": "alice", "numbers": {"values": [1, 2, 3]}}
+    assert resolved["protocol"] == asked  # as it is given: the kind was not asked
 
 
 def test_validate_tells_what_would_run(ketwire: Any, scenario: str) -> None:
     said = ketwire("validate", scenario)
     assert said.code == 0 and said.out == (
-        f"{scenario}: valid: scenario_kinds:Echo over 2 nodes and 1 link(s); sessions echo, shout"
-        "; budgets not looked at, which depend on data: echo\n"
+        f"{scenario}: valid: scenario_kinds:Echo over 2 nodes and 1 link(s); protocol not checked, since that would "
+        "execute the module of its kind\n"
     )
 
 
@@ -315,3 +318,39 @@ def test_a_reader_that_leaves_brings_no_traceback(scenario: str) -> None:
     assert "Traceback" not in reading.stderr.read()
     reading.wait(timeout=60)
     reading.stderr.close()
+
+
+COMMANDS = ["", *sorted(command.name or command.callback.__name__ for command in cli.app.registered_commands)]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_each_command_takes_a_short_h(ketwire: Any, command: str) -> None:
+    short, long = (ketwire(*command.split(), option) for option in ("-h", "--help"))
+    assert (short.code, short.err) == (0, "") and short.out == long.out and "-h, --help" in short.out
+
+
+@pytest.mark.parametrize(
+    ("options", "told"), [((), False), (("--json",), False), (("--progress",), True), (("--json", "--progress"), True)]
+)
+def test_a_redirected_standard_error_gets_progress_where_it_is_asked_for(
+    options: tuple[str, ...], told: bool, ketwire: Any, scenario: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from scenario_kinds import pretend
+
+    watched = []
+
+    def runtime(run: Any, progress: Any, *more: Any) -> Any:
+        watched.append(progress is not None)
+        return pretend(run, progress, *more)
+
+    monkeypatch.setattr(cli, "runtime_of", lambda inline, plaintext: runtime)
+    assert ketwire("run", scenario, *options).code == 0 and watched == [told]
+
+
+@pytest.mark.parametrize("command", [("run",), ("run", "--json"), ("validate",), ("show",), ("show", "--seed", "3")])
+def test_a_node_without_a_link_is_warned_of(ketwire: Any, scenario: str, command: tuple[str, ...]) -> None:
+    plain = ketwire(command[0], scenario, *command[1:])
+    Path(scenario).write_text(SCENARIO.replace("bob: {}", "bob: {}, carol: {}, dave: {}"))
+    said = ketwire(command[0], scenario, *command[1:])
+    assert (plain.code, plain.err, said.code) == (0, "", 0)
+    assert said.line == f"ketwire: warning: {scenario}: nodes without a link: carol, dave"

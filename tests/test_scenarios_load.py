@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import fields
 from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import Any
@@ -13,12 +14,14 @@ from hypothesis import strategies as st
 
 from ketwire.channels.chain import Chain
 from ketwire.channels.fiber import Fiber
-from ketwire.channels.line import Line, Teleport
+from ketwire.channels.line import Line
 from ketwire.channels.presets import PRESETS
+from ketwire.channels.transports import Teleport
 from ketwire.errors import ScenarioError
 from ketwire.scenarios import kinds
 from ketwire.scenarios.load import Loaded, apply_set, load, validate
 from ketwire.scenarios.schema import Link, scenario_model
+from ketwire.scenarios.validation import _of_their_own
 from ketwire.scenarios.yamltext import dump, parse
 
 GOOD: dict[str, Any] = {
@@ -78,8 +81,8 @@ def test_the_seed_option_wins(tmp_path: Path) -> None:
 
 def test_links_take_every_field_of_a_fiber() -> None:
     lines = {"between", "fiber", "transport", "noise", "code", "gate_s", "distill", "eve", "engine", "python"}
-    lines |= {name for name in Chain.__dataclass_fields__ if name not in ("kind", "hops")}
-    pairs = {name for name in Teleport.__dataclass_fields__ if name not in ("kind", "distillation")}
+    lines |= {field.name for field in fields(Chain) if field.name not in ("kind", "hops")}
+    pairs = {field.name for field in fields(Teleport) if field.name not in ("kind", "distillation")}
     assert set(Fiber.__dataclass_fields__) == set(Link.model_fields) - lines - pairs
     assert pairs < set(Link.model_fields)
 
@@ -197,9 +200,52 @@ def test_infinite_physics_is_refused(tmp_path: Path) -> None:
         assert "links.0.loss_db_per_km: " in line and "expected a finite number" in line
 
 
-def test_several_errors_are_the_first_and_a_number(tmp_path: Path) -> None:
+def test_several_errors_are_the_first_and_places(tmp_path: Path) -> None:
     data = changed("seed", -1) | {"extra": 1, "more": 2}
-    assert refused(load, written(tmp_path, data)).endswith("seed: -1 given, expected at least 0 (and 2 more)")
+    line = refused(load, written(tmp_path, data))
+    assert line.endswith("seed: -1 given, expected at least 0 (also wrong: extra, more)")
+
+
+def test_many_unknown_keys_are_ten_and_a_number(tmp_path: Path) -> None:
+    text = dump(GOOD) + "".join(f"key{number}: 1\n" for number in range(60_000))
+    line = refused(load, written(tmp_path, text))
+    others = ", ".join(f"key{number}" for number in range(1, 10))
+    assert line.partition(": ")[2].startswith("key0: unknown key, 1 given, expected one of name, description, ")
+    assert line.endswith(f" (also wrong: {others}, and 59,990 more)")
+
+
+def test_the_work_grows_with_the_number_of_errors_no_faster() -> None:
+    class Counting(dict[str, Any]):
+        read = 0
+
+        def __getitem__(self, key: str) -> Any:
+            Counting.read += 1
+            return super().__getitem__(key)
+
+    short = {"type": "too_short", "loc": ("layers",)}
+    details: list[Any] = [Counting(short), *(Counting(type="missing", loc=("layers", n)) for n in range(1000))]
+    assert _of_their_own(details) == details[1:]
+    assert Counting.read < 5 * len(details)
+
+
+def test_a_long_key_is_cut(tmp_path: Path) -> None:
+    line = refused(load, written(tmp_path, GOOD | {"k" * 1000: 1, "l" * 1000: 2}))
+    assert "also wrong" in line and len(line) < 700
+
+
+MEANT = [
+    ("links.0.lenght_km", 3, "; did you mean length_km?"),
+    ("sead", 3, "; did you mean seed?"),
+    ("protocol.nubmers", 3, "; did you mean numbers?"),
+    ("nodes.alice.t1s", 1.0, "; did you mean t1_s?"),
+    ("xyzzy", 3, "links, protocol"),
+    ("seed" * 200, 3, "links, protocol"),
+]
+
+
+@pytest.mark.parametrize(("key", "value", "end"), MEANT, ids=[key[:20] for key, _, _ in MEANT])
+def test_an_unknown_key_that_is_like_a_known_one(tmp_path: Path, key: str, value: Any, end: str) -> None:
+    assert refused(load, written(tmp_path, changed(key, value))).endswith(end)
 
 
 def test_a_protocol_that_does_not_fit_names_file_and_key(tmp_path: Path) -> None:
@@ -253,6 +299,37 @@ BAD_SETS = [
     ("seed=[1", "--set seed: line 2: did not find"),
     ("seed=", "seed: null given, expected a valid integer"),
 ]
+
+
+SOURCES = [
+    ({"random": "normal", "shape": [3]}, "values=[1, 2]", {"values": [1, 2]}),
+    ({"path": "a.csv", "label_column": 2}, "random=signs", {"random": "signs"}),
+    ({"path": "a.csv", "label_column": 2}, "path=b.csv", {"path": "b.csv", "label_column": 2}),
+    ({"dataset": "digits", "part": "test"}, "path=a.npy", {"path": "a.npy"}),
+    ({"values": [1]}, "dataset=digits", {"dataset": "digits"}),
+    ({"values": [1]}, "shape=[2]", {"values": [1], "shape": [2]}),
+    ({"at": "alice", "random": "x"}, "values=[1]", {"at": "alice", "random": "x", "values": [1]}),
+    ({"a": 1}, "values=[1]", {"a": 1, "values": [1]}),
+]
+
+
+@pytest.mark.parametrize(("given", "change", "wanted"), SOURCES)
+def test_a_changed_source_replaces_one_of_another_form(given: Any, change: str, wanted: Any) -> None:
+    data = {"protocol": {"layers": [{"angles": given}]}}
+    apply_set(data, f"protocol.layers.0.angles.{change}", "test")
+    assert data["protocol"]["layers"][0]["angles"] == wanted
+
+
+def test_a_file_s_two_sources_are_refused_as_such(tmp_path: Path) -> None:
+    data = changed("protocol.numbers", {"values": [1], "random": "signs"})
+    told = '{"values": [1], "random": "signs"} given, expected a source with one of the keys path, values'
+    assert f"protocol.numbers: {told}" in refused(load, written(tmp_path, data))
+
+
+@pytest.mark.parametrize("source", [{"values": [1]}, {"random": "signs"}, {"path": "a.npy"}])
+def test_an_unknown_key_of_a_source_is_named(tmp_path: Path, source: Any) -> None:
+    line = refused(load, written(tmp_path, changed("protocol.numbers", {**source, "pth": 3})))
+    assert "protocol.numbers.pth: unknown key, 3 given, " in line
 
 
 @pytest.mark.parametrize(("change", "message"), BAD_SETS, ids=[change for change, _ in BAD_SETS])

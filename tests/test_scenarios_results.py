@@ -1,4 +1,4 @@
-"""The result object, the table and its verdict, the trace, progress, and the run's folder."""
+"""The result object, the table and its verdict, progress, and the run's folder."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ketwire.channels.link import Record
+from ketwire.channels.records import Record
 from ketwire.channels.transcript import Chain
 from ketwire.errors import LocalProtocolError, ScenarioError
 from ketwire.nodes.session import SessionResult, Totals
@@ -19,7 +19,6 @@ from ketwire.scenarios import progress
 from ketwire.scenarios.results import plain, result_object
 from ketwire.scenarios.rundir import RunDirectory
 from ketwire.scenarios.table import print_table, table_text, time_text, verdict
-from ketwire.scenarios.trace import write_trace
 
 HEAD = {"scenario": "demo", "seed": 7, "protocol": "echo"}
 
@@ -215,34 +214,19 @@ def test_the_table_is_aligned_text(
     assert "0.5, off by 0.01" in " ".join(drawn.split()) and "payload bits" in " ".join(drawn.split())
 
 
-def test_the_trace_opens_as_json() -> None:
-    file = io.StringIO()
-    write_trace([QUANTUM, RIVAL], file)
-    events = json.loads(file.getvalue())["traceEvents"]
-    names = {(e["pid"], e["tid"]): e["args"]["name"] for e in events if e["ph"] == "M"}
-    assert names == {
-        (1, 0): "echo (quantum)", (1, 1): "a->b", (1, 2): "b->a",
-        (2, 0): "raw (rival)", (2, 1): "a->b", (2, 2): "b->a",
-    }  # fmt: skip
-    complete = [e for e in events if e["ph"] == "X" and e["pid"] == 1]
-    assert [(e["name"], e["tid"], e["ts"], e["dur"]) for e in complete] == [
-        ("copies", 1, 1.0, 4.0), ("answers", 2, 5.0, 1e-6)
-    ]  # fmt: skip
-    assert complete[0]["args"]["qubits_delivered"] == 10
-
-
 def test_progress_lines_are_few(monkeypatch: pytest.MonkeyPatch) -> None:
     now_s = [100.0]
     monkeypatch.setattr(progress.time, "monotonic", lambda: now_s[0])
     file = io.StringIO()
-    with progress.watch(False, file) as watch:
+    with progress.watch(True, file) as watch:
         assert watch is not None
         for done in range(120):
             now_s[0] += 0.125
             watch("echo", "bob", done, 120, "copies")
     assert file.getvalue() == "".join(f"echo: bob: {n} of 120 copies\n" for n in (15, 55, 95))
-    with progress.watch(True, file) as nothing:
-        assert nothing is None
+    for asked in (False, None):
+        with progress.watch(asked, file) as nothing:
+            assert nothing is None
 
 
 class Terminal(io.StringIO):
@@ -254,7 +238,9 @@ def test_progress_on_a_terminal_is_a_bar(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(progress, "_BETWEEN_DRAWS_S", 0.0)
     monkeypatch.setenv("TERM", "xterm")
     file = Terminal()
-    with progress.watch(False, file) as watch:
+    with progress.watch(False, file) as nothing:
+        assert nothing is None
+    with progress.watch(None, file) as watch:
         assert watch is not None
         watch("echo", "bob", 3, 120, "copies [of x]")
     assert "bob copies [of x]" in file.getvalue() and "3/120" in file.getvalue()
@@ -264,7 +250,7 @@ def test_a_run_folder_is_whole(tmp_path: Path) -> None:
     folder = RunDirectory(tmp_path / "deep" / "run")
     (folder.path / "logs" / "alice.log").write_text("hello")
     (folder.path / "ledger-a-b.jsonl").write_text("{}\n")
-    assert not folder.target.exists()
+    assert list(folder.target.iterdir()) == []
     folder.write_ledger([QUANTUM, RIVAL])
     folder.write_trace([QUANTUM, RIVAL])
     folder.finish("seed: 7\n", {"estimate": 1.0})

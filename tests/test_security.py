@@ -161,6 +161,18 @@ def test_a_known_key_cannot_speak_under_another_name(bench: FiberBench) -> None:
     assert isinstance(alice.hear(), Receipt)
 
 
+def test_a_second_process_with_a_key_but_not_the_run_s_id_takes_no_route(bench: FiberBench) -> None:
+    """Neither are the first one's messages sent to it, nor is the first told of what it has not said."""
+    alice, bob = greeted(bench, "alice"), greeted(bench, "bob")
+    second = Speaker(bench.run.context, bench.endpoint, bench.run.keys["alice"], bytes(16), "alice")
+    second.say(Hello("alice"))
+    assert second.hear(1.0) is None
+    bob.say(answers(5))
+    assert isinstance(bob.hear(), Receipt)
+    assert alice.hear().message.values.tolist() == [5]
+    assert second.hear(0.2) is None
+
+
 def test_a_party_that_joins_as_another_ends_the_run() -> None:
     run = Threads(scripted({"alice": [], "bob": []}))
     credentials = run.credentials("bob", "node")

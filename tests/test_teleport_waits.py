@@ -13,8 +13,10 @@ import pytest
 
 from ketwire.channels.copies import Copies
 from ketwire.channels.fiber import Fiber
-from ketwire.channels.line import Line, Memory, Teleport
+from ketwire.channels.line import Line
 from ketwire.channels.link import Direction
+from ketwire.channels.parts import Memory
+from ketwire.channels.transports import Teleport
 from ketwire.quantum import mixtures
 from ketwire.quantum.layers import haar_state
 

@@ -19,7 +19,7 @@ from ketwire.protocols.objectives import Logistic, Squared
 from ketwire.protocols.training import TrainingParty
 from ketwire.protocols.training_data import Samples
 from ketwire.protocols.training_holding import Holding
-from ketwire.protocols.training_streams import Meter
+from ketwire.protocols.training_meter import Meter
 from ketwire.quantum.circuits import Circuit
 from ketwire.quantum.estimation import Held, Promise
 from ketwire.quantum.estimators import FROM_FEATURES

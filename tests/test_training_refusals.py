@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from ketwire.channels.hardware import Hardware
-from ketwire.channels.line import Memory
+from ketwire.channels.parts import Memory
 from ketwire.nodes.data import make_loader
 from ketwire.nodes.session import agree
 from ketwire.protocols.agreement import Agreement

@@ -14,8 +14,9 @@ import pytest
 
 from ketwire.channels.entangled import Pairs
 from ketwire.channels.fiber import Fiber
-from ketwire.channels.line import Line, Noise
+from ketwire.channels.line import Line
 from ketwire.channels.link import Direction
+from ketwire.channels.parts import Noise
 from ketwire.nodes.inline import run_inline
 from ketwire.nodes.process import run_processes
 from ketwire.nodes.session import Link, SessionResult

@@ -12,8 +12,11 @@ from ketwire.channels.copies import Copies
 from ketwire.channels.distill import Schedule, plan
 from ketwire.channels.erasure_codes import code
 from ketwire.channels.fiber import Fiber
-from ketwire.channels.line import Coded, Line, Memory, Noise, Teleport, line_of, told
+from ketwire.channels.line import Line
+from ketwire.channels.line_values import line_of, told
 from ketwire.channels.link import Delivery, Direction
+from ketwire.channels.parts import Memory, Noise
+from ketwire.channels.transports import Coded, Teleport
 from ketwire.nodes.inline import run_inline
 from ketwire.nodes.process import run_processes
 from ketwire.nodes.session import Link

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable
 from contextlib import suppress
 from types import TracebackType
 
@@ -21,9 +22,14 @@ MOST_CHARACTERS = 1000
 
 
 class KetwireError(Exception):
-    """Base of every error that ketwire raises on purpose. `party` names whose process raised it, if known."""
+    """Base of every error that ketwire raises on purpose. `party` names whose process raised it, if known.
+
+    abroad: what of the message may leave the process of a party, where that is not all of it. Messages of ketwire
+        itself say where an entry of somebody's data is and not what it is; the text of others may say anything.
+    """
 
     party: str | None = None
+    abroad: str | None = None
 
 
 class LocalProtocolError(KetwireError):
@@ -65,17 +71,25 @@ def tell(line: str) -> None:
             print(line, file=sys.stderr, flush=True)
 
 
-def one_line(error: BaseException, module: str) -> str:
+def warn(text: str) -> None:
+    """A line on standard error, with the name of the program before it."""
+    tell(f"ketwire: {text}")
+
+
+def one_line(error: BaseException, module: str, *, whole: bool = True) -> str:
     """An exception as one line, which names the place in a user's own code that raised it.
 
     Args:
         module: of the program or kind that was asked. If it is one of ketwire's own, a place is named only for
             what ketwire does not raise on purpose.
+        whole: with all that it says, which may be data. Otherwise as it may leave the process of a party.
     """
     try:
         text = " ".join(str(error).split())[:MOST_CHARACTERS]
     except Exception:  # of a user's own type, whose __str__ fails too
         text = ""
+    if not whole:
+        text = "" if not isinstance(error, KetwireError) else text if error.abroad is None else error.abroad
     if isinstance(error, KetwireError):
         party = f"{error.party}: " if error.party else ""
         if not isinstance(error, LocalProtocolError | RemoteProtocolError) or _package(module) == "ketwire":
@@ -97,9 +111,28 @@ def blamed(error: BaseException, party: str, module: str) -> KetwireError:
         return error
     told = one_line(error, module)
     if not isinstance(error, KetwireError):
-        return PartyFailed(party, told)
+        return quoting(lambda text: PartyFailed(party, text), error, module)
     error.args, error.party = (told,), party
     return error
+
+
+def quoting(make: Callable[[str], KetwireError], error: BaseException, module: str) -> KetwireError:
+    """An error whose message quotes another one in a line, and does not where it leaves the process of a party.
+
+    Args:
+        make: makes it of that line. module: as of `one_line`.
+    """
+    made = make(one_line(error, module))
+    made.abroad = str(make(one_line(error, module, whole=False)))
+    return made
+
+
+def told_abroad(error: BaseException) -> str:
+    """What of an error may leave the process of a party: of one that ketwire did not raise its type and its place."""
+    if isinstance(error, KetwireError):
+        return str(error) if error.abroad is None else error.abroad
+    place = _place(error.__traceback__, "ketwire")
+    return f"{place}: {type(error).__name__}" if place else type(error).__name__
 
 
 def _place(trace: TracebackType | None, package: str) -> str | None:
@@ -107,13 +140,13 @@ def _place(trace: TracebackType | None, package: str) -> str | None:
     found = None
     while trace is not None:
         file, owner = trace.tb_frame.f_code.co_filename, _package(trace.tb_frame.f_globals.get("__name__", ""))
-        if owner == package or (owner != "ketwire" and not _is_installed(file)):
+        if owner == package or (owner != "ketwire" and not is_installed(file)):
             found = f"{_from_here(file)}:{trace.tb_lineno}"
         trace = trace.tb_next
     return found
 
 
-def _is_installed(file: str) -> bool:
+def is_installed(file: str) -> bool:
     """Whether a file is of the standard library or of a package that was installed."""
     library = os.path.dirname(os.__file__) + os.sep
     return file.startswith(("<", library)) or not {"site-packages", "dist-packages"}.isdisjoint(file.split(os.sep))

@@ -1,0 +1,162 @@
+"""What a line is made of, and what it asks of its transport.
+
+Descriptions: frozen, checked when they are made, and cheap to import. The mathematics of noise is imported where it is
+needed, so a plain lossy fiber never loads it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
+
+import numpy as np
+
+from ketwire.channels.eve import Attack
+from ketwire.channels.fiber import Fiber
+
+if TYPE_CHECKING:
+    from ketwire.quantum.kraus import Kraus
+
+IDENTITY = (1.0, 0.0, 0.0, 0.0)
+NoiseKind = Literal["depolarizing", "dephasing", "bit-flip", "amplitude-damping", "kraus"]
+
+
+@dataclass(frozen=True)
+class Noise:
+    """One channel on each qubit in flight.
+
+    probability or rate_hz: one of them, except for `kraus`
+    operators: for `kraus`, rows of entries (real, imaginary), shape (k, 2, 2, 2)
+
+    Raises:
+        ValueError: no such channel; the message starts with the field's name.
+    """
+
+    kind: NoiseKind
+    probability: float | None = None
+    rate_hz: float | None = None
+    operators: tuple[Any, ...] | None = None
+
+    def __post_init__(self) -> None:
+        if self.kind == "kraus":
+            if self.operators is None or self.probability is not None or self.rate_hz is not None:
+                raise ValueError("operators: given, expected Kraus operators, and neither probability nor rate_hz")
+        elif self.operators is not None:
+            raise ValueError(f"operators: given for {self.kind}, expected them for kraus alone")
+        elif (self.probability is None) == (self.rate_hz is None):
+            raise ValueError("probability: expected either probability or rate_hz")
+        self.channel(0)
+
+    def channel(self, flight_ps: int) -> Kraus:
+        """What a qubit meets that flies for `flight_ps`."""
+        from ketwire.quantum import kraus  # noqa: PLC0415
+
+        if self.operators is not None:
+            parts = np.array(self.operators, dtype=np.float64)
+            if parts.ndim != 4 or parts.shape[1:] != (2, 2, 2):
+                raise ValueError(
+                    f"operators: shape {list(parts.shape)} given, expected a list of 2 x 2 operators, each entry as "
+                    "[real, imaginary]"
+                )
+            return kraus.general(parts[..., 0] + 1j * parts[..., 1])
+        p = self.probability if self.rate_hz is None else kraus.probability_from_rate(self.rate_hz, flight_ps)
+        assert p is not None
+        return {
+            "depolarizing": kraus.depolarize,
+            "dephasing": kraus.dephase,
+            "bit-flip": kraus.bit_flip,
+            "amplitude-damping": kraus.amplitude_damp,
+        }[self.kind](p)
+
+
+@dataclass(frozen=True)
+class Memory:
+    """What holds a register that waits. None: it holds for ever.
+
+    Raises:
+        ValueError: time constants that no memory has, T2 > 2 T1 among them.
+    """
+
+    t1_ps: float | None = None
+    t2_ps: float | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("t1_ps", "t2_ps"):
+            value = getattr(self, name)
+            if value is not None and not 0 < value < float("inf"):
+                raise ValueError(f"{name}: {value!r} given, expected a finite number above 0, or none")
+        t1, t2 = self.constants
+        if t2 > 2 * t1:
+            raise ValueError(f"t2_ps: {t2:g} given with t1_ps = {t1:g}, expected at most 2 T1 (decay dephases)")
+
+    @property
+    def constants(self) -> tuple[float, float]:
+        """(T1, T2) in ps, infinite where nothing decays. Without a T2 it is 2 T1: no dephasing of its own."""
+        t1 = float("inf") if self.t1_ps is None else self.t1_ps
+        return t1, 2 * t1 if self.t2_ps is None else self.t2_ps
+
+    @property
+    def is_perfect(self) -> bool:
+        return self.t1_ps is None and self.t2_ps is None
+
+
+class Medium(Protocol):
+    """What a transport may know of the line that it is on; see `channels.line.Line`, which is one."""
+
+    @property
+    def fiber(self) -> Fiber: ...
+    @property
+    def noise(self) -> tuple[Noise, ...]: ...
+    @property
+    def sender(self) -> Memory: ...
+    @property
+    def receiver(self) -> Memory: ...
+    @property
+    def eve(self) -> Attack | None: ...
+    @property
+    def sender_message_ps(self) -> int: ...
+    @property
+    def receiver_message_ps(self) -> int: ...
+    @property
+    def message_ps(self) -> int: ...
+    @property
+    def photon_survival(self) -> float: ...
+    @property
+    def flight(self) -> tuple[float, ...]: ...
+    def channel(self) -> Kraus | None: ...
+
+
+class Transport(Protocol):
+    """A way to carry registers over a line.
+
+    teleports: through pairs; nothing of a register is in flight
+    """
+
+    teleports: ClassVar[bool]
+
+    @property
+    def kind(self) -> str: ...
+
+    def check(self, line: Medium) -> None:
+        """Refuse a line that it does not fit.
+
+        Raises:
+            ValueError: the message starts with the name of the field.
+        """
+        ...
+
+    def survival(self, line: Medium, qubits: int) -> float:
+        """Probability that a register of `qubits` arrives."""
+        ...
+
+    def time_ps(self, line: Medium, qubits: int) -> float:
+        """Expected time for which one register of a long stream keeps the emitter or the slots."""
+        ...
+
+    def photons(self, line: Medium, qubits: int) -> int | None:
+        """Photons of one register, where that is a fixed number."""
+        ...
+
+    def latency_ps(self, line: Medium) -> int:
+        """What a register takes on top of `time_ps` and its flight, however many follow it."""
+        ...

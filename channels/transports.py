@@ -1,0 +1,239 @@
+"""The transports that need no repeater, as descriptions: what each asks of a line and what a register takes on it.
+
+`direct`: a photon a qubit; one that is lost kills the copy. `teleport`: a heralded pair a qubit, so
+nothing of a register is ever lost, but pairs take time and are not perfect: teleportation through a
+pair is, averaged over its outcomes, the Pauli channel of the pair's Bell diagonal. `coded`: blocks of
+photons that survive some losses and errors (`erasure_codes`). Another one, `chain`, is in `channels.chain`.
+
+The mathematics of pairs and codes is imported where a description needs it. What carries registers is in
+`channels.machines`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ketwire.channels.parts import IDENTITY, Medium
+from ketwire.channels.timing import CLOCK_END_PS, Emission, emission
+
+if TYPE_CHECKING:
+    from ketwire.channels.distill import Schedule
+    from ketwire.channels.erasure_codes import Code, LogicalChannel, PhotonWeights
+    from ketwire.channels.heralding import Scheme
+
+
+@dataclass(frozen=True)
+class Direct:
+    """A photon a qubit."""
+
+    teleports: ClassVar[bool] = False
+    kind: Literal["direct"] = "direct"
+
+    def check(self, line: Medium) -> None:
+        line.channel()
+
+    def survival(self, line: Medium, qubits: int) -> float:
+        return float(line.photon_survival**qubits)
+
+    def time_ps(self, line: Medium, qubits: int) -> float:
+        return float(qubits * line.fiber.bin_ps)
+
+    def photons(self, line: Medium, qubits: int) -> int | None:
+        """Photons of one register, where that is a fixed number."""
+        return qubits
+
+    def latency_ps(self, line: Medium) -> int:
+        """What a register takes on top of `time_ps` and its flight, however many follow it."""
+        return 0
+
+    def emission(self, line: Medium, qubits: int) -> Emission:
+        """How the qubits of one register leave."""
+        return emission(qubits, line.fiber.bin_ps)
+
+
+@dataclass(frozen=True)
+class Teleport:
+    """A heralded pair a qubit.
+
+    scheme: `single-click` (with the bright-state population alpha), `double-click`, or `given` (a
+        measured rate_hz and fidelity); both clicks have a station midway
+    memory_slots: pairs made side by side; slot i mod memory_slots serves qubit i of the stream
+    """
+
+    teleports: ClassVar[bool] = True
+    kind: Literal["teleport"] = "teleport"
+    scheme: Literal["single-click", "double-click", "given"] = "double-click"
+    alpha: float | None = None
+    rate_hz: float | None = None
+    fidelity: float | None = None
+    dark_count: float = 0.0
+    visibility: float = 1.0
+    memory_slots: int = 1
+    distillation: Schedule | None = None
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.memory_slots <= 1_000_000:
+            raise ValueError(f"memory_slots: {self.memory_slots!r} given, expected a number from 1 to 1e6")
+        wanted = {"single-click": {"alpha"}, "double-click": set(), "given": {"rate_hz", "fidelity"}}[self.scheme]
+        for name in ("alpha", "rate_hz", "fidelity"):
+            if (getattr(self, name) is not None) != (name in wanted):
+                what = "a number" if name in wanted else "nothing"
+                raise ValueError(f"{name}: {getattr(self, name)!r} given, expected {what} for the scheme {self.scheme}")
+        if self.fidelity is not None and not 0.25 <= self.fidelity <= 1.0:
+            raise ValueError(f"fidelity: {self.fidelity!r} given, expected 1/4 (no entanglement at all) to 1")
+        for name, perfect in (("dark_count", 0.0), ("visibility", 1.0)):
+            if self.scheme == "given" and getattr(self, name) != perfect:
+                raise ValueError(f"{name}: expected nothing here, a measured fidelity has it in it")
+
+    def pairs(self, line: Medium) -> Scheme:
+        """How pairs are made over this line."""
+        from ketwire.channels.heralding import Given, check_fiber, double_click, single_click  # noqa: PLC0415
+
+        if self.scheme == "given":
+            check_fiber(line.fiber)
+            assert self.rate_hz is not None and self.fidelity is not None
+            outcome_ps = line.fiber.classical_ps + self._handling_ps(line)
+            return Given(self.rate_hz, self.fidelity, outcome_ps=outcome_ps)
+        clicks = self.dark_count, self.visibility, self._handling_ps(line)
+        if self.scheme == "single-click":
+            assert self.alpha is not None
+            return single_click(line.fiber, self.alpha, *clicks)
+        return double_click(line.fiber, *clicks)
+
+    def _handling_ps(self, line: Medium) -> int:
+        """What the outcome of a round of distillation takes beside its way: one bit, and processing at both ends."""
+        if self.distillation is None:
+            return 0
+        bit_ps = line.fiber.sending_ps(1)
+        if bit_ps >= CLOCK_END_PS // 2:
+            raise ValueError(
+                f"bandwidth_bps: {line.fiber.bandwidth_bps!r} given, expected outcomes of distillation that are sent "
+                "in less than 2^61 ps (26 days)"
+            )
+        return bit_ps + max(line.sender_message_ps, line.receiver_message_ps)
+
+    def check(self, line: Medium) -> None:
+        if line.noise:
+            raise ValueError("noise: given for a link that teleports, expected none: no register is in flight")
+        if self.pairs(line).attempt_ps <= 0:
+            raise ValueError("length_km: an attempt would take no time, expected a length or an emission_rate_hz")
+
+    def survival(self, line: Medium, qubits: int) -> float:
+        return 1.0
+
+    def time_ps(self, line: Medium, qubits: int) -> float:
+        from ketwire.channels.distill import plan  # noqa: PLC0415
+
+        scheme = self.pairs(line)
+        one = scheme.attempt_ps / scheme.success_probability
+        if self.distillation is not None:
+            one = plan(scheme, self.distillation).time_ps
+        return qubits * one / self.memory_slots
+
+    def photons(self, line: Medium, qubits: int) -> int | None:
+        """None: by chance, or unknown where pairs are `given`."""
+        return None
+
+    def latency_ps(self, line: Medium) -> int:
+        return 0
+
+    def pair_bell(self, line: Medium) -> NDArray[np.float64]:
+        """Bell diagonal of a pair that is used when it is heralded, with memories that do not decay."""
+        from ketwire.channels.distill import plan  # noqa: PLC0415
+        from ketwire.channels.pairs import bell_diagonal  # noqa: PLC0415
+
+        scheme = self.pairs(line)
+        diagonal = bell_diagonal(scheme.state()) if self.distillation is None else plan(scheme, self.distillation).bell
+        return np.asarray(diagonal)
+
+
+@dataclass(frozen=True)
+class Coded:
+    """Registers inside of a code. code: `[[4,2,2]]`, `[[5,1,3]]`, `[[7,1,3]]` or `qpc(n,m)`.
+
+    gate_ps: duration of one layer of two-qubit gates of the encoder
+    """
+
+    teleports: ClassVar[bool] = False
+    kind: Literal["coded"] = "coded"
+    code: str = "[[5,1,3]]"
+    gate_ps: int = 0
+
+    def __post_init__(self) -> None:
+        if self.gate_ps < 0:
+            raise ValueError(f"gate_ps: {self.gate_ps!r} given, expected 0 or more")
+        self.found()
+
+    def found(self) -> Code:
+        """The code of this name.
+
+        Raises:
+            ValueError: there is none.
+        """
+        from ketwire.channels.erasure_codes import code  # noqa: PLC0415
+
+        return code(self.code)
+
+    def check(self, line: Medium) -> None:
+        """Also whether its logical channel can be worked out, which is kept for whoever asks next."""
+        if self.photon_weights(line) != IDENTITY:
+            self.channel(line)
+
+    def photon_weights(self, line: Medium) -> PhotonWeights:
+        """Pauli weights of all that befalls a photon which arrives: of I, X, Y, Z; or, by photon, where they differ.
+
+        A photon waits for its bin in the sender's memory, flies, and waits in the receiver's memory until its
+        block is whole. Each photon is in a random Pauli frame that both ends know, from the encoder to the
+        decoder, so relaxation counts by its Pauli twirl.
+
+        Raises:
+            ValueError: the noise in flight is no Pauli noise.
+        """
+        flight, photons = line.flight, self.found().physical_per_block
+        if line.fiber.bin_ps == 0 or photons == 1 or (line.sender.is_perfect and line.receiver.is_perfect):
+            return flight
+        from ketwire.quantum.kraus import composed, twirled_decay  # noqa: PLC0415
+
+        sender_ps, receiver_ps = (each[0] for each in emission(photons, line.fiber.bin_ps).waits())
+        if line.sender.constants == line.receiver.constants:
+            # Alike for all photons, to the last digit.
+            sender_ps, receiver_ps = sender_ps[-1], receiver_ps[-1]
+        there, here = line.sender.constants, line.receiver.constants
+        relaxed, dephased = (sender_ps / a + receiver_ps / b for a, b in zip(there, here, strict=True))
+        weights = composed(twirled_decay(relaxed, dephased), flight).tolist()
+        return tuple(weights if np.ndim(relaxed) == 0 else map(tuple, weights))
+
+    def channel(self, line: Medium) -> LogicalChannel:
+        """What the code makes of this line, for one block.
+
+        Raises:
+            ValueError: see `erasure_codes.Code.logical_channel`.
+        """
+        return self.found().logical_channel(line.fiber.survival, self.photon_weights(line))
+
+    def emission(self, line: Medium, qubits: int) -> Emission:
+        """How the blocks of one register leave; its qubits wait bare for the encoder, and until all are decoded."""
+        code = self.found()
+        return emission(
+            qubits, line.fiber.bin_ps, code.qubits_per_block, code.physical_per_block, self.latency_ps(line)
+        )
+
+    def survival(self, line: Medium, qubits: int) -> float:
+        return float(self.channel(line).success ** self.blocks(qubits))
+
+    def blocks(self, qubits: int) -> int:
+        return -(-qubits // self.found().qubits_per_block)
+
+    def time_ps(self, line: Medium, qubits: int) -> float:
+        return float(self.blocks(qubits) * self.found().physical_per_block * line.fiber.bin_ps)
+
+    def photons(self, line: Medium, qubits: int) -> int | None:
+        return self.blocks(qubits) * self.found().physical_per_block
+
+    def latency_ps(self, line: Medium) -> int:
+        """The encoder's."""
+        return self.found().encode_layers * self.gate_ps
