@@ -68,7 +68,7 @@ def measure(rounds: int) -> list[Figure]:
         took = measure_shape(rows, qubits, max(rounds, 31 if rows * 2**qubits <= 2**18 else LEAST_ROUNDS))
         where = f"n = {qubits}" if rows == 1 else f"{rows} rows, n = {qubits}"
         told = {name: f"{1e6 * value:.3g} us" for name, value in took.items()}
-        bound, passes = (18.0 if rows == 1 else 16.0), took["fused"] / took["pass"]
+        bound, passes = (12.0 if rows == 1 else 8.0), took["fused"] / took["pass"]
         text = f"{told['fused']} over {told['pass']}"
         figures.append(Figure(f"engine: fused layer in passes, {where}", passes, bound, "", text))
         if rows == 1:

@@ -23,7 +23,7 @@ from ketwire.quantum.segments import Segment
 
 QUBITS, UNITARIES = 10, 8
 FORWARD_PASSES = 6.0
-OF_PENNYLANE = 0.1
+OF_PENNYLANE = 0.08
 REPEATS = 20
 
 

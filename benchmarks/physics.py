@@ -235,7 +235,7 @@ def measure_trajectories(rounds: int) -> list[Figure]:
         whole = {"quiet": batch(qubits, rows, ()), "pauli": batch(qubits, rows, (Noise("depolarizing", 0.01),))}
         taken = rounds_of(whole, max(rounds, 31), measure=processor_s)
         what = f"trajectories: pauli batch, prepared to measured, n = {qubits}"
-        figures.append(taken.figure(what, "pauli", "quiet", 1.3, "ms"))
+        figures.append(taken.figure(what, "pauli", "quiet", 1.15, "ms"))
     noises = {"noiseless": (), "pauli": (Noise("depolarizing", 0.01),), "damping": (Noise("amplitude-damping", 0.05),)}
     for qubits, rows in ((6, 4096), (8, 4096), (10, 2048)):
         actions = {name: crossing(qubits, rows, noise) for name, noise in noises.items()}

@@ -118,7 +118,7 @@ def measure_launch(rounds: int) -> list[Figure]:
         scenario, imports = str(folder / "trivial.yaml"), [sys.executable, "-c", "import numpy"]
 
         def again() -> None:
-            launch(load(scenario), lambda run, *_: run_inline(run), Options(quiet=True))
+            launch(load(scenario), lambda run, *_: run_inline(run), Options(progress=False))
 
         def taken_s(action: Callable[[], object], repeats: int) -> float:
             if action is not again:

@@ -22,8 +22,9 @@ from benchmarks.physics import processor_s
 from benchmarks.report import Figure, Measure, rounds_of
 from benchmarks.startup import processor_s as children_s
 from ketwire.channels.copies import Copies
-from ketwire.channels.line import Line, Teleport
+from ketwire.channels.line import Line
 from ketwire.channels.presets import fiber
+from ketwire.channels.transports import Teleport
 from ketwire.nodes.inline import run_inline
 from ketwire.nodes.session import Link, Run, Session
 from ketwire.protocols.node import Loader, Node, Outcome, Slice

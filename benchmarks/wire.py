@@ -10,6 +10,7 @@ a fiber process is one more entry there, as `Relay` describes.
     header     writing and reading prelude and header of a small COPIES (n = 6, 1 row, 100 copies)
     codec      the same with the objects and arrays around it: `encode` and `decode`
     small      one small COPIES from end to end and back, against the bare frames of the same sizes
+    small-cpu  the same in processor time of all processes
     large      one way of 2^20 amplitudes (16 MiB), against two memory copies a hop
     curve      the same with CURVE and digests, against bare CURVE plus one SHA-256 of the frame
 """
@@ -273,6 +274,35 @@ def measure_small(rounds: int) -> list[Figure]:
     return [taken.figure("wire: small echo over bare echo", "ketwire", "bare", 1.5, "us")]
 
 
+def measure_small_cpu(rounds: int) -> list[Figure]:
+    """The same in processor time of all three processes, which other work on the machine disturbs less. Linux alone."""
+    states = states_of(SMALL_QUBITS)
+    with relay("bare", None) as bare:
+        serving = {"bare": _children()}
+        with relay("ketwire", None) as ours:
+            serving["ketwire"] = _children() - serving["bare"]
+            ends = {"bare": bare_ends(*bare, states), "ketwire": ketwire_ends(*ours, states, digest=False)}
+            echoes = {name: _echo(*pair) for name, pair in ends.items()}
+            relay_of = {echo: serving[name] for name, echo in echoes.items()}
+
+            def processor_s(echo: Callable[[], object], repeats: int) -> float:
+                def spent_s() -> float:
+                    # The clock of another process, as clock_getcpuclockid(3) makes it.
+                    return time.process_time() + sum(time.clock_gettime(~pid << 3 | 2) for pid in relay_of[echo])
+
+                begun_s = spent_s()
+                for _ in range(repeats):
+                    echo()
+                return (spent_s() - begun_s) / repeats
+
+            taken = rounds_of(echoes, 8 * rounds, 50, measure=processor_s)
+    return [taken.figure("wire: small echo over bare echo, CPU", "ketwire", "bare", 1.5, "us")]
+
+
+def _children() -> set[int]:
+    return {child.pid for child in multiprocessing.active_children() if child.pid is not None}
+
+
 def _echo(there: Callable[[], None], back: Callable[[], None]) -> Callable[[], None]:
     def echo() -> None:
         there()
@@ -319,6 +349,7 @@ def measure_curve(rounds: int) -> list[Figure]:
 MEASURES: dict[str, Measure] = {
     "header": measure_header,
     "small": measure_small,
+    "small-cpu": measure_small_cpu,
     "large": measure_large,
     "curve": measure_curve,
 }

@@ -145,11 +145,22 @@ class ClassicalLane:
 
     def _join(self, begins_ps: Times, ends_ps: Times) -> None:
         """Remember new stretches, which contain old ones or lie apart from them; those that touch become one."""
+        later = not len(self._begins) or begins_ps[0] >= self._ends[-1]
+        if later and len(begins_ps) > 2 * MOST_STRETCHES:
+            # Of many only the last are kept: look at no more, unless so many of these touch that more are needed.
+            tail = slice(-2 * MOST_STRETCHES, None)
+            apart = np.flatnonzero(begins_ps[tail][1:] > ends_ps[tail][:-1])
+            if len(apart) >= MOST_STRETCHES:
+                self._keep(begins_ps[tail], ends_ps[tail], apart)
+                return
         begins = np.concatenate([self._begins, begins_ps])
         ends = np.concatenate([self._ends, ends_ps])
-        if len(self._begins) and begins_ps[0] < self._ends[-1]:
+        if not later:
             order = np.argsort(begins, kind="stable")
             begins, ends = begins[order], np.maximum.accumulate(ends[order])
-        apart = np.flatnonzero(begins[1:] > ends[:-1])
+        self._keep(begins, ends, np.flatnonzero(begins[1:] > ends[:-1]))
+
+    def _keep(self, begins: Times, ends: Times, apart: NDArray[np.int64]) -> None:
+        """The last of these stretches, where those that `apart` does not part are one."""
         self._begins = begins[np.concatenate([[0], apart + 1])][-MOST_STRETCHES:]
         self._ends = ends[np.concatenate([apart, [len(ends) - 1]])][-MOST_STRETCHES:]

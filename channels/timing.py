@@ -30,9 +30,14 @@ def serve(ready_ps: NDArray[np.int64], service_ps: int | NDArray[np.int64], free
     if isinstance(service_ps, np.ndarray):
         begun: NDArray[np.int64] = np.cumsum(service_ps) - service_ps
     else:
-        begun = np.arange(len(ready_ps), dtype=np.int64) * service_ps
-    latest = np.maximum.accumulate(np.maximum(ready_ps - begun, free_ps))
-    return latest + begun + service_ps
+        begun = np.arange(len(ready_ps), dtype=np.int64)
+        begun *= service_ps
+    done: NDArray[np.int64] = ready_ps - begun  # all in place: new memory costs more than the sums
+    np.maximum(done, free_ps, out=done)
+    np.maximum.accumulate(done, out=done)
+    done += begun
+    done += service_ps
+    return done
 
 
 def serve_in_step(first_ps: int, step_ps: int, customers: int, service_ps: int, free_ps: int) -> tuple[int, int] | None:

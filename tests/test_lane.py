@@ -245,3 +245,17 @@ def test_every_bit_of_the_ledger_uses_bandwidth(name: str, monkeypatch: pytest.M
     # Of a round of distillation one of two bits goes against the direction, and nobody waits for it.
     rounds = 2 * 2 if isinstance(line.transport, Teleport) else 0
     assert used["bits"] == counted_bits - rounds > 0
+
+
+def test_of_many_stretches_the_last_are_kept_whether_or_not_they_touch(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A batch far above the bound leaves what it would leave if all of it were looked at."""
+    monkeypatch.setattr(lane_module, "MOST_STRETCHES", 8)
+    rng = np.random.default_rng(5)
+    for touching in (0.0, 0.3, 0.9, 1.0):
+        gaps = np.where(rng.random(200) < touching, 0, rng.integers(1, 50, 200))
+        begins = np.cumsum(gaps + 10)
+        lane = ClassicalLane(Fiber(bandwidth_bps=1e9))
+        lane._join(begins, begins + 10)
+        apart = np.flatnonzero(begins[1:] > begins[:-1] + 10)
+        assert lane._begins.tolist() == begins[np.concatenate([[0], apart + 1])][-8:].tolist()
+        assert lane._ends.tolist() == (begins + 10)[np.concatenate([apart, [199]])][-8:].tolist()
