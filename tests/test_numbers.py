@@ -34,7 +34,7 @@ def _bits_and_messages(results: list[SessionResult]) -> dict[str, tuple[int, int
 
 def test_a_state_in_parts_is_the_same_state(monkeypatch: pytest.MonkeyPatch) -> None:
     """8 numbers a crossing of 2 qubits; cut to 3, three messages, each with a scale of its own where there is one."""
-    loaded = scenario("ba", copies=20, estimators=["commuting"], dense_state={"bits": [8, 64]})
+    loaded = scenario("ba", copies=20, estimators=["commuting"], dense_state={"bits": [8, 64]}, description=[])
     whole = run_inline(loaded.run(), ledger=True)
     monkeypatch.setattr(numbers, "MESSAGE_NUMBERS", 3)
     parts = run_inline(loaded.run(), ledger=True)
