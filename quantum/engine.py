@@ -96,13 +96,8 @@ def predict_work(circuit: Circuit, rows: int) -> float:
         elif isinstance(step, Permute) or step.name != "dense":
             seconds += 10e-6 + 4e-9 * rows * size
         else:
-            seconds += predict_product(len(step.qubits), rows * size >> len(step.qubits))
+            seconds += 10e-6 + 0.15e-9 * 2 ** len(step.qubits) * rows * size
     return seconds
-
-
-def predict_product(qubits: int, rows: int) -> float:
-    """Predicted seconds for multiplying `rows` registers by a dense matrix, as `predict_work`."""
-    return 10e-6 + 0.15e-9 * float(4**qubits) * rows
 
 
 def choose_engine(work: float) -> EngineName:

@@ -14,10 +14,9 @@ from ketwire.quantum import mixtures, trajectories
 from ketwire.quantum.arrays import Array, Complexes, Floats, Integers
 from ketwire.quantum.circuits import Circuit, Contraction
 from ketwire.quantum.circuits import contract as contract_pure
-from ketwire.quantum.engine import choose_engine, predict_work
+from ketwire.quantum.engine import apply, choose_engine, predict_work
 from ketwire.quantum.kraus import Kraus
 from ketwire.quantum.mixtures import Measurement
-from ketwire.quantum.repeated import apply_again
 
 Batch = tuple[Complexes, Integers]
 
@@ -32,7 +31,7 @@ def apply_circuit(circuit: Circuit, states: Complexes, parameters: Sequence[floa
     if is_mixed(states):
         work = predict_work(circuit, 2 * len(states) * states.shape[1])
         return mixtures.evolve(circuit, states, parameters, choose_engine(work))
-    return apply_again(circuit, states, np.asarray(parameters, dtype=np.float64))
+    return apply(circuit, states, parameters, engine=choose_engine(predict_work(circuit, len(states))))
 
 
 def contract(states: Complexes, M: Array | Contraction) -> tuple[Complexes, Floats]:

@@ -195,6 +195,7 @@ def test_a_run_over_ipv6(by_hand: ByHand, ipv6: None) -> None:
     assert codes(running) == dict.fromkeys(running, 0), {name: hand.err for name, hand in running.items()}
 
 
+@pytest.mark.long  # processes by command
 def test_a_run_whose_addresses_are_announced_as_names(by_hand: ByHand) -> None:
     """They are bound to every address of the machine, which nobody can be told."""
     ports = free_port(), free_port()
@@ -206,6 +207,7 @@ def test_a_run_whose_addresses_are_announced_as_names(by_hand: ByHand) -> None:
     assert codes(running) == dict.fromkeys(running, 0), {name: hand.err for name, hand in running.items()}
 
 
+@pytest.mark.long  # processes by command
 def test_a_coordinator_at_any_free_port_keeps_it(by_hand: ByHand) -> None:
     """Alice dies at her second checkpoint; who comes back finds the coordinator where it was."""
     faults = [{"file": "alice.0.2.npz", "at": 1, "how": "kill", "once": str(by_hand.folder / "struck")}]
@@ -235,6 +237,7 @@ def test_a_name_that_does_not_resolve_is_refused_by_whom_it_is_announced_to(by_h
     assert re.match(rf"ketwire: {told}", running[refused].err.splitlines()[-1])
 
 
+@pytest.mark.long  # processes by command
 def test_a_port_in_use_is_told_on_both_sides(by_hand: ByHand) -> None:
     coordinator = by_hand.conduct("--bind", "127.0.0.1:0")
     address = address_of(coordinator)

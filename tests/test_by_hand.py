@@ -94,6 +94,7 @@ def network(hands: Hands, prepared: Path, tmp_path: Path) -> Iterator[Network]:
     hands.ask("end", None)
 
 
+@pytest.mark.long  # processes by command
 def test_a_death_ends_all_and_the_same_commands_go_on(network: Network) -> None:
     """Alice dies while she writes her third checkpoint, and nobody waits for her."""
     first = network.start_all("--rejoin-s", "0", faults={"alice": network.fault("alice.0.3.npz", 1)})
@@ -126,6 +127,7 @@ def test_a_fiber_that_comes_back_is_joined_by_the_others(network: Network) -> No
     assert "ketwire: bob: everybody begins anew: " in running["bob"].err
 
 
+@pytest.mark.long  # processes by command
 def test_a_coordinator_that_comes_back_finds_all_others(network: Network) -> None:
     """It dies between the writing of a commit and its name."""
     running = network.start_all(faults={"coordinator": network.fault("commit.0.2.json", 3)})
@@ -145,6 +147,7 @@ def test_who_does_not_come_back_is_named(network: Network) -> None:
     assert running["coordinator"].err.splitlines()[-1] == "ketwire: bob: has not joined within 2 s"
 
 
+@pytest.mark.long  # processes by command
 def test_a_full_disk_is_told_and_a_folder_without_the_commit_is_named(network: Network) -> None:
     first = network.start_all(faults={"alice": network.fault("alice.0.4.npz", 1, "full")})
     assert [hand.ended() for hand in first.values()] == [3, 3, 3, 3]
@@ -158,6 +161,7 @@ def test_a_full_disk_is_told_and_a_folder_without_the_commit_is_named(network: N
     assert line.endswith("; no other checkpoint is whole")
 
 
+@pytest.mark.long  # processes by command
 def test_checkpoints_are_everybodys_or_nobodys(network: Network) -> None:
     for kept, told in (
         ({*PARTIES, "coordinator"} - {"alice"}, "none given for alice, expected a folder: the coordinator has one"),

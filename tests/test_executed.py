@@ -122,6 +122,7 @@ def test_a_module_is_taken_from_the_scenario_s_folder_and_shadows_nothing(
     assert sys.path == before and sys.modules["json"] is json and hasattr(json, "dumps")
 
 
+@pytest.mark.long  # processes by command
 def test_parties_that_are_started_by_hand_take_modules_from_their_base(hands: Hands, tmp_path: Path) -> None:
     there = wrote(tmp_path / "there", kind="json:Kind")
     (there / "json.py").write_text(KIND)

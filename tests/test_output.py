@@ -113,6 +113,7 @@ def test_what_is_printed_as_json_is_the_same_on_every_console(tmp_path: Path) ->
         assert json.loads(done.stdout)["scenario"] == "µ–"
 
 
+@pytest.mark.long  # processes by command
 @pytest.mark.parametrize("console", ["ascii", "latin-1"])
 def test_help_and_schema_print_everywhere(console: str, tmp_path: Path) -> None:
     for command in ("--help", "run -h", "schema", "presets", "list", "link telecom-fiber --length 3"):

@@ -245,6 +245,7 @@ def test_a_disk_that_is_full_from_the_start_leaves_no_folder(
     assert cli.execute(["run", scenario, "--inline", "--out", "out"]) == 0
 
 
+@pytest.mark.long  # processes by command
 def test_a_finished_run_without_room_for_its_folder_is_printed(here: Path) -> None:
     """No file may have more than 512 octets: neither the fiber's ledger nor anything of the folder has room."""
     limited = ["sh", "-c", 'ulimit -f 1; exec "$@"', "sh", *command("run", "plain.yaml", "--out", "out", "--json")]

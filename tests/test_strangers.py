@@ -255,6 +255,7 @@ def test_a_gate_lets_few_strangers_in_and_passes_on_what_a_peer_says(tmp_path: P
         context.destroy(linger=0)
 
 
+@pytest.mark.long  # processes by command
 def test_a_gate_ends_whoever_is_one_too_many_and_whoever_waits() -> None:
     with gate(LOOPBACK) as held:
         ends = [socket.create_connection((held.address.host, held.address.port), 5) for _ in range(STRANGERS + 10)]
@@ -289,6 +290,7 @@ def test_a_party_with_too_few_descriptors_is_refused_in_one_line(argv: tuple[str
     assert (done.returncode, done.stdout, done.stderr) == (2, "", f"ketwire: {told}\n")
 
 
+@pytest.mark.long  # processes by command
 def test_a_run_raises_a_low_limit_to_what_it_needs_and_needs_no_more(tmp_path: Path) -> None:
     assert limited(16, "run", SCENARIO, "--json", soft=True).returncode == 0
     out = str(tmp_path / "out")
@@ -298,6 +300,7 @@ def test_a_run_raises_a_low_limit_to_what_it_needs_and_needs_no_more(tmp_path: P
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.long  # processes by command
 def test_a_port_that_is_taken_is_one_line() -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
@@ -308,6 +311,7 @@ def test_a_port_that_is_taken_is_one_line() -> None:
             pass
 
 
+@pytest.mark.long  # processes by command
 def test_what_strangers_stream_is_not_held(tmp_path: Path) -> None:
     """100 connections announce 2^31 - 1 octets each and stream; each comes again when it is cut off."""
     hand = ByHand(tmp_path, 256)
