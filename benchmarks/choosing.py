@@ -34,11 +34,11 @@ from benchmarks import points
 from ketwire.channels.streams import derive_key, stream
 from ketwire.errors import ScenarioError
 from ketwire.nodes.inline import run_inline
-from ketwire.scenarios.kinds import Judge
+from ketwire.scenarios.kinds.interface import Judge
+from ketwire.scenarios.kinds.training.results import baseline
+from ketwire.scenarios.kinds.training.spec import TrainingSpec
 from ketwire.scenarios.load import Loaded, load
-from ketwire.scenarios.sources import DatasetSource
-from ketwire.scenarios.training_results import baseline
-from ketwire.scenarios.training_spec import TrainingSpec
+from ketwire.scenarios.schema.sources import DatasetSource
 
 NO_RIVALS = "protocol.rivals={backprop: [], raw: [], description: []}"
 Integers = NDArray[np.int64]

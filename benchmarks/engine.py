@@ -17,9 +17,9 @@ import numpy as np
 from benchmarks.report import LEAST_ROUNDS, Figure, Measure, rounds_of
 from ketwire.quantum.circuits import Circuit, joined
 from ketwire.quantum.encodings import amplitude_encode
-from ketwire.quantum.engine import apply
+from ketwire.quantum.engines.dispatch import apply
+from ketwire.quantum.engines.plan import Local
 from ketwire.quantum.layers import entangler, rotations
-from ketwire.quantum.plan import Local
 
 SUBLAYERS = 400
 SHAPES = [(1, 12), (1, 16), (1, 20), (256, 6), (256, 8), (256, 10)]

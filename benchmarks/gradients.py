@@ -16,8 +16,8 @@ import numpy as np
 
 from benchmarks.report import Figure, Measure, rounds_of
 from ketwire.quantum.circuits import Circuit
-from ketwire.quantum.engine import apply
-from ketwire.quantum.gradients import exact_gradients
+from ketwire.quantum.engines.dispatch import apply
+from ketwire.quantum.gradients.exact import exact_gradients
 from ketwire.quantum.layers import entangler, rotations
 from ketwire.quantum.segments import Segment
 

@@ -33,13 +33,13 @@ import numpy as np
 from benchmarks import points
 from ketwire.quantum import layers
 from ketwire.quantum.circuits import Circuit
-from ketwire.quantum.estimation import Demand, Held, Promise, half_ranges
-from ketwire.quantum.estimators import FROM_FEATURES
-from ketwire.quantum.features import Block, blocks_of, contributions
+from ketwire.quantum.gradients.estimation import Demand, Held, Promise, half_ranges
+from ketwire.quantum.gradients.estimators import FROM_FEATURES
+from ketwire.quantum.gradients.features import Block, blocks_of, contributions
+from ketwire.quantum.gradients.shadow_tomography import ShadowTomography
+from ketwire.quantum.gradients.shadows import MOST_GROUPS
+from ketwire.quantum.gradients.tangents import Tangents
 from ketwire.quantum.segments import Segment
-from ketwire.quantum.shadow_tomography import ShadowTomography
-from ketwire.quantum.shadows import MOST_GROUPS
-from ketwire.quantum.tangents import Tangents
 
 PARAMETERS = (10, 30, 100, 300, 1000, 3000, 10000)
 RUNS = {"direct": 40, "commuting": 40, "classical-shadows": 16, "tomography": 40}

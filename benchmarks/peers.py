@@ -6,7 +6,7 @@ photons: one-qubit copies over 20 km of `telecom-fiber` with depolarizing noise,
 `Direction.carry`. SeQUeNCe's: photons over 20 km of its `QuantumChannel` of the same loss, which turns one in
 a hundred at random (polarization_fidelity = 0.99), each scheduled, sent and received, as in its tutorials.
 The two take turns in each round; per photon, the rates are compared.
-pairs: heralded pairs of `channels.heralding` over 20 km, their times and the states that memories leave.
+pairs: heralded pairs of `channels.entanglement.heralding` over 20 km, their times and the states that memories leave.
 
 Without SeQUeNCe (make test-peers installs it) its figure is left out, and the table says so.
 """
@@ -23,11 +23,11 @@ import numpy as np
 from benchmarks.physics import processor_s
 from benchmarks.report import Figure, Measure, rounds_of
 from ketwire.channels.copies import Copies
-from ketwire.channels.generation import generate
-from ketwire.channels.heralding import double_click
+from ketwire.channels.entanglement.generation import generate
+from ketwire.channels.entanglement.heralding import double_click
+from ketwire.channels.entanglement.pairs import decayed_bell, elements, pauli_of_teleportation
 from ketwire.channels.line import Line
 from ketwire.channels.link import Direction
-from ketwire.channels.pairs import decayed_bell, elements, pauli_of_teleportation
 from ketwire.channels.parts import Noise
 from ketwire.channels.presets import fiber
 

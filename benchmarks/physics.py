@@ -31,18 +31,18 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.report import Figure, Measure, rounds_of
-from ketwire.channels.budget import Crossing
 from ketwire.channels.copies import Copies
 from ketwire.channels.fiber import Fiber
 from ketwire.channels.line import Line
 from ketwire.channels.link import Direction
 from ketwire.channels.machines import disturb
 from ketwire.channels.parts import Noise
+from ketwire.channels.planning.budget import Crossing
+from ketwire.channels.planning.representation import expected_rows
 from ketwire.channels.presets import fiber
-from ketwire.channels.representation import expected_rows
 from ketwire.nodes.inline import run_inline
 from ketwire.nodes.party import PartyNode
-from ketwire.quantum.engine import apply
+from ketwire.quantum.engines.dispatch import apply
 from ketwire.quantum.layers import haar_state, hardware_efficient
 from ketwire.quantum.observables import Projector
 from ketwire.scenarios.load import load

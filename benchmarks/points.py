@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Self, TypeVar
 
 from ketwire.scenarios.load import find, read
-from ketwire.scenarios.yamltext import parse
+from ketwire.scenarios.schema.yamltext import parse
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ import numpy as np
 from benchmarks import wire
 from benchmarks.report import LEAST_ROUNDS, Figure, Measure, Rounds, seconds
 from ketwire.channels.fiber import Fiber
-from ketwire.nodes.process import run_processes
+from ketwire.nodes.processes.run import run_processes
 from ketwire.nodes.session import Link, Run, Session
 from ketwire.protocols.node import Slice
 

@@ -39,10 +39,10 @@ from ketwire.errors import ScenarioError
 from ketwire.nodes.inline import run_inline
 from ketwire.protocols.subspace import MEASUREMENTS, Classes
 from ketwire.quantum import subspaces
-from ketwire.scenarios.kinds import Judge
+from ketwire.scenarios.kinds.interface import Judge
+from ketwire.scenarios.kinds.subspace.classify import classify_holdings
+from ketwire.scenarios.kinds.training.spec import TrainingSpec
 from ketwire.scenarios.load import load
-from ketwire.scenarios.subspace_classify import classify_holdings
-from ketwire.scenarios.training_spec import TrainingSpec
 
 COPIES = (30, 100, 300, 1000, 3000)
 SCENARIOS = (

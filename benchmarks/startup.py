@@ -32,8 +32,8 @@ import numpy as np
 from benchmarks.report import Figure, Measure, rounds_of
 from ketwire.nodes.datasets import split
 from ketwire.nodes.inline import run_inline
-from ketwire.scenarios.launch import Options, launch
 from ketwire.scenarios.load import load
+from ketwire.scenarios.runs.launch import Options, launch
 
 SCENARIO = """\
 seed: 7

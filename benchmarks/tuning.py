@@ -25,8 +25,8 @@ from ketwire.channels.streams import derive_key, stream
 from ketwire.errors import ScenarioError
 from ketwire.protocols.subspace import Classes
 from ketwire.quantum import subspaces
+from ketwire.scenarios.kinds.subspace.classify import receiver_holding
 from ketwire.scenarios.load import load
-from ketwire.scenarios.subspace_classify import receiver_holding
 
 FOLDS = 5
 DRAWS_OF_OUTCOMES = 20

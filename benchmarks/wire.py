@@ -30,12 +30,12 @@ import numpy as np
 import zmq
 
 from benchmarks.report import Figure, Measure, rounds_of
-from ketwire.channels import carried, codec
-from ketwire.channels.connection import Connection, Role
 from ketwire.channels.copies import Copies
-from ketwire.channels.frames import DEFAULT_LIMITS, Carry, Hello, Welcome
-from ketwire.nodes import sockets
-from ketwire.nodes.sockets import send
+from ketwire.channels.wire import carried, codec
+from ketwire.channels.wire.connection import Connection, Role
+from ketwire.channels.wire.frames import DEFAULT_LIMITS, Carry, Hello, Welcome
+from ketwire.nodes.processes import sockets
+from ketwire.nodes.processes.sockets import send
 
 RUN = bytes(range(16))
 TIMEOUT_MS = 20_000

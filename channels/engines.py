@@ -20,7 +20,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from ketwire.channels.chain import Chain
+from ketwire.channels.entanglement.chain import Chain
 from ketwire.channels.line import ENGINES, Line
 from ketwire.channels.machines import CodedMachine, DirectMachine, Machine, TeleportMachine
 from ketwire.channels.transports import Coded, Direct, Teleport
@@ -54,7 +54,7 @@ class Builtin:
         if isinstance(transport, Coded):
             return CodedMachine(line, transport)
         assert isinstance(transport, Chain)
-        from ketwire.channels.stock import StockMachine  # noqa: PLC0415 (with chains alone)
+        from ketwire.channels.entanglement.stock import StockMachine  # noqa: PLC0415 (with chains alone)
 
         return StockMachine(line)
 

@@ -1,7 +1,7 @@
 """A node's hardware: the memory that holds its registers, and how long its processor takes and errs.
 
 Descriptions alone, frozen, checked when they are made and cheap to import; what works by them is
-`nodes.processor`, and the mathematics of its errors is in `quantum.noisy` and `quantum.readout`.
+`nodes.processor`, and the mathematics of its errors is in `quantum.noise.noisy` and `quantum.noise.readout`.
 Everything is perfect and takes no time unless it is said.
 """
 
@@ -24,11 +24,11 @@ class Hardware:
 
     memory:     T1 and T2 of its registers, while they wait and while they are worked on
     prepare_ps: to bring a register to |0...0>; what a state then takes to load, gates count
-    gate1_ps, gate2_ps: of a gate on one or two qubits; greater ones are made of these (`quantum.noisy`)
+    gate1_ps, gate2_ps: of a gate on one or two qubits; greater ones are made of these (`quantum.noise.noisy`)
     readout_ps: to measure a register, or the flag of a contraction
     p_prepare:  depolarizing of each qubit that is prepared, ρ -> (1-p) ρ + p 1/2
     p_gate1, p_gate2: depolarizing of the qubit, or of both qubits together, ρ -> (1-p) ρ + p 1/4, after a gate
-    p_readout:  each bit that is read is the wrong one (`quantum.readout`)
+    p_readout:  each bit that is read is the wrong one (`quantum.noise.readout`)
     message_ps: to process a classical message that is received; it keeps no qubit busy
 
     Raises:

@@ -1,7 +1,7 @@
 """One direction of a link in full: the fiber, its noise, the memories at its ends, and the transport.
 
 A description: frozen, checked when it is made, and cheap to import. What carries registers by it is in
-`channels.machines`; `channels.transports` and `channels.chain` say which transports there are.
+`channels.machines`; `channels.transports` and `channels.entanglement.chain` say which transports there are.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from ketwire.channels.parts import IDENTITY, Memory, Noise, Transport
 from ketwire.channels.transports import Direct
 
 if TYPE_CHECKING:
-    from ketwire.quantum.kraus import Kraus
+    from ketwire.quantum.noise.kraus import Kraus
 
 EngineName = Literal["builtin", "netsquid"]
 ENGINES: tuple[EngineName, ...] = ("builtin", "netsquid")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-from ketwire.channels.chain import Chain
+from ketwire.channels.entanglement.chain import Chain
 from ketwire.channels.eve import attack_of
 from ketwire.channels.fiber import Fiber
 from ketwire.channels.line import Line
@@ -20,7 +20,7 @@ def told(line: Line) -> dict[str, Any]:
 
 def line_of(values: dict[str, Any]) -> Line:
     """The line that `told` told of."""
-    from ketwire.channels.distill import Schedule  # noqa: PLC0415
+    from ketwire.channels.entanglement.distill import Schedule  # noqa: PLC0415
 
     transport = dict(values["transport"])
     if transport.get("distillation") is not None:

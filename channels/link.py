@@ -11,8 +11,8 @@ lane that this direction has for its heralds alone.
 Bits that a program does not receive as a message (outcomes, heralds, notices) count when their receiver has
 processed them (`Line.receiver_message_ps`, `sender_message_ps`). A message is processed by the node that receives it.
 
-Pairs are extended by a link that teleports (`channels.extension`) and kept by the end-to-end link of a
-chain (`channels.stock`). Notices of free memories have times of their own.
+Pairs are extended by a link that teleports (`channels.entanglement.extension`) and kept by the end-to-end link of a
+chain (`channels.entanglement.stock`). Notices of free memories have times of their own.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ketwire.channels.chain import Chain
 from ketwire.channels.copies import Copies, InStep
 from ketwire.channels.engines import engine
-from ketwire.channels.entangled import Pairs, Released
+from ketwire.channels.entanglement.chain import Chain
+from ketwire.channels.entanglement.held import Pairs, Released
 from ketwire.channels.eve import Eavesdropper
 from ketwire.channels.fiber import Fiber
 from ketwire.channels.lane import ClassicalLane
@@ -232,7 +232,7 @@ class Direction:
             return stands._replace(lost=held.lost, herald_ps=int(held.ready_ps.max(initial=sent_ps)))
         if not isinstance(self.line.transport, Teleport):
             raise RemoteProtocolError(f"{self.name}: pairs were sent, expected a link with transport teleport")
-        from ketwire.channels.extension import extend  # noqa: PLC0415
+        from ketwire.channels.entanglement.extension import extend  # noqa: PLC0415
 
         grown = extend(self._machine, pairs, sent_ps, self._draw)  # type: ignore[arg-type]
         cost = (grown.photons, 0, grown.ebits, 0, grown.control_bits)

@@ -28,7 +28,7 @@ from ketwire.channels.transports import Coded, Teleport
 from ketwire.quantum.grid import significant
 
 if TYPE_CHECKING:
-    from ketwire.quantum.kraus import Kraus
+    from ketwire.quantum.noise.kraus import Kraus
 
 Times = NDArray[np.int64]
 Draw = Callable[[str], np.random.Generator]
@@ -172,7 +172,7 @@ class TeleportMachine:
     @cached_property
     def fresh(self) -> NDArray[np.float64]:
         """`elements` of a pair as its scheme makes it, float64, shape (6,)."""
-        from ketwire.channels.pairs import elements  # noqa: PLC0415
+        from ketwire.channels.entanglement.pairs import elements  # noqa: PLC0415
 
         return elements(self.scheme.state())
 
@@ -192,9 +192,9 @@ class TeleportMachine:
     def carry(
         self, states: States, row: Times, ready_ps: Times, turn_ps: Times, fresh: bool, draw: Draw
     ) -> Passage:
-        from ketwire.channels.heralding import Given  # noqa: PLC0415
-        from ketwire.channels.pairs import decayed_bell, pauli_of_teleportation  # noqa: PLC0415
-        from ketwire.quantum.representations import apply_paulis  # noqa: PLC0415
+        from ketwire.channels.entanglement.heralding import Given  # noqa: PLC0415
+        from ketwire.channels.entanglement.pairs import decayed_bell, pauli_of_teleportation  # noqa: PLC0415
+        from ketwire.quantum.noise.representations import apply_paulis  # noqa: PLC0415
 
         copies, qubits = len(row), states.shape[1].bit_length() - 1
         (t1_a, t2_a), (t1_b, t2_b) = self.line.sender.constants, self.line.receiver.constants
@@ -220,9 +220,9 @@ class TeleportMachine:
         self, ready_ps: Times, rng: np.random.Generator
     ) -> tuple[Times, Times, NDArray[np.float64], int, int]:
         """A pair for each qubit: when it is used, how long it waited, what it was, and what all cost."""
-        from ketwire.channels.distill import distill  # noqa: PLC0415
-        from ketwire.channels.generation import generate  # noqa: PLC0415
-        from ketwire.channels.pairs import elements_of_bell  # noqa: PLC0415
+        from ketwire.channels.entanglement.distill import distill  # noqa: PLC0415
+        from ketwire.channels.entanglement.generation import generate  # noqa: PLC0415
+        from ketwire.channels.entanglement.pairs import elements_of_bell  # noqa: PLC0415
 
         # Slots go on in turn where the batch before ended.
         turn = self.number % len(self.free_ps)
@@ -298,8 +298,8 @@ class CodedMachine:
 
         logical: int64, shape (copies, n), which Pauli each qubit met.
         """
-        from ketwire.quantum.mixtures import apply_joint_paulis  # noqa: PLC0415
-        from ketwire.quantum.representations import apply_paulis, is_mixed  # noqa: PLC0415
+        from ketwire.quantum.noise.mixtures import apply_joint_paulis  # noqa: PLC0415
+        from ketwire.quantum.noise.representations import apply_paulis, is_mixed  # noqa: PLC0415
 
         if not is_mixed(states):
             # Certain weights put the errors on the states.
@@ -320,7 +320,7 @@ def disturb(
     """A channel on every qubit of every copy; the very same arrays where nothing happened."""
     if channel is None or len(row) == 0:
         return states, row
-    from ketwire.quantum.representations import apply_channel, apply_paulis  # noqa: PLC0415
+    from ketwire.quantum.noise.representations import apply_channel, apply_paulis  # noqa: PLC0415
 
     if channel.pauli_weights is not None:
         return apply_paulis(states, row, channel.pauli_weights, rng)
@@ -345,8 +345,8 @@ def hold(
     """
     if memory.is_perfect or len(row) == 0 or not waits_ps.any():
         return states, row
-    from ketwire.quantum.kraus import decay_parameters  # noqa: PLC0415
-    from ketwire.quantum.representations import apply_decay, apply_paulis  # noqa: PLC0415
+    from ketwire.quantum.noise.kraus import decay_parameters  # noqa: PLC0415
+    from ketwire.quantum.noise.representations import apply_decay, apply_paulis  # noqa: PLC0415
 
     qubits = states.shape[1].bit_length() - 1
     gamma, p_z = decay_parameters(np.broadcast_to(waits_ps, (len(waits_ps), qubits)), *memory.constants)

@@ -2,7 +2,7 @@
 
 Each message knows its cost in classical bits. Payload bits carry data, control bits only say what
 to do next or what arrived; the accounting keeps them apart. Copies cost qubits, not bits; pairs and the
-notices that free memories for the next ones are in `channels.entangled`.
+notices that free memories for the next ones are in `channels.entanglement.held`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ketwire.channels.copies import Copies
-from ketwire.channels.entangled import Pairs, Released
+from ketwire.channels.entanglement.held import Pairs, Released
 from ketwire.errors import LocalProtocolError
 
 MAX_BITS_PER_ENTRY = 64

@@ -15,7 +15,7 @@ from ketwire.channels.eve import Attack
 from ketwire.channels.fiber import Fiber
 
 if TYPE_CHECKING:
-    from ketwire.quantum.kraus import Kraus
+    from ketwire.quantum.noise.kraus import Kraus
 
 IDENTITY = (1.0, 0.0, 0.0, 0.0)
 NoiseKind = Literal["depolarizing", "dephasing", "bit-flip", "amplitude-damping", "kraus"]
@@ -49,7 +49,7 @@ class Noise:
 
     def channel(self, flight_ps: int) -> Kraus:
         """What a qubit meets that flies for `flight_ps`."""
-        from ketwire.quantum import kraus  # noqa: PLC0415
+        from ketwire.quantum.noise import kraus  # noqa: PLC0415
 
         if self.operators is not None:
             parts = np.array(self.operators, dtype=np.float64)

@@ -17,7 +17,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ketwire.channels.entangled import Pairs, Released
+from ketwire.channels.entanglement.held import Pairs, Released
 from ketwire.channels.messages import Answers, Arrivals, Classical, Packed
 from ketwire.channels.records import Record
 

@@ -3,7 +3,8 @@
 `direct`: a photon a qubit; one that is lost kills the copy. `teleport`: a heralded pair a qubit, so
 nothing of a register is ever lost, but pairs take time and are not perfect: teleportation through a
 pair is, averaged over its outcomes, the Pauli channel of the pair's Bell diagonal. `coded`: blocks of
-photons that survive some losses and errors (`erasure_codes`). Another one, `chain`, is in `channels.chain`.
+photons that survive some losses and errors (`erasure_codes`). Another one, `chain`, is in
+`channels.entanglement.chain`.
 
 The mathematics of pairs and codes is imported where a description needs it. What carries registers is in
 `channels.machines`.
@@ -21,9 +22,9 @@ from ketwire.channels.parts import IDENTITY, Medium
 from ketwire.channels.timing import CLOCK_END_PS, Emission, emission
 
 if TYPE_CHECKING:
-    from ketwire.channels.distill import Schedule
-    from ketwire.channels.erasure_codes import Code, LogicalChannel, PhotonWeights
-    from ketwire.channels.heralding import Scheme
+    from ketwire.channels.codes.erasure import Code, LogicalChannel, PhotonWeights
+    from ketwire.channels.entanglement.distill import Schedule
+    from ketwire.channels.entanglement.heralding import Scheme
 
 
 @dataclass(frozen=True)
@@ -91,7 +92,12 @@ class Teleport:
 
     def pairs(self, line: Medium) -> Scheme:
         """How pairs are made over this line."""
-        from ketwire.channels.heralding import Given, check_fiber, double_click, single_click  # noqa: PLC0415
+        from ketwire.channels.entanglement.heralding import (  # noqa: PLC0415
+            Given,
+            check_fiber,
+            double_click,
+            single_click,
+        )
 
         if self.scheme == "given":
             check_fiber(line.fiber)
@@ -126,7 +132,7 @@ class Teleport:
         return 1.0
 
     def time_ps(self, line: Medium, qubits: int) -> float:
-        from ketwire.channels.distill import plan  # noqa: PLC0415
+        from ketwire.channels.entanglement.distill import plan  # noqa: PLC0415
 
         scheme = self.pairs(line)
         one = scheme.attempt_ps / scheme.success_probability
@@ -143,8 +149,8 @@ class Teleport:
 
     def pair_bell(self, line: Medium) -> NDArray[np.float64]:
         """Bell diagonal of a pair that is used when it is heralded, with memories that do not decay."""
-        from ketwire.channels.distill import plan  # noqa: PLC0415
-        from ketwire.channels.pairs import bell_diagonal  # noqa: PLC0415
+        from ketwire.channels.entanglement.distill import plan  # noqa: PLC0415
+        from ketwire.channels.entanglement.pairs import bell_diagonal  # noqa: PLC0415
 
         scheme = self.pairs(line)
         diagonal = bell_diagonal(scheme.state()) if self.distillation is None else plan(scheme, self.distillation).bell
@@ -174,7 +180,7 @@ class Coded:
         Raises:
             ValueError: there is none.
         """
-        from ketwire.channels.erasure_codes import code  # noqa: PLC0415
+        from ketwire.channels.codes.erasure import code  # noqa: PLC0415
 
         return code(self.code)
 
@@ -196,7 +202,7 @@ class Coded:
         flight, photons = line.flight, self.found().physical_per_block
         if line.fiber.bin_ps == 0 or photons == 1 or (line.sender.is_perfect and line.receiver.is_perfect):
             return flight
-        from ketwire.quantum.kraus import composed, twirled_decay  # noqa: PLC0415
+        from ketwire.quantum.noise.kraus import composed, twirled_decay  # noqa: PLC0415
 
         sender_ps, receiver_ps = (each[0] for each in emission(photons, line.fiber.bin_ps).waits())
         if line.sender.constants == line.receiver.constants:

@@ -10,17 +10,18 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from ketwire.channels.copies import Copies
-from ketwire.channels.entangled import Pairs
+from ketwire.channels.entanglement.held import Pairs
 from ketwire.channels.link import Delivery, Direction
 from ketwire.channels.messages import Message
 from ketwire.channels.records import Record
 from ketwire.errors import Deadlock, LocalProtocolError
+from ketwire.nodes.checkpoints.epochs import journal_of
+from ketwire.nodes.checkpoints.vault import Vault
 from ketwire.nodes.data import make_loader
-from ketwire.nodes.epochs import journal_of
 from ketwire.nodes.holdings import HeraldReceipt
-from ketwire.nodes.interpreters import check_fibers
 from ketwire.nodes.ledger import read_records
 from ketwire.nodes.party import PartyNode, check_drained, not_restartable
+from ketwire.nodes.processes.interpreters import check_fibers
 from ketwire.nodes.session import (
     Progress,
     Run,
@@ -37,7 +38,6 @@ from ketwire.nodes.session import (
 )
 from ketwire.nodes.threads import one_thread
 from ketwire.nodes.trampoline import Task, build_program, describe, octets
-from ketwire.nodes.vault import Vault
 from ketwire.protocols.node import Checkpoint, Program, Receive, Send
 
 

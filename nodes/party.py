@@ -15,24 +15,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ketwire.channels.copies import MAX_MIXED_QUBITS, Copies, States
-from ketwire.channels.entangled import Pairs
+from ketwire.channels.entanglement.held import Pairs
 from ketwire.channels.hardware import Hardware
 from ketwire.channels.messages import Message, Timed
 from ketwire.channels.streams import stream
 from ketwire.channels.transcript import Chain, Transcript
 from ketwire.errors import LocalProtocolError, RemoteProtocolError, ScenarioError
-from ketwire.nodes.archive import check_arrays, check_values
+from ketwire.nodes.checkpoints.archive import check_arrays, check_values
 from ketwire.nodes.holdings import Collected, FirstLiving, taken
 from ketwire.protocols.node import Checkpoint, Kept, Observable, Procedure, Receive, Send, Setting, State, Stock
-from ketwire.quantum import mixtures, pauli_bases, representations
+from ketwire.quantum import pauli_bases
 from ketwire.quantum.circuits import Circuit
 from ketwire.quantum.grid import snap
+from ketwire.quantum.noise import mixtures, representations
 from ketwire.quantum.sampling import sample
 
 if TYPE_CHECKING:
     from ketwire.nodes.processor import Processor
     from ketwire.nodes.settings import Turned
-    from ketwire.quantum.estimation import Estimate
+    from ketwire.quantum.gradients.estimation import Estimate
 
 M = TypeVar("M", bound=Message)
 MAX_STEP = (1 << 62) - 1
@@ -244,7 +245,7 @@ class PartyNode:
         return tally
 
     def attach(self, copies: Copies) -> Copies:
-        from ketwire.quantum.features import open_feature  # noqa: PLC0415
+        from ketwire.quantum.gradients.features import open_feature  # noqa: PLC0415
 
         if copies.mixed:
             raise LocalProtocolError("a qubit was to be attached to mixed states: expected pure ones")
@@ -268,7 +269,7 @@ class PartyNode:
     def examine(
         self, stocks: Sequence[Stock], samples: int, procedure: Procedure, *, peek: bool = False
     ) -> Estimate:
-        from ketwire.quantum.estimation import Held  # noqa: PLC0415
+        from ketwire.quantum.gradients.estimation import Held  # noqa: PLC0415
 
         taken = [stock.take() for stock in stocks if isinstance(stock, Collected)]
         held = Held(*(np.concatenate(parts) for parts in zip(*taken, strict=True)))

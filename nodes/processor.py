@@ -30,14 +30,14 @@ from ketwire.errors import ScenarioError
 from ketwire.nodes.settings import Run, Turned, turned
 from ketwire.nodes.visits import Task, Visit
 from ketwire.protocols.node import Setting
-from ketwire.quantum import representations
 from ketwire.quantum.circuits import Circuit, Contraction
 from ketwire.quantum.controlled import CONTROL
-from ketwire.quantum.features import open_feature
+from ketwire.quantum.gradients.features import open_feature
 from ketwire.quantum.grid import snap
-from ketwire.quantum.kraus import depolarize
-from ketwire.quantum.noisy import depolarize_together, duration_ps, gate_error, gate_ps, noisy
-from ketwire.quantum.readout import confusion, misread
+from ketwire.quantum.noise import representations
+from ketwire.quantum.noise.kraus import depolarize
+from ketwire.quantum.noise.noisy import depolarize_together, duration_ps, gate_error, gate_ps, noisy
+from ketwire.quantum.noise.readout import confusion, misread
 from ketwire.quantum.sampling import split
 from ketwire.quantum.segments import pieces
 

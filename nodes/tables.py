@@ -36,7 +36,7 @@ def read_table(octets: bytes, source: dict[str, Json]) -> dict[str, NDArray[Any]
         octets: the file: UTF-8, a byte order mark is skipped. One of comma, semicolon and tab separates cells.
             Blank lines are skipped, and so is what follows a `#` at the start of a line or after a space.
         source: `header` (true, false, or auto, which is the default), `label_column`, `label_names`, `columns`
-            and `drop`, as `ketwire.scenarios.sources.FileSource` describes them.
+            and `drop`, as `ketwire.scenarios.schema.sources.FileSource` describes them.
 
     Returns:
         `values`, float64 or, where a cell has an imaginary part, complex128, shape (rows, columns);

@@ -39,13 +39,13 @@ from ketwire.nodes.settings import Turned, turned
 from ketwire.nodes.threads import one_thread
 from ketwire.protocols.node import Kept, Loader, Node, Observable, Procedure, Setting, Stock
 from ketwire.protocols.stream import Stage, StreamPlan, Tally
-from ketwire.protocols.training import TrainingParty
-from ketwire.protocols.training_data import Schedule
-from ketwire.protocols.training_holding import Holding
-from ketwire.quantum.estimation import Estimate, Held
-from ketwire.quantum.features import contributions
-from ketwire.quantum.parameter_shift import ParameterShift, ShiftPlan, shift_plan
-from ketwire.quantum.readings import readings_of
+from ketwire.protocols.training.data import Schedule
+from ketwire.protocols.training.holding import Holding
+from ketwire.protocols.training.program import TrainingParty
+from ketwire.quantum.gradients.estimation import Estimate, Held
+from ketwire.quantum.gradients.features import contributions
+from ketwire.quantum.gradients.parameter_shift import ParameterShift, ShiftPlan, shift_plan
+from ketwire.quantum.gradients.readings import readings_of
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]

@@ -7,7 +7,7 @@ from contextlib import suppress
 from typing import Any, NoReturn
 
 from ketwire.channels.copies import Copies
-from ketwire.channels.entangled import Pairs, Released
+from ketwire.channels.entanglement.held import Pairs, Released
 from ketwire.channels.messages import Answers, Arrivals, Message, Packed
 from ketwire.errors import LocalProtocolError, ScenarioError, blamed, quoting
 from ketwire.modules import find, shown

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from ketwire.channels.copies import Copies, States
 from ketwire.channels.messages import Answers
 from ketwire.errors import RemoteProtocolError
-from ketwire.protocols.features import Share, run_circuit, share_of, with_flags
+from ketwire.protocols.gradient.features import Share, run_circuit, share_of, with_flags
 from ketwire.protocols.inference import input_state
 from ketwire.protocols.node import Json, Kept, Loader, Node, Outcome, Shape, Slice
 from ketwire.protocols.repeaters import ChainPlan, Supplies, chain_plans

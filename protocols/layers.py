@@ -33,7 +33,7 @@ from ketwire.protocols.loaded import vector_of
 from ketwire.protocols.node import Json, Loader, Node
 from ketwire.quantum import layers
 from ketwire.quantum.circuits import Circuit, Contraction, joined
-from ketwire.quantum.engine import apply
+from ketwire.quantum.engines.dispatch import apply
 from ketwire.quantum.gates import Gate
 
 
@@ -121,7 +121,7 @@ def _contraction(spec: dict[str, Json], qubits: int, load: Loader) -> Step:
 
 
 def _openqasm(spec: dict[str, Json], qubits: int, load: Loader) -> Step:
-    from ketwire.protocols.openqasm import circuit_of  # noqa: PLC0415
+    from ketwire.protocols.openqasm.reader import circuit_of  # noqa: PLC0415
 
     octets = load(f"{spec['key']}.program", spec["program"])["values"].tobytes()
     try:

@@ -27,7 +27,7 @@ from ketwire.channels.messages import Message, Spent
 
 if TYPE_CHECKING:  # fibers know no circuits
     from ketwire.quantum.circuits import Circuit
-    from ketwire.quantum.estimation import Estimate, Held
+    from ketwire.quantum.gradients.estimation import Estimate, Held
 
 M = TypeVar("M", bound=Message)
 Json = Any
@@ -157,7 +157,7 @@ class Setting(NamedTuple):
 
 
 class Procedure(Protocol):
-    """A measurement of many copies: `ketwire.quantum.estimators` has some, with their segment and promise."""
+    """A measurement of many copies: `ketwire.quantum.gradients.estimators` has some, with their segment and promise."""
 
     def __call__(self, held: Held, rng: np.random.Generator) -> Estimate: ...
 

@@ -36,7 +36,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from ketwire.channels.entangled import Pairs, Released, Times
+from ketwire.channels.entanglement.held import Pairs, Released, Times
 from ketwire.channels.messages import Arrivals
 from ketwire.errors import RemoteProtocolError, ScenarioError
 from ketwire.protocols.node import Node

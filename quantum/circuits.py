@@ -8,8 +8,8 @@ from functools import cached_property
 import numpy as np
 
 from ketwire.quantum.arrays import Array, Complexes, Floats
+from ketwire.quantum.engines.plan import Step, steps_of
 from ketwire.quantum.gates import Gate
-from ketwire.quantum.plan import Step, steps_of
 
 MOST_QUBITS = 30
 NORM_TOLERANCE = 1e-9

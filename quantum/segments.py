@@ -10,7 +10,7 @@ import numpy as np
 
 from ketwire.quantum.arrays import Complexes, Floats
 from ketwire.quantum.circuits import Circuit, checked_parameters
-from ketwire.quantum.engine import EngineName, apply
+from ketwire.quantum.engines.dispatch import EngineName, apply
 
 
 @dataclass(frozen=True, eq=False)

@@ -39,11 +39,11 @@ from ketwire.scenarios.options import (
     report,
     shown,
 )
-from ketwire.scenarios.output import aside, say, watched
+from ketwire.scenarios.runs.output import aside, say, watched
 
 if TYPE_CHECKING:
-    from ketwire.scenarios.launch import Runtime
-    from ketwire.scenarios.output import Output
+    from ketwire.scenarios.runs.launch import Runtime
+    from ketwire.scenarios.runs.output import Output
 
 UNREAD = 141  # as a shell says of a command that SIGPIPE ended
 
@@ -114,12 +114,12 @@ def run(
     ] = None,
 ) -> None:
     """Run a scenario, a process per party and fiber, and compare it with its classical rivals."""
-    from ketwire.scenarios.launch import Options  # noqa: PLC0415
+    from ketwire.scenarios.runs.launch import Options  # noqa: PLC0415
 
     if inline and plaintext:
         raise ScenarioError("--plaintext: given with --inline, which has no wire; expected one of them")
     if resume is not None:
-        from ketwire.scenarios.resumable import ResumableDirectory  # noqa: PLC0415
+        from ketwire.scenarios.runs.resumable import ResumableDirectory  # noqa: PLC0415
 
         if scenario is not None or sets or seed is not None or out is not None:
             raise ScenarioError("--resume: given with a scenario, --set, --seed or --out; expected the folder alone")
@@ -137,7 +137,7 @@ def run(
 def list_scenarios() -> None:
     """List the packaged scenarios."""
     from ketwire.scenarios.load import packaged, read  # noqa: PLC0415
-    from ketwire.scenarios.yamltext import parse  # noqa: PLC0415
+    from ketwire.scenarios.schema.yamltext import parse  # noqa: PLC0415
 
     found = packaged()
     width = max(map(len, found), default=0)
@@ -186,8 +186,8 @@ def schema() -> None:
     """Print the JSON Schema of scenarios, all installed kinds included."""
     import json  # noqa: PLC0415
 
-    from ketwire.scenarios.kinds import find_kind, kind_names  # noqa: PLC0415
-    from ketwire.scenarios.schema import scenario_model  # noqa: PLC0415
+    from ketwire.scenarios.kinds.interface import find_kind, kind_names  # noqa: PLC0415
+    from ketwire.scenarios.schema.model import scenario_model  # noqa: PLC0415
 
     with aside():
         model = scenario_model([find_kind(name).Spec for name in kind_names()])
@@ -200,7 +200,7 @@ def presets(
     name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="One of them, to paste.")] = None,
 ) -> None:
     """List the presets, or print one as a piece of a scenario, with the sources of its numbers."""
-    from ketwire.scenarios.presettext import fragment, listed  # noqa: PLC0415
+    from ketwire.scenarios.schema.presettext import fragment, listed  # noqa: PLC0415
 
     say(listed() if name is None else fragment(name), end="")
 
@@ -255,7 +255,7 @@ def runtime_of(inline: bool, plaintext: bool) -> Runtime:
         from ketwire.nodes.inline import run_inline  # noqa: PLC0415
 
         return run_inline
-    from ketwire.nodes.process import run_processes  # noqa: PLC0415
+    from ketwire.nodes.processes.run import run_processes  # noqa: PLC0415
 
     return lambda run, progress, ledger, base, out: run_processes(run, progress, ledger, base, out, plaintext)
 
@@ -282,7 +282,7 @@ def _failed(error: BaseException, as_json: bool) -> int:
     code = BAD_INPUT if isinstance(error, ScenarioError) else FAILED
     code = INTERRUPTED if isinstance(error, KeyboardInterrupt) else code
     if as_json:
-        from ketwire.scenarios.launch import error_object  # noqa: PLC0415
+        from ketwire.scenarios.runs.launch import error_object  # noqa: PLC0415
 
         with suppress(OSError):  # told by whoever watches the output
             print_json(error_object(error))

@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import NamedTuple
 
-from ketwire.nodes.interpreters import OLDEST_PYTHON
-from ketwire.scenarios.kinds import find_kind, kind_names
+from ketwire.nodes.processes.interpreters import OLDEST_PYTHON
+from ketwire.scenarios.kinds.interface import find_kind, kind_names
 from ketwire.scenarios.load import packaged
 
 NEEDED = ("numpy", "pyzmq", "pydantic", "pyyaml", "typer", "rich", "numba", "threadpoolctl")

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ketwire.modules import outside
-from ketwire.scenarios.linkspec import interpreter
+from ketwire.scenarios.schema.links import interpreter
 
 _KEYS = ("kind", "callable", "loss")
 """Under which a protocol names a module."""

@@ -25,7 +25,7 @@ from ketwire.scenarios.options import (
     report,
     shown,
 )
-from ketwire.scenarios.output import aside, say
+from ketwire.scenarios.runs.output import aside, say
 
 
 def keys(
@@ -33,7 +33,7 @@ def keys(
     scenario: Name,
 ) -> None:
     """Write a key pair for every party, fiber and the coordinator: NAME.key (secret) and NAME.pub."""
-    from ketwire.nodes.security import write_keys  # noqa: PLC0415
+    from ketwire.nodes.processes.security import write_keys  # noqa: PLC0415
 
     network = look_at(scenario, None, None).network()
     names = [*network.parties, *(link.name for link in network.links), "coordinator"]
@@ -59,8 +59,8 @@ def coordinator(
     ] = None,
 ) -> None:
     """Coordinate a run whose parties and fibers are started by hand, on any machines."""
-    from ketwire.nodes.serve import serve_coordinator  # noqa: PLC0415
-    from ketwire.scenarios.launch import Options  # noqa: PLC0415
+    from ketwire.nodes.processes.by_hand import serve_coordinator  # noqa: PLC0415
+    from ketwire.scenarios.runs.launch import Options  # noqa: PLC0415
 
     loaded = load_scenario(scenario, sets, seed)
 
@@ -81,7 +81,7 @@ def node(
 ) -> None:
     """Be one party of a run: `ketwire node alice`."""
     from ketwire.modules import settle  # noqa: PLC0415
-    from ketwire.nodes.serve import serve_node  # noqa: PLC0415
+    from ketwire.nodes.processes.by_hand import serve_node  # noqa: PLC0415
 
     settle(base)
     with aside():
@@ -98,7 +98,7 @@ def fiber(
     wait_s: Wait = 60.0,
 ) -> None:
     """Be one fiber of a run: `ketwire fiber alice-bob`."""
-    from ketwire.nodes.serve import serve_fiber  # noqa: PLC0415
+    from ketwire.nodes.processes.by_hand import serve_fiber  # noqa: PLC0415
 
     with aside():
         serve_fiber(link, keys, coordinator, bind, advertise, checkpoints=checkpoints, wait_s=wait_s)

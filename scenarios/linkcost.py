@@ -1,8 +1,8 @@
 """What one register costs on a link, by each transport that could carry it, and which to take.
 
 Everything is asked of the descriptions that a run works by: a line's survival and times, a code's
-logical channel, a scheme's pairs (`ketwire.channels.fidelity`), and the refusals of a run
-(`ketwire.channels.budget`).
+logical channel, a scheme's pairs (`ketwire.channels.planning.fidelity`), and the refusals of a run
+(`ketwire.channels.planning.budget`).
 """
 
 from __future__ import annotations
@@ -14,23 +14,23 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from ketwire.channels.budget import Crossing, refusal
-from ketwire.channels.chain import Chain
+from ketwire.channels.codes.erasure import best_qpc
 from ketwire.channels.copies import MAX_QUBITS
-from ketwire.channels.erasure_codes import best_qpc
+from ketwire.channels.entanglement.chain import Chain
 from ketwire.channels.fiber import Fiber
-from ketwire.channels.fidelity import arrived, average_fidelity
 from ketwire.channels.hardware import Hardware
 from ketwire.channels.line import Line
 from ketwire.channels.parts import Memory
+from ketwire.channels.planning.budget import Crossing, refusal
+from ketwire.channels.planning.fidelity import arrived, average_fidelity
 from ketwire.channels.presets import PRESETS, Preset
 from ketwire.channels.streams import derive_key, stream
 from ketwire.channels.sums import exact_sum
 from ketwire.channels.timing import PS_PER_S
 from ketwire.channels.transports import Teleport
 from ketwire.errors import ScenarioError
-from ketwire.scenarios.schema import Link
-from ketwire.scenarios.validation import one_line
+from ketwire.scenarios.schema.model import Link
+from ketwire.scenarios.schema.validation import one_line
 
 CODES = ("[[4,2,2]]", "[[5,1,3]]", "[[7,1,3]]")
 MAX_CROSSINGS = 100
@@ -121,7 +121,7 @@ class Cost:
     photons:  emitted for that, those of failed heralding included; None where nobody knows (measured pairs)
     ebits:    heralded pairs for that
     time_ps:  of the stream of copies, divided by their number; None beyond what floats hold
-    fidelity: entanglement fidelity of the first register that arrives (`ketwire.channels.fidelity`)
+    fidelity: entanglement fidelity of the first register that arrives (`ketwire.channels.planning.fidelity`)
     fidelity_error: its standard error, 0 where it is exact
     average_fidelity: over pure states
     refused:  what a run of the copies would say instead of starting, or None
@@ -197,7 +197,7 @@ def cost(label: str, line: Line, qubits: int, copies: int, crossings: int) -> Co
     """What one register costs on a line; its other direction has the same fiber and transport.
 
     Raises:
-        ScenarioError: its pairs cannot be made (`ketwire.channels.fidelity.arrived`).
+        ScenarioError: its pairs cannot be made (`ketwire.channels.planning.fidelity.arrived`).
     """
     assert not isinstance(line.transport, Chain)  # no preset is one
     came = arrived(line, qubits, crossings, stream(derive_key(0, "link cost"), label))

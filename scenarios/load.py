@@ -12,14 +12,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ketwire.errors import KetwireError, ScenarioError, one_line, tell
-from ketwire.scenarios.yamltext import MAX_OCTETS, dump, parse
+from ketwire.scenarios.schema.yamltext import MAX_OCTETS, dump, parse
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
     from ketwire.nodes.session import Run
-    from ketwire.scenarios.kinds import Kind, Network
-    from ketwire.scenarios.schema import Scenario
+    from ketwire.scenarios.kinds.interface import Kind, Network
+    from ketwire.scenarios.schema.model import Scenario
 
 PACKAGED = Path(__file__).parent / "packaged"
 _SUFFIXES = (".yaml", ".yml", ".json")
@@ -42,8 +42,8 @@ class Read:
     @cached_property
     def _network(self) -> Network:
         from ketwire.nodes.session import Link  # noqa: PLC0415
-        from ketwire.scenarios.chains import line  # noqa: PLC0415
-        from ketwire.scenarios.kinds import Network  # noqa: PLC0415
+        from ketwire.scenarios.kinds.interface import Network  # noqa: PLC0415
+        from ketwire.scenarios.schema.chains import line  # noqa: PLC0415
 
         hardware = {name: node.physics() for name, node in self.scenario.nodes.items()}
         links = tuple(
@@ -194,7 +194,7 @@ def _looked(data: dict[str, Any], origin: str, stem: str, base: str) -> Read:
     kind_name = _kind_name(data, origin)
     if ":" not in kind_name:
         return validate(data, origin, stem, base)
-    from ketwire.scenarios.schema import UncheckedSpec  # noqa: PLC0415
+    from ketwire.scenarios.schema.model import UncheckedSpec  # noqa: PLC0415
 
     scenario = _parsed(data, origin, kind_name, UncheckedSpec)
     return Read(origin, scenario.name or stem, base, scenario, kind_name)
@@ -219,7 +219,7 @@ def validate(data: dict[str, Any], origin: str, stem: str, base: str) -> Loaded:
     Raises:
         ScenarioError: as `load`.
     """
-    from ketwire.scenarios.kinds import find_kind  # noqa: PLC0415
+    from ketwire.scenarios.kinds.interface import find_kind  # noqa: PLC0415
 
     kind_name = _kind_name(data, origin)
     with from_file(origin):
@@ -232,8 +232,8 @@ def _parsed(data: dict[str, Any], origin: str, kind_name: str, spec: type[BaseMo
     """The data as types, the protocol being a `spec`."""
     from pydantic import ValidationError  # noqa: PLC0415
 
-    from ketwire.scenarios.schema import scenario_model  # noqa: PLC0415
-    from ketwire.scenarios.validation import one_line as told_of  # noqa: PLC0415
+    from ketwire.scenarios.schema.model import scenario_model  # noqa: PLC0415
+    from ketwire.scenarios.schema.validation import one_line as told_of  # noqa: PLC0415
 
     told = {**data, "protocol": {**data["protocol"], "kind": kind_name}}
     model = scenario_model([spec])
@@ -328,7 +328,7 @@ def _set_item(here: Any, step: str | int, value: Any, last: bool) -> Any:
 
 
 def _replaces_source(here: dict[str, Any], key: str) -> bool:
-    from ketwire.scenarios.sources import is_other_source  # noqa: PLC0415
+    from ketwire.scenarios.schema.sources import is_other_source  # noqa: PLC0415
 
     return is_other_source(here, key)
 
@@ -341,8 +341,8 @@ def _index(here: list[Any], step: str, at: str, where: str) -> int:
 
 
 def _kind_name(data: dict[str, Any], origin: str) -> str:
-    from ketwire.scenarios.kinds import kind_names  # noqa: PLC0415
-    from ketwire.scenarios.validation import shown  # noqa: PLC0415
+    from ketwire.scenarios.kinds.interface import kind_names  # noqa: PLC0415
+    from ketwire.scenarios.schema.validation import shown  # noqa: PLC0415
 
     protocol = data.get("protocol")
     if not isinstance(protocol, dict):
@@ -358,6 +358,6 @@ def _kind_name(data: dict[str, Any], origin: str) -> str:
 
 def _literal(kind: Kind, name: str) -> str:
     """What the kind's Spec calls itself, where the scenario says where the kind lives."""
-    from ketwire.scenarios.validation import constant  # noqa: PLC0415
+    from ketwire.scenarios.schema.validation import constant  # noqa: PLC0415
 
     return (constant(kind.Spec, "kind") or name) if ":" in name else name

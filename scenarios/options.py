@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ketwire.errors import tell
-from ketwire.scenarios.output import aside, say
+from ketwire.scenarios.runs.output import aside, say
 
 if TYPE_CHECKING:
-    from ketwire.scenarios.launch import Options, Runtime
     from ketwire.scenarios.load import Loaded, Read
+    from ketwire.scenarios.runs.launch import Options, Runtime
 
 BAD_INPUT, FAILED, INTERRUPTED = 2, 3, 130
 
@@ -90,9 +90,9 @@ def look_at(scenario: str, sets: list[str] | None, seed: str | None) -> Read:
 
 
 def report(loaded: Loaded, runtime: Runtime, options: Options, as_json: bool) -> None:
-    from ketwire.scenarios.launch import launch  # noqa: PLC0415
-    from ketwire.scenarios.results import FAILED_KEY  # noqa: PLC0415
-    from ketwire.scenarios.table import print_table, table_text  # noqa: PLC0415
+    from ketwire.scenarios.runs.launch import launch  # noqa: PLC0415
+    from ketwire.scenarios.runs.results import FAILED_KEY  # noqa: PLC0415
+    from ketwire.scenarios.runs.table import print_table, table_text  # noqa: PLC0415
 
     with aside():
         result = launch(loaded, runtime, options)

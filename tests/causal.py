@@ -24,9 +24,9 @@ import numpy as np
 import pytest
 
 from ketwire.channels import copies as copies_module
-from ketwire.channels.chain import Chain
 from ketwire.channels.copies import Copies, InStep
-from ketwire.channels.entangled import Pairs, Released
+from ketwire.channels.entanglement.chain import Chain
+from ketwire.channels.entanglement.held import Pairs, Released
 from ketwire.channels.hardware import Hardware
 from ketwire.channels.line import Line
 from ketwire.channels.link import Delivery
@@ -39,7 +39,7 @@ from ketwire.nodes.party import PartyNode
 from ketwire.nodes.session import Run, Session, SessionResult, agree
 from ketwire.protocols import decoys
 from ketwire.protocols.node import Receive, Send
-from ketwire.quantum.noisy import duration_ps, gate_ps
+from ketwire.quantum.noise.noisy import duration_ps, gate_ps
 from ketwire.quantum.segments import pieces
 
 PS_PER_S = 10**12

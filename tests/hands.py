@@ -23,7 +23,7 @@ from typing import Any
 
 import pytest
 
-from ketwire.nodes.interpreters import ONE_THREAD
+from ketwire.nodes.processes.interpreters import ONE_THREAD
 
 ROOT = Path(__file__).parents[1]
 STEPS = """\

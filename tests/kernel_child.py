@@ -12,8 +12,8 @@ import sys
 from typing import Any
 
 from ketwire.nodes.inline import run_inline
-from ketwire.quantum import engine
-from ketwire.scenarios.kinds import Judge
+from ketwire.quantum.engines import dispatch as engine
+from ketwire.scenarios.kinds.interface import Judge
 from ketwire.scenarios.load import load
 
 

@@ -17,14 +17,14 @@ from ketwire.channels.fiber import Fiber
 from ketwire.channels.hardware import Hardware
 from ketwire.channels.line import Line
 from ketwire.channels.presets import fiber
-from ketwire.nodes.control import Credentials
-from ketwire.nodes.coordinator import Coordinator
-from ketwire.nodes.fiber_process import FiberProcess
-from ketwire.nodes.journal import Journal
-from ketwire.nodes.node_process import NodeProcess
-from ketwire.nodes.security import new_keys
+from ketwire.nodes.checkpoints.journal import Journal
+from ketwire.nodes.processes.control import Credentials
+from ketwire.nodes.processes.coordinator import Coordinator
+from ketwire.nodes.processes.fiber import FiberProcess
+from ketwire.nodes.processes.node import NodeProcess
+from ketwire.nodes.processes.security import new_keys
+from ketwire.nodes.processes.sockets import Endpoint
 from ketwire.nodes.session import Link, Run, Session, SessionResult
-from ketwire.nodes.sockets import Endpoint
 from ketwire.protocols.node import Slice
 
 TELECOM = fiber("telecom-fiber", length_km=2.0)
@@ -199,7 +199,9 @@ class Threads:
 
 def recording(monkeypatch: Any) -> list[tuple[str, list[bytes]]]:
     """Record (thread name, frames) of every message that any party of this process sends."""
-    from ketwire.nodes import control, coordinator, fiber_process, node_process, sockets
+    from ketwire.nodes.processes import control, coordinator, sockets
+    from ketwire.nodes.processes import fiber as fiber_process
+    from ketwire.nodes.processes import node as node_process
 
     recorded: list[tuple[str, list[bytes]]] = []
     original: Callable[..., None] = sockets.send

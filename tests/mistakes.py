@@ -16,8 +16,8 @@ from ketwire.channels.messages import Answers
 from ketwire.nodes.session import Session, SessionResult
 from ketwire.protocols.node import Loader, Node, Outcome, Slice, State
 from ketwire.quantum.observables import Projector
-from ketwire.scenarios.kinds import Judge, Network
-from ketwire.scenarios.schema import Strict
+from ketwire.scenarios.kinds.interface import Judge, Network
+from ketwire.scenarios.schema.model import Strict
 
 MENDED = False
 """Whether nothing fails any more."""

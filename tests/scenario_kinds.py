@@ -29,9 +29,9 @@ from ketwire.nodes.session import (
     direction_name,
 )
 from ketwire.protocols.node import Loader, Node, Outcome, Shape, Slice
-from ketwire.scenarios.kinds import Judge, Network
-from ketwire.scenarios.schema import NodeName, Strict
-from ketwire.scenarios.sources import Source
+from ketwire.scenarios.kinds.interface import Judge, Network
+from ketwire.scenarios.schema.model import NodeName, Strict
+from ketwire.scenarios.schema.sources import Source
 
 PROGRAM = "scenario_kinds:EchoParty"
 

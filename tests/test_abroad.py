@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ketwire.channels.codec import decode
-from ketwire.channels.frames import Failed
+from ketwire.channels.wire.codec import decode
+from ketwire.channels.wire.frames import Failed
 from ketwire.errors import KetwireError
-from ketwire.nodes import node_process
-from ketwire.nodes.process import run_processes
+from ketwire.nodes.processes import node as node_process
+from ketwire.nodes.processes.run import run_processes
 from ketwire.nodes.session import Run, Session
 from ketwire.protocols.layers import build_layers
 from ketwire.protocols.node import Loader, Node, Outcome, Slice

@@ -21,13 +21,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ketwire.errors import PartyFailed, ScenarioError
-from ketwire.nodes import node_process
-from ketwire.nodes.addresses import Address, AddressError
-from ketwire.nodes.control import Credentials
-from ketwire.nodes.fiber_process import FiberProcess
-from ketwire.nodes.gate import gate
-from ketwire.nodes.security import new_keys
-from ketwire.nodes.sockets import Endpoint
+from ketwire.nodes.processes import node as node_process
+from ketwire.nodes.processes.addresses import Address, AddressError
+from ketwire.nodes.processes.control import Credentials
+from ketwire.nodes.processes.fiber import FiberProcess
+from ketwire.nodes.processes.gate import gate
+from ketwire.nodes.processes.security import new_keys
+from ketwire.nodes.processes.sockets import Endpoint
 from ketwire.scenarios import cli
 from tests.hands import ROOT, STEPS, Hand, Hands, hands
 from tests.kit import Threads, on_loopback, scripted, unannounced
@@ -279,7 +279,7 @@ def test_what_cannot_be_bound_told_or_reached_is_one_line(
     argv: tuple[str, ...], told: str, tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: Any
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("ketwire.nodes.control.LAST_WORDS_S", 0.1)  # there is no coordinator
+    monkeypatch.setattr("ketwire.nodes.processes.control.LAST_WORDS_S", 0.1)  # there is no coordinator
     (tmp_path / "steps.yaml").write_text(STEPS)
     assert cli.execute(["keys", "keys", "steps.yaml"]) == 0
     capfd.readouterr()

@@ -14,10 +14,10 @@ import pytest
 
 from ketwire.errors import PartyFailed, ScenarioError
 from ketwire.nodes.inline import run_inline
-from ketwire.nodes.process import run_processes
+from ketwire.nodes.processes.run import run_processes
 from ketwire.scenarios import cli
 from ketwire.scenarios.load import load
-from ketwire.scenarios.results import WIRE_KEYS, counted
+from ketwire.scenarios.runs.results import WIRE_KEYS, counted
 from tests import mistakes
 from tests.hands import Hands, hands
 from tests.kit import place, unannounced
@@ -67,7 +67,7 @@ def wrong(what: str) -> tuple[str, str]:
 @pytest.fixture(scope="module")
 def sound(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """The result where nothing fails."""
-    from ketwire.scenarios.launch import Options, launch
+    from ketwire.scenarios.runs.launch import Options, launch
 
     path = tmp_path_factory.mktemp("sound") / "m.yaml"
     path.write_text(SCENARIO)
@@ -172,7 +172,7 @@ def test_a_file_for_which_there_is_no_room_costs_that_file_alone(
     def full(*told: Any) -> Any:
         raise FULL
 
-    where = {"ledger": "ketwire.channels.link.Record._asdict", "trace": "ketwire.scenarios.trace._name"}[step]
+    where = {"ledger": "ketwire.channels.link.Record._asdict", "trace": "ketwire.scenarios.runs.trace._name"}[step]
     monkeypatch.setattr(where, full)
     out = folder / "out"
     run = Run(capfd, folder, "--inline", "--json", "--out", str(out))
@@ -194,8 +194,8 @@ def test_a_result_that_cannot_be_written_is_printed(
 
     changed = ("--set", f"protocol.kept={kept}".lower())
     with monkeypatch.context() as patched:
-        patched.setattr("ketwire.scenarios.rundir.RunDirectory._publish", full)
-        patched.setattr("ketwire.scenarios.resumable.ResumableDirectory._put_result", full)
+        patched.setattr("ketwire.scenarios.runs.rundir.RunDirectory._publish", full)
+        patched.setattr("ketwire.scenarios.runs.resumable.ResumableDirectory._put_result", full)
         run = Run(capfd, folder, "--inline", "--json", "--out", str(folder / "out"), *changed)
     assert run.code == 3 and [each["step"] for each in run.told["afterwards_failed"]] == ["out"]
     assert run.told["estimate"] is not None

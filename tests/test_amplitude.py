@@ -20,7 +20,7 @@ from ketwire.quantum.amplitude import (
     next_power,
     success_probability,
 )
-from ketwire.quantum.gradients import reflected
+from ketwire.quantum.gradients.exact import reflected
 from ketwire.quantum.observables import Projector
 
 

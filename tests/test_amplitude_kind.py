@@ -12,11 +12,11 @@ import pytest
 from ketwire.channels.messages import Answers
 from ketwire.errors import RemoteProtocolError, ScenarioError
 from ketwire.nodes.inline import run_inline
-from ketwire.nodes.process import run_processes
+from ketwire.nodes.processes.run import run_processes
 from ketwire.nodes.session import SessionResult
 from ketwire.protocols.amplitude import stations
 from ketwire.quantum.amplitude import success_probability
-from ketwire.scenarios.kinds import Judge
+from ketwire.scenarios.kinds.interface import Judge
 from ketwire.scenarios.load import Loaded, validate
 from tests.test_gradient_kind import IDEAL, LOSSY, TELEPORT, contraction, rotations
 

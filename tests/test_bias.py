@@ -14,13 +14,13 @@ import pytest
 from scipy import stats
 
 from ketwire.nodes.inline import run_inline
-from ketwire.nodes.process import run_processes
+from ketwire.nodes.processes.run import run_processes
 from ketwire.nodes.witness import expectation
 from ketwire.quantum.binomial import accuracy_of, count_for
-from ketwire.scenarios.bias import CONFIDENCE, bias_lines
-from ketwire.scenarios.launch import Options, launch
+from ketwire.scenarios.kinds.bias import CONFIDENCE, bias_lines
 from ketwire.scenarios.load import Loaded, load, validate
-from ketwire.scenarios.table import table_text
+from ketwire.scenarios.runs.launch import Options, launch
+from ketwire.scenarios.runs.table import table_text
 
 LAYERS = [{"at": "bob", "layer": "hadamards"}, {"at": "alice", "layer": "hadamards"}]
 TELECOM = {"fiber": "telecom-fiber", "length_km": 3}

@@ -18,13 +18,13 @@ from ketwire.errors import ScenarioError
 from ketwire.nodes.data import make_loader
 from ketwire.nodes.inline import run_inline
 from ketwire.protocols.layers import build_layers
-from ketwire.protocols.objectives import objective
-from ketwire.protocols.training_data import Labels, Samples, standardised
+from ketwire.protocols.training.data import Labels, Samples, standardised
+from ketwire.protocols.training.objectives import objective
 from ketwire.quantum.circuits import Circuit
 from ketwire.quantum.gates import Gate
+from ketwire.scenarios.kinds.training.results import _verdict
 from ketwire.scenarios.load import load
-from ketwire.scenarios.sources import FileSource
-from ketwire.scenarios.training_results import _verdict
+from ketwire.scenarios.schema.sources import FileSource
 from tests.kit import place
 from tests.test_checkpoints import Interrupted, interrupt
 from tests.test_training import SAMPLED, carried_out, network, refused, run_of, spec_of

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from ketwire.channels.budget import Crossing, path_survival, refusal
 from ketwire.channels.fiber import Fiber
 from ketwire.channels.line import Line
+from ketwire.channels.planning.budget import Crossing, path_survival, refusal
 from ketwire.channels.transports import Teleport
 from ketwire.protocols.stream import BUDGET_ATTEMPTS
 
@@ -149,6 +149,6 @@ def test_nothing_that_crosses_nothing_is_refused() -> None:
 
 
 def test_streams_and_refusals_share_a_budget() -> None:
-    from ketwire.channels.budget import DEFAULT_BUDGET_ATTEMPTS
+    from ketwire.channels.planning.budget import DEFAULT_BUDGET_ATTEMPTS
 
     assert BUDGET_ATTEMPTS == DEFAULT_BUDGET_ATTEMPTS

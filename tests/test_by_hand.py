@@ -18,14 +18,14 @@ import pytest
 import zmq
 
 from ketwire import __version__
-from ketwire.channels import frames as f
-from ketwire.channels.codec import encode
+from ketwire.channels.wire import frames as f
+from ketwire.channels.wire.codec import encode
 from ketwire.errors import PartyFailed, RemoteProtocolError, ScenarioError
-from ketwire.nodes import coordinator, members
-from ketwire.nodes.control import Control, Credentials, Taken
-from ketwire.nodes.security import new_keys
-from ketwire.nodes.sockets import Endpoint, dealer
-from ketwire.nodes.sockets import send as put
+from ketwire.nodes.processes import coordinator, members
+from ketwire.nodes.processes.control import Control, Credentials, Taken
+from ketwire.nodes.processes.security import new_keys
+from ketwire.nodes.processes.sockets import Endpoint, dealer
+from ketwire.nodes.processes.sockets import send as put
 from ketwire.scenarios import cli
 from tests.hands import STEPS, Hand, Hands, hands
 from tests.kit import Threads, scripted, unannounced

@@ -19,11 +19,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ketwire.channels.codec import decode
-from ketwire.channels.frames import Limits
+from ketwire.channels.wire.codec import decode
+from ketwire.channels.wire.frames import Limits
 from ketwire.errors import PartyFailed, RemoteProtocolError
-from ketwire.nodes import sockets
-from ketwire.nodes.process import run_processes
+from ketwire.nodes.processes import sockets
+from ketwire.nodes.processes.run import run_processes
 from tests.kit import receive, scripted, send
 from tests.test_checkpoints import alive, children_of
 from tests.test_wire_golden import GOLDEN, read_golden

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from ketwire.channels.copies import Copies
-from ketwire.channels.entangled import Held, Pairs
+from ketwire.channels.entanglement.held import Held, Pairs
 from ketwire.channels.fiber import Fiber
 from ketwire.channels.hardware import Hardware
 from ketwire.channels.line import Line

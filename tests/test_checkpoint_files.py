@@ -21,12 +21,12 @@ from hypothesis import strategies as st
 
 from ketwire.channels.link import Record
 from ketwire.errors import PartyFailed, ScenarioError
-from ketwire.nodes.archive import Broken, load, pack, sha256, unpack, write
+from ketwire.nodes.checkpoints.archive import Broken, load, pack, sha256, unpack, write
+from ketwire.nodes.checkpoints.journal import Journal
+from ketwire.nodes.checkpoints.sealed import seal, unseal
 from ketwire.nodes.inline import run_inline
-from ketwire.nodes.journal import Journal
 from ketwire.nodes.ledger import Ledger
-from ketwire.nodes.process import run_processes
-from ketwire.nodes.sealed import seal, unseal
+from ketwire.nodes.processes.run import run_processes
 from ketwire.scenarios import cli
 from tests.kit import stepping, unannounced
 from tests.test_checkpoints import Interrupted, facts, hasty, interrupt

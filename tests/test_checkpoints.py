@@ -17,22 +17,23 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ketwire.channels import frames as f
-from ketwire.channels.codec import encode
-from ketwire.channels.connection import Connection, Role
 from ketwire.channels.eve import BeamSplitter, InterceptResend
 from ketwire.channels.hardware import Hardware
 from ketwire.channels.line import Line
 from ketwire.channels.link import Direction
 from ketwire.channels.parts import Memory
-from ketwire.channels.refusals import WrongRun
 from ketwire.channels.transports import Coded, Teleport
+from ketwire.channels.wire import frames as f
+from ketwire.channels.wire.codec import encode
+from ketwire.channels.wire.connection import Connection, Role
+from ketwire.channels.wire.refusals import WrongRun
 from ketwire.errors import Deadlock, LocalProtocolError, PartyFailed, RemoteProtocolError, ScenarioError
-from ketwire.nodes import archive, coordinator, journal
+from ketwire.nodes.checkpoints import archive, journal
+from ketwire.nodes.checkpoints.journal import Journal
 from ketwire.nodes.inline import run_inline
-from ketwire.nodes.journal import Journal
 from ketwire.nodes.party import PartyNode
-from ketwire.nodes.process import run_processes
+from ketwire.nodes.processes import coordinator
+from ketwire.nodes.processes.run import run_processes
 from ketwire.nodes.session import Run, SessionResult
 from ketwire.protocols.node import Checkpoint, Outcome, State
 from ketwire.quantum.observables import Projector
@@ -145,9 +146,9 @@ def test_whatever_a_machine_remembers_is_saved() -> None:
 def test_other_machines_save_all_that_they_remember() -> None:
     import json
 
-    from ketwire.channels.entangled import Held, Pairs
+    from ketwire.channels.entanglement.held import Held, Pairs
+    from ketwire.channels.entanglement.stock import StockMachine
     from ketwire.channels.netsquid_engine import NetSquidMachine
-    from ketwire.channels.stock import StockMachine
 
     line = LINES["direct"]
     netsquid, fresh = NetSquidMachine(line), NetSquidMachine(line)
@@ -540,7 +541,7 @@ def full(monkeypatch: pytest.MonkeyPatch, module: Any, writes: int) -> None:
 def test_a_full_disk_leaves_the_last_good_checkpoint(
     writes: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from ketwire.nodes import checkpoints
+    from ketwire.nodes.checkpoints import keeping as checkpoints
 
     run = stepping()
     with monkeypatch.context() as patched, pytest.raises(PartyFailed, match="No space left on device; the last good"):

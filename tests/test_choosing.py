@@ -23,9 +23,9 @@ from benchmarks.choosing_table import Mean, difference, report
 from ketwire.errors import PartyFailed, ScenarioError
 from ketwire.nodes import datasets
 from ketwire.nodes.inline import run_inline
-from ketwire.protocols.training_data import standardised
+from ketwire.protocols.training.data import standardised
 from ketwire.scenarios import cli
-from ketwire.scenarios.kinds import Judge
+from ketwire.scenarios.kinds.interface import Judge
 from ketwire.scenarios.load import load
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -10,8 +10,8 @@ from scipy import stats
 
 from ketwire.protocols.amplitude import AmplitudeParty
 from ketwire.quantum.amplitude import AmplitudeEstimation, Shots, chernoff_interval
-from ketwire.quantum.estimation import Promise
-from ketwire.quantum.shadow_tomography import Plan, ShadowTomography, disturbance
+from ketwire.quantum.gradients.estimation import Promise
+from ketwire.quantum.gradients.shadow_tomography import Plan, ShadowTomography, disturbance
 from tests.test_amplitude_kind import SLIGHT, scenario
 
 # ---------------------------------------------------------------- amplitude estimation

@@ -10,7 +10,7 @@ import pytest
 
 from ketwire.channels.records import Record
 from ketwire.errors import ScenarioError
-from ketwire.nodes.archive import Broken, read
+from ketwire.nodes.checkpoints.archive import Broken, read
 from ketwire.nodes.ledger import Ledger, Place, read_records
 from tests.kit import scripted
 

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from ketwire.quantum import dealing
-from ketwire.quantum.dealing import draw_copies, hypergeometric
-from ketwire.quantum.estimation import Held
+from ketwire.quantum.gradients import dealing
+from ketwire.quantum.gradients.dealing import draw_copies, hypergeometric
+from ketwire.quantum.gradients.estimation import Held
 
 SMALL = [(3, 5, 4), (40, 60, 30), (60, 40, 30), (60, 40, 97), (1, 500, 250), (500, 1, 250), (200, 300, 2), (9, 9, 9)]
 

@@ -17,18 +17,18 @@ from ketwire.channels.messages import Answers, Arrivals, Packed
 from ketwire.channels.parts import Noise
 from ketwire.errors import RemoteProtocolError, ScenarioError
 from ketwire.nodes.inline import run_inline
-from ketwire.nodes.process import run_processes
+from ketwire.nodes.processes.run import run_processes
 from ketwire.nodes.session import SessionResult
 from ketwire.protocols import retries
 from ketwire.protocols.decoys import DecoyParty
 from ketwire.protocols.evidence import Findings, at_least, at_most, clopper_pearson, hoeffding_radius
 from ketwire.protocols.node import Slice
-from ketwire.scenarios import table
-from ketwire.scenarios.decoys import error_rate
-from ketwire.scenarios.kinds import Judge
-from ketwire.scenarios.launch import Options, launch
+from ketwire.scenarios.kinds.decoys import error_rate
+from ketwire.scenarios.kinds.interface import Judge
 from ketwire.scenarios.load import Loaded, load, validate
-from ketwire.scenarios.yamltext import parse
+from ketwire.scenarios.runs import table
+from ketwire.scenarios.runs.launch import Options, launch
+from ketwire.scenarios.schema.yamltext import parse
 from tests.kit import Threads
 
 BASE: dict[str, Any] = {

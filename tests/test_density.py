@@ -11,31 +11,31 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ketwire.channels.arrays import check_states
-from ketwire.channels.budget import Crossing
 from ketwire.channels.copies import Copies
 from ketwire.channels.fiber import Fiber
 from ketwire.channels.line import Line
 from ketwire.channels.link import Delivery, Direction
 from ketwire.channels.parts import Memory, Noise
-from ketwire.channels.representation import chosen, differing, expected_rows
+from ketwire.channels.planning.budget import Crossing
+from ketwire.channels.planning.representation import chosen, differing, expected_rows
 from ketwire.channels.transports import Coded, Teleport
+from ketwire.channels.wire.arrays import check_states
 from ketwire.errors import LocalProtocolError, RemoteProtocolError, ScenarioError
 from ketwire.nodes.inline import run_inline
 from ketwire.nodes.party import PartyNode
-from ketwire.nodes.process import run_processes
+from ketwire.nodes.processes.run import run_processes
 from ketwire.nodes.session import Link, Run, SessionResult
-from ketwire.quantum import mixtures
 from ketwire.quantum.circuits import Contraction
-from ketwire.quantum.density import DensityMatrix
-from ketwire.quantum.engine import apply
-from ketwire.quantum.kraus import Kraus
+from ketwire.quantum.engines.dispatch import apply
 from ketwire.quantum.layers import haar_state, hardware_efficient
+from ketwire.quantum.noise import mixtures
+from ketwire.quantum.noise.density import DensityMatrix
+from ketwire.quantum.noise.kraus import Kraus
+from ketwire.quantum.noise.trajectories import apply_channel
 from ketwire.quantum.observables import Projector
-from ketwire.quantum.trajectories import apply_channel
-from ketwire.scenarios.inference import Inference
-from ketwire.scenarios.inference_spec import InferenceSpec
-from ketwire.scenarios.kinds import Judge, Network
+from ketwire.scenarios.kinds.inference.kind import Inference
+from ketwire.scenarios.kinds.inference.spec import InferenceSpec
+from ketwire.scenarios.kinds.interface import Judge, Network
 from tests.kit import Threads
 from tests.test_transports import GLASS, KEY, LINES, NOISES
 

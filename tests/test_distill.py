@@ -14,10 +14,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from ketwire.channels import pairs
-from ketwire.channels.distill import Distilled, Schedule, bbpssw, dejmps, distill, plan
-from ketwire.channels.generation import serve_slots
-from ketwire.channels.heralding import DoubleClick, Given, Scheme, SingleClick
+from ketwire.channels.entanglement import pairs
+from ketwire.channels.entanglement.distill import Distilled, Schedule, bbpssw, dejmps, distill, plan
+from ketwire.channels.entanglement.generation import serve_slots
+from ketwire.channels.entanglement.heralding import DoubleClick, Given, Scheme, SingleClick
 from ketwire.errors import ScenarioError
 
 Matrix = NDArray[Any]
@@ -317,7 +317,7 @@ def test_pairs_that_rot_while_they_wait_end_with_a_reason(monkeypatch: pytest.Mo
     assert plan(clean, schedule).pairs == pytest.approx(16.0)
     rotten = run(clean, schedule, 20, t1_ps=1e3, t2_ps=1e3)
     assert rotten.pairs.mean() > 100  # 2^4 / 0.5^4 = 256 are expected
-    monkeypatch.setattr("ketwire.channels.distill._MAX_PAIRS_PER_PLANNED", 2)
+    monkeypatch.setattr("ketwire.channels.entanglement.distill._MAX_PAIRS_PER_PLANNED", 2)
     with pytest.raises(ScenarioError, match=r"4 round\(s\) of dejmps .* 32 pairs, expected at most 32.* decay"):
         run(clean, schedule, 20, t1_ps=1e3, t2_ps=1e3)
 

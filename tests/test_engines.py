@@ -28,7 +28,7 @@ from ketwire.channels.streams import stream
 from ketwire.channels.transports import Teleport
 from ketwire.errors import PartyFailed, ScenarioError
 from ketwire.nodes.inline import run_inline
-from ketwire.nodes.process import run_processes
+from ketwire.nodes.processes.run import run_processes
 from ketwire.nodes.session import Run
 from ketwire.quantum.layers import haar_state
 from ketwire.scenarios.cli import execute
@@ -356,7 +356,7 @@ def test_a_run_without_netsquid_says_so(
     def no_process(*arguments: Any, **options: Any) -> None:
         raise AssertionError("a process was started")
 
-    monkeypatch.setattr("ketwire.nodes.process.Children", no_process)
+    monkeypatch.setattr("ketwire.nodes.processes.run.Children", no_process)
     code, line = said(capsys, scenario, *how, "--set", "links.0.engine=netsquid")
     assert code == 2
     assert "run.yaml: links.0.engine: 'netsquid' given for alice-bob, expected one that works here: Python" in line
@@ -500,7 +500,7 @@ def test_the_path_starts_from_the_scenario_s_folder(
 
 
 def test_fibers_started_by_hand_name_no_interpreter(tmp_path: Path) -> None:
-    from ketwire.nodes.serve import serve_coordinator
+    from ketwire.nodes.processes.by_hand import serve_coordinator
 
     with pytest.raises(ScenarioError, match=r"links\.0\.python: .* given for alice-bob, expected nothing here"):
         serve_coordinator(over(chatter(), sys.executable), tmp_path, "127.0.0.1:1")

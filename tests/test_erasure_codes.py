@@ -16,9 +16,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scipy.stats import chi2
 
-from ketwire.channels.erasure_codes import Code, PhotonWeights, best_qpc, code
-from ketwire.channels.parity_codes import parity_success
-from ketwire.channels.stabilizers import Pauli, decode, rank
+from ketwire.channels.codes.erasure import Code, PhotonWeights, best_qpc, code
+from ketwire.channels.codes.parity import parity_success
+from ketwire.channels.codes.stabilizers import Pauli, decode, rank
 from ketwire.quantum.circuits import apply_matrix
 from ketwire.quantum.gates import PAULI
 

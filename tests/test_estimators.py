@@ -12,16 +12,16 @@ from ketwire.nodes.party import PartyNode
 from ketwire.quantum import layers
 from ketwire.quantum.binomial import worst_error
 from ketwire.quantum.circuits import Circuit
-from ketwire.quantum.estimation import Demand, Estimate, Held, Promise, copies_each, half_ranges, noted
-from ketwire.quantum.estimators import FROM_FEATURES, NAMES, RandomCoordinate, estimator
-from ketwire.quantum.features import blocks_of, contributions, phi
 from ketwire.quantum.gates import Gate
-from ketwire.quantum.gradients import exact_gradients
+from ketwire.quantum.gradients.estimation import Demand, Estimate, Held, Promise, copies_each, half_ranges, noted
+from ketwire.quantum.gradients.estimators import FROM_FEATURES, NAMES, RandomCoordinate, estimator
+from ketwire.quantum.gradients.exact import exact_gradients
+from ketwire.quantum.gradients.features import blocks_of, contributions, phi
+from ketwire.quantum.gradients.parameter_shift import ParameterShift, Shifts, shift_plan
+from ketwire.quantum.gradients.shadow_tomography import ShadowTomography, disturbance, operators
+from ketwire.quantum.gradients.shadows import expectations, inversion, median_plan, nearest_state, outcomes
 from ketwire.quantum.observables import Projector
-from ketwire.quantum.parameter_shift import ParameterShift, Shifts, shift_plan
 from ketwire.quantum.segments import Segment
-from ketwire.quantum.shadow_tomography import ShadowTomography, disturbance, operators
-from ketwire.quantum.shadows import expectations, inversion, median_plan, nearest_state, outcomes
 from tests.test_gradients import losses
 from tests.test_quantum_circuits import PARAMETERS, gap, random_circuit
 

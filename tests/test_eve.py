@@ -13,7 +13,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ketwire.channels import eve as eve_module
-from ketwire.channels.budget import Crossing, path_survival, refusal
 from ketwire.channels.copies import Copies, join
 from ketwire.channels.eve import BeamSplitter, InterceptResend
 from ketwire.channels.fiber import Fiber
@@ -22,15 +21,16 @@ from ketwire.channels.line_values import line_of, told
 from ketwire.channels.link import Delivery, Direction
 from ketwire.channels.messages import Answers
 from ketwire.channels.parts import Memory, Noise
+from ketwire.channels.planning.budget import Crossing, path_survival, refusal
 from ketwire.channels.transports import Coded, Teleport
 from ketwire.errors import LocalProtocolError, ScenarioError
 from ketwire.nodes.inline import run_inline
-from ketwire.nodes.process import run_processes
+from ketwire.nodes.processes.run import run_processes
 from ketwire.nodes.session import Link
 from ketwire.quantum import pauli_bases
-from ketwire.quantum.kraus import Kraus
 from ketwire.quantum.layers import haar_state
-from ketwire.quantum.trajectories import density_channel
+from ketwire.quantum.noise.kraus import Kraus
+from ketwire.quantum.noise.trajectories import density_channel
 from tests.kit import LOOK, Threads, receive, scripted, send
 
 KEY = b"e" * 32

@@ -35,7 +35,7 @@ KIND = MARKED + """\
 from typing import Literal
 from ketwire.nodes.session import Session
 from ketwire.protocols.node import Outcome
-from ketwire.scenarios.schema import Strict
+from ketwire.scenarios.schema.model import Strict
 from .helper import ESTIMATE
 
 class Party:
@@ -232,7 +232,7 @@ def test_run_says_what_it_executes_before_it_does(
 
 
 def test_what_is_installed_is_not_announced(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    kind = "ketwire.scenarios.inference:Inference"
+    kind = "ketwire.scenarios.kinds.inference.kind:Inference"
     data = json.loads((wrote(tmp_path, **{**SCENARIO["protocol"], "kind": kind}) / "s.yaml").read_text())
     data["links"][0]["python"] = sys.executable
     (tmp_path / "s.yaml").write_text(json.dumps(data))

@@ -10,14 +10,14 @@ from hypothesis import strategies as st
 from ketwire.quantum import layers
 from ketwire.quantum.circuits import Circuit
 from ketwire.quantum.controlled import beside, controlled
-from ketwire.quantum.engine import apply
-from ketwire.quantum.features import blocks_of, contributions, open_feature, phi, sweep, turn
+from ketwire.quantum.engines.dispatch import apply
 from ketwire.quantum.gates import PAULI, Gate
-from ketwire.quantum.gradients import exact_gradients
-from ketwire.quantum.joint import JointPaulis
+from ketwire.quantum.gradients.exact import exact_gradients
+from ketwire.quantum.gradients.features import blocks_of, contributions, open_feature, phi, sweep, turn
+from ketwire.quantum.gradients.joint import JointPaulis
+from ketwire.quantum.gradients.sublayers import generators, split
 from ketwire.quantum.observables import PauliString, Projector
 from ketwire.quantum.segments import MOST_GATES, Segment, pieces
-from ketwire.quantum.sublayers import generators, split
 from tests.test_quantum_circuits import EVERY, PARAMETERS, gap, random_circuit, random_gate
 
 CONTROLLABLE = [*EVERY, "prepare", "unprepare"]

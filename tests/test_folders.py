@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from ketwire.nodes.epochs import journal_of
-from ketwire.nodes.folders import discard_stray, lock, mark_temporary, own_folder, temporary_folder
-from ketwire.nodes.journal import Journal
+from ketwire.nodes.checkpoints.epochs import journal_of
+from ketwire.nodes.checkpoints.folders import discard_stray, lock, mark_temporary, own_folder, temporary_folder
+from ketwire.nodes.checkpoints.journal import Journal
 from tests.kit import stepping
 from tests.test_checkpoint_files import SCENARIO, command, environment
 

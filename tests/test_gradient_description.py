@@ -10,7 +10,7 @@ import pytest
 
 from ketwire.errors import ScenarioError
 from ketwire.nodes.inline import run_inline
-from ketwire.nodes.process import run_processes
+from ketwire.nodes.processes.run import run_processes
 from ketwire.nodes.session import Session
 from ketwire.quantum.gates import Gate
 from ketwire.scenarios.load import Loaded

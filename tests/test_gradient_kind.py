@@ -13,24 +13,24 @@ from ketwire.channels.messages import Answers
 from ketwire.errors import RemoteProtocolError, ScenarioError
 from ketwire.nodes.inline import run_inline
 from ketwire.nodes.party import PartyNode
-from ketwire.nodes.process import run_processes
+from ketwire.nodes.processes.run import run_processes
 from ketwire.nodes.session import SessionResult
-from ketwire.protocols.features import Route, refuse_large
-from ketwire.protocols.shifts import share_outcomes
+from ketwire.protocols.gradient.features import Route, refuse_large
+from ketwire.protocols.gradient.shifts import share_outcomes
 from ketwire.quantum import layers
 from ketwire.quantum.circuits import Circuit
-from ketwire.quantum.estimation import Held, Promise
-from ketwire.quantum.estimators import NAMES, Commuting, Direct
-from ketwire.quantum.features import blocks_of, contributions, phi
-from ketwire.quantum.frozen import frozen
-from ketwire.quantum.grouped import Grouped
+from ketwire.quantum.gradients.estimation import Held, Promise
+from ketwire.quantum.gradients.estimators import NAMES, Commuting, Direct
+from ketwire.quantum.gradients.features import blocks_of, contributions, phi
+from ketwire.quantum.gradients.frozen import frozen
+from ketwire.quantum.gradients.grouped import Grouped
+from ketwire.quantum.gradients.shadow_tomography import ShadowTomography
+from ketwire.quantum.gradients.shadows import ClassicalShadows
 from ketwire.quantum.segments import Segment
-from ketwire.quantum.shadow_tomography import ShadowTomography
-from ketwire.quantum.shadows import ClassicalShadows
-from ketwire.scenarios.gradient_spec import GradientSpec
-from ketwire.scenarios.kinds import Judge
+from ketwire.scenarios.kinds.gradient.spec import GradientSpec
+from ketwire.scenarios.kinds.interface import Judge
 from ketwire.scenarios.load import Loaded, validate
-from ketwire.scenarios.results import result_object
+from ketwire.scenarios.runs.results import result_object
 
 Data = dict[str, Any]
 IDEAL = {"fiber": "ideal"}
@@ -435,8 +435,8 @@ def test_the_owner_refuses_a_unitary_that_a_hypothesis_is_too_large_for() -> Non
 
 
 def test_an_outline_has_the_blocks_of_the_unitary() -> None:
-    from ketwire.protocols.features import share_of
-    from ketwire.protocols.outline import outline
+    from ketwire.protocols.gradient.features import share_of
+    from ketwire.protocols.gradient.outline import outline
 
     loaded = scenario(MIXED)
     network = loaded.network()

@@ -12,18 +12,19 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from ketwire.errors import ScenarioError
-from ketwire.quantum import estimation, layers
+from ketwire.quantum import layers
 from ketwire.quantum.circuits import Circuit
-from ketwire.quantum.estimation import Held, Promise
-from ketwire.quantum.estimators import FROM_FEATURES, RandomCoordinate
-from ketwire.quantum.features import blocks_of
-from ketwire.quantum.frozen import frozen
 from ketwire.quantum.gates import PAULI, Gate
-from ketwire.quantum.parameter_shift import ParameterShift
+from ketwire.quantum.gradients import estimation
+from ketwire.quantum.gradients.estimation import Held, Promise
+from ketwire.quantum.gradients.estimators import FROM_FEATURES, RandomCoordinate
+from ketwire.quantum.gradients.features import blocks_of
+from ketwire.quantum.gradients.frozen import frozen
+from ketwire.quantum.gradients.parameter_shift import ParameterShift
+from ketwire.quantum.gradients.shadows import expectations, inversion, median_plan
 from ketwire.quantum.segments import Segment
-from ketwire.quantum.shadows import expectations, inversion, median_plan
-from ketwire.scenarios import gradient
-from ketwire.scenarios.gradient_report import _radius, _sum, _verdict
+from ketwire.scenarios.kinds.gradient import kind as gradient
+from ketwire.scenarios.kinds.gradient.report import _radius, _sum, _verdict
 from tests.test_gradient_kind import contraction, outcome, rotations, scenario
 
 Matrix = NDArray[np.complex128]

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from ketwire.nodes.inline import run_inline
 from ketwire.quantum.gates import Gate
-from ketwire.scenarios.kinds import Judge
+from ketwire.scenarios.kinds.interface import Judge
 from ketwire.scenarios.load import load
 
 Matrix = NDArray[np.complex128]

@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 
 from ketwire.quantum import layers
 from ketwire.quantum.circuits import Circuit, Contraction
-from ketwire.quantum.engine import apply
-from ketwire.quantum.features import contributions, phi
+from ketwire.quantum.engines.dispatch import apply
 from ketwire.quantum.gates import Gate
-from ketwire.quantum.gradients import exact_gradients, reflected
+from ketwire.quantum.gradients.exact import exact_gradients, reflected
+from ketwire.quantum.gradients.features import contributions, phi
 from ketwire.quantum.observables import Projector
 from ketwire.quantum.segments import Segment
 from tests.test_quantum_circuits import gap, pennylane, random_circuit, theirs

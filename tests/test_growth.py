@@ -15,7 +15,7 @@ from benchmarks import growth
 from benchmarks.growth import ESTIMATORS, Instance, Point, Settings, main, measured, read
 from benchmarks.growth_fits import Points, fit, halfway, lnln, report, rounded, times
 from ketwire.quantum import layers
-from ketwire.quantum.features import phi
+from ketwire.quantum.gradients.features import phi
 from ketwire.quantum.segments import Segment
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -23,17 +23,18 @@ from ketwire.channels.parts import Memory
 from ketwire.errors import LocalProtocolError, ScenarioError
 from ketwire.nodes.inline import run_inline
 from ketwire.nodes.party import PartyNode
-from ketwire.nodes.process import run_processes
+from ketwire.nodes.processes.run import run_processes
 from ketwire.nodes.session import Run
 from ketwire.protocols.node import Receive
-from ketwire.quantum import layers, mixtures
+from ketwire.quantum import layers
 from ketwire.quantum.circuits import Circuit, Contraction
-from ketwire.quantum.density import DensityMatrix
 from ketwire.quantum.gates import Gate
-from ketwire.quantum.kraus import decay, depolarize
-from ketwire.quantum.noisy import duration_ps, gate_error, two_qubit_gates
+from ketwire.quantum.noise import mixtures
+from ketwire.quantum.noise.density import DensityMatrix
+from ketwire.quantum.noise.kraus import decay, depolarize
+from ketwire.quantum.noise.noisy import duration_ps, gate_error, two_qubit_gates
+from ketwire.quantum.noise.readout import confusion
 from ketwire.quantum.observables import PauliString, Povm, Projector
-from ketwire.quantum.readout import confusion
 from ketwire.scenarios.load import load
 from tests.kit import Threads
 
@@ -413,7 +414,7 @@ def test_perfect_hardware_loads_no_processor() -> None:
         from ketwire.channels.hardware import Hardware
         from ketwire.nodes.party import PartyNode
         PartyNode("alice", bytes(32), {}, hardware=Hardware())
-        assert not {"ketwire.nodes.processor", "ketwire.quantum.noisy"} & set(sys.modules)
+        assert not {"ketwire.nodes.processor", "ketwire.quantum.noise.noisy"} & set(sys.modules)
         PartyNode("alice", bytes(32), {}, hardware=Hardware(p_gate1=0.1))
         assert "ketwire.nodes.processor" in sys.modules
         assert not {"numba", "scipy", "sklearn", "pydantic"} & set(sys.modules)

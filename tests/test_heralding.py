@@ -12,10 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from ketwire.channels import pairs
-from ketwire.channels.fiber import Fiber
-from ketwire.channels.generation import generate
-from ketwire.channels.heralding import (
+from ketwire.channels.entanglement import pairs
+from ketwire.channels.entanglement.generation import generate
+from ketwire.channels.entanglement.heralding import (
     DoubleClick,
     Given,
     Scheme,
@@ -25,6 +24,7 @@ from ketwire.channels.heralding import (
     half_survival,
     single_click,
 )
+from ketwire.channels.fiber import Fiber
 from ketwire.channels.timing import CLOCK_END_PS, PS_PER_S
 from ketwire.errors import ScenarioError
 

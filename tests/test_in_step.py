@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ketwire.channels.codec import decode, encode
 from ketwire.channels.copies import Copies, InStep, Parts
 from ketwire.channels.fiber import Fiber
-from ketwire.channels.frames import Carry
 from ketwire.channels.link import Direction
+from ketwire.channels.wire.codec import decode, encode
+from ketwire.channels.wire.frames import Carry
 from ketwire.errors import LocalProtocolError
 
 STATE = np.array([[0.6, 0.0, 0.0, 0.8j]])

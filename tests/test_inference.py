@@ -18,9 +18,9 @@ from ketwire.nodes.inline import run_inline
 from ketwire.nodes.session import Link, Run, SessionResult
 from ketwire.protocols.numbers import pack_numbers, unpack_numbers
 from ketwire.quantum.binomial import count_for
-from ketwire.scenarios.inference import Inference
-from ketwire.scenarios.inference_spec import InferenceSpec
-from ketwire.scenarios.kinds import Judge, Network
+from ketwire.scenarios.kinds.inference.kind import Inference
+from ketwire.scenarios.kinds.inference.spec import InferenceSpec
+from ketwire.scenarios.kinds.interface import Judge, Network
 from tests.kit import IDEAL
 
 Layers = list[dict[str, Any]]

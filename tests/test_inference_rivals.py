@@ -12,15 +12,15 @@ import pytest
 
 from ketwire.errors import RemoteProtocolError, ScenarioError
 from ketwire.nodes.inline import run_inline
-from ketwire.nodes.process import run_processes
+from ketwire.nodes.processes.run import run_processes
 from ketwire.protocols import sketch
 from ketwire.protocols.descriptions import pack_angles, pack_answers, unpack_angles, unpack_answers
 from ketwire.protocols.inference_rivals import pack_signs
 from ketwire.protocols.numbers import unpack_numbers
-from ketwire.scenarios.inference_rivals import as_accurate, promise_of
-from ketwire.scenarios.launch import Options, launch
+from ketwire.scenarios.kinds.inference.rivals import as_accurate, promise_of
 from ketwire.scenarios.load import Loaded, validate
-from ketwire.scenarios.table import table_text
+from ketwire.scenarios.runs.launch import Options, launch
+from ketwire.scenarios.runs.table import table_text
 
 Data = dict[str, Any]
 

@@ -17,8 +17,8 @@ from ketwire.channels.transports import Coded, Teleport
 from ketwire.nodes.inline import run_inline
 from ketwire.nodes.party import PartyNode
 from ketwire.nodes.session import Link
-from ketwire.quantum import mixtures
 from ketwire.quantum.layers import hadamards
+from ketwire.quantum.noise import mixtures
 from tests.kit import Threads, receive, scripted, send
 
 SLOW = Fiber(emission_rate_hz=1e6)

@@ -19,15 +19,15 @@ import pytest
 from pydantic import ValidationError
 
 from ketwire.nodes.inline import run_inline
-from ketwire.scenarios import nodespec
-from ketwire.scenarios.inference import Inference
-from ketwire.scenarios.inference_spec import InferenceSpec
-from ketwire.scenarios.linkspec import BeamSplitterSpec, Distillation, InterceptResendSpec, Link, NoiseSpec
+from ketwire.scenarios.kinds.inference.kind import Inference
+from ketwire.scenarios.kinds.inference.spec import InferenceSpec
 from ketwire.scenarios.load import PACKAGED, Loaded
-from ketwire.scenarios.nodespec import Node
-from ketwire.scenarios.schema import scenario_model
-from ketwire.scenarios.validation import one_line
-from ketwire.scenarios.yamltext import parse
+from ketwire.scenarios.schema import nodes as nodespec
+from ketwire.scenarios.schema.links import BeamSplitterSpec, Distillation, InterceptResendSpec, Link, NoiseSpec
+from ketwire.scenarios.schema.model import scenario_model
+from ketwire.scenarios.schema.nodes import Node
+from ketwire.scenarios.schema.validation import one_line
+from ketwire.scenarios.schema.yamltext import parse
 
 Data = dict[str, Any]
 MODEL = scenario_model([InferenceSpec])

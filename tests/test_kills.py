@@ -16,9 +16,9 @@ from typing import Any
 
 import pytest
 
-from ketwire.nodes.children import Child
 from ketwire.nodes.inline import run_inline
-from ketwire.nodes.process import run_processes
+from ketwire.nodes.processes.children import Child
+from ketwire.nodes.processes.run import run_processes
 from ketwire.nodes.session import Run
 from ketwire.scenarios import cli
 from tests.hands import Hands, hands
@@ -253,7 +253,7 @@ def test_a_disk_without_room_for_the_result_is_one_line_and_the_run_goes_on_late
 
     monkeypatch.chdir(tmp_path)
     with monkeypatch.context() as patched:
-        patched.setattr(f"ketwire.scenarios.rundir.{part}", full)
+        patched.setattr(f"ketwire.scenarios.runs.rundir.{part}", full)
         assert cli.execute(["run", str(steps.parent / "steps.yaml"), "--inline", "--out", "out"]) == 3
     said = unannounced(capfd.readouterr().err).splitlines()
     assert said == [

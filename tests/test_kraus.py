@@ -11,7 +11,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 
 from ketwire.quantum.gates import PAULI
-from ketwire.quantum.kraus import (
+from ketwire.quantum.noise.kraus import (
     Kraus,
     amplitude_damp,
     bit_flip,

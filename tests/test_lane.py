@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from ketwire.channels import lane as lane_module
 from ketwire.channels.copies import Copies
-from ketwire.channels.entangled import Pairs, Released
+from ketwire.channels.entanglement.held import Pairs, Released
 from ketwire.channels.fiber import Fiber
 from ketwire.channels.hardware import Hardware
 from ketwire.channels.lane import ClassicalLane
@@ -189,7 +189,7 @@ def test_classical_delay_and_processing_are_of_bits_alone() -> None:
 
 @pytest.mark.parametrize("scheme", ["double-click", "single-click", "given"])
 def test_an_attempt_and_a_round_of_distillation_wait_for_classical_equipment(scheme: str) -> None:
-    from ketwire.channels.distill import Schedule
+    from ketwire.channels.entanglement.distill import Schedule
 
     rate = {"given": {"rate_hz": 1e3, "fidelity": 0.9}, "single-click": {"alpha": 0.1}, "double-click": {}}[scheme]
     transport = Teleport(scheme=scheme, distillation=Schedule(1), **rate)  # type: ignore[arg-type]

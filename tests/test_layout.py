@@ -15,8 +15,8 @@ from typing import Any
 
 import pytest
 
-from ketwire.scenarios.kinds import GROUP, find_kind, kind_names
-from ketwire.scenarios.validation import constant
+from ketwire.scenarios.kinds.interface import GROUP, find_kind, kind_names
+from ketwire.scenarios.schema.validation import constant
 
 ROOT = Path(__file__).resolve().parent.parent
 FOLDERS = ("quantum", "channels", "protocols", "nodes", "scenarios")
@@ -198,7 +198,7 @@ def test_pure_modules_have_no_clock_no_shared_randomness_and_unpickle_nothing(pa
 
 
 # The codec's writers and readers come in pairs, one a command; docs/wire.md describes each body.
-PAIRS = {"channels/carried.py", "channels/carried_classical.py", "channels/control.py", "channels/signals.py"}
+PAIRS = {f"channels/wire/{name}.py" for name in ("carried", "carried_classical", "control", "signals")}
 
 
 def undocumented(path: str) -> Iterator[str]:
@@ -253,7 +253,7 @@ def test_every_module_can_be_imported_under_its_full_name() -> None:
 
 def test_python_has_a_lower_bound_alone() -> None:
     """A version that comes out tomorrow is not refused today, and all places name the same oldest one."""
-    from ketwire.nodes.interpreters import OLDEST_PYTHON
+    from ketwire.nodes.processes.interpreters import OLDEST_PYTHON
 
     oldest = ".".join(map(str, OLDEST_PYTHON))
     assert PYPROJECT["project"]["requires-python"] == f">={oldest}"

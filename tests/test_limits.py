@@ -9,19 +9,19 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ketwire.channels.distill import Schedule, plan
-from ketwire.channels.erasure_codes import best_qpc
+from ketwire.channels.codes.erasure import best_qpc
+from ketwire.channels.entanglement.distill import Schedule, plan
+from ketwire.channels.entanglement.heralding import DoubleClick
+from ketwire.channels.entanglement.pairs import from_bell, werner
 from ketwire.channels.fiber import Fiber
 from ketwire.channels.hardware import Hardware
-from ketwire.channels.heralding import DoubleClick
-from ketwire.channels.limits import coherent_information, entropy, erasure_capacity, repeater_bound
 from ketwire.channels.line import Line
-from ketwire.channels.pairs import from_bell, werner
 from ketwire.channels.parts import Noise
+from ketwire.channels.planning.limits import coherent_information, entropy, erasure_capacity, repeater_bound
 from ketwire.channels.presets import PRESETS
 from ketwire.channels.timing import PS_PER_S
 from ketwire.channels.transports import Coded, Teleport
-from ketwire.scenarios.schema import Link
+from ketwire.scenarios.schema.model import Link
 
 LENGTHS_KM = (0.5, 2.0, 5.0, 10.0, 15.0, 16.0, 25.0, 50.0, 150.0)
 LOSSY = [name for name, preset in PRESETS.items() if preset.knows_losses and name != "ideal"]

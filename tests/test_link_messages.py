@@ -13,11 +13,11 @@ from pydantic import ValidationError
 
 from ketwire.channels.presets import PRESETS
 from ketwire.errors import ScenarioError
-from ketwire.scenarios.inference import Inference
-from ketwire.scenarios.inference_spec import InferenceSpec
+from ketwire.scenarios.kinds.inference.kind import Inference
+from ketwire.scenarios.kinds.inference.spec import InferenceSpec
 from ketwire.scenarios.load import Loaded
-from ketwire.scenarios.schema import Link, scenario_model
-from ketwire.scenarios.validation import one_line
+from ketwire.scenarios.schema.model import Link, scenario_model
+from ketwire.scenarios.schema.validation import one_line
 
 MODEL = scenario_model([InferenceSpec])
 CODED = {"between": ["alice", "bob"], "fiber": "telecom-fiber", "transport": "coded"}

@@ -13,17 +13,17 @@ import numpy as np
 import pytest
 
 from ketwire.channels.copies import Copies
-from ketwire.channels.distill import Schedule
+from ketwire.channels.entanglement.distill import Schedule
 from ketwire.channels.fiber import Fiber
-from ketwire.channels.fidelity import arrived, average_fidelity
 from ketwire.channels.line import Line
 from ketwire.channels.link import Direction
 from ketwire.channels.parts import Memory, Noise
+from ketwire.channels.planning.fidelity import arrived, average_fidelity
 from ketwire.channels.timing import PS_PER_S
 from ketwire.channels.transports import Coded, Direct, Teleport
 from ketwire.errors import ScenarioError
-from ketwire.quantum.kraus import decay, decay_diagonal
-from ketwire.quantum.trajectories import density_channel
+from ketwire.quantum.noise.kraus import decay, decay_diagonal
+from ketwire.quantum.noise.trajectories import density_channel
 from ketwire.scenarios import cli
 from ketwire.scenarios.linkcost import Question, answer, cost
 from ketwire.scenarios.linktext import answer_text

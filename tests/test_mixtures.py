@@ -9,15 +9,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ketwire.channels.arrays import check_states
-from ketwire.quantum import mixtures, representations, trajectories
+from ketwire.channels.wire.arrays import check_states
 from ketwire.quantum.circuits import Contraction
 from ketwire.quantum.circuits import contract as contract_pure
-from ketwire.quantum.density import DensityMatrix
-from ketwire.quantum.kraus import amplitude_damp, damp_and_dephase, general, pauli
 from ketwire.quantum.layers import haar_state, hardware_efficient, random_unitary
+from ketwire.quantum.noise import mixtures, representations, trajectories
+from ketwire.quantum.noise.density import DensityMatrix
+from ketwire.quantum.noise.kraus import amplitude_damp, damp_and_dephase, general, pauli
+from ketwire.quantum.noise.trajectories import density_channel
 from ketwire.quantum.observables import PauliString, Povm, Projector
-from ketwire.quantum.trajectories import density_channel
 
 EXACT = 1e-12
 QUICK = settings(derandomize=True, database=None, deadline=None, max_examples=30)

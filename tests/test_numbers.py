@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from ketwire.channels.copies import MAX_QUBITS
-from ketwire.channels.frames import DEFAULT_LIMITS
+from ketwire.channels.wire.frames import DEFAULT_LIMITS
 from ketwire.nodes.inline import run_inline
 from ketwire.nodes.session import SessionResult
 from ketwire.protocols import numbers

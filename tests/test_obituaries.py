@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 
 from ketwire.errors import PartyFailed
-from ketwire.nodes import children, coordinator
-from ketwire.nodes.children import Children
-from ketwire.nodes.coordinator import Coordinator
-from ketwire.nodes.process import run_processes
+from ketwire.nodes.processes import children, coordinator
+from ketwire.nodes.processes.children import Children
+from ketwire.nodes.processes.coordinator import Coordinator
+from ketwire.nodes.processes.run import run_processes
 from tests.kit import receive, scripted, send
 
 TALK = {

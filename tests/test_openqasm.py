@@ -14,10 +14,10 @@ import pytest
 from ketwire.errors import ScenarioError
 from ketwire.nodes.data import make_loader
 from ketwire.nodes.inline import run_inline
-from ketwire.nodes.process import run_processes
+from ketwire.nodes.processes.run import run_processes
 from ketwire.protocols.layers import build_layers
-from ketwire.protocols.openqasm import circuit_of
-from ketwire.protocols.openqasm_gates import standard
+from ketwire.protocols.openqasm.gates import standard
+from ketwire.protocols.openqasm.reader import circuit_of
 from ketwire.quantum.circuits import Circuit
 from ketwire.quantum.gates import Gate
 from ketwire.scenarios.load import load
@@ -283,7 +283,7 @@ def test_definitions_that_double_are_refused_while_they_unfold(
     inmost: str, told: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """60 definitions of two each are 2**60 gates, or as many that do nothing: to find out would take for ever."""
-    monkeypatch.setattr("ketwire.protocols.openqasm_unitaries.MOST_GATES", 1000)
+    monkeypatch.setattr("ketwire.protocols.openqasm.unitaries.MOST_GATES", 1000)
     doubling = "".join(f"gate d{k + 1} a {{ d{k} a; d{k} a; }}\n" for k in range(60))
     with pytest.raises(ValueError, match=told):
         circuit_of(f"{HEAD}gate d0 a {{ {inmost} }}\n{doubling}qubit q; d60 q;")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ketwire.protocols.optimisers import OPTIMISERS, SGD, Adam, Momentum, Optimiser, State
+from ketwire.protocols.training.optimisers import OPTIMISERS, SGD, Adam, Momentum, Optimiser, State
 
 
 def path(optimiser: Optimiser, start: np.ndarray, gradients: list[np.ndarray]) -> np.ndarray:

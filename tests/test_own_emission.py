@@ -10,24 +10,24 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ketwire.channels.budget import Crossing
 from ketwire.channels.copies import Copies
 from ketwire.channels.eve import InterceptResend
 from ketwire.channels.fiber import Fiber
-from ketwire.channels.fidelity import arrived
 from ketwire.channels.line import Line
 from ketwire.channels.link import Direction
 from ketwire.channels.parts import Memory, Noise
+from ketwire.channels.planning.budget import Crossing
+from ketwire.channels.planning.fidelity import arrived
+from ketwire.channels.planning.representation import chosen, differing, expected_rows
 from ketwire.channels.presets import PRESETS
-from ketwire.channels.representation import chosen, differing, expected_rows
 from ketwire.channels.timing import emission
 from ketwire.channels.transports import Coded, Direct, Teleport
 from ketwire.errors import ScenarioError
 from ketwire.nodes.inline import run_inline
-from ketwire.quantum import mixtures
-from ketwire.quantum.kraus import PAULIS, decay, twirled_decay
-from ketwire.quantum.trajectories import density_channel
-from ketwire.scenarios.bias import bias
+from ketwire.quantum.noise import mixtures
+from ketwire.quantum.noise.kraus import PAULIS, decay, twirled_decay
+from ketwire.quantum.noise.trajectories import density_channel
+from ketwire.scenarios.kinds.bias import bias
 from ketwire.scenarios.linkcost import Question, _lines, answer
 from ketwire.scenarios.load import load
 

@@ -14,23 +14,23 @@ from hypothesis import strategies as st
 
 from ketwire.errors import RemoteProtocolError, ScenarioError
 from ketwire.nodes.inline import run_inline
-from ketwire.nodes.process import run_processes
+from ketwire.nodes.processes.run import run_processes
 from ketwire.nodes.session import SessionResult
+from ketwire.protocols.gradient.outline import UNIT, derivable, facts, heard
 from ketwire.protocols.layers import build_layers
-from ketwire.protocols.openqasm import circuit_of
-from ketwire.protocols.outline import UNIT, derivable, facts, heard
+from ketwire.protocols.openqasm.reader import circuit_of
 from ketwire.quantum import layers
 from ketwire.quantum.circuits import Circuit
-from ketwire.quantum.estimation import Demand, Promise, copies_each
-from ketwire.quantum.estimators import FROM_FEATURES
-from ketwire.quantum.features import blocks_of, contributions, phi
 from ketwire.quantum.gates import Gate
-from ketwire.quantum.gradients import exact_gradients
+from ketwire.quantum.gradients.estimation import Demand, Promise, copies_each
+from ketwire.quantum.gradients.estimators import FROM_FEATURES
+from ketwire.quantum.gradients.exact import exact_gradients
+from ketwire.quantum.gradients.features import blocks_of, contributions, phi
+from ketwire.quantum.gradients.parameter_shift import ParameterShift, Shifts, shift_plan
 from ketwire.quantum.observables import Projector
-from ketwire.quantum.parameter_shift import ParameterShift, Shifts, shift_plan
 from ketwire.quantum.segments import Segment
 from ketwire.scenarios import cli
-from ketwire.scenarios.kinds import Judge
+from ketwire.scenarios.kinds.interface import Judge
 from ketwire.scenarios.load import Loaded, load
 from tests.kit import place, unannounced
 from tests.test_checkpoints import Interrupted, interrupt

@@ -11,7 +11,7 @@ import pytest
 from ketwire.errors import ScenarioError
 from ketwire.nodes.data import make_loader
 from ketwire.nodes.inline import run_inline
-from ketwire.nodes.process import run_processes
+from ketwire.nodes.processes.run import run_processes
 from ketwire.nodes.session import Run, SessionResult, data_key
 from ketwire.scenarios.load import load
 from tests.kit import Threads, recording
@@ -201,7 +201,7 @@ def private_numbers(run: Run, party: str) -> np.ndarray:
 def test_what_is_done_on_the_digits() -> None:
     """At 540 images a standard error is 0.7 points at 97%: four of them below."""
     loaded = load("digits", (), None)
-    from ketwire.scenarios.kinds import Judge
+    from ketwire.scenarios.kinds.interface import Judge
 
     results = run_inline(loaded.run())
     told = loaded.kind.summarise(loaded.scenario.protocol, results, Judge(loaded.network()))

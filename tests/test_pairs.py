@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from ketwire.channels import pairs
-from ketwire.channels.pairs import Shared
+from ketwire.channels.entanglement import pairs
+from ketwire.channels.entanglement.pairs import Shared
 
 Matrix = NDArray[Any]
 

@@ -12,15 +12,22 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ketwire.channels.pairs import bell_diagonal, decay_pairs, fidelity, pauli_of_teleportation, swap, werner
-from ketwire.quantum import kraus
+from ketwire.channels.entanglement.pairs import (
+    bell_diagonal,
+    decay_pairs,
+    fidelity,
+    pauli_of_teleportation,
+    swap,
+    werner,
+)
 from ketwire.quantum.circuits import Circuit
-from ketwire.quantum.engine import apply
+from ketwire.quantum.engines.dispatch import apply
 from ketwire.quantum.gates import FIXED, Gate
-from ketwire.quantum.kraus import Kraus
 from ketwire.quantum.layers import haar_state
+from ketwire.quantum.noise import kraus
+from ketwire.quantum.noise.kraus import Kraus
+from ketwire.quantum.noise.trajectories import density_channel
 from ketwire.quantum.observables import PauliString
-from ketwire.quantum.trajectories import density_channel
 
 pytestmark = pytest.mark.peers
 

@@ -15,12 +15,12 @@ import numpy as np
 import pytest
 
 from ketwire.channels.copies import Copies
-from ketwire.channels.distill import bbpssw, dejmps
+from ketwire.channels.entanglement.distill import bbpssw, dejmps
+from ketwire.channels.entanglement.generation import generate
+from ketwire.channels.entanglement.heralding import double_click
+from ketwire.channels.entanglement.pairs import bell_diagonal, decayed_bell, elements_of_bell, werner_bell
 from ketwire.channels.fiber import Fiber
-from ketwire.channels.generation import generate
-from ketwire.channels.heralding import double_click
 from ketwire.channels.link import Direction
-from ketwire.channels.pairs import bell_diagonal, decayed_bell, elements_of_bell, werner_bell
 from ketwire.channels.presets import fiber
 
 pytestmark = pytest.mark.peers

@@ -20,13 +20,13 @@ from ketwire.channels.timing import PS_PER_S
 from ketwire.channels.transports import Coded, Direct, Teleport
 from ketwire.errors import ScenarioError
 from ketwire.nodes.inline import run_inline
-from ketwire.nodes.process import run_processes
+from ketwire.nodes.processes.run import run_processes
 from ketwire.quantum.layers import haar_state
 from ketwire.scenarios import cli
 from ketwire.scenarios.load import validate
-from ketwire.scenarios.presettext import fragment
-from ketwire.scenarios.schema import Link
-from ketwire.scenarios.yamltext import parse
+from ketwire.scenarios.schema.model import Link
+from ketwire.scenarios.schema.presettext import fragment
+from ketwire.scenarios.schema.yamltext import parse
 from tests.kit import Threads
 
 NAMES = list(PRESETS)

@@ -205,7 +205,7 @@ def test_a_hang_up_that_is_ignored_stays_so(ignored: bool, tmp_path: Path) -> No
 
 def test_the_last_words_of_the_dead_are_shown(tmp_path: Path) -> None:
     from ketwire.errors import PartyFailed
-    from ketwire.nodes.process import run_processes
+    from ketwire.nodes.processes.run import run_processes
     from tests.kit import scripted
 
     run = scripted({"alice": [], "bob": []}, program="tests.programs:SuicidalParty")
@@ -219,7 +219,7 @@ def test_secrets_are_not_in_arguments_or_environment(running: Running) -> None:
     which are those of the coordinator and a few switches."""
     for pid in running.children():
         arguments = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")[1:-1]
-        assert arguments[:3] == [b"-P", b"-m", b"ketwire.nodes.nursery"] and arguments[3].isdigit()
+        assert arguments[:3] == [b"-P", b"-m", b"ketwire.nodes.processes.nursery"] and arguments[3].isdigit()
         assert all(Path(entry).is_absolute() or entry == "" for entry in json.loads(arguments[4]))
         assert len(arguments) == 5
         pairs = Path(f"/proc/{pid}/environ").read_text().split("\0")[:-1]

@@ -15,15 +15,15 @@ from scipy import stats
 
 from ketwire.quantum import layers
 from ketwire.quantum.circuits import Circuit
-from ketwire.quantum.estimation import Held, Promise
-from ketwire.quantum.estimators import FROM_FEATURES, NAMES, RandomCoordinate
-from ketwire.quantum.features import blocks_of, contributions, phi
 from ketwire.quantum.gates import Gate
-from ketwire.quantum.gradients import exact_gradients
+from ketwire.quantum.gradients.estimation import Held, Promise
+from ketwire.quantum.gradients.estimators import FROM_FEATURES, NAMES, RandomCoordinate
+from ketwire.quantum.gradients.exact import exact_gradients
+from ketwire.quantum.gradients.features import blocks_of, contributions, phi
+from ketwire.quantum.gradients.parameter_shift import ParameterShift, shift_plan
+from ketwire.quantum.gradients.shadows import median_plan
 from ketwire.quantum.observables import Projector
-from ketwire.quantum.parameter_shift import ParameterShift, shift_plan
 from ketwire.quantum.segments import Segment
-from ketwire.quantum.shadows import median_plan
 from tests.test_gradients import losses
 from tests.test_quantum_circuits import gap
 

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from ketwire.quantum import layers
 from ketwire.quantum.circuits import Circuit, Contraction, contract, joined
-from ketwire.quantum.engine import apply, choose_engine, predict_work
+from ketwire.quantum.engines.dispatch import apply, choose_engine, predict_work
+from ketwire.quantum.engines.plan import Local
 from ketwire.quantum.gates import FIXED, ROTATIONS, Gate
-from ketwire.quantum.plan import Local
 
 TOLERANCE = 1e-12
 ENGINES = ("numpy", "fused")
@@ -265,7 +265,7 @@ def test_the_fused_engine_is_numpy_s_where_numba_may_not_compile() -> None:
     """NUMBA_DISABLE_JIT=1 is how one debugs or measures coverage, and changes no result."""
     program = ("import numpy\n"
                "from ketwire.quantum import layers\n"
-               "from ketwire.quantum.engine import apply\n"
+               "from ketwire.quantum.engines.dispatch import apply\n"
                "rng = numpy.random.default_rng(0)\n"
                "circuit = layers.hardware_efficient(4, 2)\n"
                "angles, states = rng.normal(size=circuit.parameter_count), layers.haar_state(4, rng, 3)\n"

@@ -10,10 +10,10 @@ from hypothesis.extra.numpy import arrays
 
 from ketwire.quantum import layers
 from ketwire.quantum.circuits import Circuit
-from ketwire.quantum.density import DensityMatrix
 from ketwire.quantum.encodings import amplitude_encode, qubits_for
-from ketwire.quantum.engine import apply
+from ketwire.quantum.engines.dispatch import apply
 from ketwire.quantum.gates import PAULI, Gate
+from ketwire.quantum.noise.density import DensityMatrix
 from ketwire.quantum.observables import Observable, PauliString, Povm, Projector
 from ketwire.quantum.sampling import outcomes_in_order, sample
 

@@ -21,28 +21,29 @@ from ketwire.channels.timing import serve
 from ketwire.errors import ScenarioError
 from ketwire.nodes.inline import run_inline
 from ketwire.nodes.party import PartyNode
-from ketwire.nodes.process import run_processes
-from ketwire.protocols.features import Route, Share, share_of, with_flags
+from ketwire.nodes.processes.run import run_processes
+from ketwire.protocols.gradient.features import Route, Share, share_of, with_flags
 from ketwire.protocols.inference import input_state
 from ketwire.protocols.node import Setting
-from ketwire.protocols.training_meter import COLUMNS
-from ketwire.quantum import features, layers
+from ketwire.protocols.training.meter import COLUMNS
+from ketwire.quantum import layers
 from ketwire.quantum.circuits import Circuit
 from ketwire.quantum.controlled import beside, controlled
-from ketwire.quantum.density import DensityMatrix
-from ketwire.quantum.estimation import Estimator
-from ketwire.quantum.estimators import Commuting, Direct, Exact, RandomCoordinate
-from ketwire.quantum.features import Block, blocks_of, contributions
-from ketwire.quantum.frozen import frozen
-from ketwire.quantum.grouped import Grouped
-from ketwire.quantum.kraus import decay
-from ketwire.quantum.mixtures import mixed
-from ketwire.quantum.noisy import gate_error, two_qubit_gates
+from ketwire.quantum.gradients import features
+from ketwire.quantum.gradients.estimation import Estimator
+from ketwire.quantum.gradients.estimators import Commuting, Direct, Exact, RandomCoordinate
+from ketwire.quantum.gradients.features import Block, blocks_of, contributions
+from ketwire.quantum.gradients.frozen import frozen
+from ketwire.quantum.gradients.grouped import Grouped
+from ketwire.quantum.gradients.readings import readings_of
+from ketwire.quantum.gradients.shadows import ClassicalShadows
+from ketwire.quantum.noise.density import DensityMatrix
+from ketwire.quantum.noise.kraus import decay
+from ketwire.quantum.noise.mixtures import mixed
+from ketwire.quantum.noise.noisy import gate_error, two_qubit_gates
+from ketwire.quantum.noise.readout import confusion, misread
 from ketwire.quantum.observables import Projector
-from ketwire.quantum.readings import readings_of
-from ketwire.quantum.readout import confusion, misread
 from ketwire.quantum.segments import Segment
-from ketwire.quantum.shadows import ClassicalShadows
 from ketwire.scenarios.load import Loaded, load, validate
 from tests.test_checkpoints import Interrupted, interrupt
 from tests.test_gradient_kind import contraction, outcome, rotations, scenario

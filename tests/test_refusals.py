@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 
 from ketwire.errors import ScenarioError
-from ketwire.nodes.security import write_keys
-from ketwire.nodes.serve import serve_coordinator, serve_node
+from ketwire.nodes.processes.by_hand import serve_coordinator, serve_node
+from ketwire.nodes.processes.security import write_keys
 from ketwire.nodes.session import COORDINATOR
 from ketwire.scenarios.load import load
-from ketwire.scenarios.resumable import ResumableDirectory
+from ketwire.scenarios.runs.resumable import ResumableDirectory
 
 
 @pytest.mark.parametrize(

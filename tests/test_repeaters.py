@@ -13,18 +13,18 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ketwire.channels import extension, stock
-from ketwire.channels.budget import Crossing, refusal
-from ketwire.channels.chain import Chain
 from ketwire.channels.copies import Copies
-from ketwire.channels.distill import Schedule
-from ketwire.channels.entangled import Held, Order, Pairs, Released
+from ketwire.channels.entanglement import extension, stock
+from ketwire.channels.entanglement.chain import Chain
+from ketwire.channels.entanglement.distill import Schedule
+from ketwire.channels.entanglement.held import Held, Order, Pairs, Released
+from ketwire.channels.entanglement.pairs import bell_diagonal, decayed_bell, elements_of_bell, swap_bell
 from ketwire.channels.fiber import Fiber
 from ketwire.channels.line import Line
 from ketwire.channels.line_values import line_of, told
 from ketwire.channels.link import Direction
-from ketwire.channels.pairs import bell_diagonal, decayed_bell, elements_of_bell, swap_bell
 from ketwire.channels.parts import Memory
+from ketwire.channels.planning.budget import Crossing, refusal
 from ketwire.channels.transports import Teleport
 from ketwire.errors import LocalProtocolError, RemoteProtocolError, ScenarioError
 from ketwire.nodes.inline import run_inline
@@ -213,7 +213,7 @@ def test_qubits_meet_the_pauli_channel_of_the_pairs_as_they_are_then(monkeypatch
     assert isinstance(told_of.message, Released) and told_of.record.control_bits == 2
     assert told_of.herald_ps == 10**9 and told_of.lost.tolist() == [False, False]
     assert told_of.message.free_ps.tolist() == (pairs.ready_ps + line.fiber.delay_ps).tolist()
-    from ketwire.quantum import trajectories
+    from ketwire.quantum.noise import trajectories
 
     seen = spied(monkeypatch, trajectories, "apply_paulis")
     nobody = Copies(np.eye(1, 4, dtype=complex), np.zeros(1, int), np.array([5 * 10**8]), np.zeros(1, bool))
@@ -648,7 +648,7 @@ def test_a_chain_travels_as_json(name: str) -> None:
 
 
 def test_a_resolved_chain_loads_to_the_same_run() -> None:
-    from ketwire.scenarios.yamltext import parse
+    from ketwire.scenarios.schema.yamltext import parse
 
     for end in ({}, {"length_km": 3.0, "distill_spans": [3]}):
         ready = loaded(scenario(3, **end))
@@ -658,7 +658,7 @@ def test_a_resolved_chain_loads_to_the_same_run() -> None:
 
 
 def test_the_chain_that_the_documentation_shows_runs() -> None:
-    from ketwire.scenarios.yamltext import parse
+    from ketwire.scenarios.schema.yamltext import parse
 
     page = (Path(__file__).parents[1] / "docs" / "links.md").read_text(encoding="utf-8")
     shown = next(block for block in re.findall(r"```yaml\n(.*?)```", page, re.DOTALL) if "via:" in block)
@@ -741,7 +741,7 @@ def test_what_is_no_chain_is_refused_with_one_line(change: Any, message: str) ->
 
 
 def test_a_repeater_has_the_memory_of_its_preset_and_registers_may_visit_it_otherwise() -> None:
-    from ketwire.scenarios.yamltext import parse
+    from ketwire.scenarios.schema.yamltext import parse
 
     def with_preset(data: Data) -> None:
         data["nodes"]["r1"] = {"hardware": "color-center", "t2_s": 5.0}

@@ -18,14 +18,15 @@ from typing import Any
 import pytest
 
 from ketwire.errors import PartyFailed, ScenarioError
-from ketwire.nodes.checkpoints import Keeper
-from ketwire.nodes.epochs import journal_of
-from ketwire.nodes.folders import own_folder
+from ketwire.nodes.checkpoints.epochs import journal_of
+from ketwire.nodes.checkpoints.folders import own_folder
+from ketwire.nodes.checkpoints.journal import Journal
+from ketwire.nodes.checkpoints.keeping import Keeper
 from ketwire.nodes.inline import run_inline
-from ketwire.nodes.journal import Journal
-from ketwire.scenarios import cli, resumable, rundir
-from ketwire.scenarios.resumable import ResumableDirectory
-from ketwire.scenarios.rundir import Claim
+from ketwire.scenarios import cli
+from ketwire.scenarios.runs import resumable, rundir
+from ketwire.scenarios.runs.resumable import ResumableDirectory
+from ketwire.scenarios.runs.rundir import Claim
 from tests import mistakes
 from tests.kit import stepping, unannounced
 from tests.test_checkpoint_files import SCENARIO, command, environment
@@ -97,7 +98,7 @@ def test_one_unfinished_run_is_gone_on_with_once_at_a_time(
 
 def test_a_killed_run_holds_nothing(tmp_path: Path) -> None:
     code = (
-        "import os, sys; from pathlib import Path; from ketwire.scenarios.rundir import Claim\n"
+        "import os, sys; from pathlib import Path; from ketwire.scenarios.runs.rundir import Claim\n"
         "claim = Claim.of_new(Path(sys.argv[1])); os.kill(os.getpid(), 9)"
     )
     done = subprocess.run([sys.executable, "-c", code, str(tmp_path / "out")], timeout=60)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from ketwire.errors import Deadlock, KetwireError, LocalProtocolError, RemoteProtocolError
 from ketwire.nodes.inline import run_inline
-from ketwire.nodes.process import run_processes
+from ketwire.nodes.processes.run import run_processes
 from ketwire.nodes.session import Run, SessionResult
 from tests.kit import LOOK, TELECOM, Threads, receive, scripted, send
 

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from ketwire.nodes.party import PartyNode
-from ketwire.quantum import kraus, layers, pauli_bases, trajectories
-from ketwire.quantum.joint import JointPaulis
+from ketwire.quantum import layers, pauli_bases
+from ketwire.quantum.gradients.joint import JointPaulis
+from ketwire.quantum.noise import kraus, trajectories
 from ketwire.quantum.observables import Projector
 from ketwire.quantum.sampling import outcomes_in_order, sample, split
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from ketwire.scenarios import cli
-from ketwire.scenarios.yamltext import parse
+from ketwire.scenarios.schema.yamltext import parse
 from tests.kit import unannounced
 
 TESTS = Path(__file__).parent

@@ -12,17 +12,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ketwire.channels.chain import Chain
+from ketwire.channels.entanglement.chain import Chain
 from ketwire.channels.fiber import Fiber
 from ketwire.channels.line import Line
 from ketwire.channels.presets import PRESETS
 from ketwire.channels.transports import Teleport
 from ketwire.errors import ScenarioError
-from ketwire.scenarios import kinds
+from ketwire.scenarios.kinds import interface as kinds
 from ketwire.scenarios.load import Loaded, apply_set, load, validate
-from ketwire.scenarios.schema import Link, scenario_model
-from ketwire.scenarios.validation import _of_their_own
-from ketwire.scenarios.yamltext import dump, parse
+from ketwire.scenarios.schema.model import Link, scenario_model
+from ketwire.scenarios.schema.validation import _of_their_own
+from ketwire.scenarios.schema.yamltext import dump, parse
 
 GOOD: dict[str, Any] = {
     "seed": 7,

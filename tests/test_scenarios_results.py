@@ -15,10 +15,10 @@ from ketwire.channels.records import Record
 from ketwire.channels.transcript import Chain
 from ketwire.errors import LocalProtocolError, ScenarioError
 from ketwire.nodes.session import SessionResult, Totals
-from ketwire.scenarios import progress
-from ketwire.scenarios.results import plain, result_object
-from ketwire.scenarios.rundir import RunDirectory
-from ketwire.scenarios.table import print_table, table_text, time_text, verdict
+from ketwire.scenarios.runs import progress
+from ketwire.scenarios.runs.results import plain, result_object
+from ketwire.scenarios.runs.rundir import RunDirectory
+from ketwire.scenarios.runs.table import print_table, table_text, time_text, verdict
 
 HEAD = {"scenario": "demo", "seed": 7, "protocol": "echo"}
 
@@ -284,8 +284,8 @@ def test_a_mount_point_is_filled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     target = tmp_path / "run"
     target.mkdir()
     folder = RunDirectory(target)
-    monkeypatch.setattr("ketwire.scenarios.rundir.os.rename", busy)
-    monkeypatch.setattr("ketwire.scenarios.rundir.shutil.move", lambda a, b: Path(a).replace(b))
+    monkeypatch.setattr("ketwire.scenarios.runs.rundir.os.rename", busy)
+    monkeypatch.setattr("ketwire.scenarios.runs.rundir.shutil.move", lambda a, b: Path(a).replace(b))
     folder.finish("", {})
     assert (target / "result.json").exists() and [p.name for p in tmp_path.iterdir()] == ["run"]
 

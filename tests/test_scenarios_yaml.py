@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ketwire.errors import ScenarioError
-from ketwire.scenarios.yamltext import dump, parse
+from ketwire.scenarios.schema.yamltext import dump, parse
 
 SCALARS = [
     ("7", 7), ("-3", -3), ("0x1F", 31), ("1e7", 1e7), ("2.5E-3", 2.5e-3), (".5", 0.5), ("5.", 5.0),

@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ketwire.channels.connection import Connection, Role
-from ketwire.channels.frames import (
+from ketwire.channels.messages import Answers
+from ketwire.channels.wire.connection import Connection, Role
+from ketwire.channels.wire.frames import (
     Carry,
     Frame,
     Hello,
@@ -20,13 +21,12 @@ from ketwire.channels.frames import (
     Receipt,
     Start,
 )
-from ketwire.channels.messages import Answers
 from ketwire.errors import PartyFailed, ScenarioError
-from ketwire.nodes.security import KeyPair, new_keys, read_keys, read_public_key, write_keys
+from ketwire.nodes.processes.security import KeyPair, new_keys, read_keys, read_public_key, write_keys
+from ketwire.nodes.processes.sockets import Endpoint, dealer
+from ketwire.nodes.processes.sockets import receive as take
+from ketwire.nodes.processes.sockets import send as put
 from ketwire.nodes.session import Run
-from ketwire.nodes.sockets import Endpoint, dealer
-from ketwire.nodes.sockets import receive as take
-from ketwire.nodes.sockets import send as put
 from ketwire.protocols.node import Loader, Node, Outcome, Slice
 from tests.kit import Threads, recording, scripted
 

@@ -14,9 +14,9 @@ from ketwire.nodes import threads
 from ketwire.nodes.inline import run_inline
 from ketwire.protocols.classifiers import Subspaces
 from ketwire.quantum import half_spaces
-from ketwire.scenarios import chains
-from ketwire.scenarios.launch import Options, launch
 from ketwire.scenarios.load import load
+from ketwire.scenarios.runs.launch import Options, launch
+from ketwire.scenarios.schema import chains
 
 SCENARIO = """\
 seed: 7

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ketwire.channels.erasure_codes import code
-from ketwire.channels.stabilizers import Pauli, decode, parity_stabilizers, pauli, rank, stabilizer_code
+from ketwire.channels.codes.erasure import code
+from ketwire.channels.codes.stabilizers import Pauli, decode, parity_stabilizers, pauli, rank, stabilizer_code
 from ketwire.quantum.circuits import apply_matrix
 from ketwire.quantum.gates import PAULI
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from ketwire.scenarios.kinds import _BUILT_IN
+from ketwire.scenarios.kinds.interface import _BUILT_IN
 
 NEVER = {"torch", "matplotlib", "scipy", "sklearn", "numba", "llvmlite", "rich", "pandas", "asyncio"}
 COORDINATOR_ALONE = {"pydantic", "pydantic_core", "typer", "click", "yaml"}
@@ -30,7 +30,7 @@ protocol:
 # At the end of every process, its imported packages go to a file of its own.
 HOOK = """\
 import atexit, os, sys
-NURSERY = os.getpid() if "ketwire.nodes.nursery" in getattr(sys, "orig_argv", []) else None
+NURSERY = os.getpid() if "ketwire.nodes.processes.nursery" in getattr(sys, "orig_argv", []) else None
 def tell():
     if os.getpid() == NURSERY:
         return
@@ -85,7 +85,7 @@ def loaded(folder: Path) -> dict[str, list[set[str]]]:
 def test_one_coordinator_and_three_children_were_seen(loaded: dict[str, list[set[str]]]) -> None:
     assert {role: len(seen) for role, seen in loaded.items()} == {"coordinator": 1, "child": 3}
     assert all({"numpy", "zmq"} <= seen for role in loaded.values() for seen in role)
-    assert all("ketwire.nodes.child" in seen for seen in loaded["child"])
+    assert all("ketwire.nodes.processes.child" in seen for seen in loaded["child"])
 
 
 def test_no_process_loads_what_it_does_not_need(loaded: dict[str, list[set[str]]]) -> None:
@@ -105,8 +105,9 @@ def test_importing_the_engines_compiles_nothing() -> None:
     """Numba is loaded when the fused engine is asked for, and for that alone."""
     code = """if True:
         import sys
-        import ketwire.quantum.engine, ketwire.quantum.plan, ketwire.quantum.blas, ketwire.nodes.party
-        from ketwire.quantum.engine import choose_engine
+        import ketwire.nodes.party
+        from ketwire.quantum.engines import blas, dispatch, plan
+        from ketwire.quantum.engines.dispatch import choose_engine
         assert choose_engine(0.0) == choose_engine(1.0) == "numpy", "work of a second does not pay for numba"
         assert choose_engine(60.0) == "fused"
         assert not {"numba", "llvmlite"} & set(sys.modules)

@@ -19,14 +19,16 @@ import numpy as np
 import pytest
 import zmq
 
-from ketwire.channels.refusals import OversizedFrame, TruncatedFrame
+from ketwire.channels.wire.refusals import OversizedFrame, TruncatedFrame
 from ketwire.errors import PartyFailed, ScenarioError
-from ketwire.nodes import children, folders, process
-from ketwire.nodes.addresses import Address
-from ketwire.nodes.gate import STRANGERS, gate
-from ketwire.nodes.process import run_processes
-from ketwire.nodes.security import Doorman, new_keys
-from ketwire.nodes.sockets import (
+from ketwire.nodes.checkpoints import folders
+from ketwire.nodes.processes import children
+from ketwire.nodes.processes import run as process
+from ketwire.nodes.processes.addresses import Address
+from ketwire.nodes.processes.gate import STRANGERS, gate
+from ketwire.nodes.processes.run import run_processes
+from ketwire.nodes.processes.security import Doorman, new_keys
+from ketwire.nodes.processes.sockets import (
     LARGEST_OCTETS,
     PIECE_OCTETS,
     Endpoint,

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from ketwire.channels.copies import MAX_COPIES, Copies
 from ketwire.channels.fiber import Fiber
-from ketwire.channels.frames import Limits
 from ketwire.channels.messages import Arrivals
+from ketwire.channels.wire.frames import Limits
 from ketwire.errors import LocalProtocolError, RemoteProtocolError, ScenarioError
 from ketwire.nodes.holdings import FirstLiving
 from ketwire.nodes.inline import run_inline

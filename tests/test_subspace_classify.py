@@ -14,9 +14,9 @@ from ketwire.nodes.inline import run_inline
 from ketwire.protocols.node import Slice
 from ketwire.protocols.subspace import MEASUREMENTS, Classes
 from ketwire.quantum import subspaces
-from ketwire.scenarios.kinds import Judge
+from ketwire.scenarios.kinds.interface import Judge
 from ketwire.scenarios.load import Loaded, load, validate
-from ketwire.scenarios.results import result_object
+from ketwire.scenarios.runs.results import result_object
 
 IDEAL = {"fiber": "ideal", "length_km": 1}
 

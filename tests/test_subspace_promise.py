@@ -12,10 +12,10 @@ import pytest
 from ketwire.errors import ScenarioError
 from ketwire.nodes.inline import run_inline
 from ketwire.protocols.codes import default_plan
-from ketwire.scenarios.kinds import Judge
+from ketwire.scenarios.kinds.interface import Judge
+from ketwire.scenarios.kinds.subspace.promise import DENSE_QUBITS, _deal
 from ketwire.scenarios.load import Loaded, load, validate
-from ketwire.scenarios.results import result_object
-from ketwire.scenarios.subspace_promise import DENSE_QUBITS, _deal
+from ketwire.scenarios.runs.results import result_object
 
 LAYERS = 5
 

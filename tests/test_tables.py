@@ -15,8 +15,8 @@ from ketwire.nodes.tables import read_table
 from ketwire.protocols.inference import input_state
 from ketwire.protocols.layers import build_layers
 from ketwire.protocols.loaded import labels_of
-from ketwire.scenarios.sources import FileSource
-from ketwire.scenarios.training_spec import _holds_labels
+from ketwire.scenarios.kinds.training.spec import _holds_labels
+from ketwire.scenarios.schema.sources import FileSource
 
 PLACE = re.compile(r"^line (\d+), column (\d+): ")
 

@@ -6,14 +6,15 @@ import numpy as np
 import pytest
 from scipy.linalg import expm
 
-from ketwire.quantum import layers, tangents
+from ketwire.quantum import layers
 from ketwire.quantum.circuits import Circuit
-from ketwire.quantum.estimation import Promise, half_ranges
-from ketwire.quantum.features import blocks_of, phi
 from ketwire.quantum.gates import Gate
+from ketwire.quantum.gradients import tangents
+from ketwire.quantum.gradients.estimation import Promise, half_ranges
+from ketwire.quantum.gradients.features import blocks_of, phi
+from ketwire.quantum.gradients.shadow_tomography import DenseHypothesis, ShadowTomography, means, operators
+from ketwire.quantum.gradients.tangents import TangentHypothesis, Tangents, packed, read_by, traces, unitary, unpacked
 from ketwire.quantum.segments import Segment
-from ketwire.quantum.shadow_tomography import DenseHypothesis, ShadowTomography, means, operators
-from ketwire.quantum.tangents import TangentHypothesis, Tangents, packed, read_by, traces, unitary, unpacked
 from tests.test_quantum_circuits import PARAMETERS, gap, random_circuit
 
 

@@ -17,8 +17,8 @@ from ketwire.channels.line import Line
 from ketwire.channels.link import Direction
 from ketwire.channels.parts import Memory
 from ketwire.channels.transports import Teleport
-from ketwire.quantum import mixtures
 from ketwire.quantum.layers import haar_state
+from ketwire.quantum.noise import mixtures
 
 KEY = b"w" * 32
 COPIES, QUBITS = 5, 3

@@ -16,7 +16,7 @@ from ketwire.channels.records import Record
 from ketwire.nodes.inline import run_inline
 from ketwire.nodes.session import SessionResult, merge_records
 from ketwire.scenarios.load import load
-from ketwire.scenarios.trace import write_trace
+from ketwire.scenarios.runs.trace import write_trace
 from tests.test_packaged import NAMES, SHORT, SLOW, TRAININGS
 
 Events = list[dict[str, Any]]

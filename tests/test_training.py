@@ -16,19 +16,19 @@ from benchmarks.published import REGRESSION, near, of_scenario
 from ketwire.channels.fiber import Fiber
 from ketwire.errors import ScenarioError
 from ketwire.nodes.inline import run_inline
-from ketwire.nodes.process import run_processes
+from ketwire.nodes.processes.run import run_processes
 from ketwire.nodes.session import Link, Run, SessionResult
 from ketwire.protocols.announce import hops_from, way
 from ketwire.protocols.node import Node, Outcome
-from ketwire.protocols.objectives import Logistic, Squared, objective
-from ketwire.protocols.optimisers import Adam
-from ketwire.protocols.training import TrainingParty
-from ketwire.protocols.training_data import Schedule, standardised
+from ketwire.protocols.training.data import Schedule, standardised
+from ketwire.protocols.training.objectives import Logistic, Squared, objective
+from ketwire.protocols.training.optimisers import Adam
+from ketwire.protocols.training.program import TrainingParty
 from ketwire.quantum.gates import PAULI
-from ketwire.scenarios.kinds import Judge, Network
+from ketwire.scenarios.kinds.interface import Judge, Network
+from ketwire.scenarios.kinds.training.kind import Training
+from ketwire.scenarios.kinds.training.spec import TrainingSpec
 from ketwire.scenarios.load import load
-from ketwire.scenarios.training import Training
-from ketwire.scenarios.training_spec import TrainingSpec
 from tests.kit import IDEAL
 from tests.test_checkpoints import Interrupted, interrupt, killer
 
@@ -411,7 +411,7 @@ def test_everybody_hears_once_from_one_who_knows() -> None:
 def refused(changed: dict[str, Any], on: Network | None = None) -> str:
     from pydantic import ValidationError
 
-    from ketwire.scenarios.validation import one_line
+    from ketwire.scenarios.schema.validation import one_line
 
     try:
         carried_out(spec_of(**changed), on)

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from ketwire.errors import ScenarioError
-from ketwire.protocols.objectives import Squared
-from ketwire.scenarios.kinds import Judge
+from ketwire.protocols.training.objectives import Squared
+from ketwire.scenarios.kinds.interface import Judge
 from tests.test_training import KIND, LABELS, TEST_LABELS, carried_out, network, reference, spec_of
 
 ONLY = {"backprop": [], "raw": []}

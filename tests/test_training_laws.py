@@ -15,17 +15,17 @@ from numpy.typing import NDArray
 
 from ketwire.nodes.data import make_loader
 from ketwire.nodes.inline import run_inline
-from ketwire.protocols.objectives import Logistic, Squared
-from ketwire.protocols.training import TrainingParty
-from ketwire.protocols.training_data import Samples
-from ketwire.protocols.training_holding import Holding
-from ketwire.protocols.training_meter import Meter
+from ketwire.protocols.training.data import Samples
+from ketwire.protocols.training.holding import Holding
+from ketwire.protocols.training.meter import Meter
+from ketwire.protocols.training.objectives import Logistic, Squared
+from ketwire.protocols.training.program import TrainingParty
 from ketwire.quantum.circuits import Circuit
-from ketwire.quantum.estimation import Held, Promise
-from ketwire.quantum.estimators import FROM_FEATURES
+from ketwire.quantum.gradients.estimation import Held, Promise
+from ketwire.quantum.gradients.estimators import FROM_FEATURES
 from ketwire.quantum.layers import haar_state, hadamards
-from ketwire.scenarios.kinds import Judge
-from ketwire.scenarios.training_spec import TrainingSpec
+from ketwire.scenarios.kinds.interface import Judge
+from ketwire.scenarios.kinds.training.spec import TrainingSpec
 from tests.test_checkpoints import Interrupted, interrupt
 from tests.test_training import (
     ANGLES,

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from ketwire.errors import ScenarioError
 from ketwire.nodes.data import make_loader
 from ketwire.nodes.traced import Collector, retrace
-from ketwire.protocols.training_data import standardised
-from ketwire.quantum.parameter_shift import _Rule
-from ketwire.scenarios.training_results import baseline
+from ketwire.protocols.training.data import standardised
+from ketwire.quantum.gradients.parameter_shift import _Rule
+from ketwire.scenarios.kinds.training.results import baseline
 from tests.test_training import LABELS, SAMPLED, TEST_LABELS, carried_out, network, refused, run_of, spec_of
 
 Floats = NDArray[np.float64]

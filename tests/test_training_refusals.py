@@ -12,10 +12,10 @@ from ketwire.channels.hardware import Hardware
 from ketwire.channels.parts import Memory
 from ketwire.nodes.data import make_loader
 from ketwire.nodes.session import agree
-from ketwire.protocols.agreement import Agreement
-from ketwire.protocols.training import TrainingParty
-from ketwire.quantum.estimation import Promise
-from ketwire.scenarios.training_results import baseline
+from ketwire.protocols.gradient.agreement import Agreement
+from ketwire.protocols.training.program import TrainingParty
+from ketwire.quantum.gradients.estimation import Promise
+from ketwire.scenarios.kinds.training.results import baseline
 from tests.test_training import KIND, LABELS, LOSSY, ROWS, SAMPLED, carried_out, network, refused, spec_of
 
 VALIDATION = {"share": 0.25, "every": 1, "patience": 1, "copies": 20}  # of twelve rows, nine are trained on

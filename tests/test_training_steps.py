@@ -12,18 +12,18 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ketwire.channels.entangled import Pairs
+from ketwire.channels.entanglement.held import Pairs
 from ketwire.channels.fiber import Fiber
 from ketwire.channels.line import Line
 from ketwire.channels.link import Direction
 from ketwire.channels.parts import Noise
 from ketwire.nodes.inline import run_inline
-from ketwire.nodes.process import run_processes
+from ketwire.nodes.processes.run import run_processes
 from ketwire.nodes.session import Link, SessionResult
-from ketwire.scenarios.kinds import Judge
+from ketwire.scenarios.kinds.interface import Judge
 from ketwire.scenarios.load import Loaded, validate
-from ketwire.scenarios.steptext import step_lines
-from ketwire.scenarios.table import time_text
+from ketwire.scenarios.runs.steptext import step_lines
+from ketwire.scenarios.runs.table import time_text
 from tests.test_checkpoints import Interrupted, interrupt, killer
 from tests.test_training import (
     ANGLES,

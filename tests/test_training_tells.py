@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from ketwire.channels.codec import SIGNATURE
-from ketwire.channels.frames import Command
-from ketwire.protocols import features
+from ketwire.channels.wire.codec import SIGNATURE
+from ketwire.channels.wire.frames import Command
+from ketwire.protocols.gradient import features
 from ketwire.protocols.numbers import pack_numbers
-from ketwire.protocols.training_holding import Holding
-from ketwire.scenarios.training_spec import TrainingSpec
+from ketwire.protocols.training.holding import Holding
+from ketwire.scenarios.kinds.training.spec import TrainingSpec
 from tests.kit import Threads, recording
 from tests.test_training import ANGLES, LOSSY, ROWS, SAMPLED, TESTS, network, run_of, spec_of
 

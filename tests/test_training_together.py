@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from ketwire.nodes.inline import run_inline
-from ketwire.nodes.process import run_processes
+from ketwire.nodes.processes.run import run_processes
 from ketwire.scenarios.load import Loaded, load
 from tests.test_checkpoints import Interrupted, interrupt
 from tests.test_own_layers import ALICES, BOBS, LABELS, PROGRAM, ROWS, TURNS, plain, summarised

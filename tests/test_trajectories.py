@@ -11,11 +11,11 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import pytest
 
-from ketwire.quantum import events, shared_rows
 from ketwire.quantum.circuits import apply_matrix
-from ketwire.quantum.density import DensityMatrix
 from ketwire.quantum.encodings import amplitude_encode
-from ketwire.quantum.kraus import (
+from ketwire.quantum.noise import events, shared_rows
+from ketwire.quantum.noise.density import DensityMatrix
+from ketwire.quantum.noise.kraus import (
     Kraus,
     amplitude_damp,
     bit_flip,
@@ -26,8 +26,8 @@ from ketwire.quantum.kraus import (
     general,
     pauli,
 )
+from ketwire.quantum.noise.trajectories import apply_channel, apply_decay, apply_paulis, density_channel
 from ketwire.quantum.observables import PauliString
-from ketwire.quantum.trajectories import apply_channel, apply_decay, apply_paulis, density_channel
 
 Z_BOUND = 4.0
 IDENTITY = np.array([1.0, 0.0, 0.0, 0.0])

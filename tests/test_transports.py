@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from ketwire.channels.codes.erasure import code
 from ketwire.channels.copies import Copies
-from ketwire.channels.distill import Schedule, plan
-from ketwire.channels.erasure_codes import code
+from ketwire.channels.entanglement.distill import Schedule, plan
 from ketwire.channels.fiber import Fiber
 from ketwire.channels.line import Line
 from ketwire.channels.line_values import line_of, told
@@ -18,12 +18,12 @@ from ketwire.channels.link import Delivery, Direction
 from ketwire.channels.parts import Memory, Noise
 from ketwire.channels.transports import Coded, Teleport
 from ketwire.nodes.inline import run_inline
-from ketwire.nodes.process import run_processes
+from ketwire.nodes.processes.run import run_processes
 from ketwire.nodes.session import Link
-from ketwire.quantum import mixtures
-from ketwire.quantum.kraus import Kraus, decay, pauli
 from ketwire.quantum.layers import haar_state
-from ketwire.quantum.trajectories import density_channel
+from ketwire.quantum.noise import mixtures
+from ketwire.quantum.noise.kraus import Kraus, decay, pauli
+from ketwire.quantum.noise.trajectories import density_channel
 from tests.kit import LOOK, Threads, receive, scripted, send
 
 KEY = b"k" * 32

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ketwire.scenarios.verdict import (
+from ketwire.scenarios.kinds.verdict import (
     Rival,
     Standing,
     Winner,

@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ketwire.channels import frames as f
-from ketwire.channels.codec import encode
-from ketwire.channels.connection import TRANSITIONS, Connection, Direction, Role, State
 from ketwire.channels.copies import Copies
-from ketwire.channels.entangled import Pairs, Released
+from ketwire.channels.entanglement.held import Pairs, Released
 from ketwire.channels.messages import Answers, Arrivals, Packed
-from ketwire.channels.refusals import EarlyFrame, IllegalCommand, OutOfOrderFrame, StaleFrame, WrongSession
+from ketwire.channels.wire import frames as f
+from ketwire.channels.wire.codec import encode
+from ketwire.channels.wire.connection import TRANSITIONS, Connection, Direction, Role, State
+from ketwire.channels.wire.refusals import EarlyFrame, IllegalCommand, OutOfOrderFrame, StaleFrame, WrongSession
 from ketwire.errors import LocalProtocolError
 
 RUN = bytes(range(16))

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ketwire.channels import frames as f
-from ketwire.channels.codec import decode, encode
-from ketwire.channels.control import SCHEMAS
-from ketwire.channels.refusals import MalformedHeader, OversizedFrame
+from ketwire.channels.wire import frames as f
+from ketwire.channels.wire.codec import decode, encode
+from ketwire.channels.wire.control import SCHEMAS
+from ketwire.channels.wire.refusals import MalformedHeader, OversizedFrame
 from ketwire.errors import RemoteProtocolError
 
 PLACE: dict[str, Any] = {"run": bytes(16), "session": 0, "sequence": 0, "digest": False}

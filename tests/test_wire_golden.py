@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ketwire.channels import frames as f
-from ketwire.channels.codec import Prelude, decode, encode
 from ketwire.channels.copies import Copies
-from ketwire.channels.entangled import Held, Order, Pairs, Released
+from ketwire.channels.entanglement.held import Held, Order, Pairs, Released
 from ketwire.channels.messages import Answers, Arrivals, Packed, Spent
-from ketwire.channels.refusals import MalformedHeader, TruncatedFrame
+from ketwire.channels.wire import frames as f
+from ketwire.channels.wire.codec import Prelude, decode, encode
+from ketwire.channels.wire.refusals import MalformedHeader, TruncatedFrame
 from ketwire.errors import RemoteProtocolError
 
 RUN = bytes(range(16))

@@ -11,15 +11,15 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ketwire.channels import frames as f
-from ketwire.channels import refusals
-from ketwire.channels.arrays import check_states, checked
-from ketwire.channels.codec import decode, encode, verify_states
-from ketwire.channels.connection import Connection, Role
 from ketwire.channels.copies import Copies
-from ketwire.channels.entangled import Held, Order, Pairs, Released
+from ketwire.channels.entanglement.held import Held, Order, Pairs, Released
+from ketwire.channels.entanglement.pairs import elements_of_bell
 from ketwire.channels.messages import Answers, Arrivals, Packed, Spent
-from ketwire.channels.pairs import elements_of_bell
+from ketwire.channels.wire import frames as f
+from ketwire.channels.wire import refusals
+from ketwire.channels.wire.arrays import check_states, checked
+from ketwire.channels.wire.codec import decode, encode, verify_states
+from ketwire.channels.wire.connection import Connection, Role
 from ketwire.errors import LocalProtocolError, RemoteProtocolError
 
 RUN = bytes(range(100, 116))

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ketwire.channels import frames as f
-from ketwire.channels.codec import decode, encode
 from ketwire.channels.copies import Copies
 from ketwire.channels.messages import Packed, Spent
+from ketwire.channels.wire import frames as f
+from ketwire.channels.wire.codec import decode, encode
 from ketwire.errors import LocalProtocolError
 
 PLACE: dict[str, Any] = {"run": b"0123456789abcdef", "session": 7, "sequence": 1 << 40}

@@ -1,7 +1,7 @@
 """Deaths and full disks at an exact moment: loaded by the processes of tests that put this folder on PYTHONPATH.
 
-Nothing of ketwire knows of it. What `nodes.archive.write` and whoever tidies up after it ask of the operating
-system is counted, from the opening of a file until the next is opened, and at one of these operations the
+Nothing of ketwire knows of it. What `nodes.checkpoints.archive.write` and whoever tidies up after it ask of the
+operating system is counted, from the opening of a file until the next is opened, and at one of these operations the
 process (or another) is killed, or told that the disk is full. A write that meets its fate is half done.
 
     KETWIRE_FAULTS      JSON: a list of {file, at, how, once}: at operation `at` of the writing of `file`, unless

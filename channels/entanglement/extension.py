@@ -1,0 +1,174 @@
+"""What a fiber does to pairs that are sent over it: each of them reaches one node further.
+
+In every lane the fiber makes one heralded pair of its own, by its own scheme, distilled if it is told
+to (`heralding`, `distill`). Lanes are memory slots at both ends; attempts begin when both are free and
+both ends know. When its own pair and the incoming one are both there, the sender swaps: a Bell
+measurement on its two halves, whose outcome (two control bits) queues in the classical lane, and turns the two
+pairs into one between the origin and the receiver when the receiver has it. Until the swap all four halves decay
+in their memories, after it the two that are left do. A chain's first fiber has nothing to swap.
+
+The swap is exact for the pairs as they are then, averaged over its outcomes: the incoming pair keeps all
+of its state, the fiber's own counts by its Bell diagonal (`pairs.swap`). The Pauli correction is taken at
+the moment of the measurement, as `teleport` does for registers: while its outcome travels, relaxation
+acts on the corrected state.
+
+With `Order.distill` pairs are then distilled two by two: a round at the moment when both stand, its
+outcomes (a bit each way) known to both ends when they have crossed the whole span. The origin's bit is passed on
+from node to node: it takes its time on each hop, and queues in the lane of the last one, which is this. The other
+one goes the other way, where a hop sends nothing else, and nobody waits for it. A failure loses both. A dead
+lane goes on as dead: without a swap, and with the fiber's own pair thrown away if there was one. One bit tells the
+receiver that it is dead.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ketwire.channels.entanglement.chain import distillation
+from ketwire.channels.entanglement.generation import generate
+from ketwire.channels.entanglement.held import Held, Order, Pairs, Times
+from ketwire.channels.entanglement.heralding import Given
+from ketwire.channels.entanglement.pairs import (
+    Floats,
+    decayed_bell,
+    decayed_elements,
+    elements_of_bell,
+    swap_elements,
+)
+from ketwire.errors import RemoteProtocolError
+from ketwire.quantum.grid import snap
+
+if TYPE_CHECKING:
+    from ketwire.channels.entanglement.distill import Method
+    from ketwire.channels.line import Line
+    from ketwire.channels.machines import Draw, TeleportMachine
+
+
+class Extended(NamedTuple):
+    """What became of a batch.
+
+    held:    as its receiver gets it
+    done_ps: int64, one per lane that was sent: when the sender's memories of that lane are free, as it
+             swapped; of a chain's first fiber, when its pair was heralded
+    photons, ebits, control_bits: emitted, pairs used up, and bits beside them
+    """
+
+    held: Held
+    done_ps: Times
+    photons: int
+    ebits: int
+    control_bits: int
+
+
+class _Fresh(NamedTuple):
+    """The fiber's own pairs, one a lane, as `Held` has it; and what all of them took."""
+
+    elements: Floats
+    herald_ps: Times
+    since_ps: Times
+    attempts: int
+    ebits: int
+
+
+def extend(machine: TeleportMachine, pairs: Pairs, sent_ps: int, draw: Draw) -> Extended:
+    """Extend a batch by this machine's fiber; consumes it.
+
+    Raises:
+        RemoteProtocolError: the sender asks for what its memories cannot hold.
+        ScenarioError: pairs would, or could well, take beyond the end of the clock.
+    """
+    held, order = pairs.take()
+    count = len(pairs)
+    if order is None or count > len(machine.free_ps) or (order.distill is not None and count % 2):
+        raise RemoteProtocolError(
+            f"{count} pairs were sent over {len(machine.free_ps)} memory slot(s), expected as many at most, "
+            "an even number to distil, and to know since when their memories are free"
+        )
+    line = machine.line
+    begin_ps = np.maximum(np.maximum(order.begin_ps, sent_ps), machine.free_ps[:count])
+    if order.on_notice:
+        begin_ps = machine.lane.serve(begin_ps, 1) + line.message_ps
+    # Whoever begins in turn knows which lanes are dead by then; else their memories try all the same.
+    wanted = ~held.lost if held is not None and order.on_notice else np.ones(count, dtype=np.bool_)
+    fresh = _generate(machine, begin_ps, wanted, draw)
+    control_bits = count if order.on_notice else 0
+    if held is None:
+        done_ps = fresh.herald_ps
+        grown = Held(
+            fresh.elements, fresh.herald_ps, fresh.since_ps, np.zeros(count, dtype=np.bool_),
+            line.sender.constants, _span_ps(line),
+        )  # fmt: skip
+    else:
+        done_ps = np.maximum(fresh.herald_ps, held.ready_ps)
+        bits = np.where(held.lost, 1, 2)
+        control_bits += int(bits.sum())
+        ready_ps = machine.lane.serve(done_ps, bits) + line.message_ps
+        grown = _swap(line, held, fresh, done_ps, ready_ps)
+    machine.free_ps[:count] = done_ps
+    if order.distill is not None:
+        control_bits += int((~(grown.lost[0::2] | grown.lost[1::2])).sum()) * 2
+        grown = _distil(machine, grown, order, draw)
+    photons = 0 if isinstance(machine.scheme, Given) else 2 * fresh.attempts
+    return Extended(grown, done_ps, photons, fresh.ebits, control_bits)
+
+
+def _generate(machine: TeleportMachine, begin_ps: Times, wanted: NDArray[np.bool_], draw: Draw) -> _Fresh:
+    """One pair in each wanted lane, begun when its slot is free; the others have none, and are there at once."""
+    lanes = np.flatnonzero(wanted)
+    count, none = len(begin_ps), np.zeros(len(lanes), dtype=np.int64)
+    six, herald_ps, since_ps = np.full((count, 6), 0.25), begin_ps.copy(), begin_ps.copy()
+    six[:, 4:] = 0.0
+    if not len(lanes):
+        return _Fresh(six, herald_ps, since_ps, 0, 0)
+    scheme, schedule = machine.scheme, machine.transport.distillation
+    if schedule is None:
+        made = generate(none, scheme, len(lanes), begin_ps[lanes], draw("pairs"))
+        six[lanes], herald_ps[lanes] = machine.fresh, made.herald_ps
+        since_ps[lanes] = made.herald_ps - scheme.age_ps
+        return _Fresh(six, herald_ps, since_ps, int(made.attempts.sum()), len(lanes))
+    from ketwire.channels.entanglement.distill import distill  # noqa: PLC0415
+
+    (t1_a, t2_a), (t1_b, t2_b) = machine.line.sender.constants, machine.line.receiver.constants
+    good = distill(
+        none, scheme, schedule, len(lanes), begin_ps[lanes],
+        t1_ps=(t1_a, t1_b), t2_ps=(t2_a, t2_b), rng=draw("pairs"),
+    )  # fmt: skip
+    six[lanes], herald_ps[lanes], since_ps[lanes] = elements_of_bell(good.bell), good.herald_ps, good.made_ps
+    return _Fresh(six, herald_ps, since_ps, int(good.attempts.sum()), int(good.pairs.sum()))
+
+
+def _span_ps(line: Line) -> int:
+    """What one bit takes over this hop, until its receiver has processed it, where it need not queue."""
+    return line.fiber.sending_ps(1) + line.message_ps
+
+
+def _swap(line: Line, held: Held, fresh: _Fresh, swap_ps: Times, ready_ps: Times) -> Held:
+    (far_t1, far_t2), (t1_a, t2_a), (t1_b, t2_b) = held.far_ps, line.sender.constants, line.receiver.constants
+    waited_ps = swap_ps - held.since_ps
+    kept = decayed_elements(held.elements, waited_ps, waited_ps, (far_t1, t1_a), (far_t2, t2_a))
+    waited_ps = swap_ps - fresh.since_ps
+    used = decayed_bell(fresh.elements, waited_ps, waited_ps, (t1_a, t1_b), (t2_a, t2_b))
+    span_ps = held.span_ps + _span_ps(line)
+    return Held(swap_elements(kept, used), ready_ps, swap_ps, held.lost, held.far_ps, span_ps)
+
+
+def _distil(machine: TeleportMachine, held: Held, order: Order, draw: Draw) -> Held:
+    """One round on lanes 2 i and 2 i + 1, which leaves lane i."""
+    assert order.distill is not None
+    line = machine.line
+    method: Method = order.distill
+    met_ps = np.maximum(held.ready_ps[0::2], held.ready_ps[1::2])
+    (far_t1, far_t2), (t1, t2) = held.far_ps, line.receiver.constants
+    waited_ps = np.repeat(met_ps, 2) - held.since_ps
+    bell = decayed_bell(held.elements, waited_ps, waited_ps, (far_t1, t1), (far_t2, t2))
+    success, kept = distillation(method)(bell[0::2], bell[1::2])
+    failed = draw("distill").random(len(met_ps)) >= snap(success)
+    dead = held.lost[0::2] | held.lost[1::2]
+    # Where one had died before there is no round and no bit; such a lane keeps pace with the others.
+    ready_ps = met_ps + held.span_ps
+    passed_on_ps = met_ps[~dead] + (held.span_ps - _span_ps(line))
+    ready_ps[~dead] = machine.lane.serve(passed_on_ps, 1) + line.message_ps
+    return Held(elements_of_bell(kept), ready_ps, met_ps, dead | failed, held.far_ps, held.span_ps)

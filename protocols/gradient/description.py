@@ -1,0 +1,82 @@
+"""The rival of gradients that sends angles: one party, the collector, works all derivatives out alone.
+
+All other parties send it their angles, b bits each (`ketwire.protocols.descriptions`). It differentiates exactly, with
+its own part of the circuit as it is and the angles of others as they came, and tells each owner its own derivatives.
+Those by angles of rotations lie between -1/2 and 1/2, so that no scale is sent. The collector needs to know how the
+layers of others look, though not what is in them, so these are rotations and Hadamard gates.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ketwire.channels.copies import States
+from ketwire.channels.messages import Packed
+from ketwire.protocols.announce import announce
+from ketwire.protocols.descriptions import gathered, pack_answers, unknown_angles, unpack_answers
+from ketwire.protocols.gradient.features import Share, exact_derivatives, share_of, with_flags
+from ketwire.protocols.inference import input_state
+from ketwire.protocols.node import Loader, Node, Outcome, Shape, Slice
+
+Floats = NDArray[np.float64]
+LARGEST = 0.5
+"""Of the derivatives of a probability by the angle of a rotation: half the difference of two probabilities."""
+
+
+class DescriptionParty:
+    """Any party: it sends its angles to `collector` and hears its derivatives, or is the one that has all angles."""
+
+    def __init__(self, slice: Slice, load: Loader) -> None:
+        values = slice.values
+        self._bits: int = values["bits"]
+        self._collector: str = values["collector"]
+        self._angles: dict[str, int] = values["angles"]
+        self._derivatives: dict[str, int] = values["derivatives"]
+        self._share = share_of(values, load)
+        bare, flags = int(values["qubits"]), int(values["flags"])
+        self.shapes = {"qubits": Shape(bare, "protocol.qubits")}
+        self._others: Share | None = None
+        self._inputs: States | None = None
+        if "others" in values:
+            self._others = share_of({**values, "visits": values["others"]}, unknown_angles)
+            # An input that another party holds is |0...0>.
+            self._inputs = with_flags(input_state(values.get("input"), bare, load), flags)
+
+    async def run(self, node: Node) -> Outcome:
+        path, collector, bits = self._share.path, self._collector, self._bits
+        heard = await gathered(node, path, self._angles, bits, self._own_angles, collector)
+        found = self._worked_out(heard) if node.name == collector else {}
+        for party, count in self._derivatives.items():
+            if party == collector or not count:
+                continue
+            mine = None
+            if node.name == collector:
+                theirs = [values for visit, values in found.items() if path[visit] == party]
+                mine = pack_answers(np.concatenate(theirs), bits, LARGEST, signed=True)
+            told = await announce(node, path, collector, mine, Packed, target=party)
+            if node.name == party:
+                assert told is not None
+                found = self._by_visit(unpack_answers(told, bits, count, LARGEST, signed=True))
+        own = {visit: values for visit, values in found.items() if path[visit] == node.name and len(values)}
+        return Outcome({}, {f"gradient-{visit}": values for visit, values in own.items()})
+
+    def _own_angles(self) -> Floats:
+        """In the order of this party's visits."""
+        return np.concatenate([segment.values for _, segment in sorted(self._share.segments.items())])
+
+    def _worked_out(self, heard: dict[str, Floats]) -> dict[int, Floats]:
+        """All derivatives by visit, from everybody's angles."""
+        others, inputs = self._others, self._inputs
+        assert others is not None and inputs is not None
+        for visit, segment in sorted(others.segments.items()):
+            party = others.path[visit]
+            angles, heard[party] = np.split(heard.get(party, np.zeros(0)), [len(segment.values)])
+            others.with_parameters(visit, angles)
+        return exact_derivatives([self._share, others], inputs)
+
+    def _by_visit(self, derivatives: Floats) -> dict[int, Floats]:
+        """This party's derivatives, cut by its visits."""
+        visits = sorted(self._share.trainable)
+        ends = np.cumsum([self._share.trainable[visit].sum() for visit in visits])
+        return dict(zip(visits, np.split(derivatives, ends[:-1]), strict=True))

@@ -1,0 +1,142 @@
+"""What a party of a training holds, whoever trains: the quantum protocol and its rivals start from the same."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ketwire.errors import ScenarioError
+from ketwire.protocols.gradient.features import Share, parties_with_parameters, share_of
+from ketwire.protocols.layers import LARGEST_ANGLE
+from ketwire.protocols.node import Json, Loader
+from ketwire.protocols.training.data import Labels, Samples, Schedule, joined_shapes
+from ketwire.protocols.training.objectives import Objective, objective
+from ketwire.protocols.training.optimisers import OPTIMISERS, Optimiser
+from ketwire.protocols.training.optimisers import State as Moments
+from ketwire.quantum.grid import snap
+
+Floats = NDArray[np.float64]
+
+GRADIENT_BITS = 32
+"""Behind the point, of a gradient that moves parameters and of derivatives of losses: 2e-10, far below shot noise."""
+
+
+class Holding:
+    """One party's share of the circuit with its optimiser and, by its place, samples or labels."""
+
+    def __init__(self, values: Mapping[str, Json], load: Loader) -> None:
+        self.values = values
+        self.path: tuple[str, ...] = tuple(values["path"])
+        self.last = len(self.path) - 1
+        self.flags: int = values["flags"]
+        self.share: Share = share_of(dict(values), load)
+        self.trained: list[int] = values["trained"]
+        """Visits with parameters that move, anybody's."""
+        self.mine = sorted(set(parties_with_parameters(self.share)) & set(self.trained))
+        self.moments: dict[int, Moments] = {}
+        self.optimiser: Optimiser = OPTIMISERS[values["optimiser"]["name"]](
+            **{key: value for key, value in values["optimiser"].items() if key != "name"}
+        )
+        for visit in self.mine:
+            self.moments[visit] = self.optimiser.start(len(self.parameters(visit)))
+        self.objective: Objective | None = objective(values["objective"]) if "objective" in values else None
+        self.samples = Samples(values["data"], values["qubits"], load) if "data" in values else None
+        self.labels = Labels(values["labels"], self.objective, load) if self.objective is not None else None
+        self.shapes = joined_shapes(self.samples, self.labels)
+
+    def schedule(self, rows: int) -> Schedule:
+        """Which rows each step takes, the same at every party."""
+        validation = self.values["validation"]
+        share = validation["share"] if validation else 0.0
+        return Schedule(bytes.fromhex(self.values["schedule_key"]), rows, self.values["batch"], share)
+
+    def parameters(self, visit: int) -> Floats:
+        return self.share.segments[visit].values
+
+    def move(self, visit: int, gradient: Floats) -> None:
+        """One step of the optimiser for one of this party's visits; what is frozen stays where it is.
+
+        The gradient is rounded to 2^-32 first. One that was estimated from outcomes has the same bits on every
+        processor, one that was computed from amplitudes has not.
+
+        Raises:
+            ScenarioError: angles leave every reasonable range, as with a rate that is far too large.
+        """
+        moves = self.share.trainable[visit]
+        before, gradient = self.parameters(visit), np.where(moves, snap(gradient, GRADIENT_BITS), 0.0)
+        with np.errstate(over="ignore", invalid="ignore"):  # looked at below
+            after, moments = self.optimiser.update(before, gradient, self.moments[visit])
+        far = np.flatnonzero(moves & ~(np.abs(after) <= LARGEST_ANGLE))
+        if len(far):
+            raise ScenarioError(
+                f"protocol.optimiser.rate: {self.optimiser.rate:g} given, which takes an angle to {after[far[0]]:.3g} "
+                f"rad in step {moments.steps}: the training diverges; expected a smaller rate"
+            )
+        self.moments[visit] = moments
+        self.share.with_parameters(visit, np.where(moves, after, before))
+
+    @cached_property
+    def _loaded(self) -> dict[str, NDArray[np.uint8]]:
+        """SHA-256 of what this party has loaded and never moves, by where the scenario names it.
+
+        It stays in the party's own part of a checkpoint: files and functions may change between two starts.
+        """
+        told = {"layers": hashlib.sha256(), "data": hashlib.sha256(), "labels": hashlib.sha256()}
+        for visit, segment in sorted(self.share.segments.items()):
+            still = segment.values[~self.share.trainable[visit]]
+            told["layers"].update(f"{visit} {segment.circuit.parameter_count}".encode() + still.tobytes())
+            for gate in segment.circuit.gates:
+                told["layers"].update(repr(gate).encode() + (b"" if gate.payload is None else gate.payload.tobytes()))
+        for key, parts in (("data", self.samples and self.samples.rows), ("labels", self.labels and self.labels.of)):
+            for part, numbers in (parts or {}).items():
+                told[key].update(f"{part} {numbers.shape}".encode() + numbers.tobytes())
+        return {key: np.frombuffer(digest.digest(), np.uint8) for key, digest in told.items()}
+
+    def saved(self) -> dict[str, NDArray[Any]]:
+        """Parameters and moments by name, for a checkpoint, and what tells whether all else is as it was."""
+        told: dict[str, NDArray[Any]] = {f"loaded {key}": digest for key, digest in self._loaded.items()}
+        for visit in self.mine:
+            told[f"parameters {visit}"] = self.parameters(visit)
+            told[f"moments {visit}"] = self.moments[visit].moments
+        return told
+
+    def restore(self, arrays: Mapping[str, NDArray[Any]], steps: int) -> None:
+        """Go on from what `saved` answered with.
+
+        Raises:
+            ScenarioError: data, labels or layers are not those that the checkpoint was taken with.
+        """
+        for visit in self.mine:
+            saved, own = arrays[f"parameters {visit}"], self.parameters(visit)
+            if saved.shape != own.shape:
+                raise ScenarioError(
+                    f"protocol.layers: {len(own)} parameters at visit {visit}, but {len(saved)} in the checkpoint; "
+                    "expected the layers that it was taken with"
+                )
+            self.share.with_parameters(visit, saved)
+            self.moments[visit] = Moments(steps, arrays[f"moments {visit}"])
+        for key, digest in self._loaded.items():
+            if not np.array_equal(arrays.get(f"loaded {key}", []), digest):
+                raise ScenarioError(
+                    f"protocol.{key}: something else given than when checkpoint {steps} was taken, expected what was "
+                    "loaded then"
+                )
+
+    def take_in(self, other: Holding) -> None:
+        """Have another party's visits too: for a reference in one place, which no party could compute."""
+        self.share.segments |= other.share.segments
+        self.share.trainable |= other.share.trainable
+        self.moments |= other.moments
+        self.mine = sorted({*self.mine, *other.mine})
+
+    def digest(self) -> str:
+        """SHA-256 of all parameters of this party, by visit: two runs can be compared, and nothing is told."""
+        told = hashlib.sha256()
+        for visit in sorted(self.share.segments):
+            told.update(self.parameters(visit).astype("<f8").tobytes())
+        return told.hexdigest()

@@ -1,0 +1,236 @@
+"""The kind `decoys`: inference over one crossing, with decoy copies that look for an eavesdropper.
+
+The register goes from the party that prepares it to one that measures it. Decoys in the middle of a
+longer path would have to pass through its layers and come out with unknown answers, so one crossing it is.
+See `ketwire.protocols.decoys`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Literal
+
+import numpy as np
+from pydantic import Field
+
+from ketwire.channels.hardware import ERRORS, TIMES, Hardware
+from ketwire.channels.line import Line
+from ketwire.channels.planning.budget import Crossing, refusal
+from ketwire.channels.transports import Direct
+from ketwire.errors import RemoteProtocolError, ScenarioError
+from ketwire.nodes.session import Session, SessionResult
+from ketwire.protocols.evidence import Findings, clopper_pearson, hoeffding_radius
+from ketwire.protocols.node import Loader, Slice
+from ketwire.quantum.noise.trajectories import density_channel
+from ketwire.quantum.pauli_bases import EIGENVECTORS
+from ketwire.scenarios.kinds.inference.kind import Inference
+from ketwire.scenarios.kinds.inference.spec import InferenceSpec
+from ketwire.scenarios.kinds.interface import Judge, Network
+from ketwire.scenarios.kinds.layer_specs import Contraction
+from ketwire.scenarios.kinds.margin import retried
+from ketwire.scenarios.kinds.routes import line_between
+from ketwire.scenarios.schema.model import Strict
+
+_OF_DATA = frozenset({"zeros", "copies", "attempted", "needed"})
+
+
+class DecoyCheck(Strict):
+    """Copies with known answers, and how sure their verdict is to be."""
+
+    share: float = Field(0.1, gt=0, lt=1, description="of the emitted copies that are decoys")
+    bases: Literal["zx", "zxy"] = Field("zx", description="of a decoy's qubits, drawn anew for each")
+    delta: float = Field(0.01, gt=0, lt=1, description="probability of a false alarm, at most")
+
+
+class DecoysSpec(InferenceSpec):
+    """Inference over one crossing, watched by decoys."""
+
+    kind: Literal["decoys"]  # type: ignore[assignment]
+    decoys: DecoyCheck = DecoyCheck()  # type: ignore[call-arg]
+    estimation: Literal["sampling"] = "sampling"
+    most_power: None = None
+
+
+class Decoys:
+    """See `ketwire.scenarios.kinds.interface.Kind`."""
+
+    Spec = DecoysSpec
+
+    def sessions(self, spec: DecoysSpec, network: Network) -> Sequence[Session]:
+        for index, layer in enumerate(spec.layers):
+            if isinstance(layer, Contraction):
+                raise ScenarioError(
+                    f"protocol.layers.{index}.layer: 'contraction' given, expected another: one whose flag fires at "
+                    "the sender tells data from decoys"
+                )
+        quantum, *rivals = Inference().sessions(spec, network)
+        path = quantum.slices[spec.start].values["path"]
+        line = _line(spec, network, path)
+        failure = 1.0 - (1.0 - error_rate(line, spec.decoys.bases)) ** spec.qubits
+        # What the parties know of the fiber is its own loss and noise: nobody tells them of her.
+        told = {
+            "survival": replace(line, eve=None).survival(spec.qubits),
+            "decoys": {**spec.decoys.model_dump(), "failure": failure},
+        }
+        slices = {name: Slice({**own.values, **told}) for name, own in quantum.slices.items()}
+        return [Session("decoys", "quantum", "ketwire.protocols.decoys:DecoyParty", slices), *rivals]
+
+    def check(self, spec: DecoysSpec, network: Network, session: Session, public: Mapping[str, int]) -> None:
+        if session.role != "quantum":
+            return
+        path = session.slices[spec.start].values["path"]
+        crossing = Crossing("-".join(path), _line(spec, network, path), spec.qubits)
+        copies = math.ceil(spec.measured_copies / (1.0 - spec.decoys.share))
+        reason = refusal([crossing], copies, int(spec.budget_attempts))
+        if reason is not None:
+            raise ScenarioError(f"protocol.copies: {reason}")
+
+    def foreseen(self, spec: DecoysSpec, session: Session) -> Mapping[str, int]:
+        """Nothing that `check` looks at is left to data."""
+        return {"qubits": spec.qubits}
+
+    def summarise(self, spec: DecoysSpec, results: Sequence[SessionResult], judge: Judge) -> dict[str, Any]:
+        quantum, *rivals = results
+        told, findings = _told(quantum)
+        delta = spec.decoys.delta
+        line = _line(spec, judge.network, _path(quantum))
+        low, high = clopper_pearson(findings.failed, findings.decoys, delta)
+        checked = findings.decoys * spec.qubits
+        summary = {
+            "estimate": told["zeros"] / told["copies"],
+            "copies": told["copies"],
+            **retried(told["attempted"], told["needed"]),
+            "decoys": findings.decoys,
+            "decoy_failures": findings.failed,
+            "decoy_failure_rate_low": low,
+            "decoy_failure_rate_high": high,
+            "error_rate": findings.wrong / checked if checked else None,
+            "error_rate_radius": hoeffding_radius(findings.decoys, delta),
+            "noise_error_rate": error_rate(line, spec.decoys.bases),
+            "eve_detected": told["disturbed"],
+            "excess_loss": told["starved"],
+            "delta": delta,
+            "rivals": {
+                rival.name: {
+                    "estimate": next(o.values["loss"] for o in rival.outcomes.values() if o.values),
+                    "reveals": "all that it sends, to an eavesdropper",
+                }
+                for rival in rivals
+            },
+        }
+        return {**summary, "verdict": _verdict(summary, quantum, rivals, spec.qubits)}
+
+    def exact(self, spec: DecoysSpec, network: Network, loaders: Mapping[str, Loader]) -> dict[str, Any]:
+        return Inference().exact(spec, network, loaders)
+
+    def witness(self, spec: DecoysSpec, network: Network, session: Session) -> tuple[Session, bool] | None:
+        """As for `inference`; copies that an eavesdropper measured are drawn."""
+        return Inference().witness(spec, network, session)
+
+
+def error_rate(line: Line, bases: str) -> float:
+    """Probability that the noise in flight, alone, turns a decoy's qubit to the other eigenvector."""
+    channel = line.channel()
+    if channel is None:
+        return 0.0
+    vectors = EIGENVECTORS[: len(bases)].reshape(-1, 2)
+    rho = np.einsum("vi,vj->vij", vectors, vectors.conj())
+    kept = np.einsum("vi,vij,vj->v", vectors.conj(), density_channel(rho, channel, [0]), vectors).real
+    return float(np.clip(1.0 - kept.mean(), 0.0, 1.0))
+
+
+def _line(spec: DecoysSpec, network: Network, path: Sequence[str]) -> Line:
+    """The one direction that the register crosses.
+
+    Raises:
+        ScenarioError: it crosses none or several, or one whose copies a decoy cannot stand for.
+    """
+    if len(path) != 2:
+        raise ScenarioError(
+            f"protocol.layers: the register crosses {len(path) - 1} times ({', '.join(path)}), expected one crossing: "
+            "a decoy passes through no layers"
+        )
+    sender, receiver = path
+    link = network.link(sender, receiver)
+    assert link is not None
+    index = network.links.index(link)
+    line = line_between(network, sender, receiver)
+    if not isinstance(line.transport, Direct):
+        raise ScenarioError(
+            f"links.{index}.transport: {line.transport.kind!r} given, expected 'direct': only there are the "
+            "copies themselves in flight"
+        )
+    for party in (sender, receiver):
+        hardware = network.hardware.get(party, Hardware())
+        wrong = [name for name in (*TIMES, *ERRORS) if getattr(hardware, name)]
+        if wrong:
+            raise ScenarioError(
+                f"nodes.{party}.{wrong[0].replace('_ps', '_s')}: given, expected perfect hardware: decoys are judged "
+                "by the noise in flight alone"
+            )
+    for party, memory in ((sender, line.sender), (receiver, line.receiver)):
+        if not memory.is_perfect:
+            key, given = ("t1_s", memory.t1_ps) if memory.t1_ps is not None else ("t2_s", memory.t2_ps)
+            assert given is not None
+            raise ScenarioError(
+                f"nodes.{party}.{key}: {given / 1e12:g} given, expected none: decoys are judged by the noise in "
+                "flight alone, and what waits for their announcement does not decay here"
+            )
+    return line
+
+
+def _told(quantum: SessionResult) -> tuple[dict[str, Any], Findings]:
+    """What the receiver tells of its data, and what both tell of the decoys.
+
+    Raises:
+        RemoteProtocolError: they tell different things.
+    """
+    both = [outcome.values for outcome in quantum.outcomes.values() if outcome.values]
+    common = [{name: value for name, value in values.items() if name not in _OF_DATA} for values in both]
+    if len(both) != 2 or common[0] != common[1]:
+        raise RemoteProtocolError(f"sender and receiver tell of different decoys: {common}")
+    told = next(values for values in both if "zeros" in values)
+    return told, Findings(**{name: told[name] for name in Findings.__dataclass_fields__})
+
+
+def _path(quantum: SessionResult) -> tuple[str, str]:
+    """Sender and receiver: the one tells of decoys alone, the other of data too."""
+    receiver = next(name for name, outcome in quantum.outcomes.items() if "zeros" in outcome.values)
+    sender = next(name for name, outcome in quantum.outcomes.items() if outcome.values and name != receiver)
+    return sender, receiver
+
+
+def _verdict(
+    told: Mapping[str, Any], quantum: SessionResult, rivals: Sequence[SessionResult], qubits: int
+) -> str:
+    """What the decoys say, what they cannot say, and what the classical rival would give away."""
+    lines = [_of_decoys(told, qubits)]
+    if told["excess_loss"]:
+        lines.append("but more copies were lost than the fiber loses: somebody, or something, takes photons.")
+    best = min(rivals, key=lambda rival: rival.totals.payload_bits, default=None)
+    if best is not None:
+        totals = quantum.totals
+        lines.append(
+            f"the classical {best.name} needs {best.totals.payload_bits:,} bits where this took "
+            f"{totals.qubits_sent:,} qubits and {totals.payload_bits + totals.control_bits:,} bits, and shows "
+            "what it sends to an undetected eavesdropper."
+        )
+    return "\n".join(lines)
+
+
+def _of_decoys(told: Mapping[str, Any], qubits: int) -> str:
+    if not told["decoys"]:
+        return "no decoy arrived: nothing is known about an eavesdropper."
+    found = (
+        f"{told['decoy_failures']:,} of {told['decoys']:,} decoys failed, {told['error_rate']:.2%} of their qubits; "
+        f"the link's own noise makes {told['noise_error_rate']:.2%}"
+    )
+    if told["eve_detected"]:
+        return f"Eve is detected: {found} (a false alarm has a probability of at most {told['delta']:g})."
+    return (
+        f"no decoy shows an eavesdropper: {found}. At confidence {1 - told['delta']:g} a decoy fails with a "
+        f"probability of at most {told['decoy_failure_rate_high']:.2%}. Who takes only what the fiber loses is "
+        "never seen."
+    )

@@ -1,0 +1,100 @@
+"""What a gradient's scenario alone says of its circuit on its network."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from ketwire.channels.eve import InterceptResend
+from ketwire.channels.hardware import Hardware
+from ketwire.channels.planning.budget import Crossing, path_survival, round_copies
+from ketwire.channels.planning.representation import differing, expected_rows
+from ketwire.protocols.gradient.features import Route
+from ketwire.scenarios.kinds.gradient.spec import GradientSpec
+from ketwire.scenarios.kinds.imperfect import gates_err
+from ketwire.scenarios.kinds.interface import Network
+from ketwire.scenarios.kinds.layer_specs import Contraction
+from ketwire.scenarios.kinds.paths import chains_of, layer_values, route_of
+from ketwire.scenarios.kinds.routes import crossings_of, flags_of
+
+
+@dataclass(frozen=True, eq=False)
+class Layout:
+    """What a scenario alone says of a circuit on its network: the way of the register, and whose angles move where."""
+
+    spec: GradientSpec
+    network: Network
+    path: tuple[str, ...]
+    visits: tuple[tuple[int, ...], ...]
+
+    @classmethod
+    def of(cls, spec: GradientSpec, network: Network) -> Layout:
+        path, visits = route_of(spec, network)
+        return cls(spec, network, tuple(path), tuple(map(tuple, visits)))
+
+    def layers(self, visit: int) -> list[dict[str, Any]]:
+        """The layers of a visit as their owner's slice has them; contractions with the flag that each has."""
+        told = []
+        for index in self.visits[visit]:
+            values = layer_values(self.spec, self.network, index)
+            if isinstance(self.spec.layers[index], Contraction):
+                values["flag"] = flags_of(self.spec.layers, before=index)
+            told.append(values)
+        return told
+
+    @cached_property
+    def derived(self) -> list[int]:
+        """Visits with angles that may move, for each of which there is a |Phi>."""
+        return [visit for visit, layers in enumerate(self.visits) if any(map(self.moves, layers))]
+
+    def moves(self, index: int) -> bool:
+        """Whether the derivatives by a layer's angles are wanted."""
+        layer = self.spec.layers[index]
+        return getattr(layer, "trainable", False) and getattr(layer, "angles", None) is not None
+
+    def route(self, visit: int) -> Route:
+        return Route(self.path, visit, self.spec.total_qubits)
+
+    @property
+    def whole(self) -> Route:
+        """The way of an inference: there, and not back."""
+        return self.route(len(self.path) - 1)
+
+    def crossings(self, route: Route) -> list[Crossing]:
+        return crossings_of(self.network, route.parties, route.sizes)
+
+    @cached_property
+    def is_noisy(self) -> bool:
+        """Whether anything but loss befalls a copy on the way of some |Phi>, or its readout errs."""
+        nodes = self.hardware
+        owners = {self.path[visit] for visit in self.derived}
+        last = {self.path[-1]} if any(each.name == "parameter-shift" for each in self.spec.estimators) else set()
+        errs = any(node.p_gate1 or node.p_gate2 for node in nodes.values())
+        errs |= any(nodes[party].p_prepare for party in owners | {self.path[0]} if party in nodes)
+        errs |= any(nodes[party].p_readout for party in owners | last if party in nodes)
+        return errs or any(
+            differing(crossings, self.hardware) is not None
+            or expected_rows(crossings, 2) > 1.0
+            or any(isinstance(each.line.eve, InterceptResend) for each in crossings)
+            for crossings in (self.crossings(self.route(visit)) for visit in self.derived)
+        )
+
+    @property
+    def hardware(self) -> dict[str, Hardware]:
+        """Of the parties on the path that are not perfect."""
+        return {party: self.network.hardware[party] for party in self.path if party in self.network.hardware}
+
+    def stream(self, route: Route) -> dict[str, Any]:
+        """The plan of one stream, as slices carry it."""
+        crossings = self.crossings(route)
+        survival = path_survival(crossings)
+        return {
+            "visit": route.visit,
+            "survival": survival,
+            "round_copies": round_copies(crossings),
+            "certain": survival == 1.0,
+            # A copy that met errors of its own has a state of its own.
+            "shared": not gates_err(self.hardware.values()),
+            **chains_of(route.parties, crossings),
+        }

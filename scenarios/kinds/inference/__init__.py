@@ -1,0 +1,4 @@
+"""The kind `inference`: its spec, two ways to estimate the loss, and its rivals.
+
+Other kinds import its spec.
+"""

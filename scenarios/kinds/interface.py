@@ -1,0 +1,200 @@
+"""The door through which protocol kinds come in, the built-in ones too.
+
+A kind turns what a scenario says under `protocol` into sessions, and what came of them into the
+protocol's own results. It is found by its name in the entry point group `ketwire.protocols`, or, as
+`kind: module:Name`, by where it lives. Only the kind that a scenario names is imported.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any, Protocol, cast
+
+from ketwire.errors import ScenarioError, one_line
+from ketwire.modules import find
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from pydantic import BaseModel
+
+    from ketwire.channels.hardware import Hardware
+    from ketwire.nodes.session import Link, Session, SessionResult
+    from ketwire.protocols.node import Json, Loader
+
+GROUP = "ketwire.protocols"
+
+
+@dataclass(frozen=True)
+class Network:
+    """What a protocol runs on: seed, parties, links, and the folder that data paths start from.
+
+    `base` is empty where each owner has its data in a folder of its own. Parties that `hardware` does
+    not name have the perfect one.
+    """
+
+    seed: int
+    parties: tuple[str, ...]
+    links: tuple[Link, ...]
+    base: str
+    hardware: Mapping[str, Hardware] = field(default_factory=dict)
+
+    def link(self, a: str, b: str) -> Link | None:
+        """The link that joins a and b, in either order; None where there is none."""
+        return next((link for link in self.links if set(link.ends) == {a, b}), None)
+
+    def is_hop(self, a: str, b: str) -> bool:
+        """Whether a chain of repeaters makes its pairs over the link between a and b."""
+        from ketwire.channels.entanglement.chain import Chain  # noqa: PLC0415
+
+        chains = ((link.ends, link.forward.transport) for link in self.links)
+        return any(
+            {a, b} in [set(hop) for hop in pairwise((ends[0], *chain.via, ends[1]))]
+            for ends, chain in chains
+            if isinstance(chain, Chain)
+        )
+
+    def loaders(self) -> dict[str, Loader]:
+        """Every party's own loader, by party. With --check alone: it breaks their privacy."""
+        from ketwire.nodes.data import make_loader  # noqa: PLC0415
+        from ketwire.nodes.session import data_key  # noqa: PLC0415
+
+        return {party: make_loader(data_key(self.seed, party), self.base) for party in self.parties}
+
+
+@dataclass(frozen=True)
+class Judge:
+    """The public: it knows results and labels, and nobody's data."""
+
+    network: Network
+
+    def load(self, key: str, source: dict[str, Json]) -> dict[str, NDArray[Any]]:
+        """Public data, labels as a rule; `key` is where the scenario names it.
+
+        Raises:
+            ScenarioError: the source cannot be read.
+        """
+        from ketwire.nodes.data import make_loader  # noqa: PLC0415
+        from ketwire.nodes.session import data_key  # noqa: PLC0415
+
+        return make_loader(data_key(self.network.seed, "judge"), self.network.base)(key, source)
+
+
+class Kind(Protocol):
+    """A kind of protocol. One instance, made without arguments, serves a run.
+
+    A kind may also have `foreseen(spec, session)`: the public shapes of a session where the spec alone
+    tells them, else None. With it `ketwire validate` can `check` budgets, which otherwise wait for data.
+    And `compared(spec, result)`: what the kind has to add to the result object, `exact` being in it if asked for.
+
+    A kind whose estimate is the share of outcome 0 among measured copies may have `witness(spec, network,
+    session)`: the quantum session as --check runs it once more to find the noisy expectation (`scenarios.kinds.bias`),
+    and whether all its copies end in one state, so that this is exact. Its spec has `delta`, `epsilon` and
+    `measured_copies`.
+
+    With `retraced(spec, network, run, results)` a kind has more to tell with --check: it runs a session of `run`
+    again in one place and sees what its parties keep to themselves.
+
+    What a kind raises in `summarise`, `exact`, `compared`, `witness` or `retraced`, ScenarioErrors too, costs the
+    result nothing but that part: it is told beside it (`scenarios.runs.afterwards`).
+
+    Errors in the user's input are ScenarioErrors that begin with the scenario's key, such as
+    "protocol.copies: 0 given, expected ..."; whoever loads the scenario puts the file's name before.
+    """
+
+    @property
+    def Spec(self) -> type[BaseModel]:  # noqa: N802
+        """The type of `protocol`: a frozen model with a field `kind: Literal["its-name"]`."""
+        ...
+
+    def sessions(self, spec: Any, network: Network) -> Sequence[Session]:
+        """Who does what with which slice: the quantum session(s) first, then the classical rivals.
+
+        A slice holds what is public and what its party owns, and no path is relative in it
+        (`Source.located`). Session names are unique.
+
+        Raises:
+            ScenarioError: the protocol does not fit the network.
+        """
+        ...
+
+    def check(self, spec: Any, network: Network, session: Session, public: Mapping[str, int]) -> None:
+        """Look at the agreed public shapes before a session starts.
+
+        Raises:
+            ScenarioError: the session cannot work, or would pass its budget.
+        """
+        ...
+
+    def summarise(self, spec: Any, results: Sequence[SessionResult], judge: Judge) -> dict[str, Any]:
+        """The protocol's own results, JSON values and arrays.
+
+        Known to the report: `estimate`, `error`, `copies` (copies measured), `test_accuracy` and
+        `baseline_accuracy`, `decisions` (how many the accuracy was measured on, which gives it an interval), and
+        `rivals`, a dict by session name with the same keys. A rival whose answer is too poor to be compared says
+        `comparable: False` (see `ketwire.scenarios.kinds.verdict`). `verdict`, a sentence on who wins,
+        replaces ketwire's own; a kind with several quantum sessions needs one, as sums over them
+        compare with no single rival. What the wire cost is added by ketwire and may not be given here.
+        """
+        ...
+
+    def exact(self, spec: Any, network: Network, loaders: Mapping[str, Loader]) -> dict[str, Any]:
+        """The dense reference, computed in one place from everybody's data: `{"exact": ..., ...}`.
+
+        `exact` has the form of `estimate`, a number or a list of them. Runs with --check alone.
+        """
+        ...
+
+
+# As in pyproject.toml, so that they are found without reading what every installed package declares;
+# tests/test_startup.py compares.
+_BUILT_IN = {
+    "decoys": "ketwire.scenarios.kinds.decoys:Decoys",
+    "gradient": "ketwire.scenarios.kinds.gradient.kind:Gradient",
+    "inference": "ketwire.scenarios.kinds.inference.kind:Inference",
+    "subspace": "ketwire.scenarios.kinds.subspace.kind:Subspace",
+    "training": "ketwire.scenarios.kinds.training.kind:Training",
+}
+_MEMBERS = ("Spec", "sessions", "check", "summarise", "exact")
+
+
+def kind_names() -> list[str]:
+    """The names of all kinds that are installed."""
+    return sorted(_installed())
+
+
+def find_kind(name: str) -> Kind:
+    """The kind of this name, or the one at `module:Name`.
+
+    Raises:
+        ScenarioError: "protocol.kind: NAME given, expected ...".
+    """
+    target = name if ":" in name else _BUILT_IN.get(name) or _installed().get(name)
+    if target is None:
+        raise ScenarioError(
+            f"protocol.kind: {name!r} given, expected one of {', '.join(kind_names())}, or module:Name"
+        )
+    return _import(name, target)
+
+
+def _installed() -> dict[str, str]:
+    from importlib.metadata import entry_points  # noqa: PLC0415
+
+    return {point.name: point.value for point in entry_points(group=GROUP)}
+
+
+def _import(name: str, target: str) -> Kind:
+    try:
+        made = find(target)
+        kind = made() if isinstance(made, type) else made
+    except (Exception, SystemExit) as error:
+        told = one_line(error, target.partition(":")[0])
+        raise ScenarioError(
+            f"protocol.kind: {name!r} given, expected module:Name of a kind that can be imported ({told})"
+        ) from error
+    missing = [member for member in _MEMBERS if not hasattr(kind, member)]
+    if missing:
+        lacks = ", ".join(missing)
+        raise ScenarioError(f"protocol.kind: {name!r} given, expected a kind, this one lacks {lacks}")
+    return cast(Kind, kind)

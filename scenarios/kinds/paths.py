@@ -1,0 +1,86 @@
+"""The way of a register through the parties, by the layers of a spec, and what each party is told of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
+from typing import Any
+
+from ketwire.channels.planning.budget import Crossing
+from ketwire.errors import ScenarioError
+from ketwire.protocols.node import Slice
+from ketwire.scenarios.kinds.inference.spec import InferenceSpec
+from ketwire.scenarios.kinds.interface import Network
+from ketwire.scenarios.schema.chains import plan_values
+
+
+def route_of(spec: InferenceSpec, network: Network) -> tuple[list[str], list[list[int]]]:
+    """The party at each visit, and the indices of the layers that it applies there."""
+    path, visits = [spec.start], [[]]  # type: tuple[list[str], list[list[int]]]
+    for index, layer in enumerate(spec.layers):
+        if layer.at not in network.parties:
+            raise ScenarioError(
+                f"protocol.layers.{index}.at: {layer.at!r} given, expected a node: {', '.join(network.parties)}"
+            )
+        if layer.at != path[-1]:
+            path.append(layer.at)
+            visits.append([])
+        visits[-1].append(index)
+    if spec.start not in network.parties:
+        raise ScenarioError(f"protocol.start: {spec.start!r} given, expected a node: {', '.join(network.parties)}")
+    for a, b in pairwise(path):
+        if network.link(a, b) is None:
+            raise ScenarioError(f"protocol.layers: the register goes from {a} to {b}, expected a link between them")
+        if network.is_hop(a, b):
+            raise ScenarioError(
+                f"protocol.layers: the register goes from {a} to {b}, expected another way: a chain of repeaters "
+                "makes its pairs over that link"
+            )
+    return path, visits
+
+
+def chains_of(path: Sequence[str], crossings: Sequence[Crossing]) -> dict[str, Any]:
+    """The chain of repeaters of each crossing, where any has one."""
+    told = [plan_values(each.line, *ends) for each, ends in zip(crossings, pairwise(path), strict=True)]
+    return {"chains": told} if any(told) else {}
+
+
+def slice_of(
+    spec: InferenceSpec,
+    network: Network,
+    party: str,
+    path: Sequence[str],
+    visits: Sequence[Sequence[int]],
+    common: Mapping[str, Any],
+    told: Callable[[int], dict[str, Any]] | None = None,
+) -> Slice:
+    """What one party is given: the public plan, its own layers, and the input if it starts.
+
+    told: a layer by its number, as its owner is told it; `layer_values` where there is none.
+    """
+    mine = layers_of(party, path, visits, told or (lambda index: layer_values(spec, network, index)))
+    values: dict[str, Any] = {**common, "visits": mine}
+    if party == path[0]:
+        values["input"] = spec.input.located(network.base) if spec.input is not None else None
+    return Slice(values)
+
+
+def layers_of(
+    party: str, path: Sequence[str], visits: Sequence[Sequence[int]], told: Callable[[int], dict[str, Any]]
+) -> dict[str, list[dict[str, Any]]]:
+    """A party's own layers by visit, each as `told` tells it from its index."""
+    return {
+        str(visit): [told(index) for index in indices]
+        for visit, (owner, indices) in enumerate(zip(path, visits, strict=True))
+        if owner == party and indices
+    }
+
+
+def layer_values(spec: InferenceSpec, network: Network, index: int) -> dict[str, Any]:
+    """One layer for its owner's slice, sources located, with its key in the scenario."""
+    layer = spec.layers[index]
+    told = {
+        name: value.located(network.base) if hasattr(value, "located") else value
+        for name, value in ((name, getattr(layer, name)) for name in type(layer).model_fields)
+    }
+    return {**told, "key": f"protocol.layers.{index}"}

@@ -1,0 +1,4 @@
+"""Carrying a scenario out: launching, progress, run folders that go on, results and tables.
+
+The command line imports it.
+"""

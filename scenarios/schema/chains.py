@@ -1,0 +1,123 @@
+"""Links with `via`: which hops a chain of repeaters has, its lines, and the plan that its parties share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from itertools import pairwise
+from typing import Any, Literal
+
+from ketwire.channels.entanglement.chain import MAX_HOPS, Chain
+from ketwire.channels.hardware import Hardware
+from ketwire.channels.line import Line
+from ketwire.channels.sums import exact_sum
+from ketwire.scenarios.schema.links import Link
+from ketwire.scenarios.schema.nodes import Node, memories_alone
+
+Complaint = tuple[str, Any, str]
+"""A key, below `links` unless said otherwise, what was given there, and what was expected."""
+
+
+def complaint(nodes: Mapping[str, Node], links: Sequence[Link]) -> Complaint | None:
+    """What is wrong with the chains of links that are otherwise well; None where nothing is."""
+    return next(_complaints(nodes, links), None)
+
+
+def _complaints(nodes: Mapping[str, Node], links: Sequence[Link]) -> Iterator[Complaint]:
+    serves: dict[frozenset[str], int] = {}
+    hardware = {name: Hardware() for name in nodes}
+    for index, link in enumerate(links):
+        if link.via is None:
+            continue
+        for place, name in enumerate(link.via):
+            if name not in nodes:
+                yield f"{index}.via.{place}", name, f"a node: {', '.join(nodes)}"
+            if name in (*link.between, *link.via[:place]):
+                yield f"{index}.via", list(link.via), "repeaters between the two ends, each once"
+        if not 1 <= len(link.via) < MAX_HOPS:
+            yield f"{index}.via", list(link.via), f"1 to {MAX_HOPS - 1} repeaters, so at most {MAX_HOPS} hops"
+        for a, b in _steps(link):
+            hop = _between(links, a, b)
+            if hop is None or hop.carried_by != "teleport" or hop.via is not None:
+                given = "has none" if hop is None else "is none"
+                expected = f"a chain of links with transport teleport and pairs of their own; {a} to {b} {given}"
+                yield f"{index}.via", list(link.via), expected
+            other = serves.setdefault(frozenset((a, b)), index)
+            if other != index:
+                yield f"{index}.via", list(link.via), f"hops of its own; {a} to {b} serves links.{other}"
+        try:
+            for ends in (link.between, link.between[::-1]):
+                line(links, link, hardware, *ends)
+        except ValueError as error:
+            name, _, message = str(error).partition(": ")
+            yield f"{index}.{name}", getattr(link, name, None), message.partition("expected ")[2] or message
+
+
+def misplaced(nodes: Mapping[str, Node], links: Sequence[Link]) -> Complaint | None:
+    """What a node says of gates and readouts that it never makes, as it does nothing but swap.
+
+    Its memory and the time that it takes for a message count. Only links that serve a chain join such a node.
+    """
+    hops = {frozenset(step) for link in links if link.via is not None for step in _steps(link)}
+    visited = {name for link in links if frozenset(link.between) not in hops for name in link.between}
+    for name in dict.fromkeys(name for link in links for name in link.via or ()):
+        if name not in visited and (key := nodes[name].works_by()) is not None:
+            expected = "nothing here: a repeater swaps, which takes no time and makes no errors"
+            if key == "hardware":
+                expected = f"{' or '.join(memories_alone())} for a repeater, which swaps in no time and without errors"
+            return f"nodes.{name}.{key}", getattr(nodes[name], key), expected
+    return None
+
+
+def line(links: Sequence[Link], link: Link, hardware: Mapping[str, Hardware], sender: str, receiver: str) -> Line:
+    """One direction of any of the links of a scenario.
+
+    Raises:
+        ValueError: values that contradict physics or each other; the message starts with the key.
+    """
+    if link.via is None:
+        way: Literal["forward", "backward"] = "forward" if (sender, receiver) == link.between else "backward"
+        return link.line(hardware[sender], hardware[receiver], way)
+    hops = [(_between(links, a, b), a, b) for a, b in _steps(link)]
+    lines = [hop.line(hardware[b], hardware[a]) for hop, a, b in hops if hop is not None]
+    fiber = link.physics()
+    if link.length_km is None:
+        fiber = replace(fiber, length_km=exact_sum(each.fiber.length_km for each in lines))
+    via = link.via
+    if (sender, receiver) == link.between:
+        lines.reverse()  # pairs grow from the receiver
+    else:
+        lines = [hop.line(hardware[a], hardware[b]) for hop, a, b in hops if hop is not None]
+        via = via[::-1]
+    chosen = {name: getattr(link, name) for name in ("generation", "distill_spans", "distill_protocol")}
+    given = {name: value for name, value in chosen.items() if value is not None}
+    a, b = hardware[sender], hardware[receiver]
+    return Line(
+        fiber, (), a.memory, b.memory, Chain(via=via, hops=tuple(lines), **given),
+        sender_message_ps=a.message_ps, receiver_message_ps=b.message_ps,
+    )  # fmt: skip
+
+
+def plan_values(physics: Line, sender: str, receiver: str) -> dict[str, Any] | None:
+    """What all parties of a chain are told of it (`protocols.repeaters.ChainPlan`); None for any other line."""
+    chain = physics.transport
+    if not isinstance(chain, Chain):
+        return None
+    return {
+        "nodes": [receiver, *reversed(chain.via), sender],
+        "lanes": chain.lanes,
+        "folds": [chain.folds(hop) for hop in range(len(chain.hops))],
+        "in_turn": chain.generation == "sequential",
+        "distill": chain.distill_protocol,
+        "success": chain.planned().success,
+    }
+
+
+def _steps(link: Link) -> list[tuple[str, str]]:
+    assert link.via is not None
+    a, b = link.between
+    return list(pairwise((a, *link.via, b)))
+
+
+def _between(links: Sequence[Link], a: str, b: str) -> Link | None:
+    return next((link for link in links if set(link.between) == {a, b}), None)

@@ -1,0 +1,319 @@
+"""What a scenario says of a link: its fiber, noise, transport, repeaters, and who sits in it."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import asdict
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BeforeValidator, Field, SerializerFunctionWrapHandler, model_serializer, model_validator
+
+from ketwire.channels.eve import Attack, BeamSplitter, InterceptResend
+from ketwire.channels.fiber import Fiber
+from ketwire.channels.hardware import Hardware
+from ketwire.channels.line import EngineName, Line
+from ketwire.channels.parts import Noise
+from ketwire.channels.presets import IN_A_RATE, PRESETS, fiber
+from ketwire.channels.timing import PS_PER_S
+from ketwire.channels.transports import Coded, Direct, Teleport
+from ketwire.scenarios.schema.strict import NodeName, Strict, wrong
+
+
+class NoiseSpec(Strict):
+    """A channel on each qubit in flight, as a probability or as a rate over the time of flight."""
+
+    kind: Literal["depolarizing", "dephasing", "bit-flip", "amplitude-damping", "kraus"]
+    probability: float | None = Field(None, ge=0, le=1)
+    rate_hz: float | None = Field(None, ge=0, description="p = 1 - exp(-rate L / v)")
+    operators: list[list[list[tuple[float, float]]]] | None = Field(
+        None, description="for kraus: 2 x 2 operators, entries as [real, imaginary]"
+    )
+
+    @model_validator(mode="after")
+    def _physical(self) -> Self:
+        try:
+            self.noise()
+        except ValueError as error:
+            name, _, message = str(error).partition(": ")
+            raise wrong(name, getattr(self, name, None), message.partition("expected ")[2] or message) from None
+        return self
+
+    def noise(self) -> Noise:
+        operators = None if self.operators is None else tuple(
+            tuple(tuple(tuple(entry) for entry in row) for row in operator) for operator in self.operators
+        )
+        return Noise(self.kind, self.probability, self.rate_hz, operators)
+
+
+class Distillation(Strict):
+    """Rounds of distillation before a pair is used."""
+
+    rounds: int = Field(1, ge=1, le=8)
+    protocol: Literal["bbpssw", "dejmps"] = "dejmps"
+    arrangement: Literal["nested", "pumping"] = "nested"
+
+
+class _Listening(Strict):
+    """Where an eavesdropper sits. Both directions: two of her, who share nothing."""
+
+    direction: Literal["forward", "backward", "both"] = Field(
+        "forward", description="in which she listens; forward: from the first node of between to the second"
+    )
+
+    @model_validator(mode="after")
+    def _possible(self) -> Self:
+        try:
+            self.attacking()
+        except ValueError as error:
+            name, _, message = str(error).partition(": ")
+            raise wrong(name, getattr(self, name), message.partition("expected ")[2]) from None
+        return self
+
+    def attacking(self) -> Attack:
+        """What she does, whichever the direction.
+
+        Raises:
+            ValueError: what nobody can do; the message starts with the key.
+        """
+        raise AssertionError("every attack says what it is")
+
+
+class InterceptResendSpec(_Listening):
+    """Measure every qubit of a random share of the copies, and resend what was seen."""
+
+    attack: Literal["intercept-resend"]
+    share: float = Field(description="probability that a copy is measured, 0 to 1")
+    basis: Literal["z", "x", "y", "random", "random-xyz"] = Field(
+        "random", description="of each qubit; random draws Z or X, random-xyz any of three"
+    )
+
+    def attacking(self) -> Attack:
+        return InterceptResend(self.share, self.basis)
+
+
+class BeamSplitterSpec(_Listening):
+    """Take photons out: a share of them, or those that the glass would have lost."""
+
+    attack: Literal["beam-splitter"]
+    share: float | None = Field(None, description="of the photons in the fiber, on top of its own loss, 0 to 1")
+    in_place_of_loss: bool = Field(False, description="take what the glass would have lost, instead of a share")
+
+    def attacking(self) -> Attack:
+        return BeamSplitter(self.share, self.in_place_of_loss)
+
+
+def _code_name(given: Any) -> Any:
+    """[[4,2,2]] without quotation marks is a list of a list to YAML, and still the name of a code."""
+    match given:
+        case [[int(n), int(k), int(d)]]:
+            return f"[[{n},{k},{d}]]"
+    return given
+
+
+EveSpec = Annotated[InterceptResendSpec | BeamSplitterSpec, Field(discriminator="attack")]
+
+_TELEPORT_KEYS = frozenset(
+    {"scheme", "alpha", "rate_hz", "fidelity", "dark_count", "visibility", "memory_slots", "distill"}
+)
+_CODED_KEYS = frozenset({"code", "gate_s"})
+_CHAIN_KEYS = frozenset({"generation", "distill_spans", "distill_protocol"})
+_CLASSICAL_KEYS = frozenset({"length_km", "speed_km_per_s", "bandwidth_bps", "classical_delay_s"})
+
+
+def interpreter(python: str, base: str) -> str:
+    """A Python interpreter; a path is taken from the folder `base`. Links stay as they are, or a venv would be lost."""
+    if "/" not in python:
+        return python
+    return os.path.abspath(os.path.join(base, os.path.expanduser(python)))
+
+
+class Link(Strict):
+    """A fiber between two nodes: a preset, and whatever physics is to differ from it.
+
+    The physics is that of both directions. Fields that are not given are the preset's. Another transport
+    or scheme than the preset's drops what the preset says of its own, and refuses it from the user.
+    """
+
+    between: tuple[NodeName, NodeName] = Field(description="the two nodes that this link joins")
+    fiber: str = Field(description="a preset (ketwire presets)")
+    transport: Literal["direct", "teleport", "coded"] | None = Field(
+        None, description="how registers cross; null: as the preset's do, which is direct for a plain fiber"
+    )
+    noise: list[NoiseSpec] = Field([], max_length=16, description="of qubits in flight, in order")
+    scheme: Literal["single-click", "double-click", "given"] | None = Field(
+        None, description="teleport: how pairs are made; double-click unless said otherwise"
+    )
+    alpha: float | None = Field(None, gt=0, lt=1, description="single-click: bright-state population")
+    rate_hz: float | None = Field(None, gt=0, description="given: pairs a second and memory slot")
+    fidelity: float | None = Field(None, description="given: of a heralded pair, 1/4 to 1")
+    dark_count: float | None = Field(None, ge=0, lt=1, description="clicks: dark counts a detector and window")
+    visibility: float | None = Field(None, ge=0, le=1, description="clicks: Hong-Ou-Mandel visibility")
+    memory_slots: int | None = Field(None, description="teleport: pairs made side by side, 1 or more")
+    distill: Distillation | None = Field(None, description="teleport: purify pairs before they are used")
+    via: tuple[NodeName, ...] | None = Field(
+        None, description="teleport: repeaters, first to last, that make this link's pairs over links of their own"
+    )
+    generation: Literal["parallel", "sequential"] | None = Field(
+        None, description="via: do all hops make pairs at once; parallel unless said otherwise"
+    )
+    distill_spans: tuple[int, ...] | None = Field(
+        None, description="via: after how many hops pairs are distilled two by two"
+    )
+    distill_protocol: Literal["bbpssw", "dejmps"] | None = Field(None, description="via: dejmps unless said otherwise")
+    code: Annotated[str | None, BeforeValidator(_code_name)] = Field(
+        None, description="coded: [[4,2,2]], [[5,1,3]], [[7,1,3]] or qpc(n,m)"
+    )
+    gate_s: float | None = Field(None, ge=0, le=1e6, description="coded: one layer of the encoder's gates, s")
+    eve: EveSpec | None = Field(None, description="direct: an eavesdropper in the fiber; null for none")
+    length_km: float | None = Field(None, description="km, 0 to 1e6")
+    loss_db_per_km: float | None = Field(None, description="attenuation, dB/km")
+    p_init: float | None = Field(None, description="probability to lose a qubit on coupling in")
+    detector_efficiency: float | None = Field(None, description="efficiency of the heralding detector")
+    speed_km_per_s: float | None = Field(None, description="speed of light in the fiber, km/s")
+    emission_rate_hz: float | None = Field(None, description="qubits a second; null: emission takes no time")
+    bandwidth_bps: float | None = Field(None, description="classical bits a second; null: bits take no time")
+    classical_delay_s: float | None = Field(None, description="of every classical bit, on top of its flight, s")
+    engine: EngineName = Field("builtin", description="who does the physics (docs/engines.md)")
+    python: str | None = Field(
+        None, min_length=1, max_length=4096, pattern=r"^[^\x00]+$",
+        description="interpreter of the fiber's process: a path, from the scenario's folder, or a name on PATH",
+    )
+
+    @model_validator(mode="after")
+    def _physical(self) -> Self:
+        if self.between[0] == self.between[1]:
+            raise wrong("between", list(self.between), "two different nodes")
+        if self.fiber not in PRESETS:
+            raise wrong("fiber", self.fiber, f"a preset: {', '.join(PRESETS)}")
+        for name in self.model_fields_set & Fiber.__dataclass_fields__.keys():
+            if getattr(self, name) is None and getattr(PRESETS["ideal"].fiber, name) is not None:
+                raise wrong(name, None, "a number")
+        for name in self._foreign():
+            raise wrong(name, getattr(self, name), f"nothing here with transport {self.carried_by}")
+        for name, nothing in IN_A_RATE.items():
+            if self._is_measured() and getattr(self, name) not in (None, nothing):
+                raise wrong(name, getattr(self, name), "nothing here: the measured rate_hz has it in it")
+        self._check_via()
+        try:
+            if self.via is not None:
+                if self.eve is not None:
+                    raise ValueError("eve: given with via, expected none here: nothing of a register is in flight")
+                self.physics()
+                return self
+            self.line(Hardware(), Hardware())
+            self.line(Hardware(), Hardware(), "backward")
+        except ValueError as error:
+            name, _, message = str(error).partition(": ")
+            if self.eve is not None and name == "eve":
+                raise wrong("eve", self.eve.attack, message.partition("expected ")[2]) from None
+            name = {"gate_ps": "gate_s"}.get(name, name)
+            raise wrong(name, self._in_force(name), message.partition("expected ")[2] or message) from None
+        return self
+
+    def _check_via(self) -> None:
+        """A link with repeaters has no source of its own, and no other physics than that of its classical bits."""
+        if self.via is None:
+            beside, expected = _CHAIN_KEYS, "nothing here without via"
+        else:
+            if self.carried_by != "teleport":
+                raise wrong("transport", self.carried_by, "teleport, with via")
+            physical = frozenset(Fiber.__dataclass_fields__) - _CLASSICAL_KEYS
+            beside, expected = _TELEPORT_KEYS | physical, "nothing here with via: the hops make the pairs"
+            if self.noise:
+                raise wrong("noise", [each.kind for each in self.noise], "nothing here with via")
+            if self.engine != "builtin":
+                raise wrong("engine", self.engine, "builtin, with via")
+        for name in sorted(beside):
+            if getattr(self, name) is not None:
+                raise wrong(name, getattr(self, name), expected)
+        if self.distill_protocol is not None and not self.distill_spans:
+            raise wrong("distill_protocol", self.distill_protocol, "distill_spans beside it")
+
+    def _foreign(self) -> list[str]:
+        """Keys that say something and mean nothing for this transport."""
+        own = {"teleport": _TELEPORT_KEYS, "coded": _CODED_KEYS, "direct": frozenset[str]()}[self.carried_by]
+        keys = sorted((_TELEPORT_KEYS | _CODED_KEYS) - own)
+        return [name for name in keys if getattr(self, name) is not None]
+
+    def line(
+        self, sender: Hardware, receiver: Hardware, direction: Literal["forward", "backward"] = "forward"
+    ) -> Line:
+        """One direction, between nodes of this hardware; forward is from the first node to the second.
+
+        Raises:
+            ValueError: values that contradict physics or each other; the message starts with the key.
+        """
+        noise, transport = tuple(each.noise() for each in self.noise), self._transport()
+        listening = self.eve is not None and self.eve.direction in (direction, "both")
+        eve = self.eve.attacking() if self.eve is not None and listening else None
+        return Line(
+            self.physics(), noise, sender.memory, receiver.memory, transport, eve, self.engine,
+            sender.message_ps, receiver.message_ps,
+        )  # fmt: skip
+
+    @property
+    def carried_by(self) -> str:
+        """The transport in force."""
+        return str(self._setting("transport"))
+
+    def _setting(self, name: str) -> Any:
+        """What this link says, else what its preset says for the transport and scheme that are in force."""
+        told = getattr(self, name)
+        if name in self.model_fields_set and (told is not None or name not in ("transport", "scheme")):
+            return told
+        return PRESETS[self.fiber].transport(self.transport, self.scheme).get(name, told)
+
+    def _in_force(self, name: str) -> Any:
+        """A setting as `_setting`, of the fiber too, for a message that is to show what was wrong."""
+        if name in self.model_fields_set or name not in Fiber.__dataclass_fields__:
+            return self._setting(name) if name in type(self).model_fields else None
+        return getattr(PRESETS[self.fiber].fiber, name)
+
+    def interpreter(self, base: str) -> str | None:
+        """`python`, a path in it taken from the folder `base`."""
+        return None if self.python is None else interpreter(self.python, base)
+
+    def _transport(self) -> Direct | Teleport | Coded:
+        if self.carried_by == "direct":
+            return Direct()
+        if self.carried_by == "coded":
+            coded = {"code": self.code, "gate_ps": None if self.gate_s is None else round(self.gate_s * PS_PER_S)}
+            return Coded(**{name: value for name, value in coded.items() if value is not None})  # type: ignore[arg-type]
+        given = {name: self._setting(name) for name in _TELEPORT_KEYS - {"distill"}}
+        chosen: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+        if self.distill is not None:
+            from ketwire.channels.entanglement.distill import Schedule  # noqa: PLC0415
+
+            chosen["distillation"] = Schedule(**self.distill.model_dump())
+        return Teleport(**chosen)
+
+    def _is_measured(self) -> bool:
+        return (self._setting("transport"), self._setting("scheme")) == ("teleport", "given")
+
+    def physics(self) -> Fiber:
+        """The fiber of one direction, without losses where a measured rate of pairs has them in it."""
+        return fiber(self.fiber, **self._overrides(), **(IN_A_RATE if self._is_measured() else {}))
+
+    def _overrides(self) -> dict[str, Any]:
+        physical = Fiber.__dataclass_fields__
+        named = self.model_fields_set - (IN_A_RATE.keys() if self._is_measured() else set())
+        return {name: getattr(self, name) for name in named if name in physical}
+
+    @model_serializer(mode="wrap")
+    def _resolved(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """With all of the physics, so that a resolved scenario outlives a change of the presets."""
+        told, physics = handler(self), asdict(self.physics())
+        if self.via is not None:
+            # What a chain leaves to its hops has no value here, nor its length where theirs are summed.
+            kept = _CLASSICAL_KEYS - ({"length_km"} if self.length_km is None else frozenset())
+            own = {name: physics.get(name, told[name]) for name in told if name in kept or name not in physics}
+            return {**own, "transport": self.carried_by}
+        transport = self._transport()
+        settings = asdict(transport) if isinstance(transport, Teleport) else {}
+        if isinstance(transport, Teleport) and transport.scheme == "given":
+            # A measured fidelity has these in it, and the scheme refuses them.
+            settings |= {"dark_count": None, "visibility": None}
+        if isinstance(transport, Coded):
+            settings = {"code": transport.code, "gate_s": transport.gate_ps / PS_PER_S}
+        of_transport = {name: settings.get(name) for name in (_TELEPORT_KEYS | _CODED_KEYS) - {"distill"}}
+        return {**told, "transport": transport.kind, **of_transport, **physics}

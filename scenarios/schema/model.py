@@ -1,0 +1,115 @@
+"""What a scenario file says, as types.
+
+A scenario is a seed, nodes (`nodespec`), links between them (`linkspec`), and a protocol of some kind. The kind
+decides what `protocol` holds, data included; `scenario_model` puts its `Spec` in. All models are frozen, forbid
+unknown keys and infinite numbers, and refuse physics that no fiber can have.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache, reduce
+from operator import or_
+from typing import Annotated, Any, Self
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, create_model, model_validator
+
+from ketwire.scenarios.schema.chains import complaint, misplaced
+from ketwire.scenarios.schema.links import BeamSplitterSpec, Distillation, InterceptResendSpec, Link, NoiseSpec
+from ketwire.scenarios.schema.nodes import Node
+from ketwire.scenarios.schema.strict import NodeName, Strict, wrong
+
+__all__ = [
+    "MAX_SEED",
+    "RESERVED_NAMES",
+    "BeamSplitterSpec",
+    "Distillation",
+    "InterceptResendSpec",
+    "Link",
+    "Node",
+    "NodeName",
+    "NoiseSpec",
+    "Scenario",
+    "Strict",
+    "scenario_model",
+    "wrong",
+]
+
+RESERVED_NAMES = frozenset({"coordinator", "judge"})
+MAX_SEED = 2**63 - 1
+
+
+def _known_nodes(nodes: Any) -> Any:
+    if isinstance(nodes, dict):
+        for name in nodes:
+            if name in RESERVED_NAMES:
+                raise wrong(name, name, "another name, this one is reserved")
+    return nodes
+
+
+class Scenario(Strict):
+    """A scenario file, without what its kind adds: see `scenario_model`."""
+
+    name: str | None = Field(None, max_length=100, description="a short name; else the file's")
+    description: str = Field("", max_length=2000, description="what it shows, in a sentence or two")
+    seed: int = Field(ge=0, le=MAX_SEED, description="everything random follows from it")
+    nodes: Annotated[dict[NodeName, Node], BeforeValidator(_known_nodes)] = Field(
+        min_length=2, max_length=64, description="the parties, by name"
+    )
+    links: tuple[Link, ...] = Field(min_length=1, max_length=256, description="the fibers between them")
+    protocol: Any
+
+    @model_validator(mode="after")
+    def _joined(self) -> Self:
+        joined: set[frozenset[str]] = set()
+        for index, link in enumerate(self.links):
+            for end, name in enumerate(link.between):
+                if name not in self.nodes:
+                    raise wrong(f"links.{index}.between.{end}", name, f"a node: {', '.join(self.nodes)}")
+            ends = frozenset(link.between)
+            if ends in joined:
+                raise wrong(f"links.{index}.between", list(link.between), "one link between two nodes")
+            joined.add(ends)
+        if (told := complaint(self.nodes, self.links)) is not None:
+            raise wrong(f"links.{told[0]}", *told[1:])
+        if (told := misplaced(self.nodes, self.links)) is not None:
+            raise wrong(*told)
+        self._check_codes()
+        return self
+
+    def _check_codes(self) -> None:
+        """Whether codes can be worked out between the memories at both ends, which a link alone does not know."""
+        for index, link in enumerate(self.links):
+            if link.carried_by != "coded":
+                continue
+            first, second = (self.nodes[name].physics() for name in link.between)
+            try:
+                link.line(first, second)
+                link.line(second, first, "backward")
+            except ValueError as error:
+                raise wrong(f"links.{index}.code", link.code, str(error).partition("expected ")[2]) from None
+
+
+class UncheckedSpec(BaseModel):
+    """A protocol whose kind may not be asked, as that would execute it: any keys and values."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+    kind: str
+
+
+def scenario_model(specs: Sequence[type[BaseModel]]) -> type[Scenario]:
+    """The model of scenarios whose protocol is one of `specs`, told apart by their `kind`."""
+    return _model(tuple(specs))
+
+
+@cache  # it takes much longer to build than to use
+def _model(specs: tuple[type[BaseModel], ...]) -> type[Scenario]:
+    assert specs, "a scenario needs a protocol of some kind"
+    union: Any = reduce(or_, specs)
+    if len(specs) > 1:
+        union = Annotated[union, Field(discriminator="kind")]
+    protocol = Field(description="what is run: its kind, and what that kind needs")
+    model: type[Scenario] = create_model(
+        "Scenario", __base__=Scenario, __doc__="A ketwire scenario.", protocol=(union, protocol)
+    )
+    return model

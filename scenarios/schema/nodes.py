@@ -1,0 +1,96 @@
+"""What a scenario says of a node: a preset of its hardware, and whatever is to differ from it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any, Self
+
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
+
+from ketwire.channels.hardware import ERRORS, HARDWARE, Hardware
+from ketwire.channels.timing import PS_PER_S
+from ketwire.scenarios.schema.strict import Strict, wrong
+
+_SECONDS = {
+    "prepare_s": "prepare_ps", "gate1_s": "gate1_ps", "gate2_s": "gate2_ps", "readout_s": "readout_ps",
+    "message_s": "message_ps",
+}  # fmt: skip
+_LIFETIMES = {"t1_s": "t1_ps", "t2_s": "t2_ps"}
+_OF_GATES = ("prepare_s", "gate1_s", "gate2_s", "readout_s", *ERRORS)
+
+
+class Node(Strict):
+    """A party's hardware: a preset, and whatever is to differ from it.
+
+    Fields that are not given are the preset's.
+    """
+
+    hardware: str = Field("ideal", description="a preset (ketwire presets)")
+    t1_s: float | None = Field(None, gt=0, description="relaxation time T1 of the memory, s; null: none")
+    t2_s: float | None = Field(None, gt=0, description="coherence time T2, s, at most 2 T1; null: 2 T1")
+    prepare_s: float | None = Field(None, ge=0, description="to prepare a register in |0...0>, s")
+    gate1_s: float | None = Field(None, ge=0, description="a gate on one qubit, s")
+    gate2_s: float | None = Field(None, ge=0, description="a gate on two qubits, s")
+    readout_s: float | None = Field(None, ge=0, description="to measure a register, s")
+    message_s: float | None = Field(
+        None, ge=0, le=1e6, description="to process a classical message that is received, s"
+    )
+    p_prepare: float | None = Field(None, ge=0, le=1, description="depolarizing of each qubit that is prepared")
+    p_gate1: float | None = Field(None, ge=0, le=1, description="depolarizing after a gate on one qubit")
+    p_gate2: float | None = Field(None, ge=0, le=1, description="depolarizing of both after a gate on two qubits")
+    p_readout: float | None = Field(None, ge=0, le=1, description="probability that a bit is read wrongly")
+
+    @model_validator(mode="after")
+    def _physical(self) -> Self:
+        if self.hardware not in HARDWARE:
+            raise wrong("hardware", self.hardware, f"a preset: {', '.join(HARDWARE)}")
+        for name in self.model_fields_set - {"hardware", *_LIFETIMES}:
+            if getattr(self, name) is None:
+                raise wrong(name, None, "a number")
+        try:
+            self.physics()
+        except ValueError as error:
+            name, _, message = str(error).partition(": ")
+            name = name.removesuffix("_ps") + "_s" if name.endswith("_ps") else name
+            raise wrong(name, self._numbers()[name], message.partition("expected ")[2]) from None
+        return self
+
+    def physics(self) -> Hardware:
+        """The hardware, its times in ps.
+
+        Raises:
+            ValueError: values that no hardware has, together with those of the preset.
+        """
+        chosen = {name: getattr(self, name) for name in self.model_fields_set - {"hardware"}}
+        preset = HARDWARE[self.hardware].hardware
+        lifetimes = {
+            ps: None if chosen[s] is None else chosen[s] * PS_PER_S for s, ps in _LIFETIMES.items() if s in chosen
+        }
+        times = {ps: round(chosen[s] * PS_PER_S) for s, ps in _SECONDS.items() if s in chosen}
+        errors = {name: chosen[name] for name in ERRORS if name in chosen}
+        return replace(preset, memory=replace(preset.memory, **lifetimes), **times, **errors)
+
+    def works_by(self) -> str | None:
+        """The key that says of gates, preparation or readout that they take time or err; None where none does."""
+        numbers = self._numbers()
+        found = [name for name in _OF_GATES if numbers[name]]
+        return next((name if name in self.model_fields_set else "hardware" for name in found), None)
+
+    def _numbers(self) -> dict[str, float | None]:
+        """Every number in the units of a scenario: as given, else the preset's."""
+        preset = HARDWARE[self.hardware].hardware
+        lifetimes = {s: getattr(preset.memory, ps) for s, ps in _LIFETIMES.items()}
+        numbers: dict[str, float | None] = {s: t and t / PS_PER_S for s, t in lifetimes.items()}
+        numbers |= {s: getattr(preset, ps) / PS_PER_S for s, ps in _SECONDS.items()}
+        numbers |= {name: getattr(preset, name) for name in ERRORS}
+        return {name: getattr(self, name) if name in self.model_fields_set else numbers[name] for name in numbers}
+
+    @model_serializer(mode="wrap")
+    def _resolved(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """With all numbers, so that a resolved scenario outlives a change of the presets."""
+        return {**handler(self), **self._numbers()}
+
+
+def memories_alone() -> list[str]:
+    """The presets whose gates, preparation and readout are perfect and take no time."""
+    return [name for name in HARDWARE if Node(hardware=name).works_by() is None]  # type: ignore[call-arg]
