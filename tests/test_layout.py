@@ -115,6 +115,29 @@ def test_no_modules_import_each_other_in_a_circle() -> None:
     assert _circles(imports) == []
 
 
+def test_folders_are_small_and_name_nothing_twice() -> None:
+    """At most 22 modules a folder; none is called as its folder, or begins with its name."""
+    for folder in sorted({path.parent for path in modules(*FOLDERS)}):
+        stems = [path.stem for path in folder.glob("*.py") if path.stem != "__init__"]
+        assert len(stems) <= 22, folder
+        assert not [stem for stem in stems if stem == folder.name or stem.startswith(f"{folder.name}_")], folder
+        depth = len(folder.relative_to(ROOT).parts)
+        assert depth <= (3 if folder.parent.name == "kinds" else 2), folder
+        told = ast.parse((folder / "__init__.py").read_text())
+        assert folder.parent == ROOT or (ast.get_docstring(told) and len(told.body) == 1), folder  # and imports nothing
+
+
+def test_sibling_folders_do_not_import_each_other_both_ways() -> None:
+    """A folder and those below it may."""
+    ways = set()
+    for name, others in _imports().items():
+        for other in others:
+            here, there = name.rpartition(".")[0], other.rpartition(".")[0]
+            if here != there and not here.startswith(there) and not there.startswith(here):
+                ways.add((here, there))
+    assert len(ways) > 20 and not [way for way in ways if way[::-1] in ways]
+
+
 MOST_LINES = {"module": 400, "function": 50}
 
 
