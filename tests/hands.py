@@ -33,8 +33,12 @@ links: [{between: [alice, bob], fiber: telecom-fiber, length_km: 2}]
 protocol: {kind: "tests.scenario_kinds:Steps", steps: 5}
 """
 LOADED = [
-    *(f"ketwire.nodes.{name}" for name in ("child", "fiber_process", "inline", "node_process", "process", "serve")),
-    *(f"ketwire.scenarios.{name}" for name in ("inference", "launch", "linktext", "load", "resumable", "table")),
+    *(f"ketwire.nodes.processes.{name}" for name in ("by_hand", "child", "fiber", "node", "run")),
+    "ketwire.nodes.inline",
+    "ketwire.scenarios.kinds.inference.kind",
+    "ketwire.scenarios.linktext",
+    "ketwire.scenarios.load",
+    *(f"ketwire.scenarios.runs.{name}" for name in ("launch", "resumable", "table")),
     "tests.programs",
     "tests.scenario_kinds",
     "yaml",

@@ -121,7 +121,7 @@ def test_a_mistake_of_ketwire_itself_crosses_by_type_and_place(monkeypatch: pyte
     with pytest.raises(KetwireError):
         alone(Threads(careless("well", {})))
     (frame,) = failed(recorded)
-    assert frame.kind == "PartyFailed" and re.search(r"nodes/node_process\.py:\d+: TypeError$", frame.message)
+    assert frame.kind == "PartyFailed" and re.search(r"nodes/processes/node\.py:\d+: TypeError$", frame.message)
 
 
 def test_whoever_owns_all_parties_is_told_all() -> None:

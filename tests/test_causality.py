@@ -299,7 +299,7 @@ def test_an_owner_that_measures_knows_its_shifted_inferences_before_surplus_copi
 
 def _readers(names: Sequence[str]) -> set[str]:
     found = set()
-    for path in Path(stream.__file__).parent.glob("*.py"):
+    for path in Path(stream.__file__).parent.rglob("*.py"):
         for part in ast.walk(ast.parse(path.read_text())):
             if isinstance(part, ast.Attribute) and part.attr in names:
                 found.add(path.name)
@@ -308,4 +308,4 @@ def _readers(names: Sequence[str]) -> set[str]:
 
 def test_programs_look_at_no_mask_that_moves_no_clock() -> None:
     """`living`, `last_ps` and `spent` are for accounts: the meter of a training alone uses them."""
-    assert _readers(["living", "last_ps", "spent", "chosen"]) == {"training_meter.py"}
+    assert _readers(["living", "last_ps", "spent", "chosen"]) == {"meter.py"}
