@@ -72,6 +72,7 @@ def whole(folder: Path, owner: str, sessions: int) -> Path:
     return ledger.path
 
 
+@pytest.mark.long  # thousands of ledgers
 def test_each_octet_of_a_ledger_counts(tmp_path: Path) -> None:
     """Where it is read at the end, and where another session is to follow."""
     run = scripted({"alice": [], "bob": []}, sessions=2)

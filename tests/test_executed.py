@@ -231,6 +231,7 @@ def test_run_says_what_it_executes_before_it_does(
     assert "executed" in rest if where == "kind" else "links.0.python: " in rest[-1]
 
 
+@pytest.mark.long  # processes by command
 def test_what_is_installed_is_not_announced(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     kind = "ketwire.scenarios.kinds.inference.kind:Inference"
     data = json.loads((wrote(tmp_path, **{**SCENARIO["protocol"], "kind": kind}) / "s.yaml").read_text())

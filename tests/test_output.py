@@ -94,6 +94,7 @@ def printed(console: str, folder: Path, *argv: str) -> subprocess.CompletedProce
     )  # fmt: skip
 
 
+@pytest.mark.long  # processes by command
 @pytest.mark.parametrize("console", CONSOLES)
 def test_a_console_without_a_character_gets_a_plain_one(console: str, tmp_path: Path) -> None:
     (tmp_path / "e.yaml").write_text(DESCRIBED, encoding="utf-8")

@@ -52,8 +52,8 @@ def test_the_list_is_complete() -> None:
 
 
 SLOW = (
-    "digits", "fine-tune-digits", "subspace", "train-breast-cancer", "train-digits", "train-metro-25km",
-    "train-pipeline-of-four",
+    "digits", "fine-tune-digits", "gradient-two-parties", "repeater-chain-100km", "subspace", "train-breast-cancer",
+    "train-digits", "train-metro-25km", "train-pipeline-of-four",
 )  # fmt: skip
 
 

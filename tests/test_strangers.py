@@ -233,6 +233,7 @@ def beside(folder: Path, count: int, limit: int, habit: Any, patience_s: float =
         hand.end()
 
 
+@pytest.mark.long  # a hundred connections, with their time limits
 def test_a_gate_lets_few_strangers_in_and_passes_on_what_a_peer_says(tmp_path: Path) -> None:
     """400 connections, most of them idle; then a message of many pieces comes through in both directions."""
     context = zmq.Context()
