@@ -65,7 +65,10 @@ def test_links_between_pages_lead_somewhere() -> None:
 
 @pytest.mark.parametrize(
     ("page", "command"),
-    [("docs/eavesdropping.md", "run eavesdropper"), pytest.param("docs/links.md", "run repeater-chain-100km --check", marks=pytest.mark.long)],
+    [
+        ("docs/eavesdropping.md", "run eavesdropper"),
+        pytest.param("docs/links.md", "run repeater-chain-100km --check", marks=pytest.mark.long),
+    ],
 )
 def test_what_pages_show_of_runs_is_what_runs_say(page: str, command: str) -> None:
     """Every line that stands indented under the command, but for the one with the seconds it took."""
