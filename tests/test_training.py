@@ -495,9 +495,12 @@ def test_kills_at_random_moments_leave_the_parameters_as_they_would_have_been(se
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("name", ["train-breast-cancer", "train-digits"])
-def test_accuracy_is_near_that_of_logistic_regression_over_five_seeds(name: str) -> None:
-    """The packaged seed and four more: within three points in the mean, and within two for most of them."""
+def test_accuracy_is_near_that_of_logistic_regression_over_five_seeds() -> None:
+    """The packaged seed and four more: within three points in the mean, and within two for most of them.
+
+    Ten seeds of `train-digits`, which take ten minutes, are in benchmarks/results/published.jsonl.
+    """
+    name = "train-breast-cancer"
     seeds = [load(name).scenario.seed, 1, 2, 3, 4]
     found = [of_scenario(name, seed) for seed in seeds]
     tests, trains, baselines = ([each[of] for each in found] for of in ("test part", "training part", REGRESSION))
