@@ -11,6 +11,7 @@ import json
 import multiprocessing
 import sys
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -21,13 +22,13 @@ from ketwire.scenarios.schema.yamltext import parse
 
 
 @dataclass(frozen=True)
-class Point:
+class Point(ABC):
     """What was measured, its fields those of its line; a list there is a tuple here."""
 
     @property
+    @abstractmethod
     def key(self) -> Any:
         """The job that it is of."""
-        raise NotImplementedError
 
     def line(self) -> str:
         return json.dumps(asdict(self), separators=(",", ":"))

@@ -185,12 +185,12 @@ class Coded:
         return code(self.code)
 
     def check(self, line: Medium) -> None:
-        """Also whether its logical channel can be worked out, which is kept for whoever asks next."""
+        """Check the noise, and that the logical channel of the code exists. The channel is cached."""
         if self.photon_weights(line) != IDENTITY:
             self.channel(line)
 
     def photon_weights(self, line: Medium) -> PhotonWeights:
-        """Pauli weights of all that befalls a photon which arrives: of I, X, Y, Z; or, by photon, where they differ.
+        """Pauli weights of all errors of a photon that arrives: of I, X, Y, Z; or, by photon, where they differ.
 
         A photon waits for its bin in the sender's memory, flies, and waits in the receiver's memory until its
         block is whole. Each photon is in a random Pauli frame that both ends know, from the encoder to the

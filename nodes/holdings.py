@@ -14,7 +14,7 @@ from ketwire.protocols.node import Kept
 
 
 class Clock(Protocol):
-    """The node of whoever holds them: what is looked at moves its clock."""
+    """The node that holds them. Looking at them moves its clock."""
 
     def advance(self, time_ps: int) -> None: ...
 

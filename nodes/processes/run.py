@@ -122,7 +122,7 @@ def _epoch(
 
 @contextmanager
 def _told(children: Children, coordinator: Coordinator) -> Iterator[None]:
-    """Parties are told how the run ended, and whoever asked for it what became of a child that ended it."""
+    """Tell the parties how the run ended. An error that a dead child caused names that child."""
     try:
         yield
         coordinator.stop(OVER)
