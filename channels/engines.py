@@ -3,7 +3,7 @@
 A direction of a link (`channels.link`) keeps order, ledger and transcript; the machine in it carries the
 registers. Which machine that is, a line's `engine` says. `builtin` is this package's own
 (`channels.machines`), `netsquid` the adapter of `channels.netsquid_engine`. The conformance suite
-tests/test_engines.py asks every engine that can be imported the same questions.
+tests/channels/test_engines.py asks every engine that can be imported the same questions.
 
 What a machine must hold to (`Machine`), whatever computes for it:
 

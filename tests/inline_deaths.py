@@ -1,4 +1,5 @@
-"""A program for tests/test_kills.py: the inline runtime dies at every operation of its checkpoints, and goes on.
+"""A program for nodes/checkpoints/test_commits_kills.py: the inline runtime dies at every operation of its
+checkpoints, and goes on.
 
 Started with tests/faults on PYTHONPATH. The libraries are imported once; each death is a fork's.
 
@@ -21,7 +22,7 @@ import sitecustomize as faults
 
 from ketwire.nodes.inline import run_inline
 from tests.kit import stepping
-from tests.test_checkpoints import facts
+from tests.nodes.checkpoints.test_epochs import facts
 
 RUN = stepping(steps=4, sessions=2)
 

@@ -24,10 +24,10 @@ from ketwire.channels.wire.frames import Limits
 from ketwire.errors import PartyFailed, RemoteProtocolError
 from ketwire.nodes.processes import sockets
 from ketwire.nodes.processes.run import run_processes
+from tests.channels.wire.test_frames_golden import GOLDEN, read_golden
+from tests.channels.wire.test_frames_malformed import MUTATIONS, NAMED
 from tests.kit import receive, scripted, send
-from tests.test_checkpoints import alive, children_of
-from tests.test_wire_golden import GOLDEN, read_golden
-from tests.test_wire_malformed import MUTATIONS, NAMED
+from tests.nodes.checkpoints.test_epochs import alive, children_of
 
 TALK = {
     "alice": [send("bob", "answers"), receive("bob", "answers")] * 2000,

@@ -298,3 +298,15 @@ def test_make_refuses_an_old_python_alone(tmp_path: Path, version: tuple[int, in
     )  # fmt: skip
     told = f"ketwire needs Python 3.11 or later, and {sys.executable} is {version[0]}.{version[1]}"
     assert (told in done.stderr, done.returncode == 0) == ((version < (3, 11)), version >= (3, 11)), done.stderr
+
+
+def test_tests_lie_where_the_modules_are() -> None:
+    """`tests/A/test_B.py`, or `tests/A/test_B_topic.py`, tests `A/B.py`; what tests many parts lies in `tests`."""
+    found = sorted((ROOT / "tests").rglob("test_*.py"))
+    assert len(found) > 100
+    for path in found:
+        folder = path.parent.relative_to(ROOT / "tests")
+        named = path.stem.removeprefix("test_").split("_")
+        modules_of_it = {"_".join(named[:words]) for words in range(1, len(named) + 1)}
+        if folder.parts:
+            assert any((ROOT / folder / f"{module}.py").exists() for module in modules_of_it), str(path)

@@ -10,7 +10,15 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from ketwire.channels.fiber import Fiber
-from tests.test_inference import Layers, carried_out, exact, network, rotations, spec_of, summary
+from tests.scenarios.kinds.inference.test_sampling import (
+    Layers,
+    carried_out,
+    exact,
+    network,
+    rotations,
+    spec_of,
+    summary,
+)
 
 EPSILON, DELTA = 0.1, 0.1
 LOSSY = Fiber(length_km=1.0, loss_db_per_km=0.2, detector_efficiency=0.8, emission_rate_hz=25e6)
