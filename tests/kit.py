@@ -6,11 +6,12 @@ import math
 import os
 import re
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import pytest
 import zmq
 
 from ketwire.channels.fiber import Fiber
@@ -213,3 +214,11 @@ def recording(monkeypatch: Any) -> list[tuple[str, list[bytes]]]:
     for module in (control, coordinator, fiber_process, node_process):
         monkeypatch.setattr(module, "send", spy)
     return recorded
+
+
+def rarely(values: Iterable[Any], but: Any) -> list[Any]:
+    """Parameters of a test, marked long all but `but`: one of them, or a tuple of some."""
+    kept = but if isinstance(but, tuple) else (but,)
+    made = [value if value in kept else pytest.param(value, marks=pytest.mark.long) for value in values]
+    assert sum(value in kept for value in made) == len(kept)
+    return made

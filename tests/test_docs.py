@@ -21,7 +21,7 @@ def blocks(page: str, language: str) -> list[str]:
     return re.findall(rf"```{language}\n(.*?)```", (ROOT / page).read_text(), re.DOTALL)
 
 
-@pytest.mark.parametrize("options", [[], ["--inline"]])
+@pytest.mark.parametrize("options", [pytest.param([], marks=pytest.mark.long), ["--inline"]])
 def test_the_page_on_your_own_protocol(tmp_path: Path, options: list[str]) -> None:
     (tmp_path / "coin.py").write_text(blocks("docs/your-own-protocol.md", "python")[0])
     (tmp_path / "coin.yaml").write_text(blocks("docs/your-own-protocol.md", "yaml")[0])

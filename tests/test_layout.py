@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator
+from functools import cache
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
@@ -84,6 +85,7 @@ def _name(path: Path) -> str:
     return ".".join(("ketwire", *parts))
 
 
+@cache
 def _imports() -> dict[str, set[str]]:
     """Of each module which others it imports: anywhere in it, in functions and for types alone too."""
     known = {_name(path): path for path in modules(*FOLDERS) if path.name != "__init__.py"}

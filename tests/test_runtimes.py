@@ -86,7 +86,7 @@ def run_or_error(runtime: Any, run: Run) -> Any:
         return type(error).__name__, str(error)
 
 
-@settings(max_examples=150, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@settings(max_examples=60, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(random_runs())
 def test_the_order_of_scheduling_changes_nothing(run: Run) -> None:
     assert run_or_error(run_inline, run) == run_or_error(run_inline, reordered(run))
@@ -96,13 +96,13 @@ def run_threads(run: Run) -> list[SessionResult]:
     return Threads(run).conduct()
 
 
-@settings(max_examples=25, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@settings(max_examples=10, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(random_runs())
 def test_sockets_give_the_transcript_of_the_inline_runtime(run: Run) -> None:
     assert run_or_error(run_threads, run) == run_or_error(run_inline, run)
 
 
-@settings(max_examples=4, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@settings(max_examples=2, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(random_runs())
 def test_processes_give_the_transcript_of_the_inline_runtime(run: Run) -> None:
     assert run_or_error(run_processes, run) == run_or_error(run_inline, run)

@@ -45,7 +45,11 @@ def judge(found: NDArray[np.float64], p: float, copies: int, spread: tuple[float
 
 @pytest.mark.parametrize(
     ("physics", "layers"),
-    [(Fiber(), LAYERS), (LOSSY, LAYERS), (LOSSY, [LAYERS[0], HALVING, *LAYERS])],
+    [
+        (Fiber(), LAYERS),
+        (LOSSY, LAYERS),
+        pytest.param(LOSSY, [LAYERS[0], HALVING, *LAYERS], marks=pytest.mark.long),
+    ],
     ids=["quiet", "lossy", "contraction"],
 )
 def test_two_hundred_estimates_keep_their_promise(physics: Fiber, layers: Layers) -> None:

@@ -442,6 +442,7 @@ def test_it_is_that_interpreter_that_runs(twin: Path, tmp_path: Path, monkeypatc
     assert sorted(started) == sorted([sys.executable, str(twin)])  # the nursery, and the fiber
 
 
+@pytest.mark.long
 def test_the_death_of_such_a_fiber_is_told(tmp_path: Path, twin: Path) -> None:
     """A process that dies is named, with how, as those are that the nursery forked."""
     dying = tmp_path / "python"
@@ -477,6 +478,7 @@ def test_an_interpreter_that_will_not_do(tmp_path: Path, runtime: Any, body: str
     assert "\n" not in text
 
 
+@pytest.mark.long
 @needs_no_netsquid
 def test_an_interpreter_without_netsquid(twin: Path) -> None:
     run = over(chatter(), twin)

@@ -104,7 +104,7 @@ class Clockwork:
         return max(self.heralds.serve(arrivals, [1] * len(arrivals))) + self.delay
 
 
-@settings(max_examples=300, deadline=None, derandomize=True)
+@settings(max_examples=120, deadline=None, derandomize=True)
 @given(fibers, st.lists(batches | classical, max_size=6))
 def test_arrivals_are_those_of_one_copy_after_the_other(fiber: Fiber, sent: list[Any]) -> None:
     direction, clockwork = Direction("a->b", fiber, KEY), Clockwork(fiber)

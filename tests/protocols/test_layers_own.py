@@ -420,6 +420,7 @@ def test_an_exact_step_is_that_of_differences(tmp_path: Path) -> None:
     assert len(frozen[1]) == 0  # constant: nobody moves, tells or reads what is not trained
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("estimator", "told"), [
     ("parameter-shift", {"copies": 2000}), ("parameter-shift", {"epsilon": 0.05, "delta": 0.1}),
     ("commuting", {"copies": 9000}),

@@ -16,7 +16,7 @@ from ketwire import modules
 from ketwire.scenarios import cli
 from ketwire.scenarios.load import load
 from tests.hands import Hands, hands
-from tests.kit import place
+from tests.kit import place, rarely
 
 __all__ = ["hands"]
 
@@ -89,7 +89,7 @@ COMMANDS = {
 }
 
 
-@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("command", rarely(COMMANDS, but="module"))
 def test_no_process_imports_a_file_of_the_working_directory(command: str, tmp_path: Path) -> None:
     for name in NAMES:
         (tmp_path / f"{name}.py").write_text(MARKED + f"raise SystemExit('{name}')\n")

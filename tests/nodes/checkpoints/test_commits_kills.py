@@ -194,7 +194,11 @@ def undisturbed(folder: Path, scenario: str) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("file", "at", "how"), [("commit.0.2.json", 3, "kill"), ("alice.0.3.npz", 1, "kill-coordinator")]
+    ("file", "at", "how"),
+    [
+        pytest.param("commit.0.2.json", 3, "kill", marks=pytest.mark.long),
+        ("alice.0.3.npz", 1, "kill-coordinator"),
+    ],
 )
 def test_a_coordinator_that_dies_in_the_middle_goes_on_by_resume(
     file: str, at: int, how: str, hands: Hands, steps: Path, tmp_path: Path
@@ -225,7 +229,7 @@ def test_a_coordinator_of_a_training_dies_at_any_operation(
     ("file", "at", "who", "left"),
     [
         ("alice.0.3.npz", 1, "alice", {1, 2}),
-        ("alice-bob.0.2.npz", 2, "alice-bob", {1}),
+        pytest.param("alice-bob.0.2.npz", 2, "alice-bob", {1}, marks=pytest.mark.long),
         ("commit.0.3.json", 1, "coordinator", {1, 2}),
     ],
 )

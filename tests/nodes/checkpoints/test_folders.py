@@ -89,6 +89,7 @@ def test_a_folder_is_one_owner_s_at_a_time(tmp_path: Path) -> None:
     os.close(held)
 
 
+@pytest.mark.long
 def test_children_of_a_killed_coordinator_remove_its_folder(temp: Path, tmp_path: Path) -> None:
     die = {"step": 3, "when": "after", "dead": str(tmp_path / "dead"), "times": 1, "whom": -1}
     (tmp_path / "steps.yaml").write_text(SCENARIO)

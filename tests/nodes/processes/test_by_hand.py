@@ -174,6 +174,7 @@ def test_checkpoints_are_everybodys_or_nobodys(network: Network) -> None:
         network.hands.ask("end", None)
 
 
+@pytest.mark.long
 def test_nobody_waits_for_ever_for_a_coordinator(network: Network) -> None:
     waiting = [network.start(name, "--wait-s", "0.2", kept=False) for name in ("alice", "alice-bob")]
     for hand in waiting:

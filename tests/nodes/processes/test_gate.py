@@ -40,7 +40,7 @@ from ketwire.nodes.processes.sockets import (
     router,
     send,
 )
-from tests.kit import on_loopback, scripted
+from tests.kit import on_loopback, rarely, scripted
 from tests.kit import receive as take
 from tests.kit import send as give
 from tests.strangers import crowd, held_mib, listening, listens
@@ -137,9 +137,7 @@ def test_a_folder_of_sockets_that_goes_ends_the_run_in_one_line(
     assert not any(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize(
-    "number", ["SIGHUP", *(pytest.param(name, marks=pytest.mark.long) for name in ("SIGTERM", "SIGKILL"))]
-)
+@pytest.mark.parametrize("number", rarely(["SIGHUP", "SIGTERM", "SIGKILL"], but="SIGTERM"))
 def test_the_folder_of_sockets_goes_with_a_run_that_a_signal_ends(number: str, tmp_path: Path) -> None:
     environment = {**os.environ, "TMPDIR": str(tmp_path)}
     told = subprocess.Popen(
@@ -279,7 +277,7 @@ def limited(limit: int, *argv: str, soft: bool = False) -> subprocess.CompletedP
     return subprocess.run([*command, *KETWIRE, *argv], capture_output=True, text=True, timeout=120)
 
 
-@pytest.mark.parametrize("limit", [12, 20, 30])
+@pytest.mark.parametrize("limit", rarely([12, 20, 30], but=20))
 def test_a_run_with_too_few_descriptors_is_refused_in_one_line(limit: int) -> None:
     done = limited(limit, "run", SCENARIO)
     told = f"ulimit -n: {limit} file descriptors allowed, expected 33 or more for 3 processes"

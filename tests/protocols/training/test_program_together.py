@@ -16,6 +16,7 @@ import pytest
 from ketwire.nodes.inline import run_inline
 from ketwire.nodes.processes.run import run_processes
 from ketwire.scenarios.load import Loaded, load
+from tests.kit import rarely
 from tests.nodes.checkpoints.test_epochs import Interrupted, interrupt
 from tests.protocols.test_layers_own import ALICES, BOBS, LABELS, PROGRAM, ROWS, TURNS, plain, summarised
 from tests.protocols.training.test_meter import accounts
@@ -83,15 +84,14 @@ APART = ("shifts, repeaters, imperfect, more copies, early stop",)
 RESUMED = ("blocks, own layers, repeaters, imperfect, early stop", "drawn, own layers, imperfect, more copies")
 
 
-SLOWEST = (
-    "shifts, repeaters, imperfect, more copies, early stop",
-    "blocks, own layers, repeaters, imperfect, early stop",
+QUICK = (
+    "shifts, own layers, repeaters",
+    "one by one, imperfect, window",
+    "blocks, codes, imperfect, early stop, more copies",
 )
 
 
-@pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=pytest.mark.long if name in SLOWEST else ()) for name in CASES]
-)
+@pytest.mark.parametrize("name", rarely(CASES, but=QUICK))
 def test_together_they_are_counted_and_compared_and_come_again(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -24,6 +24,7 @@ from ketwire.quantum.gradients.parameter_shift import ParameterShift, shift_plan
 from ketwire.quantum.gradients.shadows import median_plan
 from ketwire.quantum.observables import Projector
 from ketwire.quantum.segments import Segment
+from tests.kit import rarely
 from tests.quantum.gradients.test_exact import losses
 from tests.quantum.test_circuits import gap
 
@@ -105,7 +106,7 @@ def test_no_sampled_estimator_is_left_out() -> None:
     assert set(FEW) == set(EPSILON) - {"tomography", "shadow-tomography"}
 
 
-@pytest.mark.parametrize("name", FEW)
+@pytest.mark.parametrize("name", rarely(FEW, but="classical-shadows"))
 def test_two_hundred_seeds_show_no_bias(name: str) -> None:
     """However few the copies; of shadows one group's, a plain mean."""
     loose = Promise(0.5, 0.9, 1)
@@ -141,9 +142,7 @@ def assert_kept(found: np.ndarray, promise: Promise) -> None:
     assert stats.binomtest(failed, len(found), promise.delta, alternative="greater").pvalue > SURE
 
 
-@pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=pytest.mark.long) if name == "tomography" else name for name in EPSILON]
-)
+@pytest.mark.parametrize("name", rarely(EPSILON, but=("commuting", "classical-shadows", "parameter-shift")))
 def test_two_hundred_seeds_keep_the_promise_at_the_copies_claimed(name: str) -> None:
     assert_kept(*at_the_copies_claimed(name, EPSILON[name]))
 

@@ -42,7 +42,7 @@ def random_segments(qubits: int, rng: np.random.Generator) -> list[Segment]:
     return [Segment(circuit, rng.normal(size=circuit.parameter_count)) for circuit in circuits]
 
 
-@settings(max_examples=6, deadline=None, derandomize=True, database=None)
+@settings(max_examples=4, deadline=None, derandomize=True, database=None)
 @given(qubits=st.integers(1, 5), seed=st.integers(0, 10**6), engine=st.sampled_from(["numpy", "fused"]))
 def test_gradients_are_finite_differences(qubits: int, seed: int, engine: str) -> None:
     rng = np.random.default_rng(seed)

@@ -20,7 +20,7 @@ from ketwire.scenarios.load import load
 from ketwire.scenarios.runs.results import WIRE_KEYS, counted
 from tests import mistakes
 from tests.hands import Hands, hands
-from tests.kit import place, unannounced
+from tests.kit import place, rarely, unannounced
 from tests.nodes.processes.test_by_hand import Network
 
 __all__ = ["hands"]
@@ -243,7 +243,7 @@ BLAMED = {
     "returned": ("LocalProtocolError", "tests.mistakes: dict returned, expected an Outcome"),
     "shapes": ("LocalProtocolError", "tests.mistakes:Party: shapes: {'tosses': 3} given, expected a dict of Shape("),
 }
-SLOW = {"library", "exit", "returned", "shapes"}
+SLOW = set(BLAMED) - {"run"}
 
 
 @pytest.mark.parametrize(
@@ -364,7 +364,7 @@ def network(hands: Hands, folder: Path) -> Iterator[Network]:
     hands.ask("end", None)
 
 
-@pytest.mark.parametrize("what", [None, "run", "init"])
+@pytest.mark.parametrize("what", rarely([None, "run", "init"], but="run"))
 def test_parties_started_by_hand(what: str | None, network: Network) -> None:
     """No slice for bob, prints at each party's own standard error, and the party that raises is named to all."""
     running = network.start_all(*(wrong(what) if what else ()), kept=False)

@@ -28,7 +28,7 @@ from ketwire.scenarios.runs import resumable, rundir
 from ketwire.scenarios.runs.resumable import ResumableDirectory
 from ketwire.scenarios.runs.rundir import Claim
 from tests import mistakes
-from tests.kit import stepping, unannounced
+from tests.kit import rarely, stepping, unannounced
 from tests.nodes.checkpoints.test_archive import SCENARIO, command, environment
 from tests.nodes.checkpoints.test_epochs import interrupt
 
@@ -147,7 +147,7 @@ def modes(folder: Path) -> dict[str, set[str]]:
 
 
 @pytest.mark.parametrize("made", [False, True])
-@pytest.mark.parametrize("scenario", SCENARIOS)
+@pytest.mark.parametrize("scenario", rarely(SCENARIOS, but="steps.yaml"))
 def test_a_run_folder_is_its_owner_s_alone(scenario: str, made: bool, here: Path, careless: None) -> None:
     if made:
         (here / "out").mkdir(mode=0o777)

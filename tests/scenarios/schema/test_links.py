@@ -126,7 +126,7 @@ LINKS = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=300, deadline=None, derandomize=True)
+@settings(max_examples=120, deadline=None, derandomize=True)
 @given(LINKS)
 def test_every_refusal_names_a_key_of_the_link_or_the_budget(link: dict[str, Any]) -> None:
     """Nothing else is raised, whatever a link says, and no word of Python is in it."""
