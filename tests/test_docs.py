@@ -6,6 +6,8 @@ import json
 import re
 import subprocess
 import sys
+from importlib import import_module
+from operator import attrgetter
 from pathlib import Path
 
 import pytest
@@ -86,3 +88,16 @@ def test_what_pages_show_of_runs_is_what_runs_say(page: str, command: str) -> No
     assert len(lines) >= 4
     for line in lines:
         assert line in said
+
+
+def test_the_page_on_design_is_short_and_names_what_there_is() -> None:
+    page = (ROOT / "docs/design.md").read_text()
+    assert len(page.splitlines()) <= 120
+    named = re.findall(r"`((?:quantum|channels|protocols|nodes|scenarios|tests)/[\w/]+\.py)`", page)
+    assert len(named) > 30
+    for file in named:
+        assert (ROOT / file).exists(), file
+    table = re.findall(r"^\| .*\? \| `(\S+)\.py` \| `([\w.]+)` \|$", page, re.MULTILINE)
+    assert len(table) == 10
+    for file, symbol in table:
+        attrgetter(symbol)(import_module("ketwire." + file.replace("/", ".")))
