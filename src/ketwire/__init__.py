@@ -7,4 +7,4 @@ are this package's subpackages; each may import only those to its right:
     scenarios -> nodes -> protocols -> channels -> quantum
 """
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
