@@ -108,12 +108,11 @@ class Loaded(Read):
         Raises:
             ScenarioError: a session would be refused as soon as it is to start.
         """
-        foresee = getattr(self.kind, "foreseen", None)
         unseen = []
         for session in run.sessions:
             with from_file(self.origin):
                 with asked(self.kind, self.kind_name, "foreseen"):
-                    public = None if foresee is None else foresee(self.scenario.protocol, session)
+                    public = self.kind.foreseen(self.scenario.protocol, session)
                 if public is not None:
                     run.check(session, public)
             if public is None and session.role == "quantum":

@@ -16,7 +16,7 @@ from ketwire.channels.messages import Answers
 from ketwire.nodes.session import Session, SessionResult
 from ketwire.protocols.node import Loader, Node, Outcome, Slice, State
 from ketwire.quantum.observables import Projector
-from ketwire.scenarios.kinds.interface import Judge, Network
+from ketwire.scenarios.kinds.interface import Judge, Kind, Network
 from ketwire.scenarios.schema.model import Strict
 
 MENDED = False
@@ -90,7 +90,7 @@ class MistakenSpec(Strict):
     kept: bool = False
 
 
-class Mistaken:
+class Mistaken(Kind):
     Spec = MistakenSpec
 
     def sessions(self, spec: MistakenSpec, network: Network) -> Sequence[Session]:

@@ -29,7 +29,7 @@ from ketwire.nodes.session import (
     direction_name,
 )
 from ketwire.protocols.node import Loader, Node, Outcome, Shape, Slice
-from ketwire.scenarios.kinds.interface import Judge, Network
+from ketwire.scenarios.kinds.interface import Judge, Kind, Network
 from ketwire.scenarios.schema.model import NodeName, Strict
 from ketwire.scenarios.schema.sources import Source
 
@@ -80,7 +80,7 @@ class EchoSpec(Strict):
     goes_wrong: Literal["party", "deadlock", "remote", "interrupt", "bug", "forge", "nan", "never"] = "never"
 
 
-class Echo:
+class Echo(Kind):
     Spec = EchoSpec
 
     def sessions(self, spec: EchoSpec, network: Network) -> Sequence[Session]:
@@ -127,7 +127,7 @@ class StepsSpec(Strict):
     die: dict[str, dict[str, Any]] = Field({}, description="who kills itself at which step")
 
 
-class Steps:
+class Steps(Kind):
     """Steps that end in checkpoints, and a rival that takes none (tests/programs.py)."""
 
     Spec = StepsSpec
@@ -174,8 +174,23 @@ class Choir(Echo):
         return super().sessions(spec.root, network)
 
 
-class NotAKind:
+class Lookalike:
+    """Has what a kind has, and derives from none."""
+
     Spec = EchoSpec
+    sessions, check, summarise, exact = Echo.sessions, Echo.check, Echo.summarise, Echo.exact
+
+
+class Halved(Kind):
+    """Lacks what a kind must have."""
+
+    Spec = EchoSpec
+
+
+class Unspecified(Kind):
+    """Lacks a Spec."""
+
+    sessions, summarise = Echo.sessions, Echo.summarise  # type: ignore[assignment]
 
 
 def pretend(

@@ -24,7 +24,7 @@ NOTHING = 1e-9
 
 
 def bias(loaded: Loaded, run: Run, exact: Mapping[str, Any]) -> dict[str, Any]:
-    """The entry `noisy` of a result, for kinds that have a `witness`; empty for others.
+    """The entry `noisy` of a result, for kinds with a `witness`; empty for others.
 
     exact: what `Kind.exact` answered
 
@@ -37,8 +37,6 @@ def bias(loaded: Loaded, run: Run, exact: Mapping[str, Any]) -> dict[str, Any]:
     from ketwire.quantum.binomial import accuracy_of  # noqa: PLC0415
 
     kind, spec = loaded.kind, loaded.scenario.protocol
-    if not hasattr(kind, "witness"):
-        return {}
     witness = kind.witness(spec, loaded.network(), run.sessions[0])
     if witness is None:
         return {}

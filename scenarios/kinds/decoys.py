@@ -27,7 +27,7 @@ from ketwire.quantum.noise.trajectories import density_channel
 from ketwire.quantum.pauli_bases import EIGENVECTORS
 from ketwire.scenarios.kinds.inference.kind import Inference
 from ketwire.scenarios.kinds.inference.spec import InferenceSpec
-from ketwire.scenarios.kinds.interface import Judge, Network
+from ketwire.scenarios.kinds.interface import Judge, Kind, Network
 from ketwire.scenarios.kinds.layer_specs import Contraction
 from ketwire.scenarios.kinds.margin import retried
 from ketwire.scenarios.kinds.routes import line_between
@@ -53,7 +53,7 @@ class DecoysSpec(InferenceSpec):
     most_power: None = None
 
 
-class Decoys:
+class Decoys(Kind):
     """See `ketwire.scenarios.kinds.interface.Kind`."""
 
     Spec = DecoysSpec

@@ -7,10 +7,11 @@ protocol's own results. It is found by its name in the entry point group `ketwir
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from ketwire.errors import ScenarioError, one_line
 from ketwire.modules import find
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
 
     from ketwire.channels.hardware import Hardware
-    from ketwire.nodes.session import Link, Session, SessionResult
+    from ketwire.nodes.session import Link, Run, Session, SessionResult
     from ketwire.protocols.node import Json, Loader
 
 GROUP = "ketwire.protocols"
@@ -81,20 +82,10 @@ class Judge:
         return make_loader(data_key(self.network.seed, "judge"), self.network.base)(key, source)
 
 
-class Kind(Protocol):
-    """A kind of protocol. One instance, made without arguments, serves a run.
+class Kind(ABC):
+    """What every kind derives from. One instance, made without arguments, serves a run.
 
-    A kind may also have `foreseen(spec, session)`: the public shapes of a session where the spec alone
-    tells them, else None. With it `ketwire validate` can `check` budgets, which otherwise wait for data.
-    And `compared(spec, result)`: what the kind has to add to the result object, `exact` being in it if asked for.
-
-    A kind whose estimate is the share of outcome 0 among measured copies may have `witness(spec, network,
-    session)`: the quantum session as --check runs it once more to find the noisy expectation (`scenarios.kinds.bias`),
-    and whether all its copies end in one state, so that this is exact. Its spec has `delta`, `epsilon` and
-    `measured_copies`.
-
-    With `retraced(spec, network, run, results)` a kind has more to tell with --check: it runs a session of `run`
-    again in one place and sees what its parties keep to themselves.
+    A kind sets `Spec` and has `sessions` and `summarise`; the rest has defaults.
 
     What a kind raises in `summarise`, `exact`, `compared`, `witness` or `retraced`, ScenarioErrors too, costs the
     result nothing but that part: it is told beside it (`scenarios.runs.afterwards`).
@@ -103,11 +94,10 @@ class Kind(Protocol):
     "protocol.copies: 0 given, expected ..."; whoever loads the scenario puts the file's name before.
     """
 
-    @property
-    def Spec(self) -> type[BaseModel]:  # noqa: N802
-        """The type of `protocol`: a frozen model with a field `kind: Literal["its-name"]`."""
-        ...
+    Spec: ClassVar[type[BaseModel]]
+    """The type of `protocol`: a frozen model with a field `kind: Literal["its-name"]`."""
 
+    @abstractmethod
     def sessions(self, spec: Any, network: Network) -> Sequence[Session]:
         """Who does what with which slice: the quantum session(s) first, then the classical rivals.
 
@@ -117,16 +107,22 @@ class Kind(Protocol):
         Raises:
             ScenarioError: the protocol does not fit the network.
         """
-        ...
 
     def check(self, spec: Any, network: Network, session: Session, public: Mapping[str, int]) -> None:
-        """Look at the agreed public shapes before a session starts.
+        """Look at the agreed public shapes before a session starts. By default, any are right.
 
         Raises:
             ScenarioError: the session cannot work, or would pass its budget.
         """
-        ...
 
+    def foreseen(self, spec: Any, session: Session) -> Mapping[str, int] | None:
+        """The public shapes of a session where the spec alone tells them, so that `ketwire validate` can `check` them.
+
+        None where they depend on data, which is the default.
+        """
+        return None
+
+    @abstractmethod
     def summarise(self, spec: Any, results: Sequence[SessionResult], judge: Judge) -> dict[str, Any]:
         """The protocol's own results, JSON values and arrays.
 
@@ -137,14 +133,33 @@ class Kind(Protocol):
         replaces ketwire's own; a kind with several quantum sessions needs one, as sums over them
         compare with no single rival. What the wire cost is added by ketwire and may not be given here.
         """
-        ...
 
     def exact(self, spec: Any, network: Network, loaders: Mapping[str, Loader]) -> dict[str, Any]:
         """The dense reference, computed in one place from everybody's data: `{"exact": ..., ...}`.
 
-        `exact` has the form of `estimate`, a number or a list of them. Runs with --check alone.
+        `exact` has the form of `estimate`, a number or a list of them. Runs with --check alone. By default nothing.
         """
-        ...
+        return {}
+
+    def witness(self, spec: Any, network: Network, session: Session) -> tuple[Session, bool] | None:
+        """The quantum session as --check runs it once more to find the noisy expectation (`scenarios.kinds.bias`).
+
+        For a kind whose estimate is the share of outcome 0 among measured copies, and whose spec has `delta`,
+        `epsilon` and `measured_copies`. The flag says whether all copies end in one state, so that the expectation is
+        exact. None where the outcomes have another law, which is the default.
+        """
+        return None
+
+    def retraced(self, spec: Any, network: Network, run: Run, results: Sequence[SessionResult]) -> dict[str, Any]:
+        """What --check learns by running a session of `run` again in one place. By default nothing.
+
+        There the parties show what they keep to themselves in a run.
+        """
+        return {}
+
+    def compared(self, spec: Any, result: Mapping[str, Any]) -> dict[str, Any]:
+        """What the kind has to add to the result object, `exact` being in it if asked for. By default nothing."""
+        return {}
 
 
 # As in pyproject.toml, so that they are found without reading what every installed package declares;
@@ -156,7 +171,6 @@ _BUILT_IN = {
     "subspace": "ketwire.scenarios.kinds.subspace.kind:Subspace",
     "training": "ketwire.scenarios.kinds.training.kind:Training",
 }
-_MEMBERS = ("Spec", "sessions", "check", "summarise", "exact")
 
 
 def kind_names() -> list[str]:
@@ -186,15 +200,17 @@ def _installed() -> dict[str, str]:
 
 def _import(name: str, target: str) -> Kind:
     try:
-        made = find(target)
-        kind = made() if isinstance(made, type) else made
+        found = find(target)
+        made = found() if isinstance(found, type) and issubclass(found, Kind) else found
     except (Exception, SystemExit) as error:
         told = one_line(error, target.partition(":")[0])
         raise ScenarioError(
             f"protocol.kind: {name!r} given, expected module:Name of a kind that can be imported ({told})"
         ) from error
-    missing = [member for member in _MEMBERS if not hasattr(kind, member)]
-    if missing:
-        lacks = ", ".join(missing)
-        raise ScenarioError(f"protocol.kind: {name!r} given, expected a kind, this one lacks {lacks}")
-    return cast(Kind, kind)
+    if not isinstance(made, Kind):
+        raise ScenarioError(
+            f"protocol.kind: {name!r} given, expected a class derived from Kind of {__name__}, this one is not"
+        )
+    if not hasattr(made, "Spec"):
+        raise ScenarioError(f"protocol.kind: {name!r} given, expected a kind with a Spec, this one has none")
+    return made

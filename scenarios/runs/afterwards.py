@@ -92,17 +92,15 @@ class Afterwards:
         if self._exact is not None:  # a bias is one from the ideal value
             with self.step("witness"):
                 self._add(bias(self._loaded, self._run, self._exact))
-        if (retraced := getattr(self._kind, "retraced", None)) is not None:
-            with self.step("retraced"):
-                self._add(retraced(self._spec, network, self._run, self.results))
+        with self.step("retraced"):
+            self._add(self._kind.retraced(self._spec, network, self._run, self.results))
 
     def compare(self) -> None:
         """What the kind says of its own result; nothing where that has no summary."""
-        compared = getattr(self._kind, "compared", None)
-        if compared is None or self.has_failed("summarise"):
+        if self.has_failed("summarise"):
             return
         with self.step("compared"):
-            told = _dict(compared(self._spec, plain(self._result)))  # a copy
+            told = _dict(self._kind.compared(self._spec, plain(self._result)))  # a copy
             self._result = _written(compared_with(self._result, told))
 
     def judge(self) -> None:

@@ -35,6 +35,7 @@ KIND = MARKED + """\
 from typing import Literal
 from ketwire.nodes.session import Session
 from ketwire.protocols.node import Outcome
+from ketwire.scenarios.kinds import interface
 from ketwire.scenarios.schema.model import Strict
 from .helper import ESTIMATE
 
@@ -47,12 +48,10 @@ class Party:
 class Spec(Strict):
     kind: Literal["json:Kind"]
 
-class Kind:
+class Kind(interface.Kind):
     Spec = Spec
     def sessions(self, spec, network):
         return [Session("own", "quantum", "json:Party", {})]
-    def check(self, spec, network, session, public):
-        pass
     def summarise(self, spec, results, judge):
         return {"estimate": results[0].outcomes["bob"].values["estimate"], "copies": 0}
     def exact(self, spec, network, loaders):

@@ -144,7 +144,13 @@ BAD = [
         changed("protocol.kind", "scenario_kinds:Nothing"),
         "protocol.kind: 'scenario_kinds:Nothing' given, expected",
     ),
-    (changed("protocol.kind", "scenario_kinds:NotAKind"), "this one lacks sessions, check, summarise, exact"),
+    (
+        changed("protocol.kind", "scenario_kinds:Lookalike"),
+        "protocol.kind: 'scenario_kinds:Lookalike' given, expected a class derived from Kind of "
+        "ketwire.scenarios.kinds.interface, this one is not",
+    ),
+    (changed("protocol.kind", "scenario_kinds:Halved"), "sessions"),
+    (changed("protocol.kind", "scenario_kinds:Unspecified"), "expected a kind with a Spec, this one has none"),
     (changed("protocol", "echo"), 'protocol: "echo" given, expected a mapping with kind'),
     (changed("protocol.limit", 0), "protocol.limit: 0 given, expected at least 1"),
     (

@@ -25,14 +25,14 @@ from ketwire.scenarios.kinds.gradient.layout import Layout
 from ketwire.scenarios.kinds.gradient.report import compared, summary
 from ketwire.scenarios.kinds.gradient.spec import AnyEstimator, GradientSpec
 from ketwire.scenarios.kinds.imperfect import gates_err, refuse_unstated
-from ketwire.scenarios.kinds.interface import Judge, Network
+from ketwire.scenarios.kinds.interface import Judge, Kind, Network
 from ketwire.scenarios.kinds.margin import margin_of
 
 NOISY_COPIES = 1000
 """Whose mean is the noisy mean, where nobody says how many the reference is to have."""
 
 
-class Gradient:
+class Gradient(Kind):
     """See `ketwire.scenarios.kinds.interface.Kind`."""
 
     Spec = GradientSpec

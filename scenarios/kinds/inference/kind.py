@@ -11,7 +11,7 @@ from ketwire.protocols.numbers import EXACT_BITS
 from ketwire.scenarios.kinds.inference.amplitude import Amplitude
 from ketwire.scenarios.kinds.inference.sampling import Sampling
 from ketwire.scenarios.kinds.inference.spec import InferenceSpec
-from ketwire.scenarios.kinds.interface import Judge, Network
+from ketwire.scenarios.kinds.interface import Judge, Kind, Network
 from ketwire.scenarios.kinds.paths import route_of, slice_of
 
 
@@ -35,7 +35,7 @@ class Estimation(Protocol):
 ESTIMATIONS: dict[str, Estimation] = {"sampling": Sampling(), "amplitude": Amplitude()}
 
 
-class Inference:
+class Inference(Kind):
     """See `ketwire.scenarios.kinds.interface.Kind`."""
 
     Spec = InferenceSpec

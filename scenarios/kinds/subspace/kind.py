@@ -14,7 +14,7 @@ from ketwire.channels.planning.budget import Crossing, refusal
 from ketwire.errors import ScenarioError
 from ketwire.nodes.session import Session, SessionResult
 from ketwire.protocols.node import Loader
-from ketwire.scenarios.kinds.interface import Judge, Network
+from ketwire.scenarios.kinds.interface import Judge, Kind, Network
 from ketwire.scenarios.kinds.subspace.classify import (
     classify_exact,
     classify_sessions,
@@ -26,7 +26,7 @@ from ketwire.scenarios.kinds.subspace.spec import ClassifySpec, PromiseSpec, Sub
 from ketwire.scenarios.kinds.subspace.tasks import line_of
 
 
-class Subspace:
+class Subspace(Kind):
     """See `ketwire.scenarios.kinds.interface.Kind`."""
 
     Spec = SubspaceSpec

@@ -21,7 +21,7 @@ from ketwire.protocols.training.holding import Holding
 from ketwire.protocols.training.rivals import decided_by, train_alone
 from ketwire.scenarios.kinds.descriptions import DESCRIPTION_BITS, angles_of, blank
 from ketwire.scenarios.kinds.imperfect import gates_err, refuse_unstated
-from ketwire.scenarios.kinds.interface import Judge, Network
+from ketwire.scenarios.kinds.interface import Judge, Kind, Network
 from ketwire.scenarios.kinds.layer_specs import Hadamards, Rotations
 from ketwire.scenarios.kinds.margin import margin_of
 from ketwire.scenarios.kinds.paths import chains_of, layer_values, layers_of, route_of
@@ -37,7 +37,7 @@ PROGRAMS = {
 }
 
 
-class Training:
+class Training(Kind):
     """See `ketwire.scenarios.kinds.interface.Kind`."""
 
     Spec = TrainingSpec
