@@ -31,7 +31,7 @@ def _deal(
     network: Network, qubits: int, trials: int
 ) -> tuple[half_spaces.HalfSpace, NDArray[Any], NDArray[np.int64]]:
     """The judge's hand for one size: the half space, the vectors, and 1 for each that lies in it."""
-    key = derive_key(network.seed, "dealer", f"n{qubits}")
+    key = derive_key(network.workload, "dealer", f"n{qubits}")
     make = half_spaces.haar_half if qubits <= DENSE_QUBITS else half_spaces.product_half
     half: half_spaces.HalfSpace = make(1 << qubits, stream(key, "half space"))
     vectors, inside = half_spaces.deal(half, trials, stream(key, "vectors"))

@@ -248,7 +248,7 @@ def _common(
         "qubits": spec.qubits,
         "flags": flags_of(spec.layers),
         "trained": trained,
-        "schedule_key": derive_key(network.seed, "shared randomness", "batches").hex(),
+        "schedule_key": derive_key(network.workload, "shared randomness", "batches").hex(),
         "agreed": {
             "estimator": {"name": spec.estimator},
             "copies": 1 if spec.estimator == "exact" else spec.copies,
