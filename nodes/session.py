@@ -57,10 +57,11 @@ class Link:
 
 @dataclass(frozen=True)
 class Session:
-    """One program per party. `program` is `module:Class`; `slices` holds what each party is given.
+    """One program per party; `slices` holds what each party is given.
 
     A party that `slices` does not name is given an empty slice.
 
+    program: an id of `ketwire.nodes.programs`, or `module:Class`.
     restartable: the programs await checkpoints, so that a death is survived and the run can go on later.
     """
 

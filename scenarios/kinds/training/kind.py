@@ -30,10 +30,10 @@ from ketwire.scenarios.kinds.training.results import baseline, summary
 from ketwire.scenarios.kinds.training.spec import TrainingSpec
 
 PROGRAMS = {
-    "training": "ketwire.protocols.training.program:TrainingParty",
-    "backprop": "ketwire.protocols.training.rivals:BackpropParty",
-    "raw-data": "ketwire.protocols.training.rivals:RawDataParty",
-    "description": "ketwire.protocols.training.description:DescriptionParty",
+    "training": "training",
+    "backprop": "training/backprop",
+    "raw-data": "training/raw-data",
+    "description": "training/description",
 }
 
 
