@@ -57,10 +57,11 @@ class Link:
 
 @dataclass(frozen=True)
 class Session:
-    """One program per party. `program` is `module:Class`; `slices` holds what each party is given.
+    """One program per party; `slices` holds what each party is given.
 
     A party that `slices` does not name is given an empty slice.
 
+    program: an id of `ketwire.nodes.programs`, or `module:Class`.
     restartable: the programs await checkpoints, so that a death is survived and the run can go on later.
     """
 
@@ -84,7 +85,7 @@ class Run:
 
     `check` is called once per session before it starts, with the shapes that all parties agree on;
     it raises ScenarioError where the run cannot work (too many attempts, say). Parties without
-    `hardware` of their own have the perfect one.
+    `hardware` of their own have the perfect one. `workload_seed` is None where the scenario has none.
     """
 
     seed: int
@@ -93,6 +94,12 @@ class Run:
     sessions: tuple[Session, ...]
     check: Callable[[Session, Mapping[str, int]], None] = lambda session, public: None
     hardware: Mapping[str, Hardware] = field(default_factory=dict)
+    workload_seed: int | None = None
+
+    @property
+    def workload(self) -> int:
+        """The seed of random data and parameters."""
+        return self.seed if self.workload_seed is None else self.workload_seed
 
     def hardware_of(self, party: str) -> Hardware:
         return self.hardware.get(party, Hardware())
@@ -187,10 +194,10 @@ def party_key(seed: int, session: str, party: str) -> bytes:
     return derive_key(seed, "party", session, party)
 
 
-def data_key(seed: int, party: str) -> bytes:
-    """A party's own key for random data and parameters; the same in every session, so that a rival
-    works on the very data of the protocol that it is compared with."""
-    return derive_key(seed, "data", party)
+def data_key(workload: int, party: str) -> bytes:
+    """A party's own key for random data and parameters, from the seed of the workload. It is the same in every
+    session, so that a rival works on the very data of the protocol that it is compared with."""
+    return derive_key(workload, "data", party)
 
 
 def direction_key(seed: int, session: str, sender: str, receiver: str) -> bytes:

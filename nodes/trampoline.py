@@ -11,6 +11,7 @@ from ketwire.channels.entanglement.held import Pairs, Released
 from ketwire.channels.messages import Answers, Arrivals, Message, Packed
 from ketwire.errors import LocalProtocolError, ScenarioError, blamed, quoting
 from ketwire.modules import find, shown
+from ketwire.nodes.programs import target_of
 from ketwire.protocols.node import Checkpoint, Effect, Loader, Node, Outcome, Program, Receive, Send, Shape, Slice
 
 OCTETS_PER_COPY = 21  # row 4, ready time 8, mask, and rounding up; both runtimes count alike
@@ -74,15 +75,19 @@ class Task:
 
 
 def build_program(name: str, slice: Slice, load: Loader, party: str) -> Program:
-    """Import `module:Class` and build it over the slice of `party`; the owner's data are loaded here.
+    """Import a program and build it over the slice of `party`; the owner's data are loaded here.
+
+    Args:
+        name: an id of `ketwire.nodes.programs`, or `module:Class`.
 
     Raises:
         ScenarioError: it cannot be imported, or the data are wrong.
         PartyFailed: the program raised something; the message names the program's file and line.
     """
-    module = name.partition(":")[0]
+    target = target_of(name)
+    module = target.partition(":")[0]
     try:
-        program: Any = find(name)
+        program: Any = find(target)
     except (Exception, SystemExit) as error:
 
         def refusal(told: str) -> ScenarioError:

@@ -56,7 +56,8 @@ class Read:
             for link in self.scenario.links
             for a, b in (link.between,)
         )
-        return Network(self.scenario.seed, tuple(self.scenario.nodes), links, self.base, hardware)
+        said = self.scenario
+        return Network(said.seed, tuple(said.nodes), links, self.base, hardware, said.workload_seed)
 
     def resolved(self) -> str:
         """The scenario as YAML with all defaults and presets filled in; it loads to the same scenario."""
@@ -97,7 +98,9 @@ class Loaded(Read):
             with asked(self.kind, self.kind_name, "check"):
                 self.kind.check(spec, network, session, public)
 
-        return session.Run(network.seed, network.parties, network.links, sessions, check, network.hardware)
+        return session.Run(
+            network.seed, network.parties, network.links, sessions, check, network.hardware, network.workload_seed
+        )
 
     def check_foreseen(self, run: Run) -> list[str]:
         """Look at the budgets of sessions whose public shapes the scenario alone tells.

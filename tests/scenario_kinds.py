@@ -206,7 +206,7 @@ def pretend(
 def _pretend(run: Run, session: Session, progress: Progress | None, ledger: bool, base: str) -> SessionResult:
     starter = next(party for party, own in session.slices.items() if "numbers" in own.values)
     own = session.slices[starter].values
-    program = EchoParty(session.slices[starter], make_loader(data_key(run.seed, starter), base))
+    program = EchoParty(session.slices[starter], make_loader(data_key(run.workload, starter), base))
     run.check(session, {name: shape.value for name, shape in program.shapes.items()})
     _go_wrong(own["goes_wrong"])
     if progress is not None:

@@ -22,7 +22,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-FORMAT, VERSION = "ketwire-archive", 1
+FORMAT, VERSION = "ketwire-archive", 2
+"""The version is that of checkpoints and of folders of unfinished runs: raise it whenever what they hold changes."""
 MAX_OCTETS = 1 << 31
 MAX_JSON_OCTETS = 1 << 26
 MAX_ARRAYS = 1 << 12

@@ -223,7 +223,7 @@ def fingerprint_of(run: Run) -> str:
         for each in run.sessions
     ]
     hardware = [asdict(run.hardware_of(party)) for party in run.parties]
-    text = json.dumps([__version__, run.seed, run.parties, links, sessions, hardware], sort_keys=True)
+    text = json.dumps([__version__, run.seed, run.workload, run.parties, links, sessions, hardware], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
 
 

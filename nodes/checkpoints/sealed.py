@@ -7,9 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ketwire.nodes.checkpoints.archive import Broken, read, sha256
+from ketwire.nodes.checkpoints.archive import VERSION, Broken, read, sha256
 
-VERSION = 1
 MAX_OCTETS = 1 << 20
 
 
@@ -24,7 +23,7 @@ def unseal(path: Path, types: Mapping[str, type]) -> dict[str, Any]:
     """The JSON object at `path`, with just these keys, each of its type.
 
     Raises:
-        Broken: it is missing, or not as it was written.
+        Broken: it is missing, of another format, or not as it was written.
     """
     octets = read(path, MAX_OCTETS)
     try:
@@ -34,7 +33,8 @@ def unseal(path: Path, types: Mapping[str, type]) -> dict[str, Any]:
     except (ValueError, AttributeError, KeyError, TypeError, RecursionError):
         raise Broken(f"{path}: no JSON with version and seal, expected a file as it was written") from None
     if version != VERSION:
-        raise Broken(f"{path}: version {version!r}, expected {VERSION}")
+        told = "go on with the ketwire that wrote it, or run the scenario again into a new folder"
+        raise Broken(f"{path}: format {version!r} given, expected {VERSION}; {told}")
     if octets != seal(value):
         raise Broken(f"{path}: differs from its seal, expected a file as it was written")
     if value.keys() != types.keys() or any(type(value[key]) is not types[key] for key in types):

@@ -349,7 +349,7 @@ class Coordinator:
             for me, peer, _ in link.directions()
             if me == party
         ]
-        key = data_key(self.run.seed, party).hex()
+        key = data_key(self.run.workload, party).hex()
         hardware = told_hardware(self.run.hardware_of(party))
         return Job({"sessions": sessions, "links": links, "data_key": key, "hardware": hardware}, arrays)
 

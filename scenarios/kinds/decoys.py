@@ -75,7 +75,7 @@ class Decoys(Kind):
             "decoys": {**spec.decoys.model_dump(), "failure": failure},
         }
         slices = {name: Slice({**own.values, **told}) for name, own in quantum.slices.items()}
-        return [Session("decoys", "quantum", "ketwire.protocols.decoys:DecoyParty", slices), *rivals]
+        return [Session("decoys", "quantum", "decoys", slices), *rivals]
 
     def check(self, spec: DecoysSpec, network: Network, session: Session, public: Mapping[str, int]) -> None:
         if session.role != "quantum":

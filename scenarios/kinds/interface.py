@@ -29,10 +29,13 @@ GROUP = "ketwire.protocols"
 
 @dataclass(frozen=True)
 class Network:
-    """What a protocol runs on: seed, parties, links, and the folder that data paths start from.
+    """What a protocol runs on: seeds, parties, links, and the folder that data paths start from.
 
     `base` is empty where each owner has its data in a folder of its own. Parties that `hardware` does
     not name have the perfect one.
+
+    Derive what belongs to the problem (data, parameters, and all else that `exact` depends on) from `workload`, and
+    what a protocol draws while it runs from `seed`. `workload_seed` is None where the scenario has none.
     """
 
     seed: int
@@ -40,6 +43,12 @@ class Network:
     links: tuple[Link, ...]
     base: str
     hardware: Mapping[str, Hardware] = field(default_factory=dict)
+    workload_seed: int | None = None
+
+    @property
+    def workload(self) -> int:
+        """The seed of the problem."""
+        return self.seed if self.workload_seed is None else self.workload_seed
 
     def link(self, a: str, b: str) -> Link | None:
         """The link that joins a and b, in either order; None where there is none."""
@@ -61,7 +70,7 @@ class Network:
         from ketwire.nodes.data import make_loader  # noqa: PLC0415
         from ketwire.nodes.session import data_key  # noqa: PLC0415
 
-        return {party: make_loader(data_key(self.seed, party), self.base) for party in self.parties}
+        return {party: make_loader(data_key(self.workload, party), self.base) for party in self.parties}
 
 
 @dataclass(frozen=True)
@@ -79,7 +88,7 @@ class Judge:
         from ketwire.nodes.data import make_loader  # noqa: PLC0415
         from ketwire.nodes.session import data_key  # noqa: PLC0415
 
-        return make_loader(data_key(self.network.seed, "judge"), self.network.base)(key, source)
+        return make_loader(data_key(self.network.workload, "judge"), self.network.base)(key, source)
 
 
 class Kind(ABC):

@@ -118,7 +118,10 @@ class Afterwards:
 
     def _made(self, summary: Mapping[str, Any], exact: Mapping[str, Any] | None) -> dict[str, Any]:
         loaded = self._loaded
-        head = {"scenario": loaded.name, "seed": self._run.seed, "protocol": loaded.kind_name}
+        head: dict[str, Any] = {"scenario": loaded.name, "seed": self._run.seed}
+        if self._run.workload_seed is not None:
+            head["workload_seed"] = self._run.workload_seed
+        head["protocol"] = loaded.kind_name
         return _written(result_object(head, self.results, summary, exact, self._wall_s))
 
 

@@ -29,7 +29,9 @@ WIRE_KEYS = (
 )
 FAILED_KEY = "afterwards_failed"
 _AS_THEY_ARE = frozenset({str, int, bool, type(None)})
-_OURS = frozenset({*WIRE_KEYS, "scenario", "seed", "protocol", "wall_s", "sessions", "bits", "eve", FAILED_KEY})
+_OURS = frozenset(
+    {*WIRE_KEYS, "scenario", "seed", "workload_seed", "protocol", "wall_s", "sessions", "bits", "eve", FAILED_KEY}
+)
 
 
 def result_object(
@@ -42,7 +44,7 @@ def result_object(
     """One JSON object for a run: see the module's head.
 
     Args:
-        head: scenario, seed and protocol.
+        head: scenario, seed, workload_seed if the scenario has one, and protocol.
         results: what the runtime answered, quantum and rivals.
         summary: what the kind makes of it (`Kind.summarise`).
         exact: the reference of --check, if asked for.

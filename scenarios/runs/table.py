@@ -173,7 +173,10 @@ def time_text(time_ps: int) -> str:
 
 
 def _title(result: Mapping[str, Any]) -> str:
-    return f"{result['scenario']}: {result['protocol']}, seed {result['seed']}, {result['wall_s']:.2f} s"
+    seeds = f"seed {result['seed']}"
+    if "workload_seed" in result:
+        seeds += f", workload seed {result['workload_seed']}"
+    return f"{result['scenario']}: {result['protocol']}, {seeds}, {result['wall_s']:.2f} s"
 
 
 def _rows(result: Mapping[str, Any]) -> Sequence[tuple[str, ...]]:

@@ -53,6 +53,9 @@ class Scenario(Strict):
     name: str | None = Field(None, max_length=100, description="a short name; else the file's")
     description: str = Field("", max_length=2000, description="what it shows, in a sentence or two")
     seed: int = Field(ge=0, le=MAX_SEED, description="everything random follows from it")
+    workload_seed: int | None = Field(
+        None, ge=0, le=MAX_SEED, description="random data, parameters and batches follow from it instead; null: as seed"
+    )
     nodes: Annotated[dict[NodeName, Node], BeforeValidator(_known_nodes)] = Field(
         min_length=2, max_length=64, description="the parties, by name"
     )

@@ -129,7 +129,7 @@ BAD = [
     (changed("seed", True), "seed: true given, expected a valid integer"),
     (
         changed("extra", 1),
-        "extra: unknown key, 1 given, expected one of name, description, seed, nodes, links",
+        "extra: unknown key, 1 given, expected one of name, description, seed, workload_seed, nodes, links",
     ),
     (
         changed("protocol.kind", "telepathy"),

@@ -58,9 +58,9 @@ class Gradient(Kind):
         made = []
         for name, each in zip(spec.session_names(), spec.estimators, strict=True):
             own = _plan(layout, each)
-            program = "ShiftParty" if each.name == "parameter-shift" else "GradientParty"
+            program = "gradient/parameter-shift" if each.name == "parameter-shift" else "gradient"
             slices = {party: _slice(layout, party, {**common, **own}) for party in network.parties}
-            made.append(Session(name, "quantum", f"ketwire.protocols.gradient.programs:{program}", slices))
+            made.append(Session(name, "quantum", program, slices))
         return [*made, *_rivals(layout)]
 
     def check(self, spec: GradientSpec, network: Network, session: Session, public: Mapping[str, int]) -> None:
@@ -126,12 +126,10 @@ def _rivals(layout: Layout) -> list[Session]:
     for bits in spec.dense_state.bits if spec.dense_state is not None else ():
         own = {**public, "bits": bits, "first_owner": min(layout.derived)}
         slices = {party: _slice(layout, party, own) for party in layout.network.parties}
-        program = "ketwire.protocols.gradient.dense_rival:DenseGradientParty"
-        made.append(Session(f"dense-state-{bits}-bit", "rival", program, slices))
+        made.append(Session(f"dense-state-{bits}-bit", "rival", "gradient/dense-state", slices))
     own = {**public, "flags": spec.flags, "derivatives": _derivatives(layout)}
     values = {party: _slice(layout, party, own).values for party in layout.network.parties}
-    program = "ketwire.protocols.gradient.description:DescriptionParty"
-    return [*made, *description_sessions(spec, layout.path, layout.visits, values, program)]
+    return [*made, *description_sessions(spec, layout.path, layout.visits, values, "gradient/description")]
 
 
 def _derivatives(layout: Layout) -> dict[str, int]:

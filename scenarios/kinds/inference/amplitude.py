@@ -65,11 +65,11 @@ class Amplitude:
         }
         told = partial(_told, spec, network)
         slices = {party: slice_of(spec, network, party, path, visits, common, told) for party in network.parties}
-        made = [Session("amplitude", "quantum", "ketwire.protocols.amplitude:AmplitudeParty", slices)]
+        made = [Session("amplitude", "quantum", "inference/amplitude", slices)]
         copies = spec.measured_copies
         if not there or refusal(there, copies, int(spec.budget_attempts)) is None:
             own = {party: Slice({**slice.values, "copies": copies}) for party, slice in slices.items()}
-            made.append(Session("sampling", "rival", "ketwire.protocols.amplitude:SampledParty", own))
+            made.append(Session("sampling", "rival", "inference/amplitude/sampling", own))
         return [*made, *rival_sessions(spec, network, path, visits, slices, coherent=True)]
 
     def check(self, spec: InferenceSpec, network: Network, session: Session) -> None:

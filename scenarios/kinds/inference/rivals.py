@@ -21,7 +21,6 @@ from ketwire.scenarios.kinds.inference.spec import InferenceSpec
 from ketwire.scenarios.kinds.interface import Network
 from ketwire.scenarios.kinds.layer_specs import Contraction
 
-PROGRAMS = "ketwire.protocols.inference_rivals"
 DELTA = 0.05
 """Of the promise that copies alone amount to."""
 
@@ -48,10 +47,10 @@ def rival_sessions(
     parties = {party: {**slice.values, "coherent": coherent} for party, slice in slices.items()}
 
     sessions = [
-        made(f"dense-state-{bits}-bit", f"{PROGRAMS}:DenseStateParty", {"bits": bits})
+        made(f"dense-state-{bits}-bit", "inference/dense-state", {"bits": bits})
         for bits in (spec.dense_state.bits if spec.dense_state is not None else ())
     ]
-    sessions += description_sessions(spec, path, visits, parties, f"{PROGRAMS}:DescriptionParty")
+    sessions += description_sessions(spec, path, visits, parties, "inference/description")
     reason = _no_sketch(spec, path)
     if spec.sketch and reason is not None:
         raise ScenarioError(f"protocol.sketch: true given, expected false or null, as {reason}")
@@ -59,7 +58,7 @@ def rival_sessions(
         epsilon, delta = promise_of(spec)
         key = derive_key(network.seed, "shared randomness", "sketch").hex()
         told = {"bits": 1, "shared_key": key, "epsilon": epsilon, "delta": delta}
-        sessions.append(made("sketch", "ketwire.protocols.sketch:SketchParty", told))
+        sessions.append(made("sketch", "inference/sketch", told))
     return sessions
 
 

@@ -53,7 +53,7 @@ class Sampling:
             **chains_of(path, crossings),
         }
         slices = {party: slice_of(spec, network, party, path, visits, common) for party in network.parties}
-        sessions = [Session("inference", "quantum", "ketwire.protocols.inference:InferenceParty", slices)]
+        sessions = [Session("inference", "quantum", "inference", slices)]
         return [*sessions, *rival_sessions(spec, network, path, visits, slices)]
 
     def check(self, spec: InferenceSpec, network: Network, session: Session) -> None:

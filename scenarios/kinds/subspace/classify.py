@@ -32,13 +32,13 @@ def classify_sessions(task: ClassifySpec, network: Network, line: Line) -> list[
             receiver=receiver,
         )
 
-    sessions = [made("classify", "quantum", **stream_values(task, line))]
+    sessions = [made("classify", "subspace", **stream_values(task, line))]
     for bits in task.raw:
         raw = {"bits": bits, "sparse": task.sparse, "components": task.components, **task.quantiser.model_dump()}
-        sessions.append(made(f"raw-{bits}-bit", "raw", **raw))
+        sessions.append(made(f"raw-{bits}-bit", "subspace/raw", **raw))
     if task.description_bits is not None:
         described = {"bits": task.description_bits, "components": task.components}
-        sessions.append(made("description", "description", **described))
+        sessions.append(made("description", "subspace/description", **described))
     return sessions
 
 

@@ -31,7 +31,7 @@ def _deal(
     network: Network, qubits: int, trials: int
 ) -> tuple[half_spaces.HalfSpace, NDArray[Any], NDArray[np.int64]]:
     """The judge's hand for one size: the half space, the vectors, and 1 for each that lies in it."""
-    key = derive_key(network.seed, "dealer", f"n{qubits}")
+    key = derive_key(network.workload, "dealer", f"n{qubits}")
     make = half_spaces.haar_half if qubits <= DENSE_QUBITS else half_spaces.product_half
     half: half_spaces.HalfSpace = make(1 << qubits, stream(key, "half space"))
     vectors, inside = half_spaces.deal(half, trials, stream(key, "vectors"))
@@ -54,20 +54,20 @@ def promise_sessions(task: PromiseSpec, network: Network, line: Line, qubits: in
     name = f"n{qubits}"
     # Shared randomness: a key that both sides hold, which is public and independent of the dealer's.
     shared_key = derive_key(network.seed, "shared randomness", name).hex()
-    sessions = [made(name, "quantum", **stream_values(task, line))]
+    sessions = [made(name, "subspace", **stream_values(task, line))]
     if task.block_code:
         plan = default_plan(1 << qubits)
         code = {"blocks": plan.blocks, "bits_per_block": plan.bits_per_block}
-        sessions.append(made(f"{name}-block-code", "code", shared_key=shared_key, **code))
+        sessions.append(made(f"{name}-block-code", "subspace/code", shared_key=shared_key, **code))
     if task.single_code is not None and qubits <= task.single_code.max_qubits:
         code = {"blocks": 1, "bits_per_block": task.single_code.bits}
-        sessions.append(made(f"{name}-single-code", "code", shared_key=shared_key, **code))
+        sessions.append(made(f"{name}-single-code", "subspace/code", shared_key=shared_key, **code))
     for bits in task.raw:
         raw = {"bits": bits, "low": -1.0, "high": 1.0, "relative": True, "sparse": False, "constant": None}
-        sessions.append(made(f"{name}-raw-{bits}-bit", "raw", **raw))
+        sessions.append(made(f"{name}-raw-{bits}-bit", "subspace/raw", **raw))
     if task.description:
         bits = 1 if layers else task.description_bits
-        sessions.append(made(f"{name}-description", "description", bits=bits, layers=layers))
+        sessions.append(made(f"{name}-description", "subspace/description", bits=bits, layers=layers))
     return sessions
 
 

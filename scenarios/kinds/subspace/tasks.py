@@ -20,13 +20,6 @@ from ketwire.scenarios.kinds.routes import line_between
 from ketwire.scenarios.kinds.subspace.spec import ClassifySpec, Common, PromiseSpec
 from ketwire.scenarios.schema.chains import plan_values
 
-PROGRAMS = {
-    "quantum": "ketwire.protocols.subspace:SubspaceParty",
-    "code": "ketwire.protocols.rivals:CodeParty",
-    "raw": "ketwire.protocols.rivals:RawParty",
-    "description": "ketwire.protocols.rivals:DescriptionParty",
-}
-
 
 def line_of(task: Common, network: Network) -> Line:
     """The physics from sender to receiver."""
@@ -68,8 +61,8 @@ def session(
     slices = {party: Slice({**beside, "role": "idle"}) for party in network.parties}
     for party, part, own in ((task.sender, "sender", sender), (task.receiver, "receiver", receiver)):
         slices[party] = Slice({"role": part, **public, **own.values}, own.arrays)
-    role: Literal["quantum", "rival"] = "quantum" if program == "quantum" else "rival"
-    return Session(name, role, PROGRAMS[program], slices)
+    role: Literal["quantum", "rival"] = "quantum" if program == "subspace" else "rival"
+    return Session(name, role, program, slices)
 
 
 def stream_values(task: Common, line: Line) -> dict[str, Any]:

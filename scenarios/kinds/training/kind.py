@@ -30,10 +30,10 @@ from ketwire.scenarios.kinds.training.results import baseline, summary
 from ketwire.scenarios.kinds.training.spec import TrainingSpec
 
 PROGRAMS = {
-    "training": "ketwire.protocols.training.program:TrainingParty",
-    "backprop": "ketwire.protocols.training.rivals:BackpropParty",
-    "raw-data": "ketwire.protocols.training.rivals:RawDataParty",
-    "description": "ketwire.protocols.training.description:DescriptionParty",
+    "training": "training",
+    "backprop": "training/backprop",
+    "raw-data": "training/raw-data",
+    "description": "training/description",
 }
 
 
@@ -248,7 +248,7 @@ def _common(
         "qubits": spec.qubits,
         "flags": flags_of(spec.layers),
         "trained": trained,
-        "schedule_key": derive_key(network.seed, "shared randomness", "batches").hex(),
+        "schedule_key": derive_key(network.workload, "shared randomness", "batches").hex(),
         "agreed": {
             "estimator": {"name": spec.estimator},
             "copies": 1 if spec.estimator == "exact" else spec.copies,

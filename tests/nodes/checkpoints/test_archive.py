@@ -21,6 +21,7 @@ from hypothesis import strategies as st
 
 from ketwire.channels.link import Record
 from ketwire.errors import PartyFailed, ScenarioError
+from ketwire.nodes.checkpoints import archive
 from ketwire.nodes.checkpoints.archive import Broken, load, pack, sha256, unpack, write
 from ketwire.nodes.checkpoints.journal import Journal
 from ketwire.nodes.checkpoints.sealed import seal, unseal
@@ -429,3 +430,11 @@ def test_a_full_disk_is_one_line_and_the_run_goes_on_later(scenario: str, tmp_pa
     assert cli.execute(["run", "--resume", "out", "--json"]) == 0
     assert cli.execute(["run", scenario, "--inline", "--out", "whole", "--json", *changes]) == 0
     assert_same(tmp_path / "whole", tmp_path / "out")
+
+
+def test_an_archive_of_another_format_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    octets = pack({"step": 3}, {})
+    assert unpack(octets).values == {"step": 3}
+    monkeypatch.setattr(archive, "VERSION", archive.VERSION + 1)
+    with pytest.raises(ValueError, match=r"^format ketwire-archive version 2, expected ketwire-archive 3$"):
+        unpack(octets)

@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 
 from ketwire.errors import PartyFailed, ScenarioError
+from ketwire.nodes.checkpoints.archive import VERSION, sha256
 from ketwire.nodes.checkpoints.epochs import journal_of
 from ketwire.nodes.checkpoints.folders import own_folder
 from ketwire.nodes.checkpoints.journal import Journal
@@ -378,3 +379,30 @@ def test_damaged_folders_are_refused_or_come_to_the_same_result(
     assert counts["refused in one line"] >= cases // 3 and counts.total() == cases
     with capfd.disabled():
         print(f"\n{cases} damaged run folders, {how}: {dict(counts)}")
+
+
+# ---------------------------------------------------------------- formats
+
+
+@pytest.mark.parametrize("number", [1, 3, "2", None])
+@pytest.mark.parametrize("name", ["launch.json", "checkpoints/run.json"])
+def test_a_folder_of_another_format_is_refused(
+    name: str, number: Any, here: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """With a seal that is right, as another ketwire would have written it."""
+    path = unfinished(monkeypatch) / name
+    value = json.loads(path.read_text())
+    assert value.pop("version") == VERSION and value.pop("seal")
+    whole = {"version": number, **value}
+    digest = sha256(json.dumps(whole, sort_keys=True).encode())
+    path.write_text(json.dumps({**whole, "seal": digest}, sort_keys=True) + "\n")
+    before = {each: each.read_bytes() for each in path.parent.rglob("*") if each.is_file()}
+    capfd.readouterr()
+    assert cli.execute(["run", "--resume", "out", "--inline"]) == 2
+    told = [line for line in unannounced(capfd.readouterr().err).splitlines() if "format" in line]
+    assert len(told) == 1
+    assert told[0].endswith(
+        f"out/{name}: format {number!r} given, expected {VERSION}; "
+        "go on with the ketwire that wrote it, or run the scenario again into a new folder"
+    )
+    assert {each: each.read_bytes() for each in path.parent.rglob("*") if each.is_file()} == before
