@@ -148,18 +148,17 @@ def list_scenarios() -> None:
 
 @app.command()
 def show(scenario: Name, sets: Set = None, seed: Seed = None) -> None:
-    """Print a scenario as it is written; with --set or --seed as it is resolved, defaults and all."""
+    """Print a scenario as it is written; with --set, --seed or a topology as it is resolved, defaults and all."""
     from ketwire.scenarios.load import find, read  # noqa: PLC0415
+    from ketwire.scenarios.schema.yamltext import parse  # noqa: PLC0415
 
-    if sets or seed is not None:
-        found = look_at(scenario, sets, seed)
+    found = look_at(scenario, sets, seed)
+    path, origin = find(scenario)
+    text = read(path, origin)
+    if sets or seed is not None or "topology" in parse(text, origin):
         with aside():
             text = found.resolved()
-        say(text, end="")
-    else:
-        path, origin = find(scenario)
-        look_at(scenario, None, None)
-        say(read(path, origin), end="")
+    say(text, end="")
 
 
 @app.command()

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from ketwire.nodes.session import Run
     from ketwire.scenarios.kinds.interface import Kind, Network
     from ketwire.scenarios.schema.model import Scenario
+    from ketwire.scenarios.schema.topology import Said
 
 PACKAGED = Path(__file__).parent / "packaged"
 _SUFFIXES = (".yaml", ".yml", ".json")
@@ -168,16 +169,16 @@ def load(name_or_file: str, sets: Sequence[str] = (), seed: int | None = None) -
     return admit(*_data(name_or_file, sets, seed))
 
 
-def admit(data: dict[str, Any], origin: str, stem: str, base: str) -> Loaded:
+def admit(data: dict[str, Any], origin: str, stem: str, base: str, said: Said | None = None) -> Loaded:
     """As `validate`, for a scenario that is to run: tells first what it executes that is not of this installation."""
     from ketwire.modules import settle  # noqa: PLC0415
     from ketwire.scenarios.foreign import foreign  # noqa: PLC0415
 
-    found = _looked(data, origin, stem, base)
+    found = _looked(data, origin, stem, base, said)
     if executed := foreign(data, base):
         tell(f"ketwire: {origin} executes what is not of this installation: {', '.join(executed)}")
     settle(base)
-    return found if isinstance(found, Loaded) else validate(data, origin, stem, base)
+    return found if isinstance(found, Loaded) else validate(data, origin, stem, base, said)
 
 
 def look(name_or_file: str, sets: Sequence[str] = (), seed: int | None = None) -> Read:
@@ -192,31 +193,48 @@ def look(name_or_file: str, sets: Sequence[str] = (), seed: int | None = None) -
     return _looked(*_data(name_or_file, sets, seed))
 
 
-def _looked(data: dict[str, Any], origin: str, stem: str, base: str) -> Read:
+def _looked(data: dict[str, Any], origin: str, stem: str, base: str, said: Said | None) -> Read:
     kind_name = _kind_name(data, origin)
     if ":" not in kind_name:
-        return validate(data, origin, stem, base)
+        return validate(data, origin, stem, base, said)
     from ketwire.scenarios.schema.model import UncheckedSpec  # noqa: PLC0415
 
-    scenario = _parsed(data, origin, kind_name, UncheckedSpec)
+    scenario = _parsed(data, origin, kind_name, UncheckedSpec, said)
     return Read(origin, scenario.name or stem, base, scenario, kind_name)
 
 
-def _data(name_or_file: str, sets: Sequence[str], seed: int | None) -> tuple[dict[str, Any], str, str, str]:
-    """What a scenario says, changes included; how errors call it; its name, if it has none; its folder."""
+def _data(
+    name_or_file: str, sets: Sequence[str], seed: int | None
+) -> tuple[dict[str, Any], str, str, str, Said]:
+    """What a scenario says, changes included; how errors call it; its name, if it has none; its folder.
+
+    A topology is expanded: changes of it come before, all others after. Last: where nodes and links then come from.
+    """
+    from ketwire.scenarios.schema.topology import expanded  # noqa: PLC0415
+
     path, origin = find(name_or_file)
     data = parse(read(path, origin), origin)
     if not isinstance(data, dict):
         raise ScenarioError(f"{origin}: a {type(data).__name__} given, expected a mapping (seed, nodes, ...)")
-    for change in sets:
+    base = str(path.resolve().parent)
+    of_shape = [change for change in sets if re.match(r"topology[.=]", change)]
+    for change in of_shape:
         apply_set(data, change, origin)
+    data, said = expanded(data, origin, base)
+    for change in sets:
+        if change not in of_shape:
+            apply_set(data, change, origin)
+            said.set(change.partition("=")[0])
     if seed is not None:
         data["seed"] = seed
-    return data, origin, path.stem, str(path.resolve().parent)
+    return data, origin, path.stem, base, said
 
 
-def validate(data: dict[str, Any], origin: str, stem: str, base: str) -> Loaded:
+def validate(data: dict[str, Any], origin: str, stem: str, base: str, said: Said | None = None) -> Loaded:
     """Check the data of a scenario; `stem` is its name where it has none of its own. A kind of its own is executed.
+
+    Args:
+        said: under which keys the scenario says its nodes and links, where a topology stood for them.
 
     Raises:
         ScenarioError: as `load`.
@@ -226,11 +244,13 @@ def validate(data: dict[str, Any], origin: str, stem: str, base: str) -> Loaded:
     kind_name = _kind_name(data, origin)
     with from_file(origin):
         kind = find_kind(kind_name)
-    scenario = _parsed(data, origin, _literal(kind, kind_name), kind.Spec)
+    scenario = _parsed(data, origin, _literal(kind, kind_name), kind.Spec, said)
     return Loaded(origin, scenario.name or stem, base, scenario, kind_name, kind)
 
 
-def _parsed(data: dict[str, Any], origin: str, kind_name: str, spec: type[BaseModel]) -> Scenario:
+def _parsed(
+    data: dict[str, Any], origin: str, kind_name: str, spec: type[BaseModel], said: Said | None
+) -> Scenario:
     """The data as types, the protocol being a `spec`."""
     from pydantic import ValidationError  # noqa: PLC0415
 
@@ -244,7 +264,8 @@ def _parsed(data: dict[str, Any], origin: str, kind_name: str, spec: type[BaseMo
         # lists for tuples and whole numbers for real ones.
         return model.model_validate_json(json.dumps(told), strict=True)
     except ValidationError as error:
-        raise ScenarioError(f"{origin}: {told_of(error, told, model)}") from None
+        told_why = told_of(error, told, model) if said is None else told_of(error, told, model, said.path)
+        raise ScenarioError(f"{origin}: {told_why}") from None
 
 
 def packaged() -> dict[str, Path]:

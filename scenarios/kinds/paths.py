@@ -12,6 +12,7 @@ from ketwire.protocols.node import Slice
 from ketwire.scenarios.kinds.inference.spec import InferenceSpec
 from ketwire.scenarios.kinds.interface import Network
 from ketwire.scenarios.schema.chains import plan_values
+from ketwire.scenarios.schema.strict import some
 
 
 def route_of(spec: InferenceSpec, network: Network) -> tuple[list[str], list[list[int]]]:
@@ -20,14 +21,14 @@ def route_of(spec: InferenceSpec, network: Network) -> tuple[list[str], list[lis
     for index, layer in enumerate(spec.layers):
         if layer.at not in network.parties:
             raise ScenarioError(
-                f"protocol.layers.{index}.at: {layer.at!r} given, expected a node: {', '.join(network.parties)}"
+                f"protocol.layers.{index}.at: {layer.at!r} given, expected a node: {some(network.parties)}"
             )
         if layer.at != path[-1]:
             path.append(layer.at)
             visits.append([])
         visits[-1].append(index)
     if spec.start not in network.parties:
-        raise ScenarioError(f"protocol.start: {spec.start!r} given, expected a node: {', '.join(network.parties)}")
+        raise ScenarioError(f"protocol.start: {spec.start!r} given, expected a node: {some(network.parties)}")
     for a, b in pairwise(path):
         if network.link(a, b) is None:
             raise ScenarioError(f"protocol.layers: the register goes from {a} to {b}, expected a link between them")

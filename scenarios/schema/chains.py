@@ -13,6 +13,7 @@ from ketwire.channels.line import Line
 from ketwire.channels.sums import exact_sum
 from ketwire.scenarios.schema.links import Link
 from ketwire.scenarios.schema.nodes import Node, memories_alone
+from ketwire.scenarios.schema.strict import some
 
 Complaint = tuple[str, Any, str]
 """A key, below `links` unless said otherwise, what was given there, and what was expected."""
@@ -31,7 +32,7 @@ def _complaints(nodes: Mapping[str, Node], links: Sequence[Link]) -> Iterator[Co
             continue
         for place, name in enumerate(link.via):
             if name not in nodes:
-                yield f"{index}.via.{place}", name, f"a node: {', '.join(nodes)}"
+                yield f"{index}.via.{place}", name, f"a node: {some(nodes)}"
             if name in (*link.between, *link.via[:place]):
                 yield f"{index}.via", list(link.via), "repeaters between the two ends, each once"
         if not 1 <= len(link.via) < MAX_HOPS:

@@ -17,7 +17,8 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, create_model
 from ketwire.scenarios.schema.chains import complaint, misplaced
 from ketwire.scenarios.schema.links import BeamSplitterSpec, Distillation, InterceptResendSpec, Link, NoiseSpec
 from ketwire.scenarios.schema.nodes import Node
-from ketwire.scenarios.schema.strict import NodeName, Strict, wrong
+from ketwire.scenarios.schema.strict import MAX_LINKS, MAX_NODES, NodeName, Strict, some, wrong
+from ketwire.scenarios.schema.topology import with_topology
 
 __all__ = [
     "MAX_SEED",
@@ -48,7 +49,12 @@ def _known_nodes(nodes: Any) -> Any:
 
 
 class Scenario(Strict):
-    """A scenario file, without what its kind adds: see `scenario_model`."""
+    """A scenario file, without what its kind adds: see `scenario_model`.
+
+    A `topology` has become nodes and links before (`topology.expanded`).
+    """
+
+    model_config = ConfigDict(json_schema_extra=with_topology)
 
     name: str | None = Field(None, max_length=100, description="a short name; else the file's")
     description: str = Field("", max_length=2000, description="what it shows, in a sentence or two")
@@ -57,9 +63,9 @@ class Scenario(Strict):
         None, ge=0, le=MAX_SEED, description="random data, parameters and batches follow from it instead; null: as seed"
     )
     nodes: Annotated[dict[NodeName, Node], BeforeValidator(_known_nodes)] = Field(
-        min_length=2, max_length=64, description="the parties, by name"
+        min_length=2, max_length=MAX_NODES, description="the parties, by name"
     )
-    links: tuple[Link, ...] = Field(min_length=1, max_length=256, description="the fibers between them")
+    links: tuple[Link, ...] = Field(min_length=1, max_length=MAX_LINKS, description="the fibers between them")
     protocol: Any
 
     @model_validator(mode="after")
@@ -68,7 +74,7 @@ class Scenario(Strict):
         for index, link in enumerate(self.links):
             for end, name in enumerate(link.between):
                 if name not in self.nodes:
-                    raise wrong(f"links.{index}.between.{end}", name, f"a node: {', '.join(self.nodes)}")
+                    raise wrong(f"links.{index}.between.{end}", name, f"a node: {some(self.nodes)}")
             ends = frozenset(link.between)
             if ends in joined:
                 raise wrong(f"links.{index}.between", list(link.between), "one link between two nodes")

@@ -2,12 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from itertools import islice
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic_core import PydanticCustomError
 
-NodeName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,30}$")]
+NODE_NAME = r"^[a-z][a-z0-9_]{0,30}$"
+NodeName = Annotated[str, Field(pattern=NODE_NAME)]
+
+MAX_NODES, MAX_LINKS = 10_000, 50_000
+_MOST_NAMED = 12
+
+
+def some(names: Iterable[str]) -> str:
+    """Names for a message: all of them, or the first ones and how many more there are."""
+    left = iter(names)
+    told = ", ".join(islice(left, _MOST_NAMED))
+    more = sum(1 for _ in left)
+    return f"{told} and {more:,} more" if more else told
 
 
 def wrong(key: str, given: Any, expected: str) -> PydanticCustomError:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
@@ -37,20 +37,24 @@ _EXPECTED = {
 }
 
 
-def one_line(error: ValidationError, data: Any, model: type[BaseModel]) -> str:
+def one_line(
+    error: ValidationError, data: Any, model: type[BaseModel], said: Callable[[Path], Path] = lambda path: path
+) -> str:
     """The first error as "PATH: GIVEN given, expected EXPECTED", then the places of at most nine others.
 
     Args:
         error: what `model` said of `data`.
         data: the dicts and lists that were validated.
         model: what they were validated as.
+        said: from a path in `data` to the one under which its author said that.
     """
     details = _of_their_own(error.errors(include_url=False))
-    distinct: dict[Path, ErrorDetails] = {}
+    distinct: dict[Path, tuple[Path, ErrorDetails]] = {}
     for detail in details:
-        distinct.setdefault(_path(detail, data), detail)
-    path, detail = next(iter(distinct.items()))
-    return _told(path, detail, data, model) + _also([*distinct][1:])
+        path = _path(detail, data)
+        distinct.setdefault(said(path), (path, detail))
+    name, (path, detail) = next(iter(distinct.items()))
+    return _told(_name(name), path, detail, data, model) + _also([*distinct][1:])
 
 
 def _also(paths: Sequence[Path]) -> str:
@@ -96,8 +100,7 @@ def _plain(value: Any) -> Any:
     return value.model_dump(mode="json", exclude_unset=True) if isinstance(value, BaseModel) else repr(value)
 
 
-def _told(path: Path, detail: ErrorDetails, data: Any, model: type[BaseModel]) -> str:
-    key = _name(path)
+def _told(key: str, path: Path, detail: ErrorDetails, data: Any, model: type[BaseModel]) -> str:
     kind, context = detail["type"], detail.get("ctx", {})
     if kind == "wrong":
         return f"{key}: {shown(context['given'])} given, expected {context['expected']}"

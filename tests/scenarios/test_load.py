@@ -244,8 +244,8 @@ MEANT = [
     ("sead", 3, "; did you mean seed?"),
     ("protocol.nubmers", 3, "; did you mean numbers?"),
     ("nodes.alice.t1s", 1.0, "; did you mean t1_s?"),
-    ("xyzzy", 3, "links, protocol"),
-    ("seed" * 200, 3, "links, protocol"),
+    ("xyzzy", 3, "links, protocol, topology"),
+    ("seed" * 200, 3, "links, protocol, topology"),
 ]
 
 
@@ -471,9 +471,5 @@ def test_the_schema_of_several_kinds_tells_them_apart() -> None:
 
     schema = scenario_model([EchoSpec, OtherSpec]).model_json_schema()
     assert set(schema["properties"]["protocol"]["discriminator"]["mapping"]) == {"echo", "other"}
-    assert schema["additionalProperties"] is False and schema["required"] == [
-        "seed",
-        "nodes",
-        "links",
-        "protocol",
-    ]
+    assert schema["additionalProperties"] is False and schema["required"] == ["seed", "protocol"]
+    assert schema["else"] == {"required": ["nodes", "links"]}, "unless a topology is given"

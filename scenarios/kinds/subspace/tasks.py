@@ -19,6 +19,7 @@ from ketwire.scenarios.kinds.margin import margin_of, retried
 from ketwire.scenarios.kinds.routes import line_between
 from ketwire.scenarios.kinds.subspace.spec import ClassifySpec, Common, PromiseSpec
 from ketwire.scenarios.schema.chains import plan_values
+from ketwire.scenarios.schema.strict import some
 
 
 def line_of(task: Common, network: Network) -> Line:
@@ -26,7 +27,7 @@ def line_of(task: Common, network: Network) -> Line:
     for key, party in (("sender", task.sender), ("receiver", task.receiver)):
         if party not in network.parties:
             raise ScenarioError(
-                f"protocol.{key}: {party!r} given, expected a node: {', '.join(network.parties)}"
+                f"protocol.{key}: {party!r} given, expected a node: {some(network.parties)}"
             )
     if task.sender == task.receiver:
         raise ScenarioError(
