@@ -7,10 +7,14 @@ will be made later.
 
 Free time is a coordinate of its own: f(t) = t less the busy time before t. In it the lane is a server with nothing
 scheduled, so `timing.serve` finds a whole batch with one cumulative maximum, and the answer is mapped back.
+
+Stretches that end before the first of a batch is ready cannot change its times. A batch costs what it holds itself and
+what is scheduled after its first message is ready, however much the lane has carried before.
 """
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from typing import Any
 
 import numpy as np
@@ -38,14 +42,14 @@ class ClassicalLane:
         self.name = name
         self._fiber = fiber
         self._limited = fiber.bandwidth_bps is not None
-        self._begins: Times = np.zeros(0, dtype=np.int64)
-        self._ends: Times = np.zeros(0, dtype=np.int64)
+        self._begins: list[int] = []  # of the stretches, ascending; lists, as nearly all changes are at their end
+        self._ends: list[int] = []
 
     def forget(self, now_ps: int) -> None:
         """Drop the stretches that end by `now_ps`: nothing is ready before it from now on."""
-        if len(self._ends) and self._ends[0] <= now_ps:
-            over = int(np.searchsorted(self._ends, now_ps, "right"))
-            self._begins, self._ends = self._begins[over:], self._ends[over:]
+        if self._ends and self._ends[0] <= now_ps:
+            over = bisect_right(self._ends, now_ps)
+            del self._begins[:over], self._ends[:over]
 
     def send(self, ready_ps: int, bits: int) -> int:
         """When one message has left.
@@ -55,12 +59,12 @@ class ClassicalLane:
         """
         if not self._limited:
             return ready_ps
-        if len(self._ends):
+        if self._ends:
             return int(self.serve(np.array([ready_ps]), bits)[0])
         done_ps = ready_ps + self._fiber.sending_ps(bits)
         self._keep_clock(done_ps)
         if done_ps > ready_ps:
-            self._begins, self._ends = np.array([ready_ps]), np.array([done_ps])
+            self._begins, self._ends = [ready_ps], [done_ps]
         return done_ps
 
     def serve(self, ready_ps: Times, bits: int | NDArray[np.int64]) -> Times:
@@ -82,7 +86,7 @@ class ClassicalLane:
         service_ps = self._service_ps(ready_ps, bits)
         if (ready_ps[1:] >= ready_ps[:-1]).all():
             return self._in_order(ready_ps, service_ps)
-        order = np.argsort(ready_ps, kind="stable")
+        order = ready_ps.argsort(kind="stable")
         left_ps = np.empty_like(ready_ps)
         in_order_ps = service_ps[order] if isinstance(service_ps, np.ndarray) else service_ps
         left_ps[order] = self._in_order(ready_ps[order], in_order_ps)
@@ -90,29 +94,38 @@ class ClassicalLane:
 
     def snapshot(self) -> list[list[int]]:
         """[begins, ends] of the busy stretches, as JSON values: for a checkpoint."""
-        return [self._begins.tolist(), self._ends.tolist()]
+        return [list(self._begins), list(self._ends)]
 
     def restore(self, saved: Any) -> None:
         """Be as `snapshot` found it."""
-        self._begins, self._ends = (np.array(times_ps, dtype=np.int64) for times_ps in saved)
+        self._begins, self._ends = ([int(time_ps) for time_ps in times_ps] for times_ps in saved)
 
     def _in_order(self, ready_ps: Times, service_ps: int | Times) -> Times:
         """The same for messages in order of readiness, each of which keeps the lane for so long."""
-        if not len(self._ends) or ready_ps[0] >= self._ends[-1]:  # the most frequent case: all of it is free
-            done_ps = serve(ready_ps, service_ps, 0)
-            self._join(done_ps - service_ps, done_ps)
-            return done_ps
-        before = np.cumsum(self._ends - self._begins)  # busy time up to the end of each stretch
-        done = serve(self._to_free(ready_ps, before), service_ps, 0)
-        begin_ps = self._from_free(done - service_ps, before, "right")
+        first = bisect_left(self._ends, ready_ps.item(0))  # one that ends there touches what begins then
+        if first == len(self._ends):  # the most frequent case: all of it is free
+            free_ps = serve(ready_ps, service_ps, 0)
+            self._keep(first, free_ps - service_ps, free_ps)
+            return free_ps
+        begins, ends = np.array(self._begins[first:]), np.array(self._ends[first:])
+        before = _from_zero((ends - begins).cumsum())  # busy time before each stretch, and after the last one
+        turn = begins - before[:-1]  # the free time at which each stretch stands
+        begun = begins.searchsorted(ready_ps, "right")
+        free = np.maximum(ready_ps - before[begun], _from_zero(turn)[begun])
+        done = serve(free, service_ps, 0)
+        begin = done - service_ps
+        # The last time with so much free time before it, when the lane is free; of the end the first.
+        begin_ps = begin + before[turn.searchsorted(begin, "right")]
         # Where no bit is sent, the message has left when its turn comes.
-        done_ps = np.maximum(self._from_free(done, before, "left"), begin_ps)
-        self._join(begin_ps, done_ps)
+        done_ps: Times = np.maximum(done + before[turn.searchsorted(done, "left")], begin_ps)
+        begins, ends = np.concatenate([begins, begin_ps]), np.concatenate([ends, done_ps])
+        order = begins.argsort(kind="stable")
+        self._keep(first, begins[order], np.maximum.accumulate(ends[order]))
         return done_ps
 
     def _service_ps(self, ready_ps: Times, bits: int | NDArray[np.int64]) -> int | Times:
         """How long each keeps the lane busy; refuses what could pass the end of the clock, before any array is made."""
-        latest_ps = max(int(ready_ps.max()), int(self._ends[-1]) if len(self._ends) else 0)
+        latest_ps = max(int(ready_ps.max()), self._ends[-1] if self._ends else 0)
         if isinstance(bits, int):
             service_ps = self._fiber.sending_ps(bits)
             self._keep_clock(latest_ps + len(ready_ps) * service_ps)
@@ -129,38 +142,25 @@ class ClassicalLane:
                 f"{latest_ps / PS_PER_S:.1e} s of virtual time, expected less than the clock's 2^62 ps (53 days)"
             )
 
-    def _to_free(self, times_ps: Times, before: Times) -> Times:
-        """Free time up to each of these times."""
-        begun = np.searchsorted(self._begins, times_ps, "right")
-        if not begun.any():
-            return times_ps
-        last = np.maximum(begun - 1, 0)
-        busy_ps = before[last] - np.maximum(self._ends[last] - times_ps, 0)
-        return times_ps - np.where(begun > 0, busy_ps, 0)
+    def _keep(self, first: int, begins_ps: Times, ends_ps: Times) -> None:
+        """Remember these stretches in the place of those from `first` on; those that touch become one.
 
-    def _from_free(self, free_ps: Times, before: Times, side: Any) -> Times:
-        """The first time with so much free time before it (`left`), or the last (`right`), when the lane is free."""
-        passed = np.searchsorted(self._ends - before, free_ps, side)
-        return np.asarray(free_ps + np.concatenate([[0], before])[passed])
+        Both ascend. Of many only the last are kept.
+        """
+        if len(begins_ps) > 2 * MOST_STRETCHES:  # look at no more, unless so many of these touch that more are needed
+            last_begins_ps, last_ends_ps = begins_ps[-2 * MOST_STRETCHES :], ends_ps[-2 * MOST_STRETCHES :]
+            enough = np.count_nonzero(last_begins_ps[1:] > last_ends_ps[:-1]) >= MOST_STRETCHES
+            begins_ps, ends_ps = (last_begins_ps, last_ends_ps) if enough else (begins_ps, ends_ps)
+        apart = begins_ps[1:] > ends_ps[:-1]
+        self._begins[first:] = [begins_ps.item(0), *begins_ps[1:][apart].tolist()]
+        self._ends[first:] = [*ends_ps[:-1][apart].tolist(), ends_ps.item(-1)]
+        over = len(self._begins) - MOST_STRETCHES
+        if over > 0:
+            del self._begins[:over], self._ends[:over]
 
-    def _join(self, begins_ps: Times, ends_ps: Times) -> None:
-        """Remember new stretches, which contain old ones or lie apart from them; those that touch become one."""
-        later = not len(self._begins) or begins_ps[0] >= self._ends[-1]
-        if later and len(begins_ps) > 2 * MOST_STRETCHES:
-            # Of many only the last are kept: look at no more, unless so many of these touch that more are needed.
-            tail = slice(-2 * MOST_STRETCHES, None)
-            apart = np.flatnonzero(begins_ps[tail][1:] > ends_ps[tail][:-1])
-            if len(apart) >= MOST_STRETCHES:
-                self._keep(begins_ps[tail], ends_ps[tail], apart)
-                return
-        begins = np.concatenate([self._begins, begins_ps])
-        ends = np.concatenate([self._ends, ends_ps])
-        if not later:
-            order = np.argsort(begins, kind="stable")
-            begins, ends = begins[order], np.maximum.accumulate(ends[order])
-        self._keep(begins, ends, np.flatnonzero(begins[1:] > ends[:-1]))
 
-    def _keep(self, begins: Times, ends: Times, apart: NDArray[np.int64]) -> None:
-        """The last of these stretches, where those that `apart` does not part are one."""
-        self._begins = begins[np.concatenate([[0], apart + 1])][-MOST_STRETCHES:]
-        self._ends = ends[np.concatenate([apart, [len(ends) - 1]])][-MOST_STRETCHES:]
+def _from_zero(values: Times) -> Times:
+    """The same with a zero before them."""
+    padded = np.zeros(len(values) + 1, dtype=np.int64)
+    padded[1:] = values
+    return padded

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from ketwire.channels.copies import Copies
-from ketwire.channels.entanglement.held import Pairs
+from ketwire.channels.entanglement.held import Pairs, Released
 from ketwire.channels.link import Delivery, Direction
 from ketwire.channels.messages import Message
 from ketwire.channels.records import Record
@@ -271,7 +271,7 @@ class InlineSession:
 
 def _as_sent(message: Message) -> Message:
     """A classical message with arrays of its own: what its sender does to them later is not sent."""
-    if isinstance(message, Copies | Pairs):
+    if isinstance(message, Copies | Pairs | Released):  # they move, or arrive with times that the link works out anew
         return message
     return copy.deepcopy(message)
 

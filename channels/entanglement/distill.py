@@ -31,7 +31,7 @@ from typing import Literal, NamedTuple, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from ketwire.channels.entanglement.generation import Times, check_clock, serve_slots
+from ketwire.channels.entanglement.generation import Times, check_clock, latest, serve_slots
 from ketwire.channels.entanglement.heralding import Scheme
 from ketwire.channels.entanglement.pairs import (
     Constant,
@@ -211,12 +211,13 @@ def distill(
     """
     check_memory(t1_ps, t2_ps)
     planned = plan(scheme, schedule)
-    check_clock(ready_ps, free_ps, slots, planned.time_ps)
+    latest_ps = latest(ready_ps, free_ps)
+    check_clock(latest_ps, len(ready_ps), slots, planned.time_ps)
     bench = _Bench(len(ready_ps), scheme, schedule, _Memory(t1_ps, t2_ps), rng)
     bench.run(most_pairs=int(planned.pairs * _MAX_PAIRS_PER_PLANNED))
     # Rounds that fail for decay take longer than planned, so now with the times that it took.
     taken_ps = float(bench.clock_ps.sum(dtype=np.float64))
-    check_clock(ready_ps, free_ps, slots, taken_ps / max(1, len(ready_ps)))
+    check_clock(latest_ps, len(ready_ps), slots, taken_ps / max(1, len(ready_ps)))
     herald_ps, release_ps, free_after_ps = serve_slots(ready_ps, bench.clock_ps, slots, free_ps)
     made_ps = herald_ps - scheme.outcome_ps
     return Distilled(herald_ps, release_ps, made_ps, bench.bell, bench.pairs, bench.attempts, free_after_ps)

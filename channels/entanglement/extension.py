@@ -28,7 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ketwire.channels.entanglement.chain import distillation
-from ketwire.channels.entanglement.generation import generate
+from ketwire.channels.entanglement.generation import generate_each
 from ketwire.channels.entanglement.held import Held, Order, Pairs, Times
 from ketwire.channels.entanglement.heralding import Given
 from ketwire.channels.entanglement.pairs import (
@@ -91,8 +91,9 @@ def extend(machine: TeleportMachine, pairs: Pairs, sent_ps: int, draw: Draw) -> 
     begin_ps = np.maximum(np.maximum(order.begin_ps, sent_ps), machine.free_ps[:count])
     if order.on_notice:
         begin_ps = machine.lane.serve(begin_ps, 1) + line.message_ps
+    dead = 0 if held is None else int(np.count_nonzero(held.lost))
     # Whoever begins in turn knows which lanes are dead by then; else their memories try all the same.
-    wanted = ~held.lost if held is not None and order.on_notice else np.ones(count, dtype=np.bool_)
+    wanted = None if held is None or not dead or not order.on_notice else ~held.lost
     fresh = _generate(machine, begin_ps, wanted, draw)
     control_bits = count if order.on_notice else 0
     if held is None:
@@ -103,8 +104,8 @@ def extend(machine: TeleportMachine, pairs: Pairs, sent_ps: int, draw: Draw) -> 
         )  # fmt: skip
     else:
         done_ps = np.maximum(fresh.herald_ps, held.ready_ps)
-        bits = np.where(held.lost, 1, 2)
-        control_bits += int(bits.sum())
+        bits = np.where(held.lost, 1, 2) if dead else 2
+        control_bits += 2 * count - dead
         ready_ps = machine.lane.serve(done_ps, bits) + line.message_ps
         grown = _swap(line, held, fresh, done_ps, ready_ps)
     machine.free_ps[:count] = done_ps
@@ -115,29 +116,36 @@ def extend(machine: TeleportMachine, pairs: Pairs, sent_ps: int, draw: Draw) -> 
     return Extended(grown, done_ps, photons, fresh.ebits, control_bits)
 
 
-def _generate(machine: TeleportMachine, begin_ps: Times, wanted: NDArray[np.bool_], draw: Draw) -> _Fresh:
-    """One pair in each wanted lane, begun when its slot is free; the others have none, and are there at once."""
-    lanes = np.flatnonzero(wanted)
-    count, none = len(begin_ps), np.zeros(len(lanes), dtype=np.int64)
+def _generate(machine: TeleportMachine, begin_ps: Times, wanted: NDArray[np.bool_] | None, draw: Draw) -> _Fresh:
+    """One pair in each lane, begun when its slot is free; where `wanted` says no, none, which is there at once."""
+    if wanted is None:
+        return _made(machine, begin_ps, draw)
+    lanes, count = np.flatnonzero(wanted), len(begin_ps)
     six, herald_ps, since_ps = np.full((count, 6), 0.25), begin_ps.copy(), begin_ps.copy()
     six[:, 4:] = 0.0
     if not len(lanes):
         return _Fresh(six, herald_ps, since_ps, 0, 0)
-    scheme, schedule = machine.scheme, machine.transport.distillation
+    made = _made(machine, begin_ps[lanes], draw)
+    six[lanes], herald_ps[lanes], since_ps[lanes] = made.elements, made.herald_ps, made.since_ps
+    return made._replace(elements=six, herald_ps=herald_ps, since_ps=since_ps)
+
+
+def _made(machine: TeleportMachine, begin_ps: Times, draw: Draw) -> _Fresh:
+    """One pair in each of these slots, begun when it is free."""
+    scheme, schedule, count = machine.scheme, machine.transport.distillation, len(begin_ps)
     if schedule is None:
-        made = generate(none, scheme, len(lanes), begin_ps[lanes], draw("pairs"))
-        six[lanes], herald_ps[lanes] = machine.fresh, made.herald_ps
-        since_ps[lanes] = made.herald_ps - scheme.age_ps
-        return _Fresh(six, herald_ps, since_ps, int(made.attempts.sum()), len(lanes))
+        herald_ps, attempts = generate_each(begin_ps, scheme, draw("pairs"))
+        six = machine.fresh[None].repeat(count, axis=0)
+        return _Fresh(six, herald_ps, herald_ps - scheme.age_ps, int(attempts.sum()), count)
     from ketwire.channels.entanglement.distill import distill  # noqa: PLC0415
 
     (t1_a, t2_a), (t1_b, t2_b) = machine.line.sender.constants, machine.line.receiver.constants
     good = distill(
-        none, scheme, schedule, len(lanes), begin_ps[lanes],
+        np.zeros(count, dtype=np.int64), scheme, schedule, count, begin_ps,
         t1_ps=(t1_a, t1_b), t2_ps=(t2_a, t2_b), rng=draw("pairs"),
     )  # fmt: skip
-    six[lanes], herald_ps[lanes], since_ps[lanes] = elements_of_bell(good.bell), good.herald_ps, good.made_ps
-    return _Fresh(six, herald_ps, since_ps, int(good.attempts.sum()), int(good.pairs.sum()))
+    cost = int(good.attempts.sum()), int(good.pairs.sum())
+    return _Fresh(elements_of_bell(good.bell), good.herald_ps, good.made_ps, *cost)
 
 
 def _span_ps(line: Line) -> int:

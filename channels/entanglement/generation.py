@@ -53,10 +53,28 @@ def generate(ready_ps: Times, scheme: Scheme, slots: int, free_ps: Times, rng: n
         ScenarioError: the pairs would, or could well, take beyond the end of the clock.
     """
     p = scheme.success_probability
-    check_clock(ready_ps, free_ps, slots, scheme.attempt_ps / p)
+    check_clock(latest(ready_ps, free_ps), len(ready_ps), slots, scheme.attempt_ps / p)
     attempts: Times = rng.geometric(_rounded(p), size=len(ready_ps))
     herald_ps, release_ps, free_after_ps = serve_slots(ready_ps, attempts * scheme.attempt_ps, slots, free_ps)
     return Generated(herald_ps, release_ps, attempts, free_after_ps)
+
+
+def generate_each(begin_ps: Times, scheme: Scheme, rng: np.random.Generator) -> tuple[Times, Times]:
+    """One pair in each slot, wanted as soon as it is there: what `generate` makes of as many requests from 0 on.
+
+    Args:
+        begin_ps: int64, shape (slots,), at least one, when each slot may begin; not negative.
+
+    Returns:
+        int64, shape (slots,): when each pair is there, and how many attempts it took.
+
+    Raises:
+        ScenarioError: as `generate`.
+    """
+    p = scheme.success_probability
+    check_clock(int(begin_ps.max()), len(begin_ps), len(begin_ps), scheme.attempt_ps / p)
+    attempts: Times = rng.geometric(_rounded(p), size=len(begin_ps))
+    return begin_ps + attempts * scheme.attempt_ps, attempts
 
 
 @lru_cache(maxsize=256)
@@ -101,24 +119,29 @@ def _by_slot(times_ps: Times, slots: int) -> Times:
     return np.ascontiguousarray(padded.reshape(rounds, slots).T)
 
 
-def check_clock(ready_ps: Times, free_ps: Times, slots: int, mean_ps: float) -> None:
+def latest(ready_ps: Times, free_ps: Times) -> int:
+    """When the last pair is wanted and all slots are free: of requests that may be none, and slots."""
+    return max(int(ready_ps.max(initial=0)), int(free_ps.max()))
+
+
+def check_clock(latest_ps: int, count: int, slots: int, mean_ps: float) -> None:
     """Refuse pairs that could take beyond the clock, before any integer wraps.
 
     Args:
+        latest_ps: see `latest`.
+        count: how many pairs.
         mean_ps: expected time to make one pair.
 
     Raises:
         ScenarioError: the busiest slot's expected time, with a margin that chance passes less than
             once in 1e18 runs (times to a pair are nearly exponential), ends after 2^62 ps.
     """
-    assert not len(ready_ps) or ready_ps.min() >= 0
-    assert free_ps.min() >= 0
-    rounds = -(-len(ready_ps) // slots)
-    latest_ps = max(int(ready_ps.max(initial=0)), int(free_ps.max()))
+    assert latest_ps >= 0
+    rounds = -(-count // slots)
     margin = 10.0 * math.sqrt(rounds) + 45.0 if rounds else 0.0
     if latest_ps + (rounds + margin) * mean_ps >= CLOCK_END_PS:
         raise ScenarioError(
-            f"{len(ready_ps)} pairs in {slots} memory slot(s) take about {rounds * mean_ps / PS_PER_S:.1e} s "
+            f"{count} pairs in {slots} memory slot(s) take about {rounds * mean_ps / PS_PER_S:.1e} s "
             f"of virtual time, {mean_ps / PS_PER_S:.1e} s each; they could end beyond the clock's 2^62 ps "
             "(53 days); use more slots, a shorter fiber, or fewer pairs"
         )

@@ -187,7 +187,10 @@ def decayed_bell(six: Floats, time_a_ps: Times, time_b_ps: Times, t1_ps: Constan
     """
     check_memory(t1_ps, t2_ps)
     pairs = len(time_a_ps)
-    bell: Floats = np.array(np.broadcast_to(_diagonal(six), (pairs, 4)))
+    bell = np.empty((pairs, 4))
+    bell[:] = _diagonal(six)
+    if _keep_all(t1_ps, t2_ps):
+        return bell
     for waiting in _chunks(_waiting(time_a_ps, time_b_ps)):
         kept = _kept(time_a_ps[waiting], time_b_ps[waiting], t1_ps, t2_ps)
         bell[waiting] = _decayed_diagonal(six if six.ndim == 1 else six[waiting].T, kept)
@@ -208,6 +211,8 @@ def decayed_elements(six: Floats, time_a_ps: Times, time_b_ps: Times, t1_ps: Con
         ValueError: time constants that no memory has.
     """
     check_memory(t1_ps, t2_ps)
+    if _keep_all(t1_ps, t2_ps):
+        return six.copy()
     s_a, s_b, g_a, g_b, c_a, c_b = _kept(time_a_ps, time_b_ps, t1_ps, t2_ps)
     p00, p01, p10, p11, phi, psi = six.T
     waited: Floats = np.empty((len(time_a_ps), 6))
@@ -234,6 +239,11 @@ def check_memory(t1_ps: Constant, t2_ps: Constant) -> None:
 
 def _both(constant: Constant) -> tuple[float, float]:
     return constant if isinstance(constant, tuple) else (constant, constant)
+
+
+def _keep_all(t1_ps: Constant, t2_ps: Constant) -> bool:
+    """Whether nothing decays in memories with these constants."""
+    return all(map(math.isinf, (*_both(t1_ps), *_both(t2_ps))))
 
 
 def _waiting(time_a_ps: Times, time_b_ps: Times) -> NDArray[np.int64]:
@@ -307,9 +317,11 @@ def _decayed_diagonal(six: Floats, kept: _Kept) -> Floats:
 
 
 def _diagonal(six: Floats) -> Floats:
-    p00, p01, p10, p11, phi, psi = np.moveaxis(six, -1, 0)
-    even, odd = (p00 + p11) / 2, (p01 + p10) / 2
-    return np.stack([even + phi, odd - psi, odd + psi, even - phi], axis=-1)
+    even, odd = (six[..., 0] + six[..., 3]) / 2, (six[..., 1] + six[..., 2]) / 2
+    phi, psi = six[..., 4], six[..., 5]
+    bell: Floats = np.empty((*six.shape[:-1], 4))
+    bell[..., 0], bell[..., 1], bell[..., 2], bell[..., 3] = even + phi, odd - psi, odd + psi, even - phi
+    return bell
 
 
 # What pairs are used for
@@ -359,12 +371,14 @@ def swap_elements(first: Floats, second: Floats) -> Floats:
     Returns:
         float64, shape (..., 6).
     """
-    i, x, y, z = np.moveaxis(pauli_of_teleportation(second), -1, 0)[..., None]
+    weights = pauli_of_teleportation(second)
+    i, x, y, z = (weights[..., pauli, None] for pauli in range(4))
     # X on half b exchanges |00> and |01>, |10> and |11>, and so the coherences; Z turns their signs.
-    flipped = first[..., [1, 0, 3, 2, 5, 4]]
-    populations = (i + z) * first + (x + y) * flipped
-    coherences = (i - z) * first + (x - y) * flipped
-    return np.concatenate([populations[..., :4], coherences[..., 4:]], axis=-1)
+    flipped = first.take([1, 0, 3, 2, 5, 4], axis=-1)
+    swapped = (i + z) * first
+    swapped += (x + y) * flipped
+    swapped[..., 4:] = (i - z) * first[..., 4:] + (x - y) * flipped[..., 4:]
+    return swapped
 
 
 def swap_bell(first: Floats, second: Floats) -> Floats:

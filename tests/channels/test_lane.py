@@ -255,7 +255,23 @@ def test_of_many_stretches_the_last_are_kept_whether_or_not_they_touch(monkeypat
         gaps = np.where(rng.random(200) < touching, 0, rng.integers(1, 50, 200))
         begins = np.cumsum(gaps + 10)
         lane = ClassicalLane(Fiber(bandwidth_bps=1e9))
-        lane._join(begins, begins + 10)
+        lane._keep(0, begins, begins + 10)
         apart = np.flatnonzero(begins[1:] > begins[:-1] + 10)
-        assert lane._begins.tolist() == begins[np.concatenate([[0], apart + 1])][-8:].tolist()
-        assert lane._ends.tolist() == (begins + 10)[np.concatenate([apart, [199]])][-8:].tolist()
+        assert lane._begins == begins[np.concatenate([[0], apart + 1])][-8:].tolist()
+        assert lane._ends == (begins + 10)[np.concatenate([apart, [199]])][-8:].tolist()
+
+
+def test_what_the_lane_has_carried_before_costs_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody says that time has passed, as nobody does in a chain of repeaters; each batch overlaps the one before."""
+    looked: list[int] = []
+    keep = ClassicalLane._keep
+
+    def counted(lane: ClassicalLane, first: int, begins_ps: Any, ends_ps: Any) -> None:
+        looked.append(len(begins_ps))
+        keep(lane, first, begins_ps, ends_ps)
+
+    monkeypatch.setattr(ClassicalLane, "_keep", counted)
+    lane = ClassicalLane(Fiber(bandwidth_bps=1e12))
+    for number in range(300):
+        lane.serve(np.array([0, 12, 30, 45]) + 40 * number, 1)
+    assert len(lane.snapshot()[0]) > 900 and max(looked) <= 4 + 4
