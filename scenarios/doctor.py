@@ -15,8 +15,8 @@ from ketwire.nodes.processes.interpreters import OLDEST_PYTHON
 from ketwire.scenarios.kinds.interface import find_kind, kind_names
 from ketwire.scenarios.load import packaged
 
-NEEDED = ("numpy", "pyzmq", "pydantic", "pyyaml", "typer", "rich", "numba", "threadpoolctl")
-OPTIONAL = ("scikit-learn",)
+NEEDED = ("numpy", "pyzmq", "pydantic", "pyyaml", "typer", "rich", "threadpoolctl")
+OPTIONAL = ("numba", "scikit-learn")
 PACKAGES = ("quantum", "channels", "protocols", "nodes", "scenarios", "scenarios.packaged")
 
 

@@ -90,6 +90,7 @@ class Loaded(Read):
             ScenarioError: the protocol does not fit the network.
         """
         from ketwire.nodes import session  # noqa: PLC0415
+        from ketwire.scenarios.kinds.compiled import check_compiled  # noqa: PLC0415
 
         network, spec = self.network("" if by_hand else None), self.scenario.protocol
         with from_file(self.origin), asked(self.kind, self.kind_name, "sessions"):
@@ -98,6 +99,7 @@ class Loaded(Read):
         def check(session: session.Session, public: Any) -> None:
             with asked(self.kind, self.kind_name, "check"):
                 self.kind.check(spec, network, session, public)
+            check_compiled(spec, network, session, public)
 
         return session.Run(
             network.seed, network.parties, network.links, sessions, check, network.hardware, network.workload_seed

@@ -2,14 +2,17 @@
 
 `numpy` groups gates into small matrix products and elementwise phases (`blas`); `fused` runs whole
 stretches in compiled sweeps (`fused`), and is loaded only when asked for. They agree to 1e-12. Where numba may not
-compile (NUMBA_DISABLE_JIT=1), `numpy` serves for both.
+compile (NUMBA_DISABLE_JIT=1), `numpy` serves for both. Which is used follows from the work alone, so where numba is not
+installed, work that asks for `fused` is refused.
 """
 
+import importlib.util
 from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
 
+from ketwire.errors import ScenarioError
 from ketwire.quantum.arrays import Complexes, Floats
 from ketwire.quantum.circuits import Circuit, checked_parameters
 from ketwire.quantum.engines import blas
@@ -101,7 +104,18 @@ def predict_work(circuit: Circuit, rows: int) -> float:
 
 
 def choose_engine(work: float) -> EngineName:
-    """"fused" where the predicted NumPy work, in seconds over a whole run, pays for loading numba."""
+    """"fused" where the predicted NumPy work, in seconds over a whole run, pays for loading numba.
+
+    Raises:
+        ScenarioError: that is so, and numba is not installed.
+    """
     if not work >= 0:
         raise ValueError(f"choose_engine: found work {work}, expected seconds from 0 up")
-    return "fused" if work > FUSED_WORTH else "numpy"
+    if work <= FUSED_WORTH:
+        return "numpy"
+    if importlib.util.find_spec("numba") is None:
+        raise ScenarioError(
+            f"a circuit here is predicted to take {work:.3g} s, and above {FUSED_WORTH:g} s numba compiles it; numba is "
+            "not installed, expected the extra fast (pip install 'ketwire[fast]')"
+        )
+    return "fused"

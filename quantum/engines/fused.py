@@ -14,13 +14,12 @@ Imported only when `engine="fused"` is asked for, because numba takes about a se
 
 import math
 import threading
-from typing import Any
 
 import numpy as np
-from numba import njit
 from numba.core import config
 
 from ketwire.quantum.arrays import Complexes, Floats
+from ketwire.quantum.engines.compiled import jit
 from ketwire.quantum.engines.lanes import LANES, finish_both, finish_low, rotate_1, rotate_2, rotate_3, rotate_4
 from ketwire.quantum.engines.plan import Local
 
@@ -32,15 +31,6 @@ _INNER_BITS = 11  # 2^11 amplitudes, 32 KiB: within a first-level cache
 _LINE = 64  # octets of a cache line
 _MOST_KEPT = 1 << 20  # amplitudes, 16 MiB, of an array kept for the next call of this thread
 _KEPT = threading.local()
-
-
-
-def _jit(function: Any) -> Any:
-    """Compile; keep the machine code for the next process wherever there is a folder to keep it in."""
-    try:
-        return njit(cache=True, nogil=True, error_model="numpy")(function)
-    except RuntimeError:  # numba finds no writable folder: compiled anew in each process
-        return njit(nogil=True, error_model="numpy")(function)
 
 
 
@@ -76,7 +66,7 @@ def _scratch(shape: tuple[int, ...]) -> Complexes:
     return np.asarray(kept[:entries].reshape(shape))
 
 
-@_jit
+@jit
 def _low_bits(qubits, rows):  # type: ignore[no-untyped-def]
     """How many bits the low table covers: half of them, or all where many rows share its making."""
     if rows >= 8 and qubits <= _INNER_BITS:
@@ -84,7 +74,7 @@ def _low_bits(qubits, rows):  # type: ignore[no-untyped-def]
     return min(max((qubits + 1) // 2, 2), _INNER_BITS)
 
 
-@_jit
+@jit
 def _angles(base, scale, targets, slots, parameters):  # type: ignore[no-untyped-def]
     angles = base.copy()
     for term in range(len(targets)):
@@ -92,7 +82,7 @@ def _angles(base, scale, targets, slots, parameters):  # type: ignore[no-untyped
     return angles
 
 
-@_jit
+@jit
 def _shears(angles, qubits, shears):  # type: ignore[no-untyped-def]
     """(p, s, c) of each qubit's rotation with c >= 0; returns the sign that this took out."""
     sign = 1.0
@@ -106,12 +96,12 @@ def _shears(angles, qubits, shears):  # type: ignore[no-untyped-def]
     return sign
 
 
-@_jit
+@jit
 def _phase(angle):  # type: ignore[no-untyped-def]
     return complex(np.cos(angle), np.sin(angle))
 
 
-@_jit
+@jit
 def _fill(table, first, last, unary, above, below, factors):  # type: ignore[no-untyped-def]
     """Diagonal over the bits first..last-1, by doubling: bit b repeats what stands, times its factor."""
     for bit in range(first, last):
@@ -126,7 +116,7 @@ def _fill(table, first, last, unary, above, below, factors):  # type: ignore[no-
                         table[size + i] *= factors[pair]
 
 
-@_jit
+@jit
 def _joining_bits(above, below, low):  # type: ignore[no-untyped-def]
     """The high bits that a pair phase joins to a low bit."""
     mask = 0
@@ -142,7 +132,7 @@ def _joining_bits(above, below, low):  # type: ignore[no-untyped-def]
     return bits[:count]
 
 
-@_jit
+@jit
 def _tables(low, qubits, unary, constant, above, below, factors, high, starts, plain, crossed, at):  # type: ignore[no-untyped-def]
     """Write one layer's tables: `high` and the start of its low variant for each high index."""
     joining = _joining_bits(above, below, low)
@@ -171,7 +161,7 @@ def _tables(low, qubits, unary, constant, above, below, factors, high, starts, p
     return at
 
 
-@_jit
+@jit
 def _sweep(source, out, start, length, low, size, shears):  # type: ignore[no-untyped-def]
     """Rotate the bits low..low+size-1 in `length` floats from `start`."""
     stride = 2 << low
@@ -196,7 +186,7 @@ def _sweep(source, out, start, length, low, size, shears):  # type: ignore[no-un
                 rotate_1(source, out, at, stride, turn_1)
 
 
-@_jit
+@jit
 def _finish(source, out, start, length, low, shears, high, starts, index, plain, crossed):  # type: ignore[no-untyped-def]
     """Rotate the bits 1 and 0 and apply the diagonal; `index` is the high index of `start`."""
     span = 2 << low
@@ -214,7 +204,7 @@ def _finish(source, out, start, length, low, shears, high, starts, index, plain,
                 finish_both(source, out, first + i, plain, crossed, table + i, turn)
 
 
-@_jit
+@jit
 def _all_tables(layers, qubits, low, angles, pair_start, above, below):  # type: ignore[no-untyped-def]
     """Shears, high tables, starts of the low variants and the low variants of every layer."""
     variants = 0
@@ -244,7 +234,7 @@ def _all_tables(layers, qubits, low, angles, pair_start, above, below):  # type:
     return shears, high, starts, plain, crossed
 
 
-@_jit
+@jit
 def _sweep_groups(source, out, start, length, least, most, low, size, active, shears):  # type: ignore[no-untyped-def]
     """Rotate the active groups that reach over more than `least` and at most `most` floats."""
     for group in range(len(low)):
@@ -255,7 +245,7 @@ def _sweep_groups(source, out, start, length, least, most, low, size, active, sh
     return source
 
 
-@_jit
+@jit
 def _run_layer(x, out, origin, width, low, groups, active, shears, high, starts, plain, crossed):  # type: ignore[no-untyped-def]
     """One layer on `width` floats from `origin`: one register, or several within an inner block."""
     span = 2 << low
@@ -270,7 +260,7 @@ def _run_layer(x, out, origin, width, low, groups, active, shears, high, starts,
             _finish(source, out, near, inner, low, shears, high, starts, index, plain, crossed)
 
 
-@_jit
+@jit
 def _run(states, result, integers, base, scale, parameters):  # type: ignore[no-untyped-def]
     qubits, layers, pairs, groups, terms = integers[0], integers[1], integers[2], integers[3], integers[4]
     at = 5
