@@ -18,7 +18,7 @@ class PingPong:
     def __init__(self, slice: Slice, load: Loader) -> None:
         self.values = slice.values
 
-    async def run(self, node: Node) -> Outcome:
+    async def run(self, node: Node) -> Outcome | None:
         values = self.values
         if node.name == "alice":
             states = np.eye(1, 1 << values["qubits"], dtype=np.complex128)
@@ -26,7 +26,7 @@ class PingPong:
             for _ in range(values["trips"]):
                 await node.send("bob", copies)
                 copies = await node.receive("bob", Copies)
-            return Outcome()
+            return None
         for _ in range(values["trips"]):
             await node.send("alice", await node.receive("alice", Copies))
-        return Outcome()
+        return None

@@ -27,7 +27,7 @@ from ketwire.channels.presets import fiber
 from ketwire.channels.transports import Teleport
 from ketwire.nodes.inline import run_inline
 from ketwire.nodes.session import Link, Run, Session
-from ketwire.protocols.node import Loader, Node, Outcome, Slice
+from ketwire.protocols.node import Loader, Node, Figures, Outcome, Slice
 from ketwire.quantum.observables import Projector
 
 TELEPORTS = 1000
@@ -43,14 +43,14 @@ class Teleporting:
     def __init__(self, slice: Slice, load: Loader) -> None:
         self.values = slice.values
 
-    async def run(self, node: Node) -> Outcome:
+    async def run(self, node: Node) -> Outcome | None:
         state, seen, kept = np.array([[0, 1]], dtype=np.complex128), 0, Projector(0)
         for _ in range(self.values["times"]):
             if node.name == "alice":
                 await node.send("bob", node.prepare(state, ONE))
             else:
                 seen += int(node.measure(await node.receive("alice", Copies), kept, NONE, 1)[0, 1])
-        return Outcome({"seen": seen})
+        return Figures({"seen": seen})
 
 
 def ours() -> None:

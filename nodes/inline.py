@@ -93,7 +93,7 @@ def load_session(run: Run, session: Session, base: str) -> tuple[Session, dict[s
     """The programs of one session, each with its party's own data."""
     programs = {
         party: build_program(
-            session.program, session.slice_of(party), make_loader(data_key(run.workload, party), base), party
+            session.program, session.told.get(party), make_loader(data_key(run.workload, party), base), party
         )
         for party in run.parties
     }

@@ -23,7 +23,7 @@ from ketwire.channels.messages import Answers
 from ketwire.errors import RemoteProtocolError
 from ketwire.protocols.gradient.features import Share, run_circuit, share_of, with_flags
 from ketwire.protocols.inference import input_state
-from ketwire.protocols.node import Json, Kept, Loader, Node, Outcome, Shape, Slice
+from ketwire.protocols.node import Figures, Json, Kept, Loader, Node, Outcome, Shape, Slice
 from ketwire.protocols.repeaters import ChainPlan, Supplies, chain_plans
 from ketwire.protocols.stream import Batch, StreamPlan, report_hops, run_stream
 from ketwire.quantum.amplitude import AmplitudeEstimation, Progress, Shots
@@ -152,15 +152,15 @@ def _chains(told: Mapping[str, Json]) -> Sequence[ChainPlan | None]:
 class SampledParty(_Bouncing):
     """Plain sampling beside: `copies` shots without a step."""
 
-    async def run(self, node: Node) -> Outcome:
+    async def run(self, node: Node) -> Outcome | None:
         shots = Shots(0, self.values["copies"])
         if not self.plan(shots).has_part(node.name):
-            return Outcome()
+            return None
         attempted, _, hits = await self.shoot(node, shots)
         if node.name != self.share.path[-1]:
-            return Outcome()
+            return None
         told = {"zeros": hits, "copies": shots.count, "attempted": attempted}
-        return Outcome(told, known_ps=node.read_ps)
+        return Figures(told, known_ps=node.read_ps)
 
 
 class AmplitudeParty(_Bouncing):
@@ -172,13 +172,13 @@ class AmplitudeParty(_Bouncing):
         most: int | None = self.values["most_power"]
         return math.ceil(math.pi / (8.0 * self.values["epsilon"])) if most is None else most
 
-    async def run(self, node: Node) -> Outcome:
+    async def run(self, node: Node) -> Outcome | None:
         values, path = self.values, self.share.path
         progress = AmplitudeEstimation(values["epsilon"], values["delta"], values["most_power"]).start()
         shots = progress.request
         hops = report_hops(path, (*self.there, *self.back))
         if not self.plan(Shots(1, 1)).has_part(node.name):
-            return Outcome()
+            return None
         attempted, needed, done = 0, 0.0, []
         while shots.count:
             emitted, mean, hits = await self.shoot(node, shots)
@@ -188,7 +188,7 @@ class AmplitudeParty(_Bouncing):
                 progress = progress.told(hits)
                 shots = Shots(0, 0) if progress.done else progress.request
             shots = await self._share_request(node, hops, shots)
-        return _found(progress, attempted, needed, done, node.read_ps) if node.name == path[-1] else Outcome()
+        return _found(progress, attempted, needed, done, node.read_ps) if node.name == path[-1] else None
 
     async def _share_request(self, node: Node, hops: Sequence[tuple[str, str]], shots: Shots) -> Shots:
         """What comes next, from the last party to all."""
@@ -205,7 +205,7 @@ class AmplitudeParty(_Bouncing):
 
 def _found(
     progress: Progress, attempted: int, needed: float, done: list[list[int]], known_ps: int
-) -> Outcome:
+) -> Outcome | None:
     low, high = progress.interval
     told = {"estimate": progress.estimate, "low": low, "high": high, "uses": progress.uses}
-    return Outcome({**told, "attempted": attempted, "needed": needed, "requests": done}, known_ps=known_ps)
+    return Figures({**told, "attempted": attempted, "needed": needed, "requests": done}, known_ps=known_ps)

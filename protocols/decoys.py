@@ -37,7 +37,7 @@ from ketwire.errors import RemoteProtocolError, ScenarioError
 from ketwire.protocols.codes import pack_bits, unpack_bits
 from ketwire.protocols.evidence import Findings
 from ketwire.protocols.inference import Owned
-from ketwire.protocols.node import Loader, Node, Outcome, Slice
+from ketwire.protocols.node import Figures, Loader, Node, Outcome, Slice
 from ketwire.protocols.retries import Retries
 from ketwire.protocols.stream import OCTETS_PER_COPY
 from ketwire.quantum.observables import Projector
@@ -72,9 +72,9 @@ class DecoyParty:
         self._basis_bits = BASIS_BITS[self._bases]
         self._counts = np.zeros((1, 2), dtype=np.int64)
 
-    async def run(self, node: Node) -> Outcome:
+    async def run(self, node: Node) -> Outcome | None:
         if node.name not in (self._sender, self._receiver):
-            return Outcome()
+            return None
         step = self._emit if node.name == self._sender else self._take
         values, findings = self._values, Findings()
         # A copy counts if it crosses and is no decoy.
@@ -213,7 +213,7 @@ class DecoyParty:
 
     # ---------------------------------------------------------------- both
 
-    def _outcome(self, node: Node, findings: Findings, attempted: int, needed: float) -> Outcome:
+    def _outcome(self, node: Node, findings: Findings, attempted: int, needed: float) -> Outcome | None:
         decoys = self._values["decoys"]
         told = {
             **vars(findings),
@@ -223,7 +223,7 @@ class DecoyParty:
         if node.name == self._receiver:
             zeros, ones = self._counts[0].tolist()
             told |= {"zeros": zeros, "copies": zeros + ones, "attempted": attempted, "needed": needed}
-        return Outcome(told)
+        return Figures(told)
 
 
 def _added(findings: Findings, attempts: int, seen: Round) -> Findings:

@@ -18,7 +18,7 @@ from ketwire.channels.copies import Copies
 from ketwire.errors import ScenarioError
 from ketwire.protocols.layers import Step, build_layers
 from ketwire.protocols.loaded import vector_of
-from ketwire.protocols.node import Kept, Loader, Node, Outcome, Shape, Slice
+from ketwire.protocols.node import Figures, Kept, Loader, Node, Outcome, Shape, Slice
 from ketwire.protocols.repeaters import chain_plans
 from ketwire.protocols.stream import BUDGET_ATTEMPTS, Batch, StreamPlan, run_stream
 from ketwire.quantum.encodings import amplitude_encode
@@ -68,7 +68,7 @@ class InferenceParty:
         self._mixed = slice.values["representation"] == "density"
         self.shapes = self._owned.shapes
 
-    async def run(self, node: Node) -> Outcome:
+    async def run(self, node: Node) -> Outcome | None:
         values = self._values
         plan = StreamPlan(
             tuple(self._owned.path),
@@ -87,13 +87,13 @@ class InferenceParty:
             round_copies=values["round_copies"],
         )
         if not plan.has_part(node.name):
-            return Outcome()
+            return None
         tally = await run_stream(node, plan, self)
         if tally.counts is None:
-            return Outcome()
+            return None
         zeros, ones = (int(count) for count in tally.counts[0])
         told = {"zeros": zeros, "copies": zeros + ones, "attempted": int(tally.attempted[0]), "needed": tally.needed}
-        return Outcome({**told, "representation": values["representation"]}, known_ps=node.read_ps)
+        return Figures({**told, "representation": values["representation"]}, known_ps=node.read_ps)
 
     def prepare(self, node: Node, batch: Batch) -> Copies:
         assert self._owned.input is not None

@@ -21,7 +21,7 @@ from ketwire.protocols.codes import pack_bits
 from ketwire.protocols.descriptions import gathered, pack_answers, unknown_angles, unpack_answers
 from ketwire.protocols.inference import Owned, input_state
 from ketwire.protocols.layers import Step, build_layers
-from ketwire.protocols.node import Json, Loader, Node, Outcome, Slice
+from ketwire.protocols.node import Figures, Json, Loader, Node, Outcome, Slice
 from ketwire.protocols.numbers import messages_of, pack_numbers, receive_numbers
 from ketwire.quantum.grid import significant, snap
 
@@ -65,8 +65,8 @@ class DenseStateParty:
         zero = float(np.linalg.norm(vector[: len(vector) // 2]))
         return (zero / norm) ** 2
 
-    async def run(self, node: Node) -> Outcome:
-        path, outcome = self._owned.path, Outcome()
+    async def run(self, node: Node) -> Outcome | None:
+        path, outcome = self._owned.path, None
         for visit, party in enumerate(path):
             if party != node.name:
                 continue
@@ -75,7 +75,7 @@ class DenseStateParty:
             if visit < len(path) - 1:
                 await self._tell(node, path[visit + 1], vector)
             else:
-                outcome = Outcome({"loss": self.loss(vector)})
+                outcome = Figures({"loss": self.loss(vector)})
         return outcome
 
     async def _tell(self, node: Node, peer: str, vector: Vector) -> None:
@@ -138,21 +138,21 @@ class DescriptionParty(DenseStateParty):
         self._counts: dict[str, int] = slice.values["angles"]
         self._others: dict[str, list[dict[str, Json]]] = slice.values.get("others", {})
 
-    async def run(self, node: Node) -> Outcome:
+    async def run(self, node: Node) -> Outcome | None:
         path, collector = self._owned.path, self._collector
         heard = await gathered(node, path, self._counts, self._bits, self._angles, collector)
         told = None
         if node.name == collector:
             loss = self._worked_out(heard)
             if collector == path[-1]:
-                return Outcome({"loss": loss})
+                return Figures({"loss": loss})
             told = pack_answers(np.array([loss]), self._bits, 1.0)
         if collector != path[-1]:
             told = await announce(node, path, collector, told, Packed, target=path[-1])
             if node.name == path[-1]:
                 assert told is not None
-                return Outcome({"loss": float(unpack_answers(told, self._bits, 1, 1.0)[0])})
-        return Outcome()
+                return Figures({"loss": float(unpack_answers(told, self._bits, 1, 1.0)[0])})
+        return None
 
     def _angles(self) -> Floats:
         """This party's, in the order of its visits."""

@@ -36,7 +36,7 @@ from ketwire.protocols.codes import (
     restore,
     unpack_bits,
 )
-from ketwire.protocols.node import Loader, Node, Outcome, Slice
+from ketwire.protocols.node import Figures, Loader, Node, Outcome, Slice
 from ketwire.protocols.subspace import (
     Classes,
     Half,
@@ -223,14 +223,14 @@ class RivalParty(ABC):
         self._owned = Owned(slice, load)
         self.shapes = self._owned.shapes
 
-    async def run(self, node: Node) -> Outcome:
+    async def run(self, node: Node) -> Outcome | None:
         await self._owned.standardise(node)
         if self._owned.vectors is not None:
             await self.send(node, self._owned.vectors)
         elif self._owned.holding is not None:
             decisions, told = await self.receive(node, self._owned.holding)
-            return Outcome(told, {"decisions": decisions})
-        return Outcome()
+            return Figures(told, {"decisions": decisions})
+        return None
 
     @abstractmethod
     async def send(self, node: Node, vectors: Vectors) -> None:

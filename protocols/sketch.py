@@ -30,7 +30,7 @@ from ketwire.channels.streams import stream
 from ketwire.errors import RemoteProtocolError
 from ketwire.protocols.codes import pack_bits, unpack_bits
 from ketwire.protocols.inference_rivals import DenseStateParty, hear_whether, is_real, tell_whether
-from ketwire.protocols.node import Loader, Node, Outcome, Slice
+from ketwire.protocols.node import Figures, Loader, Node, Outcome, Slice
 
 Floats = NDArray[np.float64]
 Vector = NDArray[np.complex128]
@@ -85,13 +85,13 @@ class SketchParty(DenseStateParty):
         self._key = bytes.fromhex(slice.values["shared_key"])
         self._promise: tuple[float, float] = (slice.values["epsilon"], slice.values["delta"])
 
-    async def run(self, node: Node) -> Outcome:
+    async def run(self, node: Node) -> Outcome | None:
         sender, receiver = self._owned.path
         if node.name == sender:
             await self._send(node, receiver)
         elif node.name == receiver:
             return await self._receive(node, sender)
-        return Outcome()
+        return None
 
     async def _send(self, node: Node, receiver: str) -> None:
         vector = self.carry(0, self.start())
@@ -102,7 +102,7 @@ class SketchParty(DenseStateParty):
         codes = signs_of(numbers, self._key, count).astype(np.uint64)
         await node.send(receiver, Packed(count, 1, 0.0, count, pack_bits(codes, 1)))
 
-    async def _receive(self, node: Node, sender: str) -> Outcome:
+    async def _receive(self, node: Node, sender: str) -> Outcome | None:
         size = 1 << self._owned.qubits
         dimension = size if await hear_whether(node, sender) else 2 * size
         count = signs_for(*self._promise, dimension)
@@ -111,4 +111,4 @@ class SketchParty(DenseStateParty):
             raise RemoteProtocolError(f"{sender} sent {message.count} signs, expected {count} of one bit")
         y = summed(unpack_bits(message.codes, 1, count).astype(np.bool_), self._key, dimension)
         whole = y.astype(np.complex128) if dimension == size else y[:size] + 1j * y[size:]
-        return Outcome({"loss": estimated(self.carry(1, whole), count), "signs": count})
+        return Figures({"loss": estimated(self.carry(1, whole), count), "signs": count})

@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 from ketwire.channels.copies import Copies
 from ketwire.errors import ScenarioError
 from ketwire.protocols.loaded import labels_of, rows_of
-from ketwire.protocols.node import Kept, Loader, Node, Observable, Outcome, Shape, Slice
+from ketwire.protocols.node import Figures, Kept, Loader, Node, Observable, Outcome, Shape, Slice
 from ketwire.protocols.numbers import EXACT_BITS, receive_numbers, send_numbers
 from ketwire.protocols.repeaters import chain_plans
 from ketwire.protocols.stream import Batch, StreamPlan, run_stream
@@ -319,7 +319,7 @@ class SubspaceParty:
         self._owned = Owned(slice, load)
         self.shapes = self._owned.shapes
 
-    async def run(self, node: Node) -> Outcome:
+    async def run(self, node: Node) -> Outcome | None:
         stage: _Sending | _Measuring | None
         if self._owned.vectors is not None:
             stage = _Sending(self._owned.vectors)
@@ -328,14 +328,14 @@ class SubspaceParty:
         else:
             stage = None  # a repeater, or a party that only looks on
             if not any(chain and node.name in chain["nodes"] for chain in self._values.get("chains", ())):
-                return Outcome()
+                return None
         await self._owned.standardise(node)
         tally = await run_stream(node, self._plan(node), stage)
         if self._owned.holding is None or tally.counts is None:
-            return Outcome()
+            return None
         attempted = int(tally.attempted.sum())
         figures = {"attempted": attempted, "measured": int(tally.counts.sum()), "needed": tally.needed}
-        return Outcome(figures, {"decisions": self._owned.holding.read(tally.counts)}, node.read_ps)
+        return Figures(figures, {"decisions": self._owned.holding.read(tally.counts)}, known_ps=node.read_ps)
 
     def _plan(self, node: Node) -> StreamPlan:
         """One crossing; the loss of one qubit kills its copy."""

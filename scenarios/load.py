@@ -11,7 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ketwire.errors import KetwireError, ScenarioError, one_line, tell
+from ketwire.errors import KetwireError, LocalProtocolError, ScenarioError, one_line, tell
 from ketwire.scenarios.schema.yamltext import MAX_OCTETS, dump, parse
 
 if TYPE_CHECKING:
@@ -148,7 +148,8 @@ def asked(kind: Kind, name: str, what: str) -> Iterator[None]:
     try:
         yield
     except (Exception, SystemExit) as error:
-        if isinstance(error, KetwireError) or module.partition(".")[0] == "ketwire":
+        on_purpose = isinstance(error, KetwireError) and not isinstance(error, LocalProtocolError)
+        if on_purpose or module.partition(".")[0] == "ketwire":
             raise  # on purpose, or a fault of ours, which shows where it is
         told = f"protocol.kind: {name!r} given, expected a kind whose {what} works ({one_line(error, module)})"
         raise ScenarioError(told) from error

@@ -32,7 +32,7 @@ from ketwire.errors import (
 from ketwire.nodes.processes.security import KeyPair
 from ketwire.nodes.processes.sockets import Endpoint, dealer, octets_of, receive, send
 from ketwire.nodes.session import COORDINATOR
-from ketwire.protocols.node import Slice
+from ketwire.protocols.typed import Told
 
 PROGRESS_EVERY_S = 0.2
 # The coordinator says something every second.
@@ -212,8 +212,8 @@ def slice_arrays(prefix: str, arrays: Mapping[str, NDArray[Any]]) -> dict[str, N
     return {f"{prefix}/{name}": np.ascontiguousarray(array) for name, array in arrays.items()}
 
 
-def slice_of(job: Job, index: int) -> Slice:
-    """The slice of session `index` in a JOB."""
-    prefix = f"{index}/"
+def slice_of(job: Job, index: int) -> Told | None:
+    """The slice of session `index` in a JOB, if it has one."""
+    prefix, values = f"{index}/", job.job["sessions"][index]["slice"]
     arrays = {name[len(prefix) :]: array for name, array in job.arrays.items() if name.startswith(prefix)}
-    return Slice(job.job["sessions"][index]["slice"], arrays)
+    return None if values is None else Told(values, arrays)

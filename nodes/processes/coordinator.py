@@ -58,6 +58,7 @@ from ketwire.nodes.session import (
     direction_key,
     party_key,
 )
+from ketwire.nodes.trampoline import outcome_of
 from ketwire.protocols.node import Outcome, Shape
 
 PING_EVERY_S = 1.0
@@ -204,10 +205,7 @@ class Coordinator:
         return SessionResult(
             session.name,
             session.role,
-            {
-                name: Outcome(facts.result["values"], dict(facts.arrays), facts.result["known_ps"])
-                for name, facts in done.items()
-            },
+            {member.name: member.outcome for member in self.nodes if member.outcome is not None},
             {name: facts.clock_ps for name, facts in done.items()},
             {name: Totals(**totals) for summary in summaries for name, totals in summary["totals"].items()},
             tuple(sorted(Chain(*chain) for chain in chains)),
@@ -270,7 +268,7 @@ class Coordinator:
         elif isinstance(frame, Ready):
             member.ready = frame
         elif isinstance(frame, Done):
-            member.done = frame
+            member.done, member.outcome = frame, self._outcome(member, frame)
             self._check_deadlock()
         elif isinstance(frame, Summary):
             member.summary = frame
@@ -286,6 +284,18 @@ class Coordinator:
         else:
             assert isinstance(frame, Failed)
             self._fail(member, frame)
+
+    def _outcome(self, member: Member, done: Done) -> Outcome | None:
+        """What a party has told.
+
+        Raises:
+            PartyFailed: what its program does not return.
+        """
+        values = done.result["outcome"]
+        try:
+            return None if values is None else outcome_of(self.run.sessions[self._session].program, values, done.arrays)
+        except RemoteProtocolError as error:
+            raise PartyFailed(member.name, f"sent a bad result: {error}") from None
 
     def _fail(self, member: Member, failed: Failed) -> None:
         kind = ERRORS.get(failed.kind)
@@ -338,10 +348,10 @@ class Coordinator:
     def _node_job(self, party: str) -> Job:
         sessions, arrays = [], {}
         for index, session in enumerate(self.run.sessions):
-            mine = session.slice_of(party)
-            arrays.update(slice_arrays(str(index), mine.arrays))
+            values, own = session.told.get(party, (None, {}))
+            arrays.update(slice_arrays(str(index), own))
             key = party_key(self.run.seed, session.name, party).hex()
-            told_of = {"program": session.program, "slice": mine.values, "key": key}
+            told_of = {"program": session.program, "slice": values, "key": key}
             sessions.append({**told_of, "restartable": session.restartable})
         links = [
             {"link": link.name, "peer": peer, "public": self.public_keys.get(link.name)}

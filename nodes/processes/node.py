@@ -49,6 +49,7 @@ from ketwire.nodes.processes.descriptors import for_node, provide
 from ketwire.nodes.processes.sockets import announced, dealer, octets_of, poll_promptly, receive, send
 from ketwire.nodes.trampoline import Task, build_program, octets
 from ketwire.protocols.node import Checkpoint, Outcome, Program, Receive, Send, State
+from ketwire.protocols.typed import told
 
 BLOCKED_AFTER_MS = 50
 FIBER_WAIT_S = 30.0  # a fiber listens before anybody is told where
@@ -221,7 +222,6 @@ class NodeProcess:
                 task.resume(self._send(start.session, node, peer, effect))
             else:
                 task.resume(self._receive(start.session, node, peer, effect))
-        assert task.outcome is not None
         self._report(start.session, node, task.outcome)
 
     def _send(self, session: int, node: PartyNode, peer: Peer, effect: Send) -> HeraldReceipt:
@@ -308,16 +308,16 @@ class NodeProcess:
                 self.control.say(blocked())
                 told = True
 
-    def _report(self, session: int, node: PartyNode, outcome: Outcome) -> None:
+    def _report(self, session: int, node: PartyNode, outcome: Outcome | None) -> None:
         chain = node.transcript.end()
+        values, arrays = (None, {}) if outcome is None else told(outcome, "outcome")
         facts = {
-            "values": outcome.values,
-            "known_ps": outcome.known_ps,
+            "outcome": values,
             "chain": list(chain),
             "sent": {peer.name: peer.sent for peer in self.peers.values()},
             "received": {peer.name: peer.received for peer in self.peers.values()},
         }
-        self.control.say(Done(session, node.now_ps, facts, dict(outcome.arrays)))
+        self.control.say(Done(session, node.now_ps, facts, arrays))
 
 
 def _checked(message: Message) -> Message:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from ketwire.protocols.inference import Owned
 from ketwire.protocols.layers import Step, build_layers
-from ketwire.protocols.node import Json, Loader, Node, Outcome, Slice
+from ketwire.protocols.node import Figures, Json, Loader, Node, Outcome, Slice
 from ketwire.protocols.numbers import receive_numbers, send_numbers
 from ketwire.quantum.circuits import Circuit, Contraction
 from ketwire.quantum.gradients.features import contributions
@@ -78,7 +78,7 @@ class DenseGradientParty:
         }
         self.shapes = self._owned.shapes
 
-    async def run(self, node: Node) -> Outcome:
+    async def run(self, node: Node) -> Outcome | None:
         path, kept = self._owned.path, {}
         for visit, party in enumerate(path):
             if party == node.name:
@@ -100,7 +100,7 @@ class DenseGradientParty:
                 gradients[f"gradient-{visit}"] = found
             if visit > self._first:
                 await self._send(node, path[visit - 1], dual)
-        return Outcome({}, gradients)
+        return Figures({}, gradients) if gradients else None
 
     async def _arriving(self, node: Node, visit: int, previous: str) -> Vector:
         if visit:

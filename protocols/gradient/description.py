@@ -17,7 +17,7 @@ from ketwire.protocols.announce import announce
 from ketwire.protocols.descriptions import gathered, pack_answers, unknown_angles, unpack_answers
 from ketwire.protocols.gradient.features import Share, exact_derivatives, share_of, with_flags
 from ketwire.protocols.inference import input_state
-from ketwire.protocols.node import Loader, Node, Outcome, Shape, Slice
+from ketwire.protocols.node import Figures, Loader, Node, Outcome, Shape, Slice
 
 Floats = NDArray[np.float64]
 LARGEST = 0.5
@@ -43,7 +43,7 @@ class DescriptionParty:
             # An input that another party holds is |0...0>.
             self._inputs = with_flags(input_state(values.get("input"), bare, load), flags)
 
-    async def run(self, node: Node) -> Outcome:
+    async def run(self, node: Node) -> Outcome | None:
         path, collector, bits = self._share.path, self._collector, self._bits
         heard = await gathered(node, path, self._angles, bits, self._own_angles, collector)
         found = self._worked_out(heard) if node.name == collector else {}
@@ -59,7 +59,7 @@ class DescriptionParty:
                 assert told is not None
                 found = self._by_visit(unpack_answers(told, bits, count, LARGEST, signed=True))
         own = {visit: values for visit, values in found.items() if path[visit] == node.name and len(values)}
-        return Outcome({}, {f"gradient-{visit}": values for visit, values in own.items()})
+        return Figures({}, {f"gradient-{visit}": values for visit, values in own.items()}) if own else None
 
     def _own_angles(self) -> Floats:
         """In the order of this party's visits."""

@@ -20,7 +20,7 @@ from ketwire.protocols.gradient.agreement import Agreement, made_estimator, publ
 from ketwire.protocols.gradient.features import FeatureStage, Route, Share, reader_at, share_of, with_flags
 from ketwire.protocols.gradient.shifts import run_shifted
 from ketwire.protocols.inference import input_state
-from ketwire.protocols.node import Json, Loader, Node, Outcome, Shape, Slice
+from ketwire.protocols.node import Figures, Json, Loader, Node, Outcome, Shape, Slice
 from ketwire.protocols.repeaters import Supplies, chain_plans
 from ketwire.protocols.stream import Stage, StreamPlan, Tally, run_stream
 from ketwire.quantum.gradients.estimation import Demand
@@ -74,7 +74,7 @@ class _Party:
 class GradientParty(_Party):
     """Any party of a session that estimates from copies of |Φ>."""
 
-    async def run(self, node: Node) -> Outcome:
+    async def run(self, node: Node) -> Outcome | None:
         told: dict[str, Any] = {}
         arrays = {}
         agreed = Agreement.of(self.values, node.public)
@@ -97,19 +97,19 @@ class GradientParty(_Party):
                 emitted = {"attempted": int(tally.attempted[0]), "needed": tally.needed}
                 # A copy says of a derivative a number between -sums and sums: public, and 1/2 for one rotation.
                 told[str(visit)] = {**used, **emitted, "range": 2.0 * asked.sums}
-        return Outcome({"visits": told} if told else {}, arrays, node.read_ps)
+        return Figures({"visits": told} if told else {}, arrays, known_ps=node.read_ps) if told or arrays else None
 
 
 class ShiftParty(_Party):
     """Any party of a session of shifted inferences."""
 
-    async def run(self, node: Node) -> Outcome:
+    async def run(self, node: Node) -> Outcome | None:
         agreed, path = Agreement.of(self.values, node.public), self.share.path
         # The last visit is where |Φ> would turn: the register's way there is the whole path, without an ancilla.
         route = Route(path, len(path) - 1, self.share.qubits)
         streams = {visit: self.stream(self.values["whole"], route, copies) for visit, copies in agreed.copies.items()}
         if not next(iter(streams.values())).has_part(node.name):
-            return Outcome()
+            return None
         plans = {visit: shift_plan(self.segments[visit]) for visit in self.mine}
         attempted, needed = 0, 0.0
 
@@ -127,4 +127,4 @@ class ShiftParty(_Party):
         # The last party has its outcomes when they are read; the others when they are told.
         known_ps = node.read_ps if node.name == path[-1] else None
         values = {"visits": told, "attempted": attempted, "needed": needed} if told else {}
-        return Outcome(values, gradients, known_ps)
+        return Figures(values, gradients, known_ps=known_ps) if told else None

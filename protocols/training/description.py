@@ -19,7 +19,7 @@ from ketwire.errors import RemoteProtocolError
 from ketwire.protocols.announce import announce
 from ketwire.protocols.codes import pack_bits, unpack_bits
 from ketwire.protocols.descriptions import gathered
-from ketwire.protocols.node import Loader, Node, Outcome, Shape, Slice
+from ketwire.protocols.node import Figures, Loader, Node, Outcome, Shape, Slice
 from ketwire.protocols.numbers import EXACT_BITS, messages_of, pack_numbers, unpack_numbers
 from ketwire.protocols.training.data import Labels, joined_shapes
 from ketwire.protocols.training.holding import Holding
@@ -50,9 +50,9 @@ class DescriptionParty:
             self._labels = Labels(self.values["labels"], self._objective, load)
         self.shapes = joined_shapes(self._held.samples, self._labels)
 
-    async def run(self, node: Node) -> Outcome:
+    async def run(self, node: Node) -> Outcome | None:
         if "path" not in self.values:
-            return Outcome()
+            return None
         meter, start = Meter(node), self._path[0]
         angles = partial(self._angles, node.name)
         heard = await gathered(meter.node, self._path, self._counts, self.values["bits"], angles, start)
@@ -69,7 +69,7 @@ class DescriptionParty:
         truth = self._own_labels("test")
         if node.name == self._path[-1] and truth is not None and decisions is not None:
             told_of["test_accuracy"] = float((decisions == truth).mean())
-        return Outcome(told_of, arrays)
+        return Figures(told_of, arrays)
 
     def _own_labels(self, part: str) -> Floats | None:
         return None if self._labels is None else self._labels.of[part]

@@ -40,7 +40,7 @@ from ketwire.protocols.gradient.agreement import Agreement, public_numbers
 from ketwire.protocols.gradient.features import FeatureStage, Route, reader_at, refuse_large
 from ketwire.protocols.gradient.forward import ForwardStage
 from ketwire.protocols.gradient.shifts import run_shifted
-from ketwire.protocols.node import Loader, Node, Outcome, Shape, Slice, State
+from ketwire.protocols.node import Figures, Loader, Node, Outcome, Shape, Slice, State
 from ketwire.protocols.numbers import pack_numbers, unpack_numbers
 from ketwire.protocols.repeaters import Supplies, chain_plans
 from ketwire.protocols.stream import Stage, StreamPlan, Tally, run_stream
@@ -108,7 +108,7 @@ class TrainingParty:
 
     # ------------------------------------------------------------ the program
 
-    async def run(self, node: Node) -> Outcome:
+    async def run(self, node: Node) -> Outcome | None:
         if "visits" not in self.values:
             return await look_on(node, self.values)
         meter, held = Meter(node), self.held
@@ -306,7 +306,7 @@ class TrainingParty:
         right = held.objective.decide(z) == labels
         return float(snap(held.objective.losses(z, labels).mean())), float(right.mean())
 
-    async def _finish(self, meter: Meter, schedule: Schedule) -> Outcome:
+    async def _finish(self, meter: Meter, schedule: Schedule) -> Outcome | None:
         """Every part once more with the final parameters, and what there is to tell."""
         trained_ps = meter.node.now_ps
         counts = dict(zip(("emitted", "needed", "measured", "samples", "readings"), self._series.counts, strict=True))
@@ -328,7 +328,7 @@ class TrainingParty:
         told |= {"measured": self._series.measured, "finally": vars(meter.taken())}
         # The last party's result ends with its last inference; what the others have is final when training ends.
         known_ps = meter.node.read_ps if meter.node.name == self.held.path[-1] else trained_ps
-        return Outcome(told, self._series.arrays(), known_ps)
+        return Figures(told, self._series.arrays(), known_ps=known_ps)
 
     def _saved(self, step: int) -> State:
         values = {
@@ -359,10 +359,10 @@ class TrainingParty:
         return step
 
 
-async def look_on(node: Node, values: dict[str, Any]) -> Outcome:
+async def look_on(node: Node, values: dict[str, Any]) -> Outcome | None:
     """A party that no register and no pair visits: it takes part in checkpoints alone."""
     begin = 0 if node.restored is None else node.restored.step
     for step in range(begin + 1, values["steps"] + 1):
         if step % values["checkpoint_every"] == 0:
             await node.checkpoint(step, State())
-    return Outcome()
+    return None

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from ketwire.channels.messages import Packed
 from ketwire.protocols.announce import announce
 from ketwire.protocols.gradient.features import with_flags
-from ketwire.protocols.node import Json, Loader, Node, Outcome, Shape, Slice, State
+from ketwire.protocols.node import Figures, Json, Loader, Node, Outcome, Shape, Slice, State
 from ketwire.protocols.numbers import (
     messages_of,
     pack_numbers,
@@ -53,7 +53,7 @@ class BackpropParty:
             self.shapes = dict(self.held.shapes)
             self._series = Series(self.values["steps"])
 
-    async def run(self, node: Node) -> Outcome:
+    async def run(self, node: Node) -> Outcome | None:
         if "visits" not in self.values:
             return await look_on(node, self.values)
         held, meter = self.held, Meter(node)
@@ -73,7 +73,7 @@ class BackpropParty:
         if held.objective is not None and held.labels is not None:
             decided = held.objective.decide(_expected(held, self._ends(inputs)))
             told["test_accuracy"] = float((decided == held.labels.of["test"]).mean())
-        return Outcome(told, self._series.arrays())
+        return Figures(told, self._series.arrays())
 
     async def _step(self, node: Node, rows: Integers) -> None:
         held = self.held
@@ -193,16 +193,16 @@ class RawDataParty:
             width = self.samples.entries - (self.values["constant"] is not None)
             self.shapes["entries"] = Shape(width, "protocol.data.train")
 
-    async def run(self, node: Node) -> Outcome:
+    async def run(self, node: Node) -> Outcome | None:
         if "path" not in self.values:
-            return Outcome()
+            return None
         meter = Meter(node)
         train = await self._ship(meter.node, "train")
         told: dict[str, Any] = {"bits": meter.taken().bits}  # what is there now is enough to train
         test = await self._ship(meter.node, "test")
         if train is None or test is None or self.labels is None:
-            return Outcome(told)
-        return Outcome({**told, **self._classified(train, test, self.labels)})
+            return Figures(told)
+        return Figures({**told, **self._classified(train, test, self.labels)})
 
     async def _ship(self, node: Node, part: str) -> Floats | None:
         """A part's rows, from the start to the last party, over all links between them; None elsewhere."""

@@ -10,7 +10,10 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import is_dataclass
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from ketwire.errors import LocalProtocolError, one_line
 from ketwire.scenarios.kinds.interface import Judge
@@ -136,14 +139,21 @@ def outcomes_of(results: Sequence[SessionResult]) -> dict[str, dict[str, Any]]:
 
 
 def _shown(outcome: Outcome) -> dict[str, Any] | None:
-    arrays = {
-        name: array if array.size <= LISTED else {"dtype": str(array.dtype), "shape": array.shape}
-        for name, array in outcome.arrays.items()
-    }
     try:
-        return _written(plain({**outcome.values, **arrays}))
+        return _written(plain(_listed(vars(outcome))))
     except Exception:  # of a type whose text cannot be had
         return None
+
+
+def _listed(value: Any) -> Any:
+    """A value with its dataclasses as dicts, and with what they are in the place of long arrays."""
+    if isinstance(value, np.ndarray) and value.size > LISTED:
+        return {"dtype": str(value.dtype), "shape": value.shape}
+    if is_dataclass(value):
+        value = vars(value)
+    if isinstance(value, dict):
+        return {str(key): _listed(each) for key, each in value.items()}
+    return [_listed(each) for each in value] if isinstance(value, list | tuple) else value
 
 
 def _dict(told: Any) -> Mapping[str, Any]:

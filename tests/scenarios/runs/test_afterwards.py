@@ -134,7 +134,9 @@ def test_without_a_summary_costs_and_outcomes_are_told(
     assert run.code == 3 and [each["step"] for each in run.told["afterwards_failed"]] == ["summarise", "exact"]
     assert same_figures(run.told, sound) and {*WIRE_KEYS} <= {*run.told}
     heads, many = sound["estimate"], {"dtype": "float64", "shape": [2000]}
-    assert run.told["outcomes"]["tosses"]["alice"] == {"heads": heads, "few": [1, 2], "many": many}
+    assert run.told["outcomes"]["tosses"]["alice"] == {
+        "known_ps": None, "heads": heads, "arrived": None, "given": None, "few": [1, 2], "many": many,
+    }  # fmt: skip
     assert run.told["outcomes"]["tosses"]["bob"]["arrived"] == sound["qubits_delivered"]
 
 
@@ -240,7 +242,8 @@ BLAMED = {
     "library": ("PartyFailed", f"{place(mistakes.__file__, 'json.loads(')}: JSONDecodeError: "),
     "exit": ("PartyFailed", f"{place(mistakes.__file__, 'SystemExit(0)')}: SystemExit: 0"),
     "consumed": ("LocalProtocolError", f"{place(mistakes.__file__, '# sent before')}: these 50 copies of 1 qubits"),
-    "returned": ("LocalProtocolError", "tests.mistakes: dict returned, expected an Outcome"),
+    "returned": ("LocalProtocolError", "tests.mistakes: dict returned, expected Tossed or None"),
+    "numpy": ("LocalProtocolError", "tests.mistakes: outcome.heads: int64 given, expected int"),
     "shapes": ("LocalProtocolError", "tests.mistakes:Party: shapes: {'tosses': 3} given, expected a dict of Shape("),
 }
 SLOW = set(BLAMED) - {"run"}
@@ -295,11 +298,25 @@ def test_a_kind_whose_module_raises_is_bad_input(folder: Path, capfd: pytest.Cap
 # ---------------------------------------------------------------- slices and prints
 
 
-def test_who_is_given_no_slice_has_an_empty_one(folder: Path) -> None:
+def test_who_is_given_no_slice_has_one_of_defaults(folder: Path) -> None:
     run = load(str(folder / "m.yaml")).run()
     for runtime in (run_inline, run_processes):
         quantum, rival = runtime(run)
-        assert quantum.outcomes["bob"].values["given"] == rival.outcomes["bob"].values["given"] == 0
+        assert quantum.outcomes["bob"].given == rival.outcomes["bob"].given == repr(mistakes.Mistake())
+
+
+@pytest.mark.parametrize(
+    ("what", "place_of", "words"),
+    [
+        ("slice", "# no dataclass", "tosses: slice of alice: dict given, expected a frozen dataclass"),
+        ("field", "# no int", "tosses: slice of alice.printed: str given, expected int"),
+    ],
+)
+def test_a_slice_of_another_type_is_bad_input(
+    what: str, place_of: str, words: str, folder: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    run = Run(capfd, folder, "--inline", *wrong(what))
+    assert run.code == 2 and f"{place(mistakes.__file__, place_of)}: {words}" in run.err and "Traceback" not in run.err
 
 
 @pytest.mark.parametrize("how", HOW)

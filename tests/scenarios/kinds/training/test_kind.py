@@ -19,7 +19,7 @@ from ketwire.nodes.inline import run_inline
 from ketwire.nodes.processes.run import run_processes
 from ketwire.nodes.session import Link, Run, SessionResult
 from ketwire.protocols.announce import hops_from, way
-from ketwire.protocols.node import Node, Outcome
+from ketwire.protocols.node import Figures, Node, Outcome
 from ketwire.protocols.training.data import Schedule, standardised
 from ketwire.protocols.training.objectives import Logistic, Squared, objective
 from ketwire.protocols.training.optimisers import Adam
@@ -46,12 +46,12 @@ ALONE: dict[str, Any] = {"backprop": [], "raw": [], "description": []}
 class Telling(TrainingParty):
     """Tells its parameters too, which a party of the world keeps."""
 
-    async def run(self, node: Node) -> Outcome:
+    async def run(self, node: Node) -> Outcome | None:
         outcome = await super().run(node)
         if "visits" not in self.values:
             return outcome
         mine = {f"parameters {visit}": part.values for visit, part in self.held.share.segments.items()}
-        return Outcome(outcome.values, {**outcome.arrays, **mine})
+        return Figures(outcome.values, {**outcome.arrays, **mine})
 
 
 def spec_of(**changed: Any) -> TrainingSpec:
