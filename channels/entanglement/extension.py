@@ -28,6 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ketwire.channels.entanglement.chain import distillation
+from ketwire.channels.entanglement.distill import distill
 from ketwire.channels.entanglement.generation import generate
 from ketwire.channels.entanglement.held import Held, Order, Pairs, Times
 from ketwire.channels.entanglement.heralding import Given
@@ -129,8 +130,6 @@ def _generate(machine: TeleportMachine, begin_ps: Times, wanted: NDArray[np.bool
         six[lanes], herald_ps[lanes] = machine.fresh, made.herald_ps
         since_ps[lanes] = made.herald_ps - scheme.age_ps
         return _Fresh(six, herald_ps, since_ps, int(made.attempts.sum()), len(lanes))
-    from ketwire.channels.entanglement.distill import distill  # noqa: PLC0415
-
     (t1_a, t2_a), (t1_b, t2_b) = machine.line.sender.constants, machine.line.receiver.constants
     good = distill(
         none, scheme, schedule, len(lanes), begin_ps[lanes],
