@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from ketwire.channels.entanglement.held import Pairs, Released
 from ketwire.channels.messages import Answers, Arrivals, Classical, Packed
 from ketwire.channels.records import Record
+from ketwire.quantum.grid import snap
 
 NUMBER_BITS = 20  # behind the point, of a number that is sent in full
 
@@ -119,8 +120,6 @@ def _codes(message: Packed) -> bytes:
     """The octets of a message's codes; numbers of 64 bits to 2^-20, like amplitudes they differ in their last bits."""
     if message.bits_per_entry < 64:
         return message.codes.tobytes()
-    from ketwire.quantum.grid import snap  # noqa: PLC0415
-
     return _octets(snap(message.codes.view(">f8"), NUMBER_BITS), "<f8")
 
 

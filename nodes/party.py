@@ -29,6 +29,7 @@ from ketwire.quantum.circuits import Circuit
 from ketwire.quantum.grid import snap
 from ketwire.quantum.noise import mixtures, representations
 from ketwire.quantum.sampling import sample
+from ketwire.quantum.segments import pieces
 
 if TYPE_CHECKING:
     from ketwire.nodes.processor import Processor
@@ -43,8 +44,6 @@ PERFECT = Hardware()
 def _run_perfectly(
     circuit: Circuit, states: States, row: NDArray[np.int64], parameters: NDArray[np.float64]
 ) -> tuple[States, NDArray[np.int64]]:
-    from ketwire.quantum.segments import pieces  # noqa: PLC0415
-
     for piece in pieces(circuit):
         states = representations.apply_circuit(piece, states, parameters)
     return states, row

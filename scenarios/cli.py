@@ -8,9 +8,11 @@ Commands import what they need when they run, since each start of the program pa
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import sys
+import traceback
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -183,8 +185,6 @@ def validate(scenario: Name, sets: Set = None, seed: Seed = None) -> None:
 @app.command()
 def schema() -> None:
     """Print the JSON Schema of scenarios, all installed kinds included."""
-    import json  # noqa: PLC0415
-
     from ketwire.scenarios.kinds.interface import find_kind, kind_names  # noqa: PLC0415
     from ketwire.scenarios.schema.model import scenario_model  # noqa: PLC0415
 
@@ -275,8 +275,6 @@ def _failed(error: BaseException, as_json: bool) -> int:
     elif isinstance(error, KeyboardInterrupt | typer.Abort):
         error = KeyboardInterrupt("interrupted")
     elif not isinstance(error, KetwireError):
-        import traceback  # noqa: PLC0415
-
         traceback.print_exception(error)
     code = BAD_INPUT if isinstance(error, ScenarioError) else FAILED
     code = INTERRUPTED if isinstance(error, KeyboardInterrupt) else code

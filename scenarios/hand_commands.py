@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from ketwire.modules import settle
 from ketwire.scenarios.options import (
     Advertise,
     Bind,
@@ -80,7 +81,6 @@ def node(
     wait_s: Wait = 60.0,
 ) -> None:
     """Be one party of a run: `ketwire node alice`."""
-    from ketwire.modules import settle  # noqa: PLC0415
     from ketwire.nodes.processes.by_hand import serve_node  # noqa: PLC0415
 
     settle(base)

@@ -12,13 +12,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ketwire.errors import KetwireError, LocalProtocolError, ScenarioError, one_line, tell
+from ketwire.modules import settle
+from ketwire.scenarios.kinds.interface import Kind, Network, find_kind, kind_names
 from ketwire.scenarios.schema.yamltext import MAX_OCTETS, dump, parse
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
     from ketwire.nodes.session import Run
-    from ketwire.scenarios.kinds.interface import Kind, Network
     from ketwire.scenarios.schema.model import Scenario
     from ketwire.scenarios.schema.topology import Said
 
@@ -43,7 +44,6 @@ class Read:
     @cached_property
     def _network(self) -> Network:
         from ketwire.nodes.session import Link  # noqa: PLC0415
-        from ketwire.scenarios.kinds.interface import Network  # noqa: PLC0415
         from ketwire.scenarios.schema.chains import line  # noqa: PLC0415
 
         hardware = {name: node.physics() for name, node in self.scenario.nodes.items()}
@@ -174,7 +174,6 @@ def load(name_or_file: str, sets: Sequence[str] = (), seed: int | None = None) -
 
 def admit(data: dict[str, Any], origin: str, stem: str, base: str, said: Said | None = None) -> Loaded:
     """As `validate`, for a scenario that is to run: tells first what it executes that is not of this installation."""
-    from ketwire.modules import settle  # noqa: PLC0415
     from ketwire.scenarios.foreign import foreign  # noqa: PLC0415
 
     found = _looked(data, origin, stem, base, said)
@@ -242,8 +241,6 @@ def validate(data: dict[str, Any], origin: str, stem: str, base: str, said: Said
     Raises:
         ScenarioError: as `load`.
     """
-    from ketwire.scenarios.kinds.interface import find_kind  # noqa: PLC0415
-
     kind_name = _kind_name(data, origin)
     with from_file(origin):
         kind = find_kind(kind_name)
@@ -367,7 +364,6 @@ def _index(here: list[Any], step: str, at: str, where: str) -> int:
 
 
 def _kind_name(data: dict[str, Any], origin: str) -> str:
-    from ketwire.scenarios.kinds.interface import kind_names  # noqa: PLC0415
     from ketwire.scenarios.schema.validation import shown  # noqa: PLC0415
 
     protocol = data.get("protocol")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -114,6 +115,4 @@ def report(loaded: Loaded, runtime: Runtime, options: Options, as_json: bool) ->
 
 
 def print_json(told: dict[str, Any]) -> None:
-    import json  # noqa: PLC0415
-
     say(json.dumps(told, allow_nan=False))

@@ -28,6 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ketwire.channels.entanglement.chain import distillation
+from ketwire.channels.entanglement.distill import distill
 from ketwire.channels.entanglement.generation import generate_each
 from ketwire.channels.entanglement.held import Held, Order, Pairs, Times
 from ketwire.channels.entanglement.heralding import Given
@@ -137,8 +138,6 @@ def _made(machine: TeleportMachine, begin_ps: Times, draw: Draw) -> _Fresh:
         herald_ps, attempts = generate_each(begin_ps, scheme, draw("pairs"))
         six = machine.fresh[None].repeat(count, axis=0)
         return _Fresh(six, herald_ps, herald_ps - scheme.age_ps, int(attempts.sum()), count)
-    from ketwire.channels.entanglement.distill import distill  # noqa: PLC0415
-
     (t1_a, t2_a), (t1_b, t2_b) = machine.line.sender.constants, machine.line.receiver.constants
     good = distill(
         np.zeros(count, dtype=np.int64), scheme, schedule, count, begin_ps,

@@ -12,6 +12,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from ketwire.quantum.binomial import accuracy_of
+
 if TYPE_CHECKING:
     from ketwire.nodes.session import Run
     from ketwire.scenarios.load import Loaded
@@ -34,7 +36,6 @@ def bias(loaded: Loaded, run: Run, exact: Mapping[str, Any]) -> dict[str, Any]:
         (the binomial law)
     """
     from ketwire.nodes.witness import expectation  # noqa: PLC0415
-    from ketwire.quantum.binomial import accuracy_of  # noqa: PLC0415
 
     kind, spec = loaded.kind, loaded.scenario.protocol
     witness = kind.witness(spec, loaded.network(), run.sessions[0])

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ketwire.errors import LocalProtocolError, one_line
+from ketwire.scenarios.kinds.bias import bias
 from ketwire.scenarios.kinds.interface import Judge
 from ketwire.scenarios.load import Loaded, from_file
 from ketwire.scenarios.runs.results import FAILED_KEY, plain, result_object
@@ -87,8 +88,6 @@ class Afterwards:
 
     def refer(self) -> None:
         """What --check compares with: the ideal value, and what kinds that run once more for it make of that."""
-        from ketwire.scenarios.kinds.bias import bias  # noqa: PLC0415
-
         network = self._loaded.network()
         with self.step("exact"):
             self._add(self._kind.exact(self._spec, network, network.loaders()))

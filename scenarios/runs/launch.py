@@ -7,17 +7,15 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 from ketwire.errors import Deadlock, LocalProtocolError, PartyFailed, RemoteProtocolError, ScenarioError
+from ketwire.nodes.session import COORDINATOR, Progress, Run, SessionResult
 from ketwire.scenarios.load import Loaded, from_file
 from ketwire.scenarios.runs.afterwards import Afterwards
 from ketwire.scenarios.runs.progress import watch
+from ketwire.scenarios.runs.resumable import ResumableDirectory
 from ketwire.scenarios.runs.rundir import RunDirectory
-
-if TYPE_CHECKING:
-    from ketwire.nodes.session import Progress, Run, SessionResult
-    from ketwire.scenarios.runs.resumable import ResumableDirectory
 
 FAILURES = (PartyFailed, Deadlock, RemoteProtocolError, LocalProtocolError)
 """What ends a run with exit code 3."""
@@ -85,8 +83,6 @@ def _new_folder(loaded: Loaded, run: Run, options: Options) -> RunDirectory | No
         return None
     if options.by_hand or not any(session.restartable for session in run.sessions):
         return RunDirectory(options.out)
-    from ketwire.scenarios.runs.resumable import ResumableDirectory  # noqa: PLC0415
-
     return ResumableDirectory(options.out, loaded)
 
 
@@ -111,8 +107,6 @@ def _recorded(results: Sequence[SessionResult]) -> Sequence[SessionResult]:
     """Raises:
     PartyFailed: a fiber could not write its ledger.
     """
-    from ketwire.nodes.session import COORDINATOR  # noqa: PLC0415
-
     for result in results:
         if result.records_lost is not None:
             raise PartyFailed(COORDINATOR, result.records_lost)
@@ -124,8 +118,6 @@ def _having_room(folder: RunDirectory) -> Iterator[None]:
     """Raises:
     PartyFailed: the disk is full, say.
     """
-    from ketwire.nodes.session import COORDINATOR  # noqa: PLC0415
-
     try:
         yield
     except OSError as error:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from ketwire.nodes.session import Session, SessionResult
+from ketwire.protocols.inference_rivals import DenseStateParty
 from ketwire.protocols.node import Loader
 from ketwire.protocols.numbers import EXACT_BITS
 from ketwire.scenarios.kinds.inference.amplitude import Amplitude
@@ -57,8 +58,6 @@ class Inference(Kind):
         return ESTIMATIONS[spec.estimation].compared(spec, result)
 
     def exact(self, spec: InferenceSpec, network: Network, loaders: Mapping[str, Loader]) -> dict[str, Any]:
-        from ketwire.protocols.inference_rivals import DenseStateParty  # noqa: PLC0415 (with --check alone)
-
         path, visits = route_of(spec, network)
         public = {"path": path, "qubits": spec.qubits, "bits": EXACT_BITS, "coherent": spec.estimation == "amplitude"}
         parties = {

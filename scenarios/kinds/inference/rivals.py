@@ -16,6 +16,7 @@ from ketwire.errors import ScenarioError
 from ketwire.nodes.session import Session
 from ketwire.protocols.node import Slice
 from ketwire.protocols.numbers import EXACT_BITS
+from ketwire.protocols.sketch import MOST_NUMBERS, signs_for
 from ketwire.scenarios.kinds.descriptions import description_sessions
 from ketwire.scenarios.kinds.inference.spec import InferenceSpec
 from ketwire.scenarios.kinds.interface import Network
@@ -74,8 +75,6 @@ def promise_of(spec: InferenceSpec) -> tuple[float, float]:
 
 def _no_sketch(spec: InferenceSpec, path: Sequence[str]) -> str | None:
     """Why there is none; None where there can be one."""
-    from ketwire.protocols.sketch import MOST_NUMBERS, signs_for  # noqa: PLC0415
-
     if len(path) != 2:
         return f"the register crosses {len(path) - 1} times, and a sketch is of one crossing"
     if any(isinstance(layer, Contraction) for layer in spec.layers):

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ketwire.channels.line import Line
+from ketwire.nodes.data import require_labels
 from ketwire.nodes.session import Session, SessionResult
 from ketwire.protocols.node import Loader, Slice
 from ketwire.protocols.subspace import Classes, Vectors
@@ -62,8 +63,6 @@ def _owned(task: ClassifySpec, network: Network) -> tuple[Slice, Slice]:
 
 
 def labels_of_items(task: ClassifySpec, judge: Judge, items: int) -> NDArray[np.int64]:
-    from ketwire.nodes.data import require_labels  # noqa: PLC0415
-
     key = "protocol.labels"
     return require_labels(judge.load(key, task.labels.located(judge.network.base)), key, items)
 
