@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -46,6 +46,18 @@ Progress = Annotated[
     ),
 ]
 Keys = Annotated[Path, typer.Option("--keys", metavar="DIR", help="The folder that `ketwire keys` wrote.")]
+MountedKeys = Annotated[
+    bool,
+    typer.Option("--mounted-keys", help="A container engine mounted the secret, with an owner and mode of its choice."),
+]
+LogStyle = Literal["text", "json"]
+Log = Annotated[
+    LogStyle, typer.Option("--log", help="What standard error is: lines of text, or a JSON object a line.")
+]
+Ready = Annotated[
+    Path | None,
+    typer.Option("--ready", metavar="FILE", help="A file that is there while registered: for health checks."),
+]
 Coordinator = Annotated[
     str, typer.Option("--coordinator", metavar="HOST:PORT", help="Where the run's coordinator listens.")
 ]
@@ -74,6 +86,13 @@ def load_scenario(scenario: str, sets: list[str] | None, seed: str | None) -> Lo
 def _warn(found: Read) -> None:
     if alone := found.unlinked():
         tell(f"ketwire: warning: {found.origin}: nodes without a link: {', '.join(alone)}")
+
+
+def begin_log(style: LogStyle, name: str) -> None:
+    if style == "json":
+        from ketwire.nodes.processes.logs import as_json  # noqa: PLC0415
+
+        as_json(name)
 
 
 def shown(progress: bool | None, as_json: bool) -> bool | None:

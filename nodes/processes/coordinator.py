@@ -75,6 +75,7 @@ class Coordinator:
         patience_s: how long all parties may take to join.
         journal: what is kept of the run, so that it can be restarted; None: nothing is.
         warn: is told what is damaged in the journal where the run can go on all the same.
+        note: is told who joins, and when sessions begin and are over.
     """
 
     def __init__(
@@ -90,6 +91,7 @@ class Coordinator:
         patience_s: float = math.inf,
         journal: Journal | None = None,
         warn: Callable[[str], None] = lambda text: None,
+        note: Callable[[str], None] = lambda text: None,
     ) -> None:
         self.run = run
         self.epoch = os.urandom(16)
@@ -99,6 +101,7 @@ class Coordinator:
         self.ledger = ledger
         self.journal = journal
         self._progress = progress
+        self._note = note
         self._digest = digest
         self._secured = keys is not None
         self.doorman = Doorman(context, {public: name for name, public in public_keys.items()}) if keys else None
@@ -130,6 +133,7 @@ class Coordinator:
         """
         self._gather()
         self._until(lambda: all(member.ready for member in self.members.values()))
+        self._note("all are ready")
         publics = [self._agree(index) for index in range(len(self.run.sessions))]
         results = [] if self.journal is None else list(self.journal.finished)
         for index in range(len(results), len(publics)):
@@ -183,10 +187,13 @@ class Coordinator:
             if resume is not None:
                 addresses["resume"] = {"step": resume.step, "sha256": resume.parts[member.name]}
             self._say(member, Start(index, addresses))
+        name = self.run.sessions[index].name
+        self._note(f"session {name} begins" + ("" if resume is None else f" after checkpoint {resume.step}"))
         self._until(lambda: all(member.done for member in self.nodes))
         for member in self.fibers:
             self._say(member, End(index))
         self._until(lambda: all(member.summary for member in self.fibers))
+        self._note(f"session {name} is over")
         return self._result(index)
 
     def _save(self, member: Member, saved: Saved) -> None:
@@ -265,6 +272,8 @@ class Coordinator:
                 raise PartyFailed(member.name, f"{member.name} joined as {frame.role} {frame.name}")
             self._say(member, self._job(member))
             member.connection.adopt(self.epoch)
+            joined = sum(each.route is not None for each in self.members.values())
+            self._note(f"{member.name} has joined, {joined} of {len(self.members)}")
         elif isinstance(frame, Ready):
             member.ready = frame
         elif isinstance(frame, Done):

@@ -176,7 +176,7 @@ class NodeProcess:
                 by_ipc = self.credentials.coordinator.is_ipc
                 endpoint = announced(self.name, link["link"], told, link["public"], by_ipc)
                 socket = dealer(self.context, endpoint, self.credentials.keys, self.name)
-                fiber = f"{link['link']} at {endpoint.address}"
+                fiber = f"{link['link']} at {endpoint}"
                 peer = Peer(link["peer"], fiber, socket, self.control.run, self.credentials.digest)
                 self.peers[link["peer"]] = self.by_socket[socket] = peer
                 self.poller.register(socket, zmq.POLLIN)

@@ -26,6 +26,7 @@ from ketwire.channels.wire.arrays import Octets
 from ketwire.channels.wire.refusals import OversizedFrame, TruncatedFrame
 from ketwire.errors import PartyFailed, ScenarioError
 from ketwire.nodes.processes.addresses import IPC, Address, AddressError
+from ketwire.nodes.processes.lookup import resolved
 from ketwire.nodes.processes.security import ZAP_DOMAIN, KeyPair
 
 Socket = Any  # zmq.Socket; its stubs are generic over the return types of recv
@@ -45,13 +46,18 @@ STAYS = "expected the folder of this run's sockets to stay until its end"
 class Endpoint:
     """Where a binder is reached, and its public key (None: plaintext).
 
-    address: HOST:PORT; within a run on one machine ipc://PATH.
-    is_ipv6: whether by IPv6. A socket asks for addresses of one kind alone when it looks up a name.
+    address: HOST:PORT, the host a number; within a run on one machine ipc://PATH.
+    is_ipv6: whether by IPv6.
+    given: the address as it was given, with a name perhaps; "": like `address`.
     """
 
     address: str
     public: str | None
     is_ipv6: bool = False
+    given: str = ""
+
+    def __str__(self) -> str:
+        return self.given or self.address
 
     @property
     def is_ipc(self) -> bool:
@@ -59,12 +65,13 @@ class Endpoint:
 
 
 def endpoint_at(address: Address, public: str | None) -> Endpoint:
-    """The endpoint at `address`. A name stays one: sockets look it up anew whenever they connect.
+    """The endpoint at `address`.
 
     Raises:
         AddressError: the name does not resolve on this machine.
     """
-    return Endpoint(str(address), public, address.resolved().needs_ipv6)
+    found = resolved(address)
+    return Endpoint(str(found), public, found.needs_ipv6, str(address))
 
 
 def announced(name: str, fiber: str, told: Any, public: str | None, by_ipc: bool = False) -> Endpoint:
