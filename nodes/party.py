@@ -59,6 +59,14 @@ def _tally(cells: NDArray[np.int64], end: int) -> tuple[NDArray[np.int64], NDArr
     return distinct, occurs[distinct]
 
 
+def _rows_of(cells: NDArray[np.int64], rows: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The distinct rows that these cells are of, ascending, and which of those each is of."""
+    if rows == 1:
+        return np.zeros(min(len(cells), 1), dtype=np.int64), np.zeros(len(cells), dtype=np.int64)
+    used, place = np.unique(cells % rows, return_inverse=True)
+    return used, place
+
+
 class PartyNode:
     """One party's machine in one session. Implements `ketwire.protocols.node.Node`."""
 
@@ -161,10 +169,10 @@ class PartyNode:
             copies = self._processor.read(copies, decided, self.now_ps)
         states, row, ready_ps, lost = copies.take()
         mask = ~lost if mask is None else mask
-        chosen = slice(None) if mask.all() else mask
+        chosen = slice(None) if np.count_nonzero(mask) == len(mask) else mask
         # Copies of one item in one state are alike: one multinomial draw serves them all.
         cells, copies_in = _tally(groups[chosen] * len(states) + row[chosen], count * len(states))
-        rows, place = np.unique(cells % len(states), return_inverse=True)
+        rows, place = _rows_of(cells, len(states))
         counts = np.zeros((count, observable.outcomes), dtype=np.int64)
         if len(cells):
             probabilities = representations.probabilities(observable, states[rows])
@@ -233,7 +241,7 @@ class PartyNode:
         rows = len(found.states)
         cells, copies_in = _tally(groups[found.which] * rows + found.row, count * rows)
         if len(cells):
-            used, place = np.unique(cells % rows, return_inverse=True)
+            used, place = _rows_of(cells, rows)
             laws = representations.probabilities(observable, found.states[used])
             if self._processor is not None:
                 laws = self._processor.reported(laws)

@@ -46,7 +46,7 @@ from ketwire.nodes.holdings import HeraldReceipt
 from ketwire.nodes.party import PartyNode, check_drained, not_restartable
 from ketwire.nodes.processes.control import Control, Credentials, Stopped, slice_of
 from ketwire.nodes.processes.descriptors import for_node, provide
-from ketwire.nodes.processes.sockets import announced, dealer, octets_of, poll_promptly, receive, send
+from ketwire.nodes.processes.sockets import announced, dealer, octets_of, receive, send
 from ketwire.nodes.trampoline import Task, build_program, octets
 from ketwire.protocols.node import Checkpoint, Outcome, Program, Receive, Send, State
 from ketwire.protocols.typed import told
@@ -291,7 +291,7 @@ class NodeProcess:
         since, told = time.monotonic(), blocked is None
         while not ready():
             # To ask what is there is cheaper than to try and fail: one message a turn, then again.
-            came = [socket for socket, _ in poll_promptly(self.poller, 1000 if told else BLOCKED_AFTER_MS)]
+            came = [socket for socket, _ in self.poller.poll(1000 if told else BLOCKED_AFTER_MS)]
             # Also where it says nothing: silence of the coordinator is noticed there.
             if (not came or self.control.socket in came) and (heard := self.control.hear()) is not None:
                 if not isinstance(heard, Commit):

@@ -13,7 +13,6 @@ section 3).
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -178,27 +177,6 @@ def receive(socket: Socket, flags: int = _LAST) -> list[Any]:
         frame = take(flags, False)
         frames.append(frame)
     return frames
-
-
-# A process that sleeps takes some 50 us to be woken and finds its caches cold, which costs more than a
-# small message does. So whoever waits asks for a moment before it sleeps, and yields its core meanwhile.
-PROMPT_S = 150e-6
-
-
-def receive_promptly(socket: Socket) -> list[Any]:
-    """Wait for the next message; asks for a moment before it sleeps."""
-    until = time.perf_counter() + PROMPT_S
-    while not (frames := receive(socket)) and time.perf_counter() < until:
-        os.sched_yield()
-    return frames or receive(socket, 0)
-
-
-def poll_promptly(poller: zmq.Poller, timeout_ms: int) -> list[tuple[Any, int]]:
-    """What `poller.poll` answers; asks for a moment before it sleeps."""
-    until = time.perf_counter() + PROMPT_S
-    while not (events := poller.poll(0)) and time.perf_counter() < until:
-        os.sched_yield()
-    return events or poller.poll(timeout_ms)
 
 
 def octets_of(frames: Sequence[Any]) -> list[Octets]:

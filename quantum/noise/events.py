@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from ketwire.quantum.arrays import Floats, Integers
-from ketwire.quantum.grid import significant
+from ketwire.quantum.grid import significant, significant_one
 
 CHUNK_PHOTONS = 1 << 20  # of one step over copies: bounds the memory of the errors drawn
 
@@ -18,7 +18,7 @@ def hits(places: int, chance: float, rng: np.random.Generator) -> Integers:
 
     Jumps from one to the next by geometric gaps, so the cost is that of the hits.
     """
-    chance = float(significant(chance))
+    chance = significant_one(chance)
     if chance <= 0.0:
         return np.zeros(0, dtype=np.int64)
     size = int(places * chance + 4 * np.sqrt(places * chance)) + 8

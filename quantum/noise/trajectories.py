@@ -251,7 +251,7 @@ def _checked_batch(states: Complexes, row: Integers) -> tuple[Complexes, Integer
                          "expected complex128 of (rows, 2**n) with n >= 1")
     if row.ndim != 1 or row.dtype != np.int64:
         raise ValueError(f"row: {row.dtype} of shape {row.shape} given, expected int64 of (copies,)")
-    if len(row) and (row.min() < 0 or row.max() >= len(states)):
+    if len(row) and row.view(np.uint64).max() >= len(states):  # as unsigned, what is below 0 is beyond everything
         raise ValueError(f"row: {row.min()} to {row.max()} given, expected 0 to {len(states) - 1}")
     return states, row, size.bit_length() - 1
 
