@@ -16,7 +16,7 @@ from tests.test_startup import folder, loaded
 __all__ = ["folder", "loaded"]  # fixtures
 
 HEAVY = {
-    "matplotlib", "netsquid", "numba", "openqasm3", "pandas", "pydantic", "pydantic_core", "rich", "scipy", "sklearn",
+    "matplotlib", "netsquid", "networkx", "numba", "openqasm3", "pandas", "pydantic", "pydantic_core", "rich", "scipy", "sklearn",
     "torch", "typer",
 }  # fmt: skip
 """Libraries that are heavy or optional. Modules of ours that import one at their top are found by `heavy`."""
@@ -36,6 +36,8 @@ SOME_RUNS = {
     "ketwire.nodes.witness": "runs with --check alone",
     "ketwire.protocols.classifiers": "the receiver of rows alone trains one",
     "ketwire.protocols.openqasm.reader": "a layer that is a program alone",
+    "ketwire.protocols.gradient.outline": "what numba would compile is foreseen where it is absent",
+    "ketwire.quantum.engines.dispatch": "what numba would compile is foreseen where it is absent",
     "ketwire.quantum.gradients.estimation": "programs that measure many copies together",
     "ketwire.quantum.gradients.features": "programs of gradients",
     "ketwire.quantum.noise.kraus": "a quiet link has no errors",

@@ -37,7 +37,7 @@ def check_compiled(spec: Any, network: Network, session: Session, public: Mappin
     flags = getattr(spec, "flags", 0)
     rows = _rows(spec, network, public, spec.qubits + flags)
     for party, given in session.slices.items():
-        for layers in given.values.get("visits", {}).values():
+        for layers in getattr(given, "visits", {}).values():
             circuit = outline(_flagged(layers), spec.qubits, flags)
             if circuit is None:
                 continue

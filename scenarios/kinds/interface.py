@@ -117,7 +117,7 @@ class Kind(ABC):
             ScenarioError: the protocol does not fit the network.
         """
 
-    def check(self, spec: Any, network: Network, session: Session, public: Mapping[str, int]) -> None:  # noqa: B027 (a default)
+    def check(self, spec: Any, network: Network, session: Session, public: Mapping[str, int]) -> None:  # noqa: B027
         """Look at the agreed public shapes before a session starts. By default, any are right.
 
         Raises:
