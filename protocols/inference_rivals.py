@@ -23,12 +23,14 @@ from ketwire.protocols.inference import Owned, input_state
 from ketwire.protocols.layers import Step, build_layers
 from ketwire.protocols.node import Figures, Json, Loader, Node, Outcome, Slice
 from ketwire.protocols.numbers import messages_of, pack_numbers, receive_numbers
+from ketwire.protocols.paths import visits_at
 from ketwire.quantum.grid import significant, snap
 
 Floats = NDArray[np.float64]
 Vector = NDArray[np.complex128]
 
 SCALE_BITS = 30  # that the scale of signs is rounded to
+TINY = 1e-100  # amplitudes whose squares might be no numbers any more: signs alone halve them at many a crossing
 
 
 class DenseStateParty:
@@ -59,6 +61,9 @@ class DenseStateParty:
         Raises:
             ScenarioError: the contractions, or too few bits, left nothing of the vector.
         """
+        largest = float(np.abs(vector).max())
+        if not self._coherent and 0.0 < largest < TINY:
+            vector = vector / largest
         norm = 1.0 if self._coherent else float(np.linalg.norm(vector))
         if not norm > 0.0:
             raise ScenarioError("protocol.layers: the contractions leave nothing, expected some of the state")
@@ -67,9 +72,7 @@ class DenseStateParty:
 
     async def run(self, node: Node) -> Outcome | None:
         path, outcome = self._owned.path, None
-        for visit, party in enumerate(path):
-            if party != node.name:
-                continue
+        for visit in visits_at(path, node.name):
             vector = self.start() if visit == 0 else await self._hear(node, path[visit - 1])
             vector = self.carry(visit, vector)
             if visit < len(path) - 1:

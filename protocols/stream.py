@@ -16,8 +16,9 @@ copy, and make the pairs that each batch needs (`protocols.repeaters`), in the o
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -27,6 +28,7 @@ from ketwire.channels.copies import MAX_COPIES, Copies
 from ketwire.channels.messages import Arrivals
 from ketwire.errors import LocalProtocolError, RemoteProtocolError, ScenarioError
 from ketwire.protocols.node import Kept, Node
+from ketwire.protocols.paths import Hop, by_party, visits_at
 from ketwire.protocols.repeaters import ChainPlan, Supplies, Supply, hops_to_repeaters
 from ketwire.protocols.retries import ROUND_COPIES, Retries
 
@@ -183,12 +185,12 @@ async def _carry(
     """One batch through this node's visits; at the last party what was measured, and outcome counts per item."""
     last = len(plan.path) - 1
     emitted = int(batch.counts.sum())
-    for visit, party in enumerate(plan.path):
-        here = party == node.name
+    for visit in range(last + 1) if supplies else visits_at(plan.path, node.name):
+        here = plan.path[visit] == node.name
         if here:
             assert stage is not None
             copies = await _at(node, plan, stage, batch, visit)
-        supply = supplies[visit] if visit < last else None
+        supply = supplies[visit] if supplies and visit < last else None
         if supply is not None:
             await supply.provide(node, emitted * plan.arriving(visit + 1))
         if not here:
@@ -218,17 +220,14 @@ async def _at(node: Node, plan: StreamPlan, stage: Stage, batch: Batch, visit: i
 
 
 def supplies_of(plan: StreamPlan, party: str, supplies: Supplies) -> list[Supply | None]:
-    """This party's part in the chain of each crossing; crossings one way over one chain share it."""
-    return [
-        None if chain is None else supplies.part(chain, party)
-        for chain in (plan.chains or (None,) * (len(plan.path) - 1))
-    ]
+    """This party's part in the chain of each crossing, if there are chains; crossings one way over one share it."""
+    return [None if chain is None else supplies.part(chain, party) for chain in plan.chains]
 
 
 async def _acknowledge(node: Node, plan: StreamPlan, batch: Batch, came: int) -> None:
     """Tell every party of the path that a window's copies are no longer under way: backwards along it."""
     bits = int(batch.counts.sum()).bit_length()
-    for listener, teller in report_hops(plan.path):
+    for listener, teller in _own_reports(plan.path, ()).get(node.name, ()):
         if listener == node.name:
             heard = await node.receive(teller, Arrivals)
             if heard.counts.shape != (1,) or heard.bits != bits:
@@ -242,7 +241,7 @@ async def _share(node: Node, plan: StreamPlan, retries: Retries, arrived: NDArra
     """Tell every party of the path, and every repeater, what is missing: backwards, each once."""
     question = retries.question()
     values, source = question.answer(np.maximum(plan.want - arrived, 0)), node.name
-    for listener, teller in report_hops(plan.path, plan.chains):
+    for listener, teller in _own_reports(plan.path, plan.chains).get(node.name, ()):
         if listener == node.name:
             heard, source = await node.receive(teller, Arrivals), teller
             if heard.bits != question.bits:
@@ -265,6 +264,11 @@ def report_hops(path: Sequence[str], chains: Sequence[ChainPlan | None] = ()) ->
     order = sorted(last_visit.items(), key=lambda entry: -entry[1])
     hops = [(party, path[visit + 1]) for party, visit in order[1:]]
     return hops + [(listener, teller) for teller, listener in hops_to_repeaters(path, chains)]
+
+
+@lru_cache(maxsize=64)
+def _own_reports(path: tuple[str, ...], chains: tuple[ChainPlan | None, ...]) -> Mapping[str, tuple[Hop, ...]]:
+    return by_party(report_hops(path, chains))
 
 
 def batches(attempts: NDArray[np.int64], plan: StreamPlan) -> Iterator[Batch]:

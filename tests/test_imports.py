@@ -16,8 +16,8 @@ from tests.test_startup import folder, loaded
 __all__ = ["folder", "loaded"]  # fixtures
 
 HEAVY = {
-    "matplotlib", "netsquid", "networkx", "numba", "openqasm3", "pandas", "pydantic", "pydantic_core", "rich", "scipy", "sklearn",
-    "torch", "typer",
+    "matplotlib", "netsquid", "networkx", "numba", "openqasm3", "pandas", "pydantic", "pydantic_core", "rich", "scipy",
+    "sklearn", "torch", "typer",
 }  # fmt: skip
 """Libraries that are heavy or optional. Modules of ours that import one at their top are found by `heavy`."""
 

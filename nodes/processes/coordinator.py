@@ -49,6 +49,7 @@ from ketwire.nodes.processes.members import ERRORS, Member, counters_of
 from ketwire.nodes.processes.security import Doorman, KeyPair
 from ketwire.nodes.processes.sockets import octets_of, receive, router, send, sender_of
 from ketwire.nodes.session import (
+    Link,
     Progress,
     Run,
     SessionResult,
@@ -111,6 +112,11 @@ class Coordinator:
         if self.doorman is not None:
             self.poller.register(self.doorman.socket, zmq.POLLIN)
         roles = {**dict.fromkeys(run.parties, "node"), **{link.name: "fiber" for link in run.links}}
+        self._links = {link.name: link for link in run.links}
+        self._links_of: dict[str, list[tuple[Link, str]]] = {party: [] for party in run.parties}
+        for link in run.links:
+            for me, peer, _ in link.directions():
+                self._links_of[me].append((link, peer))
         self.members = {name: Member(name, role, self.run_id, digest) for name, role in roles.items()}
         self.watch: Callable[[Mapping[Any, int]], None] = lambda events: None
         self._commits = Commits(journal, warn)
@@ -364,16 +370,14 @@ class Coordinator:
             sessions.append({**told_of, "restartable": session.restartable})
         links = [
             {"link": link.name, "peer": peer, "public": self.public_keys.get(link.name)}
-            for link in self.run.links
-            for me, peer, _ in link.directions()
-            if me == party
+            for link, peer in self._links_of[party]
         ]
         key = data_key(self.run.workload, party).hex()
         hardware = told_hardware(self.run.hardware_of(party))
         return Job({"sessions": sessions, "links": links, "data_key": key, "hardware": hardware}, arrays)
 
     def _fiber_job(self, name: str) -> Job:
-        link = next(link for link in self.run.links if link.name == name)
+        link = self._links[name]
         keys = [
             {a: direction_key(self.run.seed, session.name, a, b).hex() for a, b, _ in link.directions()}
             for session in self.run.sessions

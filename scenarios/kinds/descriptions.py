@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from ketwire.errors import ScenarioError
 from ketwire.nodes.session import Session
 from ketwire.protocols.node import Slice
+from ketwire.protocols.paths import visits_at
 from ketwire.scenarios.kinds.inference.spec import InferenceSpec
 from ketwire.scenarios.kinds.layer_specs import Hadamards, Rotations
 from ketwire.scenarios.kinds.paths import layers_of
@@ -57,10 +58,7 @@ def _plan(spec: InferenceSpec, path: Sequence[str], visits: Sequence[Sequence[in
     parties = list(dict.fromkeys(path))
     if len(parties) == 1:
         return "the register never leaves its node"
-    owned = {
-        party: [index for owner, indices in zip(path, visits, strict=True) for index in indices if owner == party]
-        for party in parties
-    }
+    owned = {party: [index for visit in visits_at(path, party) for index in visits[visit]] for party in parties}
     counts = {party: angles_of(spec, owned[party]) for party in parties}
     if path[0] in counts and spec.input is not None:
         counts[path[0]] = None  # the input is no angle

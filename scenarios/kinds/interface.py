@@ -10,6 +10,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -52,17 +53,28 @@ class Network:
 
     def link(self, a: str, b: str) -> Link | None:
         """The link that joins a and b, in either order; None where there is none."""
-        return next((link for link in self.links if set(link.ends) == {a, b}), None)
+        return self._joined.get(frozenset((a, b)))
 
     def is_hop(self, a: str, b: str) -> bool:
         """Whether a chain of repeaters makes its pairs over the link between a and b."""
+        return frozenset((a, b)) in self._hops
+
+    @cached_property
+    def _joined(self) -> dict[frozenset[str], Link]:
+        """Each link by its two ends. To look through all of them for each crossing would take n^2 steps."""
+        return {frozenset(link.ends): link for link in self.links}
+
+    @cached_property
+    def _hops(self) -> frozenset[frozenset[str]]:
+        """The ends of the links over which chains of repeaters make pairs."""
         from ketwire.channels.entanglement.chain import Chain  # noqa: PLC0415
 
         chains = ((link.ends, link.forward.transport) for link in self.links)
-        return any(
-            {a, b} in [set(hop) for hop in pairwise((ends[0], *chain.via, ends[1]))]
-            for ends, chain in chains
+        return frozenset(
+            frozenset(hop)
+            for (first, last), chain in chains
             if isinstance(chain, Chain)
+            for hop in pairwise((first, *chain.via, last))
         )
 
     def loaders(self) -> dict[str, Loader]:

@@ -9,6 +9,7 @@ from typing import Any
 from ketwire.channels.planning.budget import Crossing
 from ketwire.errors import ScenarioError
 from ketwire.protocols.node import Slice
+from ketwire.protocols.paths import visits_at
 from ketwire.scenarios.kinds.inference.spec import InferenceSpec
 from ketwire.scenarios.kinds.interface import Network
 from ketwire.scenarios.schema.chains import plan_values
@@ -18,8 +19,9 @@ from ketwire.scenarios.schema.strict import some
 def route_of(spec: InferenceSpec, network: Network) -> tuple[list[str], list[list[int]]]:
     """The party at each visit, and the indices of the layers that it applies there."""
     path, visits = [spec.start], [[]]  # type: tuple[list[str], list[list[int]]]
+    known = frozenset(network.parties)
     for index, layer in enumerate(spec.layers):
-        if layer.at not in network.parties:
+        if layer.at not in known:
             raise ScenarioError(
                 f"protocol.layers.{index}.at: {layer.at!r} given, expected a node: {some(network.parties)}"
             )
@@ -27,7 +29,7 @@ def route_of(spec: InferenceSpec, network: Network) -> tuple[list[str], list[lis
             path.append(layer.at)
             visits.append([])
         visits[-1].append(index)
-    if spec.start not in network.parties:
+    if spec.start not in known:
         raise ScenarioError(f"protocol.start: {spec.start!r} given, expected a node: {some(network.parties)}")
     for a, b in pairwise(path):
         if network.link(a, b) is None:
@@ -70,11 +72,8 @@ def layers_of(
     party: str, path: Sequence[str], visits: Sequence[Sequence[int]], told: Callable[[int], dict[str, Any]]
 ) -> dict[str, list[dict[str, Any]]]:
     """A party's own layers by visit, each as `told` tells it from its index."""
-    return {
-        str(visit): [told(index) for index in indices]
-        for visit, (owner, indices) in enumerate(zip(path, visits, strict=True))
-        if owner == party and indices
-    }
+    own = ((visit, visits[visit]) for visit in visits_at(path, party))
+    return {str(visit): [told(index) for index in indices] for visit, indices in own if indices}
 
 
 def layer_values(spec: InferenceSpec, network: Network, index: int) -> dict[str, Any]:
