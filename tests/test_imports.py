@@ -37,7 +37,6 @@ SOME_RUNS = {
     "ketwire.protocols.classifiers": "the receiver of rows alone trains one",
     "ketwire.protocols.openqasm.reader": "a layer that is a program alone",
     "ketwire.protocols.gradient.outline": "what numba would compile is foreseen where it is absent",
-    "ketwire.quantum.engines.dispatch": "what numba would compile is foreseen where it is absent",
     "ketwire.quantum.gradients.estimation": "programs that measure many copies together",
     "ketwire.quantum.gradients.features": "programs of gradients",
     "ketwire.quantum.noise.kraus": "a quiet link has no errors",
