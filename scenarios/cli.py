@@ -22,7 +22,7 @@ import typer
 
 from ketwire import __version__
 from ketwire.errors import KetwireError, ScenarioError, tell
-from ketwire.scenarios.hand_commands import coordinator, fiber, keys, node
+from ketwire.scenarios.hand_commands import compose, coordinator, fiber, keys, node
 from ketwire.scenarios.options import (
     BAD_INPUT,
     FAILED,
@@ -244,7 +244,7 @@ def doctor() -> None:
         raise typer.Exit(FAILED)
 
 
-for command in (keys, coordinator, node, fiber):
+for command in (keys, coordinator, node, fiber, compose):
     app.command()(command)
 
 

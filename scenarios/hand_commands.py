@@ -1,7 +1,8 @@
-"""The commands for parties that are started by hand: keys, coordinator, node, fiber."""
+"""The commands for parties that are started by hand or in containers: keys, coordinator, node, fiber, compose."""
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -139,3 +140,41 @@ def fiber(
     with aside():
         given = Given(keys, mounted_keys, checkpoints, ready)
         serve_fiber(link, given, coordinator, bind, advertise, wait_s)
+
+
+def compose(
+    scenarios: Annotated[
+        list[str], typer.Argument(metavar="SCENARIO...", help="One, or several PROFILE=SCENARIO for one file.")
+    ],
+    out: Annotated[
+        Path | None, typer.Option("-o", "--output", metavar="FILE", help="Instead of standard output.")
+    ] = None,
+) -> None:
+    """Write a Compose file that runs a scenario with a container for each party and fiber."""
+    from ketwire.scenarios.compose import Composed  # noqa: PLC0415
+
+    pairs = [(None, each) if "=" not in each else tuple(each.split("=", 1)) for each in scenarios]
+    if len(scenarios) > 1 and not all(profile for profile, _ in pairs):
+        raise ScenarioError("ketwire compose: several scenarios given, expected PROFILE=SCENARIO for each")
+    project = "ketwire" if pairs[0][0] is not None else f"ketwire-{Path(scenarios[0]).stem}"
+    composed = Composed(" ".join(scenarios), _project(project))
+    for profile, scenario in pairs:
+        composed.add(load_scenario(scenario, None, None), scenario, _profile(profile))
+    if out is None:
+        say(composed.text(), end="")
+        return
+    try:
+        out.write_text(composed.text(), encoding="utf-8")
+    except OSError as error:
+        raise ScenarioError(f"-o: {out}: {error.strerror}, expected a file that can be written") from None
+
+
+def _project(name: str) -> str:
+    """A name as Compose has it for projects: small letters, digits, - and _."""
+    return re.sub("[^a-z0-9_-]", "-", name.lower())
+
+
+def _profile(name: str | None) -> str | None:
+    if name is not None and not re.fullmatch("[a-z][a-z0-9]{0,30}", name):
+        raise ScenarioError(f"ketwire compose: profile {name!r} given, expected small letters and digits")
+    return name

@@ -199,8 +199,9 @@ class Coordinator:
         for member in self.fibers:
             self._say(member, End(index))
         self._until(lambda: all(member.summary for member in self.fibers))
-        self._note(f"session {name} is over")
-        return self._result(index)
+        result = self._result(index)
+        self._note(f"session {name} is over, transcript {result.transcript_sha256}")
+        return result
 
     def _save(self, member: Member, saved: Saved) -> None:
         """Somebody holds a part of a checkpoint; once all do, everybody hears that it is committed."""

@@ -118,8 +118,9 @@ def test_the_files_of_health_checks_are_there_while_parties_are_registered(netwo
     # With --json it was silent until the result.
     said = [line.removeprefix("ketwire: coordinator: ") for line in conductor.err.splitlines()]
     said = [line for line in said if "executes" not in line]
+    result = json.loads(conductor.out)
     assert said[1] == "alice has joined, 1 of 3" and said[4:7] == [
-        "all are ready", "session steps begins", "session steps is over"
+        "all are ready", "session steps begins", f"session steps is over, transcript {result['transcript_sha256']}"
     ]  # fmt: skip
 
 
