@@ -17,6 +17,7 @@ from ketwire.scenarios.runs.rundir import RunDirectory
 
 if TYPE_CHECKING:
     from ketwire.nodes.session import Progress, Run, SessionResult
+    from ketwire.scenarios.kinds.result import RunResult
     from ketwire.scenarios.runs.resumable import ResumableDirectory
 
 FAILURES = (PartyFailed, Deadlock, RemoteProtocolError, LocalProtocolError)
@@ -47,10 +48,10 @@ class Options:
     resume: ResumableDirectory | None = None
 
 
-def launch(loaded: Loaded, runtime: Runtime, options: Options) -> dict[str, Any]:
-    """Run a scenario and answer with its result object, after writing the folder if one is asked for.
+def launch(loaded: Loaded, runtime: Runtime, options: Options) -> RunResult:
+    """Run a scenario and answer with its result, after writing the folder if one is asked for.
 
-    What fails after the run stands in the result under `afterwards_failed`.
+    The result is of a type that its kind declares. What fails after the run stands in it under `afterwards_failed`.
 
     Raises:
         ScenarioError: the user's input is wrong, the data that parties load included.
@@ -104,7 +105,7 @@ def _write(
         with after.step("trace"), _having_room(folder):
             folder.write_trace(_recorded(results))
     with after.step("out"), _having_room(folder):
-        folder.finish(loaded.resolved(), after.told())
+        folder.finish(loaded.resolved(), after.told().told())
 
 
 def _recorded(results: Sequence[SessionResult]) -> Sequence[SessionResult]:
