@@ -44,6 +44,7 @@ from ketwire.scenarios.options import (
 from ketwire.scenarios.runs.output import aside, say, watched
 
 if TYPE_CHECKING:
+    from ketwire.scenarios.kinds.interface import Kind
     from ketwire.scenarios.runs.launch import Runtime
     from ketwire.scenarios.runs.output import Output
 
@@ -183,15 +184,38 @@ def validate(scenario: Name, sets: Set = None, seed: Seed = None) -> None:
 
 
 @app.command()
-def schema() -> None:
+def schema(
+    result: Annotated[
+        str | None, typer.Option("--result", metavar="KIND", help="Of this kind's results instead, as --json has them.")
+    ] = None,
+) -> None:
     """Print the JSON Schema of scenarios, all installed kinds included."""
     from ketwire.scenarios.kinds.interface import find_kind, kind_names  # noqa: PLC0415
+    from ketwire.scenarios.kinds.result import result_schema  # noqa: PLC0415
     from ketwire.scenarios.schema.model import scenario_model  # noqa: PLC0415
 
     with aside():
-        model = scenario_model([find_kind(name).Spec for name in kind_names()])
-        told = {"$schema": "https://json-schema.org/draft/2020-12/schema", **model.model_json_schema()}
-    say(json.dumps(told, indent=2))
+        if result is None:
+            found = scenario_model([find_kind(name).Spec for name in kind_names()]).model_json_schema()
+        else:
+            found = result_schema(_kind(result).Result)
+    say(json.dumps({"$schema": "https://json-schema.org/draft/2020-12/schema", **found}, indent=2))
+
+
+def _kind(name: str) -> Kind:
+    """The kind that --result names; module:Name is taken from this folder first.
+
+    Raises:
+        ScenarioError: there is none of this name.
+    """
+    from ketwire.modules import settle  # noqa: PLC0415
+    from ketwire.scenarios.kinds.interface import find_kind  # noqa: PLC0415
+
+    settle(os.curdir)
+    try:
+        return find_kind(name)
+    except ScenarioError as error:
+        raise ScenarioError(f"--result: {str(error).removeprefix('protocol.kind: ')}") from None
 
 
 @app.command()

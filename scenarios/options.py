@@ -111,15 +111,14 @@ def look_at(scenario: str, sets: list[str] | None, seed: str | None) -> Read:
 
 def report(loaded: Loaded, runtime: Runtime, options: Options, as_json: bool) -> None:
     from ketwire.scenarios.runs.launch import launch  # noqa: PLC0415
-    from ketwire.scenarios.runs.results import FAILED_KEY  # noqa: PLC0415
     from ketwire.scenarios.runs.table import print_table, table_text  # noqa: PLC0415
 
     with aside():
         result = launch(loaded, runtime, options)
-    failed = result.get(FAILED_KEY, ())
+    failed = result.afterwards_failed
     try:
         if as_json:
-            print_json(result)
+            print_json(result.told())
         elif sys.stdout is not None and sys.stdout.isatty():
             print_table(result)
         else:
@@ -128,7 +127,7 @@ def report(loaded: Loaded, runtime: Runtime, options: Options, as_json: bool) ->
         if not failed:
             raise
     for each in failed:
-        tell(f"ketwire: the run is over, but {each['step']} failed: {each['message']}")
+        tell(f"ketwire: the run is over, but {each.step} failed: {each.message}")
     if failed:
         raise typer.Exit(FAILED)
 

@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
 from ketwire.channels.copies import Copies
 from ketwire.channels.messages import Answers
@@ -19,6 +20,7 @@ from ketwire.nodes.session import Session, SessionResult
 from ketwire.protocols.node import Loader, Node, Outcome, State
 from ketwire.quantum.observables import Projector
 from ketwire.scenarios.kinds.interface import Judge, Kind, Network
+from ketwire.scenarios.kinds.result import Finding, Reference, Rival, RunResult, Summary
 from ketwire.scenarios.schema.model import Strict
 
 MENDED = False
@@ -116,8 +118,30 @@ class MistakenSpec(Strict):
     kept: bool = False
 
 
+class MistakenSummary(Summary):
+    compared: bool = Field(default=False, description="whether it was")
+    text: str = Field(default="", description="of whatever")
+    number: int = Field(default=0, description="any")
+
+
+class Foreign(Summary):
+    """Part of no result of this kind."""
+
+
+class MistakenReference(Reference):
+    retraced: bool = Field(default=False, description="whether it was")
+
+
+class MistakenResult(RunResult, MistakenSummary, MistakenReference):
+    def remarks(self) -> list[str]:
+        if self.text == "no table":
+            raise ValueError(self.text)
+        return []
+
+
 class Mistaken(Kind):
     Spec = MistakenSpec
+    Result = MistakenResult
 
     def sessions(self, spec: MistakenSpec, network: Network) -> Sequence[Session]:
         self._fail(spec, "sessions")
@@ -141,7 +165,8 @@ class Mistaken(Kind):
 
     def summarise(self, spec: MistakenSpec, results: Sequence[SessionResult], judge: Judge) -> Any:
         self._fail(spec, "summarise")
-        told: dict[str, Any] = {"estimate": results[0].outcomes["alice"].heads, "rivals": {"again": {}}}
+        told: dict[str, Any] = {"estimate": results[0].outcomes["alice"].heads}
+        told["rivals"] = {"again": Finding()}
         if "exits" in spec.fails:
             raise SystemExit(0)
         if "quiet" in spec.fails:
@@ -149,30 +174,34 @@ class Mistaken(Kind):
         if "interrupted" in spec.fails:
             raise KeyboardInterrupt
         more: dict[str, Any] = {
-            "forged": {"qubits_sent": 1}, "unwritable": {"text": "\ud800"}, "ghost": {"rivals": {"nobody": {}}},
-            "table": {"accuracy": 0.5, "baseline_accuracy": "none"}, "huge": {"number": 1 << 100_000},
+            "forged": {"qubits_sent": 1}, "unwritable": {"text": "\ud800"}, "ghost": {"rivals": {"nobody": Finding()}},
+            "table": {"text": "no table"}, "mistyped": {"accuracy": "none"}, "huge": {"number": 1 << 100_000},
+            "figures": {"rivals": {"again": Rival.model_construct(payload_bits=0)}},
         }  # fmt: skip
         for fault in spec.fails:
             told |= more.get(fault, {})
-        return None if "nothing" in spec.fails else told
+        if "foreign" in spec.fails:
+            return Foreign()
+        return None if "nothing" in spec.fails else MistakenSummary(**told)
 
-    def exact(self, spec: MistakenSpec, network: Network, loaders: Mapping[str, Loader]) -> dict[str, Any]:
+    def exact(self, spec: MistakenSpec, network: Network, loaders: Mapping[str, Loader]) -> Reference:
         self._fail(spec, "exact")
-        return {"exact": 25}
+        return Reference(exact=25)
 
     def witness(self, spec: MistakenSpec, network: Network, session: Session) -> None:
         self._fail(spec, "witness")
 
     def retraced(
         self, spec: MistakenSpec, network: Network, run: Any, results: Sequence[SessionResult]
-    ) -> dict[str, Any]:
+    ) -> Reference:
         self._fail(spec, "retraced")
-        return {"retraced": True}
+        return MistakenReference(retraced=True)
 
-    def compared(self, spec: MistakenSpec, result: Mapping[str, Any]) -> dict[str, Any]:
+    def compared(self, spec: MistakenSpec, summary: MistakenSummary, result: RunResult) -> Summary:
         self._fail(spec, "compared")
-        changed = {**result["rivals"]["again"], "payload_bits": 0}
-        return {"rivals": {"again": changed}} if "swindle" in spec.fails else {"compared": True}
+        if "swindle" in spec.fails:
+            return summary.model_copy(update={"rivals": {"again": result.rivals["again"]}})
+        return summary.model_copy(update={"compared": True, "payload_bits": 0})
 
     def _fail(self, spec: MistakenSpec, what: str) -> None:
         print(f"{what} is asked")

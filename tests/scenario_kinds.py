@@ -31,6 +31,7 @@ from ketwire.nodes.session import (
 )
 from ketwire.protocols.node import Json, Loader, Node, Outcome, Shape
 from ketwire.scenarios.kinds.interface import Judge, Kind, Network
+from ketwire.scenarios.kinds.result import Finding, Numbers, Reference, RunResult, Summary
 from ketwire.scenarios.schema.model import NodeName, Strict
 from ketwire.scenarios.schema.sources import Source
 from tests.programs import Stepping
@@ -101,8 +102,17 @@ class EchoSpec(Strict):
     goes_wrong: Literal["party", "deadlock", "remote", "interrupt", "bug", "forge", "nan", "never"] = "never"
 
 
+class Tabled(Summary):
+    table: Numbers = Field(description="of whatever")
+
+
+class EchoResult(RunResult, Tabled):
+    pass
+
+
 class Echo(Kind):
     Spec = EchoSpec
+    Result = EchoResult
 
     def sessions(self, spec: EchoSpec, network: Network) -> Sequence[Session]:
         if spec.start not in network.parties:
@@ -123,18 +133,18 @@ class Echo(Kind):
                 f"protocol.numbers: {public['numbers']} of them given, expected at most {spec.limit}"
             )
 
-    def summarise(self, spec: EchoSpec, results: Sequence[SessionResult], judge: Judge) -> dict[str, Any]:
+    def summarise(self, spec: EchoSpec, results: Sequence[SessionResult], judge: Judge) -> Summary:
         if spec.goes_wrong == "forge":
-            return {"qubits_sent": 0}
+            return Summary(qubits_sent=0)  # type: ignore[call-arg]
         if spec.goes_wrong == "nan":
-            return {"estimate": float("nan"), "table": np.array([1.0, np.inf])}
+            return Tabled(estimate=float("nan"), table=np.array([1.0, np.inf]))
         sums = [result.outcomes[spec.start].sum for result in results]
-        return {"estimate": sums[0], "rivals": {"shout": {"estimate": sums[1] + 1}}}
+        return Summary(estimate=sums[0], rivals={"shout": Finding(estimate=sums[1] + 1)})
 
-    def exact(self, spec: EchoSpec, network: Network, loaders: Mapping[str, Loader]) -> dict[str, Any]:
+    def exact(self, spec: EchoSpec, network: Network, loaders: Mapping[str, Loader]) -> Reference:
         source = spec.numbers.located(network.base)
         numbers = require_labels(loaders[spec.start]("protocol.numbers", source), "protocol.numbers")
-        return {"exact": int(numbers.sum())}
+        return Reference(exact=int(numbers.sum()))
 
 
 class StepsSpec(Strict):
@@ -147,10 +157,19 @@ class StepsSpec(Strict):
     die: dict[str, dict[str, Any]] = Field({}, description="who kills itself at which step")
 
 
+class StepsSummary(Summary):
+    parameters: dict[str, Numbers] = Field(description="by party")
+
+
+class StepsResult(RunResult, StepsSummary):
+    pass
+
+
 class Steps(Kind):
     """Steps that end in checkpoints, and a rival that takes none (tests/programs.py)."""
 
     Spec = StepsSpec
+    Result = StepsResult
 
     def sessions(self, spec: StepsSpec, network: Network) -> Sequence[Session]:
         common = {"ring": network.parties, **spec.model_dump(include={"steps", "copies", "size"})}
@@ -168,15 +187,12 @@ class Steps(Kind):
         if spec.fail:
             raise ScenarioError("protocol.fail: True given, expected False")
 
-    def summarise(self, spec: StepsSpec, results: Sequence[SessionResult], judge: Judge) -> dict[str, Any]:
+    def summarise(self, spec: StepsSpec, results: Sequence[SessionResult], judge: Judge) -> Summary:
         first = results[0].outcomes
-        return {
-            "estimate": first[judge.network.parties[0]].moves,
-            "parameters": {party: outcome.parameters for party, outcome in first.items()},
-        }
-
-    def exact(self, spec: StepsSpec, network: Network, loaders: Mapping[str, Loader]) -> dict[str, Any]:
-        return {}
+        return StepsSummary(
+            estimate=first[judge.network.parties[0]].moves,
+            parameters={party: outcome.parameters for party, outcome in first.items()},
+        )
 
 
 class OtherSpec(EchoSpec):
@@ -205,6 +221,12 @@ class Halved(Kind):
     """Lacks what a kind must have."""
 
     Spec = EchoSpec
+
+
+class Misdeclared(Echo):
+    """Its results are no models of ketwire's."""
+
+    Result = dict
 
 
 class Unspecified(Kind):

@@ -204,6 +204,6 @@ def test_what_is_done_on_the_digits() -> None:
     from ketwire.scenarios.kinds.interface import Judge
 
     results = run_inline(loaded.run())
-    told = loaded.kind.summarise(loaded.scenario.protocol, results, Judge(loaded.network()))
+    told = loaded.kind.summarise(loaded.scenario.protocol, results, Judge(loaded.network())).told()
     assert told["test_accuracy"] > 0.97 - 4 * 0.0073
     assert told["baseline_accuracy"] > 0.97

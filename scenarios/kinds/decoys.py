@@ -29,7 +29,8 @@ from ketwire.scenarios.kinds.inference.kind import Inference
 from ketwire.scenarios.kinds.inference.spec import InferenceSpec
 from ketwire.scenarios.kinds.interface import Judge, Kind, Network
 from ketwire.scenarios.kinds.layer_specs import Contraction
-from ketwire.scenarios.kinds.margin import retried
+from ketwire.scenarios.kinds.margin import Emitted, retried
+from ketwire.scenarios.kinds.result import Finding, Reference, Rival, RunResult, Summary
 from ketwire.scenarios.kinds.routes import line_between
 from ketwire.scenarios.schema.model import Strict
 
@@ -53,10 +54,43 @@ class DecoysSpec(InferenceSpec):
     most_power: None = None
 
 
+class WatchedFinding(Finding):
+    """A classical rival, whose bits an eavesdropper reads."""
+
+    reveals: str = Field(description="what it shows to an eavesdropper")
+
+
+class DecoysSummary(Emitted, Summary):
+    """An estimate, and what decoys say of an eavesdropper."""
+
+    decoys: int = Field(description="decoys that were measured")
+    decoy_failures: int = Field(description="decoys with a wrong outcome")
+    decoy_failure_rate_low: float = Field(description="lower end of the share that fails, at confidence 1 - delta")
+    decoy_failure_rate_high: float = Field(description="upper end of the share that fails, at confidence 1 - delta")
+    error_rate: float | None = Field(description="share of wrong qubits of decoys; null without any")
+    error_rate_radius: float = Field(description="how far that is from its mean at most, at confidence 1 - delta")
+    noise_error_rate: float = Field(description="what the link's own noise makes of it in the mean")
+    eve_detected: bool = Field(description="whether decoys fail more often than noise explains")
+    excess_loss: bool = Field(description="whether more copies were lost than the fiber loses")
+    delta: float = Field(description="probability of a false alarm, at most")
+    rivals: Mapping[str, WatchedFinding] = Field(description="the classical rivals, by session")
+
+
+class WatchedRival(Rival, WatchedFinding):
+    """With its session's figures."""
+
+
+class DecoysResult(RunResult, DecoysSummary):
+    """The kind `decoys`."""
+
+    rivals: Mapping[str, WatchedRival] = Field(description="the classical rivals, by session")
+
+
 class Decoys(Kind):
     """See `ketwire.scenarios.kinds.interface.Kind`."""
 
     Spec = DecoysSpec
+    Result = DecoysResult
 
     def sessions(self, spec: DecoysSpec, network: Network) -> Sequence[Session]:
         for index, layer in enumerate(spec.layers):
@@ -91,38 +125,38 @@ class Decoys(Kind):
         """Nothing that `check` looks at is left to data."""
         return {"qubits": spec.qubits}
 
-    def summarise(self, spec: DecoysSpec, results: Sequence[SessionResult], judge: Judge) -> dict[str, Any]:
+    def summarise(self, spec: DecoysSpec, results: Sequence[SessionResult], judge: Judge) -> DecoysSummary:
         quantum, *rivals = results
         told, findings = _told(quantum)
         delta = spec.decoys.delta
         line = _line(spec, judge.network, _path(quantum))
         low, high = clopper_pearson(findings.failed, findings.decoys, delta)
         checked = findings.decoys * spec.qubits
-        summary = {
-            "estimate": told["zeros"] / told["copies"],
-            "copies": told["copies"],
+        summary = DecoysSummary(
+            estimate=told["zeros"] / told["copies"],
+            copies=told["copies"],
             **retried(told["attempted"], told["needed"]),
-            "decoys": findings.decoys,
-            "decoy_failures": findings.failed,
-            "decoy_failure_rate_low": low,
-            "decoy_failure_rate_high": high,
-            "error_rate": findings.wrong / checked if checked else None,
-            "error_rate_radius": hoeffding_radius(findings.decoys, delta),
-            "noise_error_rate": error_rate(line, spec.decoys.bases),
-            "eve_detected": told["disturbed"],
-            "excess_loss": told["starved"],
-            "delta": delta,
-            "rivals": {
-                rival.name: {
-                    "estimate": next(o.values["loss"] for o in rival.outcomes.values() if o.values),
-                    "reveals": "all that it sends, to an eavesdropper",
-                }
+            decoys=findings.decoys,
+            decoy_failures=findings.failed,
+            decoy_failure_rate_low=low,
+            decoy_failure_rate_high=high,
+            error_rate=findings.wrong / checked if checked else None,
+            error_rate_radius=hoeffding_radius(findings.decoys, delta),
+            noise_error_rate=error_rate(line, spec.decoys.bases),
+            eve_detected=told["disturbed"],
+            excess_loss=told["starved"],
+            delta=delta,
+            rivals={
+                rival.name: WatchedFinding(
+                    estimate=next(o.values["loss"] for o in rival.outcomes.values() if o.values),
+                    reveals="all that it sends, to an eavesdropper",
+                )
                 for rival in rivals
             },
-        }
-        return {**summary, "verdict": _verdict(summary, quantum, rivals, spec.qubits)}
+        )
+        return summary.with_more(verdict=_verdict(summary, quantum, rivals, spec.qubits))
 
-    def exact(self, spec: DecoysSpec, network: Network, loaders: Mapping[str, Loader]) -> dict[str, Any]:
+    def exact(self, spec: DecoysSpec, network: Network, loaders: Mapping[str, Loader]) -> Reference:
         return Inference().exact(spec, network, loaders)
 
     def witness(self, spec: DecoysSpec, network: Network, session: Session) -> tuple[Session, bool] | None:
@@ -203,11 +237,11 @@ def _path(quantum: SessionResult) -> tuple[str, str]:
 
 
 def _verdict(
-    told: Mapping[str, Any], quantum: SessionResult, rivals: Sequence[SessionResult], qubits: int
+    told: DecoysSummary, quantum: SessionResult, rivals: Sequence[SessionResult], qubits: int
 ) -> str:
     """What the decoys say, what they cannot say, and what the classical rival would give away."""
     lines = [_of_decoys(told, qubits)]
-    if told["excess_loss"]:
+    if told.excess_loss:
         lines.append("but more copies were lost than the fiber loses: somebody, or something, takes photons.")
     best = min(rivals, key=lambda rival: rival.totals.payload_bits, default=None)
     if best is not None:
@@ -220,17 +254,17 @@ def _verdict(
     return "\n".join(lines)
 
 
-def _of_decoys(told: Mapping[str, Any], qubits: int) -> str:
-    if not told["decoys"]:
+def _of_decoys(told: DecoysSummary, qubits: int) -> str:
+    if told.error_rate is None:
         return "no decoy arrived: nothing is known about an eavesdropper."
     found = (
-        f"{told['decoy_failures']:,} of {told['decoys']:,} decoys failed, {told['error_rate']:.2%} of their qubits; "
-        f"the link's own noise makes {told['noise_error_rate']:.2%}"
+        f"{told.decoy_failures:,} of {told.decoys:,} decoys failed, {told.error_rate:.2%} of their qubits; "
+        f"the link's own noise makes {told.noise_error_rate:.2%}"
     )
-    if told["eve_detected"]:
-        return f"Eve is detected: {found} (a false alarm has a probability of at most {told['delta']:g})."
+    if told.eve_detected:
+        return f"Eve is detected: {found} (a false alarm has a probability of at most {told.delta:g})."
     return (
-        f"no decoy shows an eavesdropper: {found}. At confidence {1 - told['delta']:g} a decoy fails with a "
-        f"probability of at most {told['decoy_failure_rate_high']:.2%}. Who takes only what the fiber loses is "
+        f"no decoy shows an eavesdropper: {found}. At confidence {1 - told.delta:g} a decoy fails with a "
+        f"probability of at most {told.decoy_failure_rate_high:.2%}. Who takes only what the fiber loses is "
         "never seen."
     )

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from ketwire.errors import Deadlock, LocalProtocolError, PartyFailed, RemoteProtocolError, ScenarioError
 from ketwire.nodes.session import COORDINATOR, Progress, Run, SessionResult
@@ -16,6 +16,9 @@ from ketwire.scenarios.runs.afterwards import Afterwards
 from ketwire.scenarios.runs.progress import watch
 from ketwire.scenarios.runs.resumable import ResumableDirectory
 from ketwire.scenarios.runs.rundir import RunDirectory
+
+if TYPE_CHECKING:
+    from ketwire.scenarios.kinds.result import RunResult
 
 FAILURES = (PartyFailed, Deadlock, RemoteProtocolError, LocalProtocolError)
 """What ends a run with exit code 3."""
@@ -45,10 +48,10 @@ class Options:
     resume: ResumableDirectory | None = None
 
 
-def launch(loaded: Loaded, runtime: Runtime, options: Options) -> dict[str, Any]:
-    """Run a scenario and answer with its result object, after writing the folder if one is asked for.
+def launch(loaded: Loaded, runtime: Runtime, options: Options) -> RunResult:
+    """Run a scenario and answer with its result, after writing the folder if one is asked for.
 
-    What fails after the run stands in the result under `afterwards_failed`.
+    The result is of a type that its kind declares. What fails after the run stands in it under `afterwards_failed`.
 
     Raises:
         ScenarioError: the user's input is wrong, the data that parties load included.
@@ -100,7 +103,7 @@ def _write(
         with after.step("trace"), _having_room(folder):
             folder.write_trace(_recorded(results))
     with after.step("out"), _having_room(folder):
-        folder.finish(loaded.resolved(), after.told())
+        folder.finish(loaded.resolved(), after.told().told())
 
 
 def _recorded(results: Sequence[SessionResult]) -> Sequence[SessionResult]:

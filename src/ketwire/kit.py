@@ -24,10 +24,14 @@ from ketwire.quantum.observables import PauliString, Povm, Projector
 from ketwire.scenarios.kinds.interface import Judge, Kind, Network
 
 if TYPE_CHECKING:
+    from ketwire.scenarios.kinds.result import Finding, Numbers, Part, Reference, Rival, RunResult, Summary
     from ketwire.scenarios.schema.sources import Source
     from ketwire.scenarios.schema.strict import NodeName, Strict
 
 _ON_DEMAND = {
+    **dict.fromkeys(
+        ("Finding", "Numbers", "Part", "Reference", "Rival", "RunResult", "Summary"), "ketwire.scenarios.kinds.result"
+    ),
     "NodeName": "ketwire.scenarios.schema.strict",
     "Source": "ketwire.scenarios.schema.sources",
     "Strict": "ketwire.scenarios.schema.strict",
@@ -45,6 +49,8 @@ __all__ = [
     "qubits_for",
     # kinds
     "Kind", "Strict", "NodeName", "Source", "Network", "Link", "Session", "SessionResult", "Judge", "ScenarioError",
+    # results
+    "RunResult", "Summary", "Reference", "Finding", "Rival", "Part", "Numbers",
 ]  # fmt: skip
 
 

@@ -37,6 +37,7 @@ from typing import Literal
 from ketwire.nodes.session import Session
 from ketwire.protocols.node import Outcome
 from ketwire.scenarios.kinds import interface
+from ketwire.scenarios.kinds.result import Reference, Summary
 from ketwire.scenarios.schema.model import Strict
 from .helper import ESTIMATE
 
@@ -64,9 +65,9 @@ class Kind(interface.Kind):
     def sessions(self, spec, network):
         return [Session("own", "quantum", "json:Party", {})]
     def summarise(self, spec, results, judge):
-        return {"estimate": results[0].outcomes["bob"].estimate, "copies": 0}
+        return Summary(estimate=results[0].outcomes["bob"].estimate, copies=0)
     def exact(self, spec, network, loaders):
-        return {"exact": ESTIMATE}
+        return Reference(exact=ESTIMATE)
 """
 NAMES = ("json", "re", "select", "array", "typer", "pydantic", "zmq", "yaml")
 
@@ -161,7 +162,7 @@ def test_each_folder_has_modules_of_its_own(tmp_path: Path) -> None:
         (folder / "json.py").write_text(KIND)
         (folder / "helper.py").write_text(f"ESTIMATE = {number}\n")
         loaded = load(str(folder / "s.yaml"))
-        found.append(loaded.kind.exact(None, loaded.network(), {})["exact"])
+        found.append(loaded.kind.exact(None, loaded.network(), {}).exact)
     assert found == [0, 1]
 
 

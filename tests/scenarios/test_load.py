@@ -150,6 +150,11 @@ BAD = [
         "ketwire.scenarios.kinds.interface, this one is not",
     ),
     (changed("protocol.kind", "scenario_kinds:Halved"), "sessions"),
+    (
+        changed("protocol.kind", "scenario_kinds:Misdeclared"),
+        "protocol.kind: 'scenario_kinds:Misdeclared' given: Result: <class 'dict'> given, expected models that derive "
+        "from RunResult first",
+    ),
     (changed("protocol.kind", "scenario_kinds:Unspecified"), "expected a kind with a Spec, this one has none"),
     (changed("protocol", "echo"), 'protocol: "echo" given, expected a mapping with kind'),
     (changed("protocol.limit", 0), "protocol.limit: 0 given, expected at least 1"),

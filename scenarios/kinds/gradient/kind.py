@@ -22,11 +22,13 @@ from ketwire.protocols.node import Loader, Shape, Slice
 from ketwire.quantum.gradients.parameter_shift import ParameterShift
 from ketwire.scenarios.kinds.descriptions import angles_of, description_sessions
 from ketwire.scenarios.kinds.gradient.layout import Layout
+from ketwire.scenarios.kinds.gradient.models import GradientResult, GradientSummary
 from ketwire.scenarios.kinds.gradient.report import compared, summary
 from ketwire.scenarios.kinds.gradient.spec import AnyEstimator, GradientSpec
 from ketwire.scenarios.kinds.imperfect import gates_err, refuse_unstated
 from ketwire.scenarios.kinds.interface import Judge, Kind, Network
 from ketwire.scenarios.kinds.margin import margin_of
+from ketwire.scenarios.kinds.result import Reference
 
 NOISY_COPIES = 1000
 """Whose mean is the noisy mean, where nobody says how many the reference is to have."""
@@ -36,6 +38,7 @@ class Gradient(Kind):
     """See `ketwire.scenarios.kinds.interface.Kind`."""
 
     Spec = GradientSpec
+    Result = GradientResult
 
     def sessions(self, spec: GradientSpec, network: Network) -> Sequence[Session]:
         layout = Layout.of(spec, network)
@@ -101,21 +104,21 @@ class Gradient(Kind):
                     told |= public_numbers(slice.values, circuit, int(visit))
         return {name: shape.value for name, shape in told.items()}
 
-    def summarise(self, spec: GradientSpec, results: Sequence[SessionResult], judge: Judge) -> dict[str, Any]:
+    def summarise(self, spec: GradientSpec, results: Sequence[SessionResult], judge: Judge) -> GradientSummary:
         return summary(spec, Layout.of(spec, judge.network), results)
 
-    def compared(self, spec: GradientSpec, result: Mapping[str, Any]) -> dict[str, Any]:
-        """Errors, whether promises were kept, and who took least."""
-        return compared(spec, result)
+    def compared(self, spec: GradientSpec, summary: GradientSummary, result: GradientResult) -> GradientSummary:
+        """With errors, whether promises were kept, and who took least."""
+        return compared(spec, summary, result)
 
-    def exact(self, spec: GradientSpec, network: Network, loaders: Mapping[str, Loader]) -> dict[str, Any]:
+    def exact(self, spec: GradientSpec, network: Network, loaders: Mapping[str, Loader]) -> Reference:
         layout = Layout.of(spec, network)
         public = {"path": list(layout.path), "qubits": spec.qubits, "flags": spec.flags}
         slices = {party: _slice(layout, party, public).values for party in dict.fromkeys(layout.path)}
         shares = [share_of(values, loaders[party]) for party, values in slices.items()]
         first = layout.path[0]
         inputs = with_flags(input_state(slices[first]["input"], spec.qubits, loaders[first]), spec.flags)
-        return {"exact": np.concatenate(list(exact_derivatives(shares, inputs).values()))}
+        return Reference(exact=np.concatenate(list(exact_derivatives(shares, inputs).values())).tolist())
 
 
 def _rivals(layout: Layout) -> list[Session]:

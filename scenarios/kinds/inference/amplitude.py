@@ -10,7 +10,7 @@ run meets an error with a probability of at most delta / 2, which is then taken 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -25,12 +25,14 @@ from ketwire.errors import ScenarioError
 from ketwire.nodes.session import Session, SessionResult
 from ketwire.protocols.node import Slice
 from ketwire.quantum.amplitude import FIRST_SHOTS, AmplitudeEstimation
+from ketwire.scenarios.kinds.inference.models import AmplitudeSummary
 from ketwire.scenarios.kinds.inference.rivals import as_accurate, rival_sessions
 from ketwire.scenarios.kinds.inference.spec import InferenceSpec
 from ketwire.scenarios.kinds.interface import Network
 from ketwire.scenarios.kinds.layer_specs import Contraction
 from ketwire.scenarios.kinds.margin import margin_of, retried
 from ketwire.scenarios.kinds.paths import chains_of, layer_values, route_of, slice_of
+from ketwire.scenarios.kinds.result import Finding, RunResult
 from ketwire.scenarios.kinds.routes import crossings_of, flags_of
 from ketwire.scenarios.schema.sources import assumption
 
@@ -84,7 +86,8 @@ class Amplitude:
         if reason is not None:
             raise ScenarioError(f"protocol.most_power: {_steps(power)}: {reason}; or fewer steps, or sampling")
 
-    def summarise(self, spec: InferenceSpec, results: Sequence[SessionResult], network: Network) -> dict[str, Any]:
+    def summarise(self, spec: InferenceSpec, results: Sequence[SessionResult], network: Network) -> AmplitudeSummary:
+        assert spec.epsilon is not None and spec.delta is not None
         quantum, *rivals = results
         found = next(outcome.values for outcome in quantum.outcomes.values() if outcome.values)
         path, _ = route_of(spec, network)
@@ -93,25 +96,25 @@ class Amplitude:
         noisy_shots = exact_sum(
             int(count) * error_probability([*there, *[*back, *there] * int(power)]) for power, count, _ in requests
         )
-        told = {
-            "estimate": found["estimate"],
-            "interval": [found["low"], found["high"]],
-            "copies": int(requests[:, 1].sum()),
+        summary = AmplitudeSummary(
+            estimate=found["estimate"],
+            interval=[found["low"], found["high"]],
+            copies=int(requests[:, 1].sum()),
             **retried(found["attempted"], found["needed"]),
-            "largest_power": int(requests[:, 0].max()),
-            "uses": found["uses"],
-            "requests": found["requests"],
-            "noisy_shots": noisy_shots,
-            "promise_holds": bool(noisy_shots <= NOISY_SHARE * (spec.delta or 0.0)),
-            "epsilon": spec.epsilon,
-            "delta": spec.delta,
-            "rivals": {rival.name: {"estimate": _estimate(rival)} for rival in rivals},
+            largest_power=int(requests[:, 0].max()),
+            uses=found["uses"],
+            requests=found["requests"],
+            noisy_shots=noisy_shots,
+            promise_holds=bool(noisy_shots <= NOISY_SHARE * spec.delta),
+            epsilon=spec.epsilon,
+            delta=spec.delta,
+            rivals={rival.name: Finding(estimate=_estimate(rival)) for rival in rivals},
             **assumption(spec),
-        }
-        return {**told, "verdict": _verdict(spec, quantum, rivals, told)}
+        )
+        return summary.with_more(verdict=_verdict(quantum, rivals, summary))
 
-    def compared(self, spec: InferenceSpec, result: Mapping[str, Any]) -> dict[str, Any]:
-        return {}
+    def compared(self, spec: InferenceSpec, summary: AmplitudeSummary, result: RunResult) -> AmplitudeSummary:
+        return summary
 
     def witness(self, spec: InferenceSpec, network: Network, session: Session) -> tuple[Session, bool] | None:
         return None
@@ -122,11 +125,9 @@ def _estimate(rival: SessionResult) -> float:
     return float(values["loss"] if "loss" in values else values["zeros"] / values["copies"])
 
 
-def _verdict(
-    spec: InferenceSpec, quantum: SessionResult, rivals: Sequence[SessionResult], told: Mapping[str, Any]
-) -> str:
+def _verdict(quantum: SessionResult, rivals: Sequence[SessionResult], told: AmplitudeSummary) -> str:
     own = quantum.totals.qubits_sent
-    took = f"amplitude estimation took {own:,} qubits with up to {_steps(told['largest_power'])}"
+    took = f"amplitude estimation took {own:,} qubits with up to {_steps(told.largest_power)}"
     sampling = next((rival.totals.qubits_sent for rival in rivals if rival.name == "sampling"), None)
     if sampling is None:
         lines = [f"{took}; sampling to the same promise would pass the budget."]
@@ -134,12 +135,12 @@ def _verdict(
         less = "more" if sampling < own else "less"
         factor = max(own, sampling) / max(min(own, sampling), 1)
         lines = [f"{took}, sampling to the same promise {sampling:,}: {factor:.3g} times {less}."]
-    if not told["promise_holds"]:
-        lines.append(f"{told['noisy_shots']:.2g} shots met an error on average: epsilon is not promised.")
-    assert spec.epsilon is not None
+    if not told.promise_holds:
+        lines.append(f"{told.noisy_shots:.2g} shots met an error on average: epsilon is not promised.")
     classical = {rival.name: rival for rival in rivals if rival.name != "sampling"}
     estimates = {name: _estimate(rival) for name, rival in classical.items()}
-    kept = as_accurate(estimates, told["estimate"], spec.epsilon, None)
+    assert isinstance(told.estimate, float)
+    kept = as_accurate(estimates, told.estimate, told.epsilon, None)
     able = [rival for name, rival in classical.items() if kept[name]]
     if able:
         best = min(able, key=lambda rival: rival.totals.payload_bits)

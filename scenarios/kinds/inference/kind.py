@@ -10,10 +10,12 @@ from ketwire.protocols.inference_rivals import DenseStateParty
 from ketwire.protocols.node import Loader
 from ketwire.protocols.numbers import EXACT_BITS
 from ketwire.scenarios.kinds.inference.amplitude import Amplitude
+from ketwire.scenarios.kinds.inference.models import AmplitudeResult, SamplingResult
 from ketwire.scenarios.kinds.inference.sampling import Sampling
 from ketwire.scenarios.kinds.inference.spec import InferenceSpec
 from ketwire.scenarios.kinds.interface import Judge, Kind, Network
 from ketwire.scenarios.kinds.paths import route_of, slice_of
+from ketwire.scenarios.kinds.result import Reference, RunResult, Summary
 
 
 class Estimation(Protocol):
@@ -21,10 +23,8 @@ class Estimation(Protocol):
 
     def sessions(self, spec: InferenceSpec, network: Network) -> Sequence[Session]: ...
     def check(self, spec: InferenceSpec, network: Network, session: Session) -> None: ...
-    def summarise(
-        self, spec: InferenceSpec, results: Sequence[SessionResult], network: Network
-    ) -> dict[str, Any]: ...
-    def compared(self, spec: InferenceSpec, result: Mapping[str, Any]) -> dict[str, Any]: ...
+    def summarise(self, spec: InferenceSpec, results: Sequence[SessionResult], network: Network) -> Summary: ...
+    def compared(self, spec: InferenceSpec, summary: Any, result: RunResult) -> Summary: ...
     def witness(self, spec: InferenceSpec, network: Network, session: Session) -> tuple[Session, bool] | None:
         """The quantum session as --check runs it once more, and whether all its copies end in the same state.
 
@@ -40,6 +40,7 @@ class Inference(Kind):
     """See `ketwire.scenarios.kinds.interface.Kind`."""
 
     Spec = InferenceSpec
+    Result = SamplingResult | AmplitudeResult
 
     def sessions(self, spec: InferenceSpec, network: Network) -> Sequence[Session]:
         return ESTIMATIONS[spec.estimation].sessions(spec, network)
@@ -51,13 +52,13 @@ class Inference(Kind):
         """Nothing that `check` looks at is left to data."""
         return {"qubits": spec.qubits}
 
-    def summarise(self, spec: InferenceSpec, results: Sequence[SessionResult], judge: Judge) -> dict[str, Any]:
+    def summarise(self, spec: InferenceSpec, results: Sequence[SessionResult], judge: Judge) -> Summary:
         return ESTIMATIONS[spec.estimation].summarise(spec, results, judge.network)
 
-    def compared(self, spec: InferenceSpec, result: Mapping[str, Any]) -> dict[str, Any]:
-        return ESTIMATIONS[spec.estimation].compared(spec, result)
+    def compared(self, spec: InferenceSpec, summary: Summary, result: RunResult) -> Summary:
+        return ESTIMATIONS[spec.estimation].compared(spec, summary, result)
 
-    def exact(self, spec: InferenceSpec, network: Network, loaders: Mapping[str, Loader]) -> dict[str, Any]:
+    def exact(self, spec: InferenceSpec, network: Network, loaders: Mapping[str, Loader]) -> Reference:
         path, visits = route_of(spec, network)
         public = {"path": path, "qubits": spec.qubits, "bits": EXACT_BITS, "coherent": spec.estimation == "amplitude"}
         parties = {
@@ -67,7 +68,7 @@ class Inference(Kind):
         vector = parties[path[0]].start()
         for visit, party in enumerate(path):
             vector = parties[party].carry(visit, vector)
-        return {"exact": parties[path[-1]].loss(vector)}
+        return Reference(exact=parties[path[-1]].loss(vector))
 
     def witness(self, spec: InferenceSpec, network: Network, session: Session) -> tuple[Session, bool] | None:
         return ESTIMATIONS[spec.estimation].witness(spec, network, session)

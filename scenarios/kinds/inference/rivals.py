@@ -18,6 +18,7 @@ from ketwire.protocols.node import Slice
 from ketwire.protocols.numbers import EXACT_BITS
 from ketwire.protocols.sketch import MOST_NUMBERS, signs_for
 from ketwire.scenarios.kinds.descriptions import description_sessions
+from ketwire.scenarios.kinds.inference.models import Promise, SamplingSummary
 from ketwire.scenarios.kinds.inference.spec import InferenceSpec
 from ketwire.scenarios.kinds.interface import Network
 from ketwire.scenarios.kinds.layer_specs import Contraction
@@ -108,12 +109,13 @@ def as_accurate(estimates: Mapping[str, float], own: float, epsilon: float, exac
     return {name: name == "sketch" or abs(found - truth) <= epsilon for name, found in estimates.items()}
 
 
-def compared(spec: InferenceSpec, result: Mapping[str, Any]) -> dict[str, Any]:
-    """What `comparable` is, of the quantum run and of its rivals: whether they keep the promise of the copies."""
+def compared(spec: InferenceSpec, summary: SamplingSummary, exact: Any) -> SamplingSummary:
+    """With what `comparable` is, of the quantum run and of its rivals: whether they keep the promise of the copies."""
     epsilon, delta = promise_of(spec)
-    estimates = {name: told["estimate"] for name, told in result["rivals"].items()}
-    kept = as_accurate(estimates, result["estimate"], epsilon, result["exact"])
-    rivals = {name: {**told, "comparable": kept[name]} for name, told in result["rivals"].items()}
-    truth = reference(estimates, result["exact"])
-    own = truth is None or abs(result["estimate"] - truth) <= epsilon
-    return {"rivals": rivals, "comparable": own, "promise": {"epsilon": epsilon, "delta": delta}}
+    found: Any = summary.estimate
+    estimates: dict[str, Any] = {name: rival.estimate for name, rival in summary.rivals.items()}
+    kept = as_accurate(estimates, found, epsilon, exact)
+    rivals = {name: rival.with_more(comparable=kept[name]) for name, rival in summary.rivals.items()}
+    truth = reference(estimates, exact)
+    own = truth is None or abs(found - truth) <= epsilon
+    return summary.with_more(rivals=rivals, comparable=own, promise=Promise(epsilon=epsilon, delta=delta))

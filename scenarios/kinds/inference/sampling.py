@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
 
 from ketwire.channels.copies import MAX_COPIES
 from ketwire.channels.hardware import Hardware
@@ -16,12 +15,14 @@ from ketwire.errors import ScenarioError
 from ketwire.nodes.session import Session, SessionResult
 from ketwire.protocols.node import Slice
 from ketwire.protocols.stream import OCTETS_PER_COPY
+from ketwire.scenarios.kinds.inference.models import SamplingSummary
 from ketwire.scenarios.kinds.inference.rivals import compared, rival_sessions
 from ketwire.scenarios.kinds.inference.spec import InferenceSpec
 from ketwire.scenarios.kinds.interface import Network
 from ketwire.scenarios.kinds.layer_specs import Contraction, Unitary
 from ketwire.scenarios.kinds.margin import margin_of, retried
 from ketwire.scenarios.kinds.paths import chains_of, route_of, slice_of
+from ketwire.scenarios.kinds.result import Finding, RunResult
 from ketwire.scenarios.kinds.routes import crossings_of
 from ketwire.scenarios.schema.sources import assumption
 
@@ -65,26 +66,26 @@ class Sampling:
         if reason is not None:
             raise ScenarioError(f"protocol.copies: {reason}")
 
-    def summarise(self, spec: InferenceSpec, results: Sequence[SessionResult], network: Network) -> dict[str, Any]:
+    def summarise(self, spec: InferenceSpec, results: Sequence[SessionResult], network: Network) -> SamplingSummary:
         quantum, *rivals = results
         counts = next(outcome.values for outcome in quantum.outcomes.values() if outcome.values)
         losses = {
             rival.name: next(outcome.values["loss"] for outcome in rival.outcomes.values() if outcome.values)
             for rival in rivals
         }
-        return {
-            "estimate": counts["zeros"] / counts["copies"],
-            "copies": counts["copies"],
+        return SamplingSummary(
+            estimate=counts["zeros"] / counts["copies"],
+            copies=counts["copies"],
             **retried(counts["attempted"], counts["needed"]),
-            "representation": counts["representation"],
-            "epsilon": spec.epsilon,
-            "delta": spec.delta,
-            "rivals": {name: {"estimate": loss} for name, loss in losses.items()},
+            representation=counts["representation"],
+            epsilon=spec.epsilon,
+            delta=spec.delta,
+            rivals={name: Finding(estimate=loss) for name, loss in losses.items()},
             **assumption(spec),
-        }
+        )
 
-    def compared(self, spec: InferenceSpec, result: Mapping[str, Any]) -> dict[str, Any]:
-        return compared(spec, result)
+    def compared(self, spec: InferenceSpec, summary: SamplingSummary, result: RunResult) -> SamplingSummary:
+        return compared(spec, summary, result.exact)
 
     def witness(self, spec: InferenceSpec, network: Network, session: Session) -> tuple[Session, bool] | None:
         """The quantum session as --check runs it once more, and whether all its copies end in the same state.

@@ -14,6 +14,7 @@ from ketwire.nodes.session import Session, SessionResult
 from ketwire.protocols.node import Loader, Slice
 from ketwire.protocols.subspace import Classes, Vectors
 from ketwire.scenarios.kinds.interface import Judge, Network
+from ketwire.scenarios.kinds.subspace.models import ClassifyFinding, ClassifyReference, ClassifySummary
 from ketwire.scenarios.kinds.subspace.spec import ClassifySpec
 from ketwire.scenarios.kinds.subspace.tasks import accuracy, bits_of, decisions, quantum_figures, session, stream_values
 from ketwire.scenarios.schema.sources import assumption
@@ -67,28 +68,28 @@ def labels_of_items(task: ClassifySpec, judge: Judge, items: int) -> NDArray[np.
     return require_labels(judge.load(key, task.labels.located(judge.network.base)), key, items)
 
 
-def classify_summary(task: ClassifySpec, results: Sequence[SessionResult], judge: Judge) -> dict[str, Any]:
+def classify_summary(task: ClassifySpec, results: Sequence[SessionResult], judge: Judge) -> ClassifySummary:
     by_name = {result.name: result for result in results}
     quantum = by_name["classify"]
     items = len(decisions(quantum, task))
     answers = labels_of_items(task, judge, items)
     rivals = {
-        result.name: {
-            "test_accuracy": accuracy(result, task, answers),
-            "bits_per_decision": bits_of(result) / items,
+        result.name: ClassifyFinding(
+            test_accuracy=accuracy(result, task, answers),
+            bits_per_decision=bits_of(result) / items,
             **result.outcomes[task.receiver].values,
-        }
+        )
         for result in results
         if result.role == "rival"
     }
-    return {
+    return ClassifySummary(
         **quantum_figures(quantum, task, items),
-        "decisions": items,
-        "test_accuracy": accuracy(quantum, task, answers),
-        "baseline_accuracy": rivals[f"raw-{max(task.raw)}-bit"]["test_accuracy"],
-        "rivals": rivals,
+        decisions=items,
+        test_accuracy=accuracy(quantum, task, answers),
+        baseline_accuracy=rivals[f"raw-{max(task.raw)}-bit"].test_accuracy,
+        rivals=rivals,
         **assumption(task),
-    }
+    )
 
 
 def receiver_holding(task: ClassifySpec, network: Network, loaders: Mapping[str, Loader]) -> Classes:
@@ -117,12 +118,12 @@ def classify_holdings(
     return vectors, classes, labels_of_items(task, Judge(network), len(vectors.rows))
 
 
-def classify_exact(task: ClassifySpec, network: Network, loaders: Mapping[str, Loader]) -> dict[str, Any]:
+def classify_exact(task: ClassifySpec, network: Network, loaders: Mapping[str, Loader]) -> ClassifyReference:
     """Accuracy of the measurement with unlimited copies, and of the exact nearest subspace."""
     vectors, classes, answers = classify_holdings(task, network, loaders)
     expected = classes.observable().probabilities(vectors.encoded(np.arange(len(answers))))
     exact = classes.read(expected)
-    return {
-        "exact_accuracy": float((exact == answers).mean()),
-        "nearest_subspace_accuracy": float((classes.decide(vectors.rows) == answers).mean()),
-    }
+    return ClassifyReference(
+        exact_accuracy=float((exact == answers).mean()),
+        nearest_subspace_accuracy=float((classes.decide(vectors.rows) == answers).mean()),
+    )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,7 @@ from ketwire.protocols.node import Slice
 from ketwire.quantum import half_spaces
 from ketwire.scenarios.kinds.interface import Judge, Network
 from ketwire.scenarios.kinds.margin import retried
+from ketwire.scenarios.kinds.subspace.models import PromiseFinding, PromiseReference, PromiseSummary, Size
 from ketwire.scenarios.kinds.subspace.spec import PromiseSpec
 from ketwire.scenarios.kinds.subspace.tasks import accuracy, bits_of, quantum_figures, session, stream_values
 from ketwire.scenarios.kinds.verdict import Rival, Winner, by_promise, decided, reaches, undecided
@@ -71,11 +72,11 @@ def promise_sessions(task: PromiseSpec, network: Network, line: Line, qubits: in
     return sessions
 
 
-def promise_summary(task: PromiseSpec, results: Sequence[SessionResult], judge: Judge) -> dict[str, Any]:
+def promise_summary(task: PromiseSpec, results: Sequence[SessionResult], judge: Judge) -> PromiseSummary:
     by_name = {result.name: result for result in results}
     figures: list[dict[str, Any]] = []
-    rows: list[dict[str, Any]] = []
-    rivals: dict[str, dict[str, Any]] = {}
+    rows: list[Size] = []
+    rivals: dict[str, PromiseFinding] = {}
     for qubits in task.qubits:
         name = f"n{qubits}"
         answers = _deal(judge.network, qubits, task.trials)[2]
@@ -86,37 +87,36 @@ def promise_summary(task: PromiseSpec, results: Sequence[SessionResult], judge: 
             if result.name.startswith(f"{name}-")
         }
         rivals |= {f"{name}-{rival}": figure for rival, figure in told.items()}
-        row = {
-            "n": qubits,
-            "N": 1 << qubits,
-            "qubits_per_decision": figures[-1]["qubits_per_decision"],
-            "bits_per_decision": bits_of(by_name[name]) / task.trials,  # heralds and reports, on lossy fibers
-            "accuracy": accuracy(by_name[name], task, answers),
-            "rivals": told,
-        }
+        row = Size(
+            n=qubits,
+            N=1 << qubits,
+            qubits_per_decision=figures[-1]["qubits_per_decision"],
+            bits_per_decision=bits_of(by_name[name]) / task.trials,  # heralds and reports, on lossy fibers
+            accuracy=accuracy(by_name[name], task, answers),
+            rivals=told,
+        )
         rows.append(row)
-    return {
-        "copies": sum(figure["copies"] for figure in figures),
+    return PromiseSummary(
+        copies=sum(figure["copies"] for figure in figures),
         **retried(
             sum(figure["attempted_copies"] for figure in figures),
             exact_sum(figure["needed_copies"] for figure in figures),
         ),
-        "accuracy": float(np.mean([row["accuracy"] for row in rows])),
-        "sizes": rows,
-        "rivals": rivals,
-        "assumption": ASSUMPTION,  # of the vectors and half spaces that the judge deals
-        "verdict": _promise_verdict(task, rows),
-    }
+        accuracy=float(np.mean([row.accuracy for row in rows])),
+        sizes=rows,
+        rivals=rivals,
+        assumption=ASSUMPTION,  # of the vectors and half spaces that the judge deals
+        verdict=_promise_verdict(task, rows),
+    )
 
 
-def _promise_rival(task: PromiseSpec, result: SessionResult, answers: NDArray[np.int64]) -> dict[str, Any]:
-    told = {
-        "accuracy": accuracy(result, task, answers),
-        "bits_per_decision": bits_of(result) / task.trials,
-    }
+def _promise_rival(task: PromiseSpec, result: SessionResult, answers: NDArray[np.int64]) -> PromiseFinding:
+    told = PromiseFinding(
+        accuracy=accuracy(result, task, answers), bits_per_decision=bits_of(result) / task.trials
+    )
     if result.name.endswith("-description"):
         # One half space serves all trials here; whoever asks once pays for it alone.
-        told["bits_for_one_decision"] = bits_of(result) - task.trials + 1
+        return told.with_more(bits_for_one_decision=bits_of(result) - task.trials + 1)
     return told
 
 
@@ -124,7 +124,7 @@ GOAL = 0.95
 """The promise that runs of the task `promise` keep or not: to be right so often. What the block codes are made for."""
 
 
-def _promise_verdict(task: PromiseSpec, rows: Sequence[Mapping[str, Any]]) -> str:
+def _promise_verdict(task: PromiseSpec, rows: Sequence[Size]) -> str:
     """Who wins at each size, a line each. Costs are compared among runs that are right often enough."""
     told = [f"cost of one decision, among protocols that are right with a probability of {GOAL:g} or more:"]
     told += [_promise_line(task, row) for row in rows]
@@ -133,16 +133,15 @@ def _promise_verdict(task: PromiseSpec, rows: Sequence[Mapping[str, Any]]) -> st
     return "\n".join(told)
 
 
-def _promise_line(task: PromiseSpec, row: Mapping[str, Any]) -> str:
-    sent = row["qubits_per_decision"] + row["bits_per_decision"]
-    qubits = f"{row['qubits_per_decision']:.4g} qubits"
-    qubits += f" and {row['bits_per_decision']:.4g} bits" if row["bits_per_decision"] else ""
-    keeps = reaches(row["accuracy"], task.trials, GOAL)
-    qubits += "" if keeps else f" (right in {row['accuracy']:.3f})"
-    able = {name: rival for name, rival in row["rivals"].items() if reaches(rival["accuracy"], task.trials, GOAL)}
+def _promise_line(task: PromiseSpec, row: Size) -> str:
+    sent = row.qubits_per_decision + row.bits_per_decision
+    qubits = f"{row.qubits_per_decision:.4g} qubits"
+    qubits += f" and {row.bits_per_decision:.4g} bits" if row.bits_per_decision else ""
+    keeps = reaches(row.accuracy, task.trials, GOAL)
+    qubits += "" if keeps else f" (right in {row.accuracy:.3f})"
+    able = {name: rival for name, rival in row.rivals.items() if reaches(rival.accuracy, task.trials, GOAL)}
     rivals = [
-        Rival(name, rival["bits_per_decision"], by_promise(keeps, name in able))
-        for name, rival in row["rivals"].items()
+        Rival(name, rival.bits_per_decision, by_promise(keeps, name in able)) for name, rival in row.rivals.items()
     ]
     winner, rival = decided(sent, rivals)
     won = {
@@ -151,15 +150,15 @@ def _promise_line(task: PromiseSpec, row: Mapping[str, Any]) -> str:
         Winner.TIE: "a tie",
         Winner.NOBODY: undecided(rival, bool(rivals), "more copies"),
     }[winner]
-    costs = ", ".join(f"{name} {rival['bits_per_decision']:.4g}" for name, rival in able.items())
-    return f"  N = {row['N']:>5,}: {qubits:>9} | bits: {costs or 'none'} | {won}"
+    costs = ", ".join(f"{name} {rival.bits_per_decision:.4g}" for name, rival in able.items())
+    return f"  N = {row.N:>5,}: {qubits:>9} | bits: {costs or 'none'} | {won}"
 
 
-def promise_exact(task: PromiseSpec, network: Network) -> dict[str, Any]:
+def promise_exact(task: PromiseSpec, network: Network) -> PromiseReference:
     """Expected accuracy from the exact probabilities of a right outcome; of more copies, as if of one."""
     right = []
     for qubits in task.qubits:
         half, vectors, answers = _deal(network, qubits, task.trials)
         inside = half_spaces.share_inside(half, vectors)
         right.append(float(np.where(answers == 1, inside, 1 - inside).mean()))
-    return {"exact_accuracy": float(np.mean(right))}
+    return PromiseReference(exact_accuracy=float(np.mean(right)))

@@ -26,6 +26,7 @@ from ketwire.scenarios.kinds.layer_specs import Hadamards, Rotations
 from ketwire.scenarios.kinds.margin import margin_of
 from ketwire.scenarios.kinds.paths import chains_of, layer_values, layers_of, route_of
 from ketwire.scenarios.kinds.routes import crossings_of, flags_of
+from ketwire.scenarios.kinds.training.models import TrainingReference, TrainingResult, TrainingSummary
 from ketwire.scenarios.kinds.training.results import baseline, summary
 from ketwire.scenarios.kinds.training.spec import TrainingSpec
 
@@ -41,6 +42,7 @@ class Training(Kind):
     """See `ketwire.scenarios.kinds.interface.Kind`."""
 
     Spec = TrainingSpec
+    Result = TrainingResult
 
     def sessions(self, spec: TrainingSpec, network: Network) -> Sequence[Session]:
         path, visits = _path(spec, network)
@@ -94,28 +96,32 @@ class Training(Kind):
             if reason is not None:
                 raise ScenarioError(f"protocol.{key}: {reason}")
 
-    def summarise(self, spec: TrainingSpec, results: Sequence[SessionResult], judge: Judge) -> dict[str, Any]:
+    def summarise(self, spec: TrainingSpec, results: Sequence[SessionResult], judge: Judge) -> TrainingSummary:
         path, visits = _path(spec, judge.network)
         return summary(spec, path, sum(bool(indices) for indices in visits), results, judge)
 
-    def exact(self, spec: TrainingSpec, network: Network, loaders: Mapping[str, Loader]) -> dict[str, Any]:
+    def exact(self, spec: TrainingSpec, network: Network, loaders: Mapping[str, Loader]) -> TrainingReference:
         """The same training with exact gradients, in one place: its losses and its accuracy."""
         whole, last, states = self._in_one_place(spec, network, loaders)
         assert last.objective is not None and last.labels is not None
         labels, schedule = last.labels.of, last.schedule(len(states["train"]))
         losses = train_alone(whole, last.objective, labels["train"], states["train"], schedule, spec.steps)
         right = decided_by(whole, last.objective, states["test"]) == labels["test"]
-        told = {"exact_losses": losses, "exact_test_accuracy": float(right.mean())}
-        return {**told, "baseline_accuracy": baseline(spec, loaders[spec.start], network)}
+        return TrainingReference(
+            exact_losses=list(losses),
+            exact_test_accuracy=float(right.mean()),
+            baseline_accuracy=baseline(spec, loaders[spec.start], network),
+        )
 
     def retraced(
         self, spec: TrainingSpec, network: Network, run: Run, results: Sequence[SessionResult]
-    ) -> dict[str, Any]:
+    ) -> TrainingReference:
         """What running the quantum session once more shows: each step's gradient beside the exact one."""
         from ketwire.scenarios.kinds.training.check import Whole, gradient_errors  # noqa: PLC0415
 
         whole, last, states = self._in_one_place(spec, network, network.loaders())
-        return {"gradient_error": gradient_errors(run, results[0], Whole(whole, last, states["train"]), network.base)}
+        errors = gradient_errors(run, results[0], Whole(whole, last, states["train"]), network.base)
+        return TrainingReference(gradient_error=errors)
 
     def _in_one_place(
         self, spec: TrainingSpec, network: Network, loaders: Mapping[str, Loader]

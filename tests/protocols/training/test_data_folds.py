@@ -193,7 +193,7 @@ def test_what_is_trained_does_not_depend_on_the_rows_left_out(twenty: str, tmp_p
     def told() -> dict[str, Any]:
         summary: dict[str, Any] = loaded.kind.summarise(
             loaded.scenario.protocol, run_inline(loaded.run()), Judge(loaded.network())
-        )
+        ).told()
         return summary
 
     before, arrays = told(), dict(np.load(file))

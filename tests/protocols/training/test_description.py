@@ -21,7 +21,7 @@ def test_at_full_width_it_takes_the_steps_of_the_reference() -> None:
     assert np.abs(rivals[0].outcomes["a"].arrays["losses"] - losses).max() < 1e-10
     assert rivals[0].totals.payload_bits == 4 * 64 and rivals[1].totals.payload_bits == 4 * 8
     assert 0 < np.abs(rivals[1].outcomes["a"].arrays["losses"] - losses).max() < 0.2
-    told = KIND.summarise(spec, [exact, *rivals], Judge(network()))
+    told = KIND.summarise(spec, [exact, *rivals], Judge(network())).told()
     assert told["rivals"]["description-64-bit"]["test_accuracy"] == exact.outcomes["a"].values["test_accuracy"]
     assert told["rivals"]["description-8-bit"]["training_bits"] == 32
 
@@ -34,7 +34,7 @@ def test_labels_come_to_the_samples_and_decisions_go_back() -> None:
     results = carried_out(spec, telling=False)
     bits = 8 * 8 + len(LABELS)
     assert results[1].totals.payload_bits == bits + len(TEST_LABELS)
-    told = KIND.summarise(spec, results, Judge(network()))
+    told = KIND.summarise(spec, results, Judge(network())).told()
     rival = told["rivals"]["description-8-bit"]
     assert rival["training_bits"] == bits and "description-8-bit comes to" in told["verdict"]
     # The last party knows the same labels, and the exact training the same angles.

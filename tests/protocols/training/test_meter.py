@@ -21,9 +21,9 @@ from ketwire.nodes.inline import run_inline
 from ketwire.nodes.processes.run import run_processes
 from ketwire.nodes.session import Link, SessionResult
 from ketwire.scenarios.kinds.interface import Judge
+from ketwire.scenarios.kinds.result import RunResult
+from ketwire.scenarios.kinds.training.models import TrainingResult
 from ketwire.scenarios.load import Loaded, validate
-from ketwire.scenarios.runs.steptext import step_lines
-from ketwire.scenarios.runs.table import time_text
 from tests.nodes.checkpoints.test_epochs import Interrupted, interrupt, killer
 from tests.scenarios.kinds.training.test_kind import (
     ANGLES,
@@ -61,7 +61,7 @@ def chain(**changed: Any) -> Loaded:
 
 
 def summed(loaded: Loaded, results: list[SessionResult]) -> dict[str, Any]:
-    return loaded.kind.summarise(loaded.scenario.protocol, results, Judge(loaded.network()))
+    return loaded.kind.summarise(loaded.scenario.protocol, results, Judge(loaded.network())).told()
 
 
 def accounts(per_step: dict[str, list[int]], result: SessionResult) -> list[tuple[int, int]]:
@@ -155,11 +155,11 @@ def test_every_step_is_what_the_wire_counts() -> None:
     on = network(LOSSY)
     spec = spec_of(**{**SAMPLED, "rivals": {"backprop": [16], "raw": [], "description": []}})
     results = carried_out(spec, on)
-    summary = KIND.summarise(spec, results, Judge(on))
+    summary = KIND.summarise(spec, results, Judge(on)).told()
     assert all(ours == wire for ours, wire in accounts(summary["per_step"], results[0]))
     rival = summary["rivals"]["backprop-16-bit"]["per_step"]
     assert 0 < sum(rival["bits"]) < results[1].totals.payload_bits and rival["ebits"] == [0] * 4
-    assert summary["per_step"]["loss"] == summary["losses"].tolist()
+    assert summary["per_step"]["loss"] == summary["losses"]
 
 
 @pytest.mark.parametrize(("window", "registers"), [(None, 48), (5, 24)])
@@ -167,7 +167,7 @@ def test_the_memory_told_is_what_a_party_had_in_its_hands(window: int | None, re
     """Six samples: 48 copies for losses, or at most the window's; 24 of |Φ>, of three qubits, kept to be read."""
     spec = spec_of(**{**SAMPLED, **ALONE, "adaptive": None, "validation": None, "window": window})
     results = carried_out(spec, network())
-    overhead = KIND.summarise(spec, results, Judge(network()))["overhead"]
+    overhead = KIND.summarise(spec, results, Judge(network())).overhead.told()
     assert overhead["registers_at_once"] == registers and overhead["qubits_at_once"] == max(48 * 2, 24 * 3) - (
         0 if window is None else 48 * 2 - 24 * 3
     )
@@ -176,14 +176,15 @@ def test_the_memory_told_is_what_a_party_had_in_its_hands(window: int | None, re
 
 def test_a_summary_shows_the_first_and_the_last_step() -> None:
     spec = spec_of(**{**SAMPLED, **ALONE, "steps": 9})
-    told = KIND.summarise(spec, carried_out(spec, network(LOSSY)), Judge(network(LOSSY)))
-    lines = [line.split() for line in step_lines(told, time_text)]
+    summary = KIND.summarise(spec, carried_out(spec, network(LOSSY)), Judge(network(LOSSY)))
+    told = summary.told()
+    lines = [line.split() for line in TrainingResult.model_construct(**summary.given()).remarks()]
     numbers = [int(line[0]) for line in lines[1:-1]]
     assert numbers[0] == 1 and numbers[-1] == told["steps"] and len(numbers) <= 6
     for number, line in zip(numbers, lines[1:-1], strict=True):
         shown = [told["per_step"][name][number - 1] for name in ("attempted_copies", "qubits_emitted", "ebits", "bits")]
         assert [int(cell.replace(",", "")) for cell in line[2:6]] == shown
-    assert step_lines({"estimate": 1.0}, time_text) == []
+    assert RunResult.model_construct(estimate=1.0).remarks() == []
 
 
 # ---------------------------------------------------------------- gradients beside the exact ones
@@ -195,7 +196,7 @@ def checked(changed: dict[str, Any], physics: Fiber | Line) -> tuple[dict[str, A
     on = replace(on, links=(Link(("a", "b"), line, line),))
     spec = spec_of(**{**SAMPLED, **ALONE, "adaptive": None, "validation": None, **changed})
     run = run_of(spec, on)
-    return KIND.retraced(spec, on, run, run_inline(run))["gradient_error"], spec, on
+    return KIND.retraced(spec, on, run, run_inline(run)).gradient_error.told(), spec, on
 
 
 @pytest.mark.parametrize("trainable", ["all", ["b"]])
@@ -243,7 +244,7 @@ def test_a_run_that_does_not_come_again_is_not_spoken_of() -> None:
     spec = spec_of(**{**SAMPLED, **ALONE})
     run = run_of(spec, network())
     other = run_inline(run_of(spec, replace(network(), seed=6)))
-    assert KIND.retraced(spec, network(), run, other) == {"gradient_error": None}
+    assert KIND.retraced(spec, network(), run, other).told() == {"gradient_error": None}
 
 
 def test_nothing_private_is_told_without_check() -> None:

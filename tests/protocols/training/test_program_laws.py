@@ -177,7 +177,7 @@ COUNTED: dict[str, Any] = {"estimator": "commuting", "copies": 4, "loss_copies":
 
 
 def summary(spec: TrainingSpec, on: Any) -> dict[str, Any]:
-    return KIND.summarise(spec, carried_out(spec, on), Judge(on))
+    return KIND.summarise(spec, carried_out(spec, on), Judge(on)).told()
 
 
 def test_every_copy_that_is_measured_is_one_that_was_asked_for() -> None:
@@ -233,7 +233,7 @@ def test_rivals_are_judged_where_their_batch_is_as_good() -> None:
     spec = spec_of(layers=[{**layer, "at": at} for layer, at in zip(layers, "abb", strict=True)],
                    optimiser={"name": "momentum", "rate": 1.0, "decay": 0.8}, steps=9, rivals=rivals)  # fmt: skip
     results = carried_out(spec)
-    told = KIND.summarise(spec, results, Judge(network()))
+    told = KIND.summarise(spec, results, Judge(network())).told()
     exact, raw = told["rivals"]["backprop-64-bit"], told["rivals"]["raw-data-8-bit"]
     steps = next(step for step, loss in enumerate(exact["losses"]) if loss <= told["train_loss"])
     assert 0 < steps < 8 and exact["steps_to_same_loss"] == steps

@@ -173,7 +173,7 @@ def run_of(line: Line, spec: InferenceSpec) -> Run:
 
 
 def told(line: Line, spec: InferenceSpec, results: list[SessionResult]) -> dict[str, Any]:
-    return KIND.summarise(spec, results, Judge(network(line)))
+    return KIND.summarise(spec, results, Judge(network(line))).told()
 
 
 def assert_agree(one: dict[str, Any], other: dict[str, Any]) -> None:

@@ -61,7 +61,7 @@ def loaded(link: dict[str, Any] | None = None, seed: int = 1, decoys: Any = None
 
 def outcome(scenario: Loaded) -> tuple[dict[str, Any], list[SessionResult]]:
     results = run_inline(scenario.run())
-    return scenario.kind.summarise(scenario.scenario.protocol, results, Judge(scenario.network())), results
+    return scenario.kind.summarise(scenario.scenario.protocol, results, Judge(scenario.network())).told(), results
 
 
 def over_seeds(scenario: Loaded, runs: int) -> list[dict[str, Any]]:
@@ -150,7 +150,7 @@ def test_without_her_and_without_noise_no_decoy_fails_and_data_alone_pass_the_la
     """Bob's rotations would spoil any decoy that went through them."""
     told, results = outcome(loaded({"fiber": "telecom-fiber", "length_km": 2.0}, copies=3000))
     assert told["decoys"] > 1000 and told["decoy_failures"] == 0 and not told["eve_detected"]
-    exact = loaded().kind.exact(loaded().scenario.protocol, loaded().network(), loaded().network().loaders())["exact"]
+    exact = loaded().kind.exact(loaded().scenario.protocol, loaded().network(), loaded().network().loaders()).exact
     assert abs(told["estimate"] - exact) <= 4 * math.sqrt(exact * (1 - exact) / 3000)
     assert told["copies"] == 3000 and not told["excess_loss"] and results[0].eve == {}
 
@@ -324,10 +324,10 @@ def test_the_packaged_run_says_what_eve_got() -> None:
     scenario = load("eavesdropper")
     result = launch(scenario, lambda run, *_: run_inline(run), Options(progress=False, check=True))
     text = table.table_text(result)
-    spoils = result["eve"]["decoys"]["alice->bob"]
+    spoils = result.eve["decoys"]["alice->bob"].told()
     assert f"measured {spoils['photons']:,} photons of {spoils['copies']:,} of" in text
     assert "Eve is detected" in text and "dense-state-8-bit: read all 129 classical bits" in text
-    assert result["rivals"]["dense-state-8-bit"]["error"] < 0.01
+    assert result.rivals["dense-state-8-bit"].error < 0.01
     hidden = load("eavesdropper", ["links.0.eve={attack: beam-splitter, in_place_of_loss: true}"])
     text = table.table_text(launch(hidden, lambda run, *_: run_inline(run), Options(progress=False)))
     assert "no decoy shows an eavesdropper" in text and "holds" in text and "never seen" in text
@@ -343,7 +343,7 @@ def test_a_resolved_scenario_with_her_runs_the_same(name: str) -> None:
 def test_a_run_without_her_says_nothing_of_her() -> None:
     result = launch(load("two-layer-inference", ["protocol.copies=10", "protocol.epsilon=null", "protocol.delta=null"]),
                     lambda run, *_: run_inline(run), Options(progress=False))  # fmt: skip
-    assert "eve" not in result and table.spoils(result) == []
+    assert "eve" not in result.told() and table.spoils(result) == []
 
 
 # ---------------------------------------------------------------- refusals

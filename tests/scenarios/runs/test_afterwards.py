@@ -16,8 +16,8 @@ from ketwire.errors import PartyFailed, ScenarioError
 from ketwire.nodes.inline import run_inline
 from ketwire.nodes.processes.run import run_processes
 from ketwire.scenarios import cli
+from ketwire.scenarios.kinds.result import Figures
 from ketwire.scenarios.load import load
-from ketwire.scenarios.runs.results import WIRE_KEYS, counted
 from tests import mistakes
 from tests.hands import Hands, hands
 from tests.kit import place, rarely, unannounced
@@ -71,12 +71,17 @@ def sound(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 
     path = tmp_path_factory.mktemp("sound") / "m.yaml"
     path.write_text(SCENARIO)
-    return launch(load(str(path)), cli.runtime_of(True, False), Options(check=True, progress=False))
+    return launch(load(str(path)), cli.runtime_of(True, False), Options(check=True, progress=False)).told()
 
 
 def same_figures(told: dict[str, Any], sound: dict[str, Any]) -> bool:
-    drop = {"wall_s": 0, "afterwards_failed": 0}
-    return {**counted(told), **drop} == {**counted(sound), **drop}
+    def counted(result: dict[str, Any]) -> Any:
+        names = {"scenario", "seed", "protocol", "sessions", *Figures.model_fields}
+        rivals = {each: {name: rival[name] for name in rival if name in {"bits", *Figures.model_fields}}
+                  for each, rival in result["rivals"].items()}  # fmt: skip
+        return {name: result[name] for name in names}, rivals
+
+    return bool(counted(told) == counted(sound))
 
 
 # ---------------------------------------------------------------- the kind fails
@@ -105,14 +110,17 @@ def test_a_step_that_fails_after_the_run_stands_beside_the_result(
 @pytest.mark.parametrize(
     ("fault", "step", "message"),
     [
-        ("nothing", "summarise", "NoneType returned, expected a dict"),
-        ("forged", "summarise", "a kind may not give qubits_sent: ketwire counts these"),
+        ("nothing", "summarise", "NoneType returned, expected a Summary"),
+        ("forged", "summarise", "qubits_sent: Extra inputs are not permitted"),
+        ("mistyped", "summarise", "accuracy: Input should be a valid number"),
+        ("foreign", "summarise", "Foreign returned, expected parts of one of RunResult, MistakenResult"),
+        ("figures", "summarise", "a kind may not give figures of again: ketwire counts these"),
         ("ghost", "summarise", "a kind speaks of rivals that did not run: nobody"),
         ("unwritable", "summarise", "UnicodeEncodeError: "),
         ("huge", "summarise", "ValueError: Exceeds the limit"),
         ("exits", "summarise", "SystemExit: 0"),
         ("quiet", "summarise", "Quiet"),
-        ("swindle", "compared", "a kind may not change figures or rivals: ketwire counts these"),
+        ("swindle", "compared", "a kind may not give figures of again: ketwire counts these"),
         ("table", "table", "ValueError: "),
     ],
 )
@@ -132,7 +140,7 @@ def test_without_a_summary_costs_and_outcomes_are_told(
     """Two steps fail, each with its line."""
     run = Run(capfd, folder, how, "--json", "--check", *fails("summarise", "exact"))
     assert run.code == 3 and [each["step"] for each in run.told["afterwards_failed"]] == ["summarise", "exact"]
-    assert same_figures(run.told, sound) and {*WIRE_KEYS} <= {*run.told}
+    assert same_figures(run.told, sound) and {*Figures.model_fields} <= {*run.told}
     heads, many = sound["estimate"], {"dtype": "float64", "shape": [2000]}
     assert run.told["outcomes"]["tosses"]["alice"] == {
         "known_ps": None, "heads": heads, "arrived": None, "given": None, "few": [1, 2], "many": many,

@@ -30,7 +30,7 @@ from ketwire.quantum.segments import Segment
 from ketwire.scenarios.kinds.gradient.spec import GradientSpec
 from ketwire.scenarios.kinds.interface import Judge
 from ketwire.scenarios.load import Loaded, validate
-from ketwire.scenarios.runs.results import result_object
+from ketwire.scenarios.runs.results import Counted, run_result
 
 Data = dict[str, Any]
 IDEAL = {"fiber": "ideal"}
@@ -78,9 +78,11 @@ def outcome(loaded: Loaded, results: Sequence[SessionResult] | None = None, chec
     network, spec = loaded.network(), loaded.scenario.protocol
     results = run_inline(loaded.run()) if results is None else results
     summary = loaded.kind.summarise(spec, results, Judge(network))
-    exact = loaded.kind.exact(spec, network, network.loaders()) if check else None
-    result = result_object({"scenario": "test", "seed": 5, "protocol": "gradient"}, results, summary, exact, 0.0)
-    return {**result, **loaded.kind.compared(spec, result)}  # type: ignore[attr-defined]
+    exact = [loaded.kind.exact(spec, network, network.loaders())] if check else []
+    counted = Counted.of({"scenario": "test", "seed": 5, "protocol": "gradient"}, results, 0.0)
+    result = run_result(loaded.kind.Result, counted, summary, exact)
+    compared = loaded.kind.compared(spec, summary, result)
+    return run_result(loaded.kind.Result, counted, compared, exact).told()
 
 
 # ---------------------------------------------------------------- exact

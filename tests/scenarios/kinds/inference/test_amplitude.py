@@ -59,8 +59,8 @@ def scenario(
 def outcome(loaded: Loaded, results: Sequence[SessionResult] | None = None) -> Data:
     network, spec = loaded.network(), loaded.scenario.protocol
     results = run_inline(loaded.run()) if results is None else results
-    told = loaded.kind.summarise(spec, results, Judge(network))
-    told["exact"] = loaded.kind.exact(spec, network, network.loaders())["exact"]
+    told = loaded.kind.summarise(spec, results, Judge(network)).told()
+    told["exact"] = loaded.kind.exact(spec, network, network.loaders()).exact
     told["qubits"] = {result.name: result.totals.qubits_sent for result in results}
     return told
 

@@ -58,11 +58,11 @@ def carried_out(spec: InferenceSpec, on: Network) -> list[SessionResult]:
 
 
 def summary(spec: InferenceSpec, on: Network, results: list[SessionResult]) -> dict[str, Any]:
-    return KIND.summarise(spec, results, Judge(on))
+    return KIND.summarise(spec, results, Judge(on)).told()
 
 
 def exact(spec: InferenceSpec, on: Network) -> float:
-    return float(KIND.exact(spec, on, on.loaders())["exact"])
+    return float(KIND.exact(spec, on, on.loaders()).exact)
 
 
 def rotations(at: str, angles: list[float] | None = None) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from ketwire.protocols.subspace import MEASUREMENTS, Classes
 from ketwire.quantum import subspaces
 from ketwire.scenarios.kinds.interface import Judge
 from ketwire.scenarios.load import Loaded, load, validate
-from ketwire.scenarios.runs.results import result_object
+from ketwire.scenarios.runs.results import Counted, run_result
 
 IDEAL = {"fiber": "ideal", "length_km": 1}
 
@@ -57,8 +57,8 @@ def result(loaded: Loaded, check: bool = False) -> dict[str, Any]:
     network = loaded.network()
     results = run_inline(loaded.run(), base=loaded.base)
     summary = loaded.kind.summarise(loaded.scenario.protocol, results, Judge(network))
-    exact = loaded.kind.exact(loaded.scenario.protocol, network, network.loaders()) if check else None
-    return result_object({}, results, summary, exact, 0.0)
+    exact = [loaded.kind.exact(loaded.scenario.protocol, network, network.loaders())] if check else []
+    return run_result(loaded.kind.Result, Counted.of({}, results, 0.0), summary, exact).told()
 
 
 @pytest.mark.long

@@ -15,7 +15,7 @@ from ketwire.protocols.codes import default_plan
 from ketwire.scenarios.kinds.interface import Judge
 from ketwire.scenarios.kinds.subspace.promise import DENSE_QUBITS, _deal
 from ketwire.scenarios.load import Loaded, load, validate
-from ketwire.scenarios.runs.results import result_object
+from ketwire.scenarios.runs.results import Counted, run_result
 
 LAYERS = 5
 
@@ -33,7 +33,7 @@ def scenario(link: dict[str, Any] | None = None, **protocol: Any) -> Loaded:
 def result(loaded: Loaded) -> dict[str, Any]:
     results = run_inline(loaded.run())
     summary = loaded.kind.summarise(loaded.scenario.protocol, results, Judge(loaded.network()))
-    return result_object({}, results, summary, None, 0.0)
+    return run_result(loaded.kind.Result, Counted.of({}, results, 0.0), summary, []).told()
 
 
 def refused(**protocol: Any) -> str:

@@ -252,7 +252,7 @@ def test_what_the_steps_cost_is_what_the_wire_counts() -> None:
     spec = spec_of(**{**SAMPLED, "rivals": {"backprop": [], "raw": [], "description": []}})
     on = network(LOSSY)
     results = carried_out(spec, on)
-    summary = KIND.summarise(spec, results, Judge(on))
+    summary = KIND.summarise(spec, results, Judge(on)).told()
     ends = [results[0].outcomes[party].values["finally"] for party in ("a", "b")]
     emitted = sum(summary["per_step"]["qubits_emitted"]) + sum(end["qubits_emitted"] for end in ends)
     bits = sum(summary["per_step"]["bits"]) + sum(end["bits"] for end in ends)
@@ -291,7 +291,7 @@ def test_rivals_take_the_same_steps_and_pay_in_bits() -> None:
     losses = [each.outcomes["a"].arrays["losses"] for each in results]
     assert np.abs(losses[2] - losses[0]).max() < 1e-10
     assert 0 < np.abs(losses[1] - losses[0]).max() < 1e-3
-    summary = KIND.summarise(spec, results, Judge(on))
+    summary = KIND.summarise(spec, results, Judge(on)).told()
     exact = summary["rivals"]["backprop-64-bit"]
     # Two crossings forward and two back of 12 samples, 2 * 4 numbers each, in each of six steps; the test part.
     assert sum(exact["per_step"]["bits"]) == 6 * 4 * 12 * 8 * 64

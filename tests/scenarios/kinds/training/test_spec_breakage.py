@@ -22,6 +22,7 @@ from ketwire.protocols.training.data import Labels, Samples, standardised
 from ketwire.protocols.training.objectives import objective
 from ketwire.quantum.circuits import Circuit
 from ketwire.quantum.gates import Gate
+from ketwire.scenarios.kinds.training.models import Overhead, PerStep, TrainingFinding, TrainingSummary
 from ketwire.scenarios.kinds.training.results import _verdict
 from ketwire.scenarios.load import load
 from ketwire.scenarios.schema.sources import FileSource
@@ -200,9 +201,12 @@ def test_angles_that_have_no_digits_left_are_refused() -> None:
 
 def said_of(steps: int, planned: int, **rivals: dict[str, Any]) -> list[str]:
     """The verdict on a training of 6 qubits and 4 bits a step that was right in 90 of 100 test rows."""
-    made = {"steps": steps, "train_loss": 0.5, "overhead": {"operations_factor": 9.0}, "rivals": rivals,
-            "test_accuracy": 0.9, "decisions": 100,
-            "per_step": {"qubits_emitted": [6] * steps, "bits": [4] * steps}}  # fmt: skip
+    made = TrainingSummary.model_construct(
+        steps=steps, train_loss=0.5, test_accuracy=0.9, decisions=100,
+        overhead=Overhead.model_construct(operations_factor=9.0),
+        per_step=PerStep.model_construct(qubits_emitted=[6] * steps, bits=[4] * steps),
+        rivals={name: TrainingFinding(**told) for name, told in rivals.items()},
+    )  # fmt: skip
     totals = SimpleNamespace(qubits_sent=70, payload_bits=20, control_bits=30)
     return _verdict(made, SimpleNamespace(totals=totals, virtual_time_ps=5), planned).splitlines()  # type: ignore[arg-type]
 
