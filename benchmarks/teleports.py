@@ -27,7 +27,7 @@ from ketwire.channels.presets import fiber
 from ketwire.channels.transports import Teleport
 from ketwire.nodes.inline import run_inline
 from ketwire.nodes.session import Link, Run, Session
-from ketwire.protocols.node import Loader, Node, Figures, Outcome, Slice
+from ketwire.protocols.node import Figures, Loader, Node, Outcome, Slice
 from ketwire.quantum.observables import Projector
 
 TELEPORTS = 1000

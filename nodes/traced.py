@@ -40,7 +40,7 @@ from ketwire.nodes.threads import one_thread
 from ketwire.protocols.node import Kept, Loader, Node, Observable, Procedure, Setting, Stock
 from ketwire.protocols.stream import Stage, StreamPlan, Tally
 from ketwire.protocols.training.data import Schedule
-from ketwire.protocols.training.holding import Holding
+from ketwire.protocols.training.holding import Holding, Model
 from ketwire.protocols.training.program import TrainingParty
 from ketwire.quantum.gradients.estimation import Estimate, Held
 from ketwire.quantum.gradients.features import contributions
@@ -224,8 +224,8 @@ class TracedNode(PartyNode):
 class _OpenHolding(Holding):
     """Notes the gradients that move it."""
 
-    def __init__(self, values: Mapping[str, Any], load: Loader) -> None:
-        super().__init__(values, load)
+    def __init__(self, model: Model, load: Loader) -> None:
+        super().__init__(model, load)
         self.moved: dict[int, tuple[Floats, Floats]] = {}
 
     def move(self, visit: int, gradient: Floats, *rest: Any) -> None:

@@ -12,7 +12,7 @@ from ketwire.scenarios.kinds.inference.amplitude import Amplitude
 from ketwire.scenarios.kinds.inference.sampling import Sampling
 from ketwire.scenarios.kinds.inference.spec import InferenceSpec
 from ketwire.scenarios.kinds.interface import Judge, Network
-from ketwire.scenarios.kinds.paths import route_of, slice_of
+from ketwire.scenarios.kinds.paths import part_of, route_of
 
 
 class Estimation(Protocol):
@@ -57,13 +57,14 @@ class Inference:
         return ESTIMATIONS[spec.estimation].compared(spec, result)
 
     def exact(self, spec: InferenceSpec, network: Network, loaders: Mapping[str, Loader]) -> dict[str, Any]:
-        from ketwire.protocols.inference_rivals import DenseStateParty  # noqa: PLC0415 (with --check alone)
+        from ketwire.protocols.inference_rivals import DenseStateParty, DenseStateSlice  # noqa: PLC0415 (with --check alone)
 
         path, visits = route_of(spec, network)
-        public = {"path": path, "qubits": spec.qubits, "bits": EXACT_BITS, "coherent": spec.estimation == "amplitude"}
+        coherent = spec.estimation == "amplitude"
+        parts = {party: part_of(spec, network, party, path, visits) for party in dict.fromkeys(path)}
         parties = {
-            party: DenseStateParty(slice_of(spec, network, party, path, visits, public), loaders[party])
-            for party in dict.fromkeys(path)
+            party: DenseStateParty(DenseStateSlice(part, EXACT_BITS, coherent), loaders[party])
+            for party, part in parts.items()
         }
         vector = parties[path[0]].start()
         for visit, party in enumerate(path):
