@@ -237,7 +237,7 @@ def _files(loaded: Loaded, run: Run, named: str) -> Files:
         party: [
             _given(loaded, path, DATA)
             for session in run.sessions
-            for path in _paths(session.slice_of(party).values)
+            for path in (_paths(session.told[party].values) if party in session.told else ())
         ]
         for party in run.parties
     }

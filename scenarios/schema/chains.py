@@ -11,6 +11,7 @@ from ketwire.channels.entanglement.chain import MAX_HOPS, Chain
 from ketwire.channels.hardware import Hardware
 from ketwire.channels.line import Line
 from ketwire.channels.sums import exact_sum
+from ketwire.protocols.repeaters import ChainPlan
 from ketwire.scenarios.schema.links import Link
 from ketwire.scenarios.schema.nodes import Node, memories_alone
 from ketwire.scenarios.schema.strict import some
@@ -99,19 +100,19 @@ def line(links: Sequence[Link], link: Link, hardware: Mapping[str, Hardware], se
     )  # fmt: skip
 
 
-def plan_values(physics: Line, sender: str, receiver: str) -> dict[str, Any] | None:
-    """What all parties of a chain are told of it (`protocols.repeaters.ChainPlan`); None for any other line."""
+def plan_of(physics: Line, sender: str, receiver: str) -> ChainPlan | None:
+    """What all parties of a chain are told of it; None for any other line."""
     chain = physics.transport
     if not isinstance(chain, Chain):
         return None
-    return {
-        "nodes": [receiver, *reversed(chain.via), sender],
-        "lanes": chain.lanes,
-        "folds": [chain.folds(hop) for hop in range(len(chain.hops))],
-        "in_turn": chain.generation == "sequential",
-        "distill": chain.distill_protocol,
-        "success": chain.planned().success,
-    }
+    return ChainPlan(
+        nodes=(receiver, *reversed(chain.via), sender),
+        lanes=chain.lanes,
+        folds=tuple(chain.folds(hop) for hop in range(len(chain.hops))),
+        in_turn=chain.generation == "sequential",
+        distill=chain.distill_protocol,
+        success=chain.planned().success,
+    )
 
 
 def _steps(link: Link) -> list[tuple[str, str]]:

@@ -27,6 +27,7 @@ from ketwire.protocols.node import Kept, Loader, Node, Outcome
 from ketwire.protocols.stream import (
     OCTETS_PER_COPY,
     Batch,
+    Passage,
     StreamPlan,
     batches,
     report_hops,
@@ -38,7 +39,10 @@ Ints = NDArray[np.int64]
 
 
 def plan_of(path: Sequence[str] = ("a", "b"), **changed: Any) -> StreamPlan:
-    return replace(StreamPlan(tuple(path), 0.5, False, 10, 3, 2), **changed)
+    passage = Passage(**{"survival": 0.5, "certain": False} | {
+        name: changed.pop(name) for name in ("survival", "certain", "round_copies") if name in changed
+    })  # fmt: skip
+    return replace(StreamPlan(tuple(path), passage, 10, 3, 2), **changed)
 
 
 # ---------------------------------------------------------------- whole streams, inline
@@ -143,7 +147,7 @@ def test_every_item_is_measured_exactly_k_times(
     expected = want * items / survival / min(contract.values(), default=1.0)
     octets = octets if expected < 1000 else 1 << 24  # a thousand small batches take long and show no more
     want = want if expected < 1e6 else 1
-    plan = StreamPlan(tuple(path), survival, certain, want, items, qubits, octets, margin=margin)
+    plan = StreamPlan(tuple(path), Passage(survival, certain), want, items, qubits, octets, margin=margin)
     result = streamed(plan, physics, contract, seed)
     told = result.outcomes
     assert set(told) == set(path)
@@ -172,7 +176,7 @@ def test_what_lets_nothing_through_is_given_up() -> None:
     with pytest.raises(
         ScenarioError, match=r"budget_attempts: 10000 given, but of \d+ emitted copies 0 came through"
     ):
-        streamed(plan, Fiber(), {"0": 0.0})
+        streamed(plan, Fiber(), {0: 0.0})
 
 
 def test_a_first_round_beyond_the_budget_is_still_run() -> None:

@@ -10,6 +10,7 @@ import numpy as np
 
 from ketwire.channels.sums import exact_sum
 from ketwire.nodes.session import SessionResult
+from ketwire.protocols.gradient.programs import Gradients
 from ketwire.protocols.numbers import EXACT_BITS
 from ketwire.scenarios.kinds.gradient.layout import Layout
 from ketwire.scenarios.kinds.gradient.models import Estimated, GradientResult, GradientSummary
@@ -47,19 +48,18 @@ def summary(spec: GradientSpec, layout: Layout, results: Sequence[SessionResult]
 
 def _of_estimator(layout: Layout, result: SessionResult, promised: bool) -> Estimated:
     """Copies that came to be measured, those that were, and what the wire counted."""
-    states = {
-        visit: told for outcome in result.outcomes.values() for visit, told in outcome.values.get("visits", {}).items()
-    }
-    runs = [outcome.values for outcome in result.outcomes.values() if "attempted" in outcome.values][:1]
-    streams = runs or list(states.values())
+    outcomes: list[Gradients] = list(result.outcomes.values())
+    states = {visit: told for outcome in outcomes for visit, told in sorted(outcome.visits.items())}
+    runs = [outcome for outcome in outcomes if outcome.attempted is not None][:1]
+    streams: list[Any] = runs or list(states.values())
     totals = result.totals
     return Estimated(
         estimate=_gradient(layout, result),
-        copies=sum(told["held"] for told in states.values()),
-        copies_used=sum(told["used"] for told in states.values()),
-        **retried(sum(told["attempted"] for told in streams), exact_sum(told["needed"] for told in streams)),
-        copies_per_state={visit: states[visit]["held"] for visit in sorted(states, key=int)},
-        range_per_state={visit: states[visit].get("range") for visit in sorted(states, key=int)},
+        copies=sum(told.held for told in states.values()),
+        copies_used=sum(told.used for told in states.values()),
+        **retried(sum(told.attempted for told in streams), exact_sum(told.needed for told in streams)),
+        copies_per_state={str(visit): states[visit].held for visit in sorted(states)},
+        range_per_state={str(visit): states[visit].range for visit in sorted(states)},
         qubits_sent=totals.qubits_sent,
         ebits=totals.ebits,
         bits=totals.payload_bits + totals.control_bits,
@@ -70,8 +70,8 @@ def _of_estimator(layout: Layout, result: SessionResult, promised: bool) -> Esti
 
 def _gradient(layout: Layout, result: SessionResult) -> list[Any]:
     """All derivatives in the order of the circuit, whoever owns them."""
-    parts = {name: part for outcome in result.outcomes.values() for name, part in outcome.arrays.items()}
-    return [each for visit in layout.derived for each in parts[f"gradient-{visit}"].tolist()]
+    parts = {visit: part for outcome in result.outcomes.values() for visit, part in outcome.gradients.items()}
+    return [each for visit in layout.derived for each in parts[visit].tolist()]
 
 
 # ---------------------------------------------------------------- beside the exact gradient

@@ -18,12 +18,13 @@ import numpy as np
 
 from ketwire.channels.eve import InterceptResend
 from ketwire.channels.hardware import Hardware
-from ketwire.channels.planning.budget import Crossing, path_survival, refusal, round_copies
+from ketwire.channels.planning.budget import Crossing, path_survival, refusal
 from ketwire.channels.planning.representation import differing, error_probability
 from ketwire.channels.sums import exact_sum
 from ketwire.errors import ScenarioError
 from ketwire.nodes.session import Session, SessionResult
-from ketwire.protocols.node import Slice
+from ketwire.protocols.amplitude import AmplitudeSlice, SampledFound
+from ketwire.protocols.stream import StreamPlan
 from ketwire.quantum.amplitude import FIRST_SHOTS, AmplitudeEstimation
 from ketwire.scenarios.kinds.inference.models import AmplitudeSummary
 from ketwire.scenarios.kinds.inference.rivals import as_accurate, rival_sessions
@@ -31,7 +32,7 @@ from ketwire.scenarios.kinds.inference.spec import InferenceSpec
 from ketwire.scenarios.kinds.interface import Network
 from ketwire.scenarios.kinds.layer_specs import Contraction
 from ketwire.scenarios.kinds.margin import margin_of, retried
-from ketwire.scenarios.kinds.paths import chains_of, layer_values, route_of, slice_of
+from ketwire.scenarios.kinds.paths import layer_values, part_of, passage_of, route_of
 from ketwire.scenarios.kinds.result import Finding, RunResult
 from ketwire.scenarios.kinds.routes import crossings_of, flags_of
 from ketwire.scenarios.schema.sources import assumption
@@ -52,27 +53,26 @@ class Amplitude:
         assert spec.epsilon is not None and spec.delta is not None
         most_power = _most_power(spec, there, back)
         noise = _noise(there, back, spec, most_power)
-        common = {
-            "path": path,
-            "qubits": spec.qubits,
-            "flags": flags_of(spec.layers),
-            "max_batch_octets": spec.max_batch_octets,
-            "budget_attempts": int(spec.budget_attempts),
-            "epsilon": spec.epsilon,
-            "delta": spec.delta * (1 - NOISY_SHARE) if noise else spec.delta,
-            "most_power": most_power,
-            "margin": margin_of(spec.margin),
-            "there": _way(path, there),
-            "back": _way(path[::-1], back),
-        }
+        flags, copies = flags_of(spec.layers), spec.measured_copies
+        plan = StreamPlan(
+            tuple(path),
+            passage_of(path, there),
+            copies,
+            items=1,
+            qubits=spec.qubits + flags,
+            max_batch_octets=spec.max_batch_octets,
+            margin=margin_of(spec.margin),
+            budget_attempts=int(spec.budget_attempts),
+        )
         told = partial(_told, spec, network)
-        slices = {party: slice_of(spec, network, party, path, visits, common, told) for party in network.parties}
+        parts = {party: part_of(spec, network, party, path, visits, flags, told) for party in network.parties}
+        delta = spec.delta * (1 - NOISY_SHARE) if noise else spec.delta
+        common = (plan, passage_of(path[::-1], back), spec.epsilon, delta, most_power)
+        slices = {party: AmplitudeSlice(part, *common) for party, part in parts.items()}
         made = [Session("amplitude", "quantum", "inference/amplitude", slices)]
-        copies = spec.measured_copies
         if not there or refusal(there, copies, int(spec.budget_attempts)) is None:
-            own = {party: Slice({**slice.values, "copies": copies}) for party, slice in slices.items()}
-            made.append(Session("sampling", "rival", "inference/amplitude/sampling", own))
-        return [*made, *rival_sessions(spec, network, path, visits, slices, coherent=True)]
+            made.append(Session("sampling", "rival", "inference/amplitude/sampling", slices))
+        return [*made, *rival_sessions(spec, network, path, visits, parts, coherent=True)]
 
     def check(self, spec: InferenceSpec, network: Network, session: Session) -> None:
         """Refuse an estimation whose longest shots, about as many as it will take, pass the budget."""
@@ -80,7 +80,7 @@ class Amplitude:
             return
         path, _ = route_of(spec, network)
         there, back = _ways(spec, network, path)
-        power = _longest(spec, session.slices[path[0]].values["most_power"])
+        power = _longest(spec, session.slices[path[0]].most_power)
         crossings = [*there, *[*back, *there] * power]
         reason = refusal(crossings, _shots(spec, power), int(spec.budget_attempts)) if crossings else None
         if reason is not None:
@@ -89,21 +89,21 @@ class Amplitude:
     def summarise(self, spec: InferenceSpec, results: Sequence[SessionResult], network: Network) -> AmplitudeSummary:
         assert spec.epsilon is not None and spec.delta is not None
         quantum, *rivals = results
-        found = next(outcome.values for outcome in quantum.outcomes.values() if outcome.values)
+        (found,) = quantum.outcomes.values()
         path, _ = route_of(spec, network)
         there, back = _ways(spec, network, path)
-        requests = np.array(found["requests"])
+        requests = np.array(found.requests)
         noisy_shots = exact_sum(
             int(count) * error_probability([*there, *[*back, *there] * int(power)]) for power, count, _ in requests
         )
         summary = AmplitudeSummary(
-            estimate=found["estimate"],
-            interval=[found["low"], found["high"]],
+            estimate=found.estimate,
+            interval=[found.low, found.high],
             copies=int(requests[:, 1].sum()),
-            **retried(found["attempted"], found["needed"]),
+            **retried(found.attempted, found.needed),
             largest_power=int(requests[:, 0].max()),
-            uses=found["uses"],
-            requests=found["requests"],
+            uses=found.uses,
+            requests=found.requests,
             noisy_shots=noisy_shots,
             promise_holds=bool(noisy_shots <= NOISY_SHARE * spec.delta),
             epsilon=spec.epsilon,
@@ -121,8 +121,8 @@ class Amplitude:
 
 
 def _estimate(rival: SessionResult) -> float:
-    values = next(outcome.values for outcome in rival.outcomes.values() if outcome.values)
-    return float(values["loss"] if "loss" in values else values["zeros"] / values["copies"])
+    (found,) = rival.outcomes.values()
+    return float(found.zeros / found.copies if isinstance(found, SampledFound) else found.loss)
 
 
 def _verdict(quantum: SessionResult, rivals: Sequence[SessionResult], told: AmplitudeSummary) -> str:
@@ -155,14 +155,6 @@ def _steps(power: int) -> str:
 
 
 # ---------------------------------------------------------------- the plan
-
-
-def _way(path: Sequence[str], crossings: Sequence[Crossing]) -> dict[str, Any]:
-    return {
-        "survival": path_survival(crossings),
-        "round_copies": round_copies(crossings),
-        **chains_of(path, crossings),
-    }
 
 
 def _ways(spec: InferenceSpec, network: Network, path: Sequence[str]) -> tuple[list[Crossing], list[Crossing]]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from ketwire.nodes.session import Session, SessionResult
-from ketwire.protocols.inference_rivals import DenseStateParty
+from ketwire.protocols.inference_rivals import DenseStateParty, DenseStateSlice
 from ketwire.protocols.node import Loader
 from ketwire.protocols.numbers import EXACT_BITS
 from ketwire.scenarios.kinds.inference.amplitude import Amplitude
@@ -14,7 +14,7 @@ from ketwire.scenarios.kinds.inference.models import AmplitudeResult, SamplingRe
 from ketwire.scenarios.kinds.inference.sampling import Sampling
 from ketwire.scenarios.kinds.inference.spec import InferenceSpec
 from ketwire.scenarios.kinds.interface import Judge, Kind, Network
-from ketwire.scenarios.kinds.paths import route_of, slice_of
+from ketwire.scenarios.kinds.paths import part_of, route_of
 from ketwire.scenarios.kinds.result import Reference, RunResult, Summary
 
 
@@ -60,10 +60,11 @@ class Inference(Kind):
 
     def exact(self, spec: InferenceSpec, network: Network, loaders: Mapping[str, Loader]) -> Reference:
         path, visits = route_of(spec, network)
-        public = {"path": path, "qubits": spec.qubits, "bits": EXACT_BITS, "coherent": spec.estimation == "amplitude"}
+        coherent = spec.estimation == "amplitude"
+        parts = {party: part_of(spec, network, party, path, visits) for party in dict.fromkeys(path)}
         parties = {
-            party: DenseStateParty(slice_of(spec, network, party, path, visits, public), loaders[party])
-            for party in dict.fromkeys(path)
+            party: DenseStateParty(DenseStateSlice(part, EXACT_BITS, coherent), loaders[party])
+            for party, part in parts.items()
         }
         vector = parties[path[0]].start()
         for visit, party in enumerate(path):

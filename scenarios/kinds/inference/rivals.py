@@ -13,10 +13,11 @@ from typing import Any
 
 from ketwire.channels.streams import derive_key
 from ketwire.errors import ScenarioError
-from ketwire.nodes.session import Session
-from ketwire.protocols.node import Slice
+from ketwire.nodes.session import Session, SessionResult
+from ketwire.protocols.inference_rivals import DenseStateSlice, DescriptionSlice
+from ketwire.protocols.layers import Part
 from ketwire.protocols.numbers import EXACT_BITS
-from ketwire.protocols.sketch import MOST_NUMBERS, signs_for
+from ketwire.protocols.sketch import MOST_NUMBERS, SketchSlice, signs_for
 from ketwire.scenarios.kinds.descriptions import description_sessions
 from ketwire.scenarios.kinds.inference.models import Promise, SamplingSummary
 from ketwire.scenarios.kinds.inference.spec import InferenceSpec
@@ -32,36 +33,38 @@ def rival_sessions(
     network: Network,
     path: Sequence[str],
     visits: Sequence[Sequence[int]],
-    slices: Mapping[str, Slice],
+    parts: Mapping[str, Part],
     coherent: bool = False,
 ) -> list[Session]:
     """The sessions of all rivals that can run.
 
-    slices: of the quantum session, which rivals add to. coherent: contractions' flags count as outcomes.
+    parts: of the circuit, by party. coherent: contractions' flags count as outcomes.
 
     Raises:
         ScenarioError: one that the scenario asks for cannot run.
     """
 
-    def made(name: str, program: str, told: Mapping[str, Any]) -> Session:
-        return Session(name, "rival", program, {party: Slice({**own, **told}) for party, own in parties.items()})
-
-    parties = {party: {**slice.values, "coherent": coherent} for party, slice in slices.items()}
-
-    sessions = [
-        made(f"dense-state-{bits}-bit", "inference/dense-state", {"bits": bits})
-        for bits in (spec.dense_state.bits if spec.dense_state is not None else ())
-    ]
-    sessions += description_sessions(spec, path, visits, parties, "inference/description")
+    sessions = []
+    for bits in spec.dense_state.bits if spec.dense_state is not None else ():
+        slices: dict[str, Any] = {party: DenseStateSlice(part, bits, coherent) for party, part in parts.items()}
+        sessions.append(Session(f"dense-state-{bits}-bit", "rival", "inference/dense-state", slices))
+    described = {party: DescriptionSlice(part, 0, coherent) for party, part in parts.items()}
+    sessions += description_sessions(spec, path, visits, described, "inference/description")
     reason = _no_sketch(spec, path)
     if spec.sketch and reason is not None:
         raise ScenarioError(f"protocol.sketch: true given, expected false or null, as {reason}")
     if reason is None and spec.sketch is not False:
         epsilon, delta = promise_of(spec)
         key = derive_key(network.seed, "shared randomness", "sketch").hex()
-        told = {"bits": 1, "shared_key": key, "epsilon": epsilon, "delta": delta}
-        sessions.append(made("sketch", "inference/sketch", told))
+        slices = {party: SketchSlice(part, 1, False, key, epsilon, delta) for party, part in parts.items()}
+        sessions.append(Session("sketch", "rival", "inference/sketch", slices))
     return sessions
+
+
+def loss_of(rival: SessionResult) -> float:
+    """What a rival found."""
+    (found,) = rival.outcomes.values()
+    return float(found.loss)
 
 
 def promise_of(spec: InferenceSpec) -> tuple[float, float]:

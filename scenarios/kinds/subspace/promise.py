@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,13 +15,14 @@ from ketwire.channels.streams import derive_key, stream
 from ketwire.channels.sums import exact_sum
 from ketwire.nodes.session import Session, SessionResult
 from ketwire.protocols.codes import default_plan
-from ketwire.protocols.node import Slice
+from ketwire.protocols.rivals import CodeSlice, DescriptionSlice, RawSlice
+from ketwire.protocols.subspace import OwnHalf, OwnVectors, Side
 from ketwire.quantum import half_spaces
 from ketwire.scenarios.kinds.interface import Judge, Network
 from ketwire.scenarios.kinds.margin import retried
 from ketwire.scenarios.kinds.subspace.models import PromiseFinding, PromiseReference, PromiseSummary, Size
 from ketwire.scenarios.kinds.subspace.spec import PromiseSpec
-from ketwire.scenarios.kinds.subspace.tasks import accuracy, bits_of, quantum_figures, session, stream_values
+from ketwire.scenarios.kinds.subspace.tasks import accuracy, bits_of, quantum_figures, session, sides_of, streamed
 from ketwire.scenarios.kinds.verdict import Rival, Winner, by_promise, decided, reaches, undecided
 from ketwire.scenarios.schema.sources import ASSUMPTION
 
@@ -42,34 +45,35 @@ def _deal(
 def promise_sessions(task: PromiseSpec, network: Network, line: Line, qubits: int) -> list[Session]:
     half, vectors, _ = _deal(network, qubits, task.trials)
     if isinstance(half, half_spaces.ProductHalf):
-        layers, own = len(half.signs), Slice({}, {"minus": half.signs < 0})
+        layers, own = len(half.signs), OwnHalf(minus=half.signs < 0)
     else:
         assert isinstance(half, half_spaces.DenseHalf)
-        layers, own = 0, Slice({}, {"matrix": half.matrix})
-
-    def made(name: str, program: str, **common: Any) -> Session:
-        return session(
-            task, network, name, program, common=common, sender=Slice({}, {"vectors": vectors}), receiver=own
-        )
-
+        layers, own = 0, OwnHalf(matrix=half.matrix)
+    public = Side(task.sender, task.receiver)
+    sides = sides_of(task, network, replace(public, own=OwnVectors(dealt=vectors)), replace(public, half=own))
     name = f"n{qubits}"
     # Shared randomness: a key that both sides hold, which is public and independent of the dealer's.
     shared_key = derive_key(network.seed, "shared randomness", name).hex()
-    sessions = [made(name, "subspace", **stream_values(task, line))]
+    sessions = [session(name, "subspace", sides, streamed(task, line))]
+    codes = {}
     if task.block_code:
         plan = default_plan(1 << qubits)
-        code = {"blocks": plan.blocks, "bits_per_block": plan.bits_per_block}
-        sessions.append(made(f"{name}-block-code", "subspace/code", shared_key=shared_key, **code))
+        codes["block"] = (plan.blocks, plan.bits_per_block)
     if task.single_code is not None and qubits <= task.single_code.max_qubits:
-        code = {"blocks": 1, "bits_per_block": task.single_code.bits}
-        sessions.append(made(f"{name}-single-code", "subspace/code", shared_key=shared_key, **code))
+        codes["single"] = (1, task.single_code.bits)
+    for code, told in codes.items():
+        sessions.append(session(f"{name}-{code}-code", "subspace/code", sides, partial(_coded, shared_key, told)))
     for bits in task.raw:
-        raw = {"bits": bits, "low": -1.0, "high": 1.0, "relative": True, "sparse": False, "constant": None}
-        sessions.append(made(f"{name}-raw-{bits}-bit", "subspace/raw", **raw))
+        raw = partial(RawSlice, bits=bits, low=-1.0, high=1.0, relative=True, sparse=False)
+        sessions.append(session(f"{name}-raw-{bits}-bit", "subspace/raw", sides, raw))
     if task.description:
-        bits = 1 if layers else task.description_bits
-        sessions.append(made(f"{name}-description", "subspace/description", bits=bits, layers=layers))
+        described = partial(DescriptionSlice, bits=1 if layers else task.description_bits, layers=layers)
+        sessions.append(session(f"{name}-description", "subspace/description", sides, described))
     return sessions
+
+
+def _coded(shared_key: str, plan: tuple[int, int], side: Side) -> CodeSlice:
+    return CodeSlice(side, shared_key, *plan)
 
 
 def promise_summary(task: PromiseSpec, results: Sequence[SessionResult], judge: Judge) -> PromiseSummary:

@@ -11,7 +11,10 @@ from numpy.typing import NDArray
 from ketwire.nodes.session import SessionResult
 from ketwire.protocols.loaded import labels_of, rows_of
 from ketwire.protocols.training.data import are_classes, standardised
+from ketwire.protocols.training.description import Described
 from ketwire.protocols.training.meter import COLUMNS, HELD, SUMMED
+from ketwire.protocols.training.program import Trained
+from ketwire.protocols.training.rivals import RawDataTold
 from ketwire.scenarios.kinds.interface import Judge, Network
 from ketwire.scenarios.kinds.margin import retried
 from ketwire.scenarios.kinds.routes import flags_of
@@ -30,25 +33,26 @@ def summary(
 ) -> TrainingSummary:
     """See `ketwire.scenarios.kinds.interface.Kind.summarise`; `segments`: visits at which something is applied."""
     quantum, *others = results
-    told = quantum.outcomes[path[-1]].values
-    arrays = quantum.outcomes[path[-1]].arrays
+    told: Trained = quantum.outcomes[path[-1]]
+    assert told.losses is not None and told.validations is not None
     steps = _by_step(quantum, path)
-    judged: dict[str, Any] = {f"{part}_{what}": told.get(f"{part}_{what}") for part in ("train", "validation", "test")
-              for what in ("loss", "accuracy")}  # fmt: skip
+    judged: dict[str, Any] = {}
+    for part in ("train", "validation", "test"):
+        judged[f"{part}_loss"], judged[f"{part}_accuracy"] = told.judged.get(part, (None, None))
     public = all(isinstance(getattr(spec.data, part), DatasetSource) for part in ("train", "test"))
     rivals = {rival.name: _rival(rival, path, judged["train_loss"]) for rival in others}
     made = TrainingSummary(
         **judged,
         baseline_accuracy=baseline(spec, judge.load, judge.network) if public else None,
-        decisions=told["decisions"],
-        copies=told["measured"],
-        **retried(told["emitted"], told["needed"]),
-        steps=told["steps"],
-        losses=arrays["losses"].tolist(),
-        validations=arrays["validations"].tolist(),
+        decisions=told.decisions,
+        copies=told.whole.measured,
+        **retried(told.whole.emitted, told.whole.needed),
+        steps=told.steps,
+        losses=told.losses.tolist(),
+        validations=told.validations.tolist(),
         per_step=steps,
         parameters_sha256={
-            party: quantum.outcomes[party].values["parameters_sha256"] for party in dict.fromkeys(path)
+            party: quantum.outcomes[party].parameters_sha256 for party in dict.fromkeys(path)
         },
         overhead=_overhead(spec, path, segments, quantum),
         rivals=rivals,
@@ -82,7 +86,7 @@ def baseline(spec: TrainingSpec, load: Load, network: Network) -> float | None:
 
 def _tables(result: SessionResult) -> list[NDArray[np.int64]]:
     """What each party noted of its steps; who noted nothing took no part."""
-    noted = [outcome.arrays["costs"] for outcome in result.outcomes.values() if "costs" in outcome.arrays]
+    noted = [outcome.costs for outcome in result.outcomes.values()]
     assert len({len(table) for table in noted}) == 1
     return noted
 
@@ -97,9 +101,9 @@ def _by_step(result: SessionResult, path: Sequence[str]) -> PerStep:
     told |= {name: np.maximum.reduce([table[:, COLUMNS.index(name)] for table in tables]) for name in HELD}
     clocks = np.maximum.reduce([table[:, PS_COLUMN] for table in tables])
     told["virtual_time_ps"] = np.diff(clocks, prepend=0)
-    emitted = result.outcomes[path[0]].arrays["costs"][:, COPIES_COLUMN]
+    emitted = result.outcomes[path[0]].costs[:, COPIES_COLUMN]
     told["attempted_copies"] = np.diff(emitted, prepend=0)
-    told["loss"] = result.outcomes[path[-1]].arrays["losses"]
+    told["loss"] = result.outcomes[path[-1]].losses
     return PerStep(**told)
 
 
@@ -110,13 +114,13 @@ def _overhead(spec: TrainingSpec, path: Sequence[str], segments: int, result: Se
     keeps the state before each layer. What an owner applies to read its copies counts as one application a
     copy. What a party holds at once is what was counted while it ran: see `protocols.training.meter.Cost`.
     """
-    told = result.outcomes[path[-1]].values["training"]
+    told = result.outcomes[path[-1]].training
     tables = _tables(result)
     applied = sum(int(table[:, COLUMNS.index("circuits")].sum()) for table in tables)
-    read = told["readings"]
-    usual = 2 * segments * told["samples"]
+    read = told.readings
+    usual = 2 * segments * told.samples
     registers, qubits = (max(int(table[:, COLUMNS.index(name)].max(initial=0)) for table in tables) for name in HELD)
-    batch = -(-told["samples"] // max(result.outcomes[path[-1]].values["steps"], 1))
+    batch = -(-told.samples // max(result.outcomes[path[-1]].steps, 1))
     usual_qubits = spec.qubits + flags_of(spec.layers)
     numbers = len(spec.layers) * batch * 2 * (1 << usual_qubits)
     return Overhead(
@@ -135,12 +139,15 @@ def _rival(rival: SessionResult, path: Sequence[str], loss: float | None) -> Tra
 
     Of one that takes steps also when its loss was as low as the quantum protocol's final one.
     """
-    told = {name: value for outcome in rival.outcomes.values() for name, value in outcome.values.items()
-            if name in ("test_accuracy", "classifier", "cross_validation")}  # fmt: skip
-    shipped = [outcome.values["bits"] for outcome in rival.outcomes.values() if "bits" in outcome.values]
-    steps = [outcome.arrays["losses"] for outcome in rival.outcomes.values() if "losses" in outcome.arrays]
-    if not steps:
+    outcomes = list(rival.outcomes.values())
+    shipped = [outcome.bits for outcome in outcomes if isinstance(outcome, RawDataTold | Described)]
+    if (classified := next((found for each in outcomes if (found := getattr(each, "classified", None))), None)):
+        told: dict[str, Any] = {"classifier": classified.classifier, "test_accuracy": classified.test_accuracy}
+        if classified.cross_validation is not None:
+            told["cross_validation"] = classified.cross_validation
         return TrainingFinding(**told, training_bits=sum(shipped))
+    told = {"test_accuracy": next(each.test_accuracy for each in outcomes if each.test_accuracy is not None)}
+    steps = [outcome.losses for outcome in outcomes if outcome.losses is not None]
     losses = steps[0]
     reached = np.flatnonzero(losses <= loss) if loss is not None else np.zeros(0, dtype=np.int64)
     taken = int(reached[0]) if len(reached) else None  # updates made before this loss was seen
