@@ -20,7 +20,7 @@ at an estimate is no estimate of its slope), and g^ - g what noise does. No part
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple, cast
 

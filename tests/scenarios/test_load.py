@@ -431,10 +431,10 @@ def test_relative_paths_start_from_the_scenario(tmp_path: Path, monkeypatch: pyt
     path = written(tmp_path, changed("protocol.numbers", {"path": "data/x.npy"}))
     monkeypatch.chdir(tmp_path / "elsewhere")
     slices = load(path).run().sessions[0].slices
-    assert slices["alice"].values["numbers"] == {"path": str(tmp_path / "data" / "x.npy")}
+    assert slices["alice"].numbers == {"path": str(tmp_path / "data" / "x.npy")}
     assert "numbers" not in slices["bob"].values
     by_hand = load(path).run(by_hand=True).sessions[0].slices
-    assert by_hand["alice"].values["numbers"] == {"path": "data/x.npy"}
+    assert by_hand["alice"].numbers == {"path": "data/x.npy"}
 
 
 def test_kinds_are_found_by_entry_point(monkeypatch: pytest.MonkeyPatch) -> None:
