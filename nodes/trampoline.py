@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Coroutine, Mapping
 from contextlib import suppress
+from dataclasses import is_dataclass
 from typing import Any, NoReturn
 
 from numpy.typing import NDArray
@@ -14,19 +15,7 @@ from ketwire.channels.messages import Answers, Arrivals, Message, Packed
 from ketwire.errors import LocalProtocolError, RemoteProtocolError, ScenarioError, blamed, quoting
 from ketwire.modules import find, shown
 from ketwire.nodes.programs import target_of
-from ketwire.protocols.node import (
-    Checkpoint,
-    Effect,
-    Figures,
-    Loader,
-    Node,
-    Outcome,
-    Program,
-    Receive,
-    Send,
-    Shape,
-    Slice,
-)
+from ketwire.protocols.node import Checkpoint, Effect, Loader, Node, Outcome, Program, Receive, Send, Shape
 from ketwire.protocols.typed import Told, made, told
 
 OCTETS_PER_COPY = 21  # row 4, ready time 8, mask, and rounding up; both runtimes count alike
@@ -44,7 +33,7 @@ class Task:
 
     def __init__(self, program: Program, node: Node) -> None:
         self._party, self._module = node.name, type(program).__module__
-        self._kind = _types_of(type(program))[1]
+        self._kind = program.Outcome
         self.effect: Effect | None = None
         self.outcome: Outcome | None = None
         try:
@@ -100,22 +89,27 @@ def _found(name: str) -> Any:
     """The program of this id, or `module:Class`.
 
     Raises:
-        ScenarioError: it cannot be imported.
+        ScenarioError: it cannot be imported, or does not say what it takes and tells.
     """
     target = target_of(name)
     try:
-        return find(target)
+        program = find(target)
     except (Exception, SystemExit) as error:
 
         def refusal(told: str) -> ScenarioError:
             return ScenarioError(f"protocol: program {name!r} cannot be imported ({told}); expected module:Class")
 
         raise quoting(refusal, error, target.partition(":")[0]) from error
+    if not is_dataclass(getattr(program, "Slice", None)) or not _is_outcome(getattr(program, "Outcome", None)):
+        raise ScenarioError(
+            f"protocol: program {name!r} given, expected one with Slice, a frozen dataclass, and Outcome, a "
+            "subclass of ketwire.protocols.node.Outcome"
+        )
+    return program
 
 
-def _types_of(program: Any) -> tuple[type[Any], type[Outcome]]:
-    """What a program takes and what it returns."""
-    return getattr(program, "Slice", Slice), getattr(program, "Outcome", Figures)
+def _is_outcome(kind: Any) -> bool:
+    return isinstance(kind, type) and issubclass(kind, Outcome)
 
 
 def outcome_of(name: str, values: Any, arrays: Mapping[str, NDArray[Any]]) -> Outcome:
@@ -125,7 +119,8 @@ def outcome_of(name: str, values: Any, arrays: Mapping[str, NDArray[Any]]) -> Ou
         RemoteProtocolError: these are no values of the program's `Outcome`.
         ScenarioError: the program cannot be imported.
     """
-    return made(_types_of(_found(name))[1], values, arrays, "outcome")
+    kind: type[Outcome] = _found(name).Outcome
+    return made(kind, values, arrays, "outcome")
 
 
 def build_program(name: str, slice: Told | None, load: Loader, party: str) -> Program:
@@ -141,9 +136,8 @@ def build_program(name: str, slice: Told | None, load: Loader, party: str) -> Pr
         RemoteProtocolError: the slice is not of the program's type.
     """
     module, program = target_of(name).partition(":")[0], _found(name)
-    kind = _types_of(program)[0]
     try:
-        built: Program = program(kind() if slice is None else made(kind, *slice, "slice"), load)
+        built: Program = program(program.Slice() if slice is None else made(program.Slice, *slice, "slice"), load)
         shapes: Any = built.shapes
     except (Exception, SystemExit) as error:
         told_of = blamed(error, party, module)

@@ -323,14 +323,6 @@ class Node(Protocol):
 
 
 @dataclass(frozen=True)
-class Slice:
-    """What one party is given: public and own values (JSON) and own arrays. Nobody else's."""
-
-    values: dict[str, Json] = field(default_factory=dict)
-    arrays: dict[str, NDArray[Any]] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
 class Outcome:
     """What a program returns to the public: a frozen dataclass of the program's own, with this one as its base.
 
@@ -338,14 +330,6 @@ class Outcome:
     """
 
     known_ps: int | None = field(default=None, kw_only=True)
-
-
-@dataclass(frozen=True)
-class Figures(Outcome):
-    """JSON values and named arrays."""
-
-    values: dict[str, Json] = field(default_factory=dict)
-    arrays: dict[str, NDArray[Any]] = field(default_factory=dict)
 
 
 class Loader(Protocol):

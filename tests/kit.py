@@ -26,6 +26,7 @@ from ketwire.nodes.processes.node import NodeProcess
 from ketwire.nodes.processes.security import new_keys
 from ketwire.nodes.processes.sockets import Endpoint
 from ketwire.nodes.session import Link, Run, Session, SessionResult
+from ketwire.protocols.typed import told
 from tests.programs import Script, Stepping
 
 TELECOM = fiber("telecom-fiber", length_km=2.0)
@@ -127,6 +128,12 @@ def checkpoint(step: int) -> dict[str, Any]:
 
 
 ANNOUNCED = re.compile(r"^ketwire: \S+ executes what is not of this installation: .*\n", re.MULTILINE)
+
+
+def shown(outcome: Any) -> Any:
+    """An outcome as it can be compared."""
+    values, arrays = told(outcome)
+    return values, {name: array.tolist() for name, array in arrays.items()}
 
 
 def unannounced(err: str) -> str:

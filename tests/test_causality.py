@@ -124,7 +124,7 @@ def early_window(patch: pytest.MonkeyPatch) -> None:
 
 
 def windows() -> list[Run]:
-    return [run for seed in range(20) if (run := inference(seed)).sessions[0].slices["a"].values["window"] is not None]
+    return [run for seed in range(20) if (run := inference(seed)).sessions[0].slices["a"].plan.window is not None]
 
 
 @pytest.mark.parametrize(

@@ -194,7 +194,7 @@ def private_numbers(run: Run, party: str) -> np.ndarray:
 
     from ketwire.nodes.trampoline import build_program
 
-    build_program(run.sessions[0].program, run.sessions[0].slices[party], spy, party)
+    build_program(run.sessions[0].program, run.sessions[0].told[party], spy, party)
     return np.concatenate(taken)
 
 

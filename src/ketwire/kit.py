@@ -15,7 +15,7 @@ from ketwire.channels.copies import Copies, States, join
 from ketwire.channels.messages import Answers, Arrivals, Message, Packed
 from ketwire.errors import ScenarioError
 from ketwire.nodes.session import Link, Session, SessionResult
-from ketwire.protocols.node import Json, Kept, Loader, Node, Observable, Outcome, Program, Receipt, Shape, Slice, State
+from ketwire.protocols.node import Json, Kept, Loader, Node, Observable, Outcome, Program, Receipt, Shape, State
 from ketwire.protocols.stream import Batch, Stage, StreamPlan, Tally, run_stream
 from ketwire.quantum.circuits import Circuit, Contraction
 from ketwire.quantum.encodings import amplitude_encode, qubits_for
@@ -39,7 +39,7 @@ _ON_DEMAND = {
 
 __all__ = [
     # programs
-    "Node", "Program", "Slice", "Loader", "Shape", "Outcome", "State", "Receipt", "Kept", "Json",
+    "Node", "Program", "Loader", "Shape", "Outcome", "State", "Receipt", "Kept", "Json",
     # what they send
     "Copies", "States", "join", "Answers", "Packed", "Arrivals", "Message",
     # streams of copies through lossy paths

@@ -404,10 +404,7 @@ def steps_of(loaded: Loaded) -> dict[int, np.ndarray]:
     session = replace(run.sessions[0], program="tests.scenarios.kinds.training.test_kind:Telling")
     told = run_inline(replace(run, sessions=(session,)))[0].outcomes
     return {
-        int(name.split()[1]): array
-        for outcome in told.values()
-        for name, array in outcome.arrays.items()
-        if name.startswith("parameters")
+        visit: array for outcome in told.values() for visit, array in outcome.parameters.items()
     }
 
 
@@ -594,4 +591,4 @@ def test_the_rival_that_ships_rows_asks_for_no_layer(tmp_path: Path) -> None:
     """Programs and matrices stay with their owners: rows are classified by what suits them."""
     loaded = scenario(tmp_path, "training", rivals={"backprop": [], "raw": [8], "description": []})
     raw = next(each for each in loaded.run().sessions if each.name == "raw-data-8-bit")
-    assert not any("layer" in repr(slice_.values) for slice_ in raw.slices.values())
+    assert not any("layer" in repr(slice_) for slice_ in raw.slices.values())

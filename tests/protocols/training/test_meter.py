@@ -20,6 +20,7 @@ from ketwire.channels.parts import Noise
 from ketwire.nodes.inline import run_inline
 from ketwire.nodes.processes.run import run_processes
 from ketwire.nodes.session import Link, SessionResult
+from ketwire.protocols import typed
 from ketwire.scenarios.kinds.interface import Judge
 from ketwire.scenarios.kinds.result import RunResult
 from ketwire.scenarios.kinds.training.models import TrainingResult
@@ -66,7 +67,7 @@ def summed(loaded: Loaded, results: list[SessionResult]) -> dict[str, Any]:
 
 def accounts(per_step: dict[str, list[int]], result: SessionResult) -> list[tuple[int, int]]:
     """Steps and what came after them, beside the wire's totals."""
-    ends = [outcome.values["finally"] for outcome in result.outcomes.values() if "finally" in outcome.values]
+    ends = [outcome.after for outcome in result.outcomes.values()]
     totals = result.totals
     wire = {"qubits_emitted": totals.qubits_sent, "qubits_delivered": totals.qubits_delivered,
             "ebits": totals.ebits, "bits": totals.payload_bits + totals.control_bits}  # fmt: skip
@@ -116,12 +117,12 @@ def test_a_repeater_hears_of_an_early_stop() -> None:
     validation = {"share": 0.25, "every": 1, "patience": 1, "copies": 1}
     loaded = chain(optimiser={"name": "sgd", "rate": 25.0}, steps=12, validation=validation, adaptive=None, batch=None)
     outcomes = run_inline(loaded.run())[0].outcomes
-    steps = {party: outcomes[party].values["steps"] for party in ("a", "b", "r")}
+    steps = {party: outcomes[party].steps for party in ("a", "b", "r")}
     assert len(set(steps.values())) == 1 and steps["r"] < 12
 
 
 def test_what_a_repeater_holds_is_public() -> None:
-    told = json.dumps(chain().run().sessions[0].slices["r"].values)
+    told = json.dumps(chain().run().sessions[0].told["r"].values)
     assert "angles" not in told and "labels" not in told and "values" not in told
 
 
@@ -253,5 +254,4 @@ def test_nothing_private_is_told_without_check() -> None:
     assert "gradient_error" not in summed(loaded, results)
     angles = ANGLES.tobytes()
     for outcome in results[0].outcomes.values():
-        assert not any(array.size and array.tobytes() in angles for array in outcome.arrays.values())
-    assert not any(name.startswith("parameters ") for each in results[0].outcomes.values() for name in each.arrays)
+        assert not any(array.size and array.tobytes() in angles for array in typed.told(outcome).arrays.values())

@@ -106,7 +106,7 @@ def test_together_they_are_counted_and_compared_and_come_again(
     assert (max(compared["from_noise"]) > 0.01) == bool(hardware)
     assert (max(compared["from_shots"]) > 0.01) == (protocol.get("estimator") != "exact")
     if "early stop" in name:
-        assert {each.values["steps"] for each in results[0].outcomes.values()} == {told["steps"]}
+        assert {each.steps for each in results[0].outcomes.values()} == {told["steps"]}
     if name in APART:
         assert whole(run_processes(run)) == whole(results)
     if name in RESUMED:

@@ -103,7 +103,7 @@ def test_where_copies_wait_for_times_of_their_own_the_mean_is_over_these() -> No
 
 def _density(scenario: Loaded) -> Any:
     session, exact = scenario.kind.witness(scenario.scenario.protocol, scenario.network(), scenario.run().sessions[0])
-    assert not exact and session.slices["bob"].values["representation"] == "density"
+    assert not exact and session.slices["bob"].plan.mixed
     return session
 
 
@@ -120,9 +120,9 @@ def test_epsilon_and_delta_are_promised_of_the_noisy_expectation_and_not_of_the_
     off_noisy = off_ideal = 0
     for seed in range(runs):
         again = validate({**scenario.scenario.model_dump(mode="json"), "seed": seed}, "test.yaml", "test", ".")
-        counts = next(o.values for o in run_inline(again.run())[0].outcomes.values() if o.values)
-        assert counts["copies"] == count_for(epsilon, delta)
-        estimate = counts["zeros"] / counts["copies"]
+        counts = next(iter(run_inline(again.run())[0].outcomes.values()))
+        assert counts.copies == count_for(epsilon, delta)
+        estimate = counts.zeros / counts.copies
         off_noisy += abs(estimate - 0.6) > epsilon
         off_ideal += abs(estimate - 1.0) > epsilon
     assert off_noisy <= stats.binom.ppf(1 - 1e-4, runs, delta)

@@ -444,9 +444,9 @@ def test_an_outline_has_the_blocks_of_the_unitary() -> None:
     network = loaded.network()
     run = loaded.run()
     for party in "ab":
-        share = share_of(run.sessions[0].slices[party].values, network.loaders()[party])
+        share = share_of(run.sessions[0].slices[party].part, network.loaders()[party])
         for visit, segment in share.segments.items():
-            circuit = outline(run.sessions[0].slices[party].values["visits"][str(visit)], 2, 2)
+            circuit = outline(run.sessions[0].slices[party].part.visits[visit], 2, 2)
             assert circuit is not None
             real = blocks_of(frozen(segment, share.trainable[visit]).circuit)
             assert [block.slots for block in blocks_of(circuit)] == [block.slots for block in real]
