@@ -17,8 +17,9 @@ PAGE = (ROOT / "docs" / "your-own-protocol.md").read_text()
 PROMISED = {
     "Answers", "Arrivals", "Batch", "Circuit", "Contraction", "Copies", "Gate", "Json", "Judge", "Kept", "Kind", "Link",
     "Loader", "Message", "Network", "Node", "NodeName", "Observable", "Outcome", "Packed", "PauliString", "Povm",
-    "Program", "Projector", "Receipt", "ScenarioError", "Session", "SessionResult", "Shape", "Slice", "Source", "Stage",
+    "Program", "Projector", "Receipt", "ScenarioError", "Session", "SessionResult", "Shape", "Source", "Stage",
     "State", "States", "StreamPlan", "Strict", "Tally", "amplitude_encode", "join", "qubits_for", "run_stream",
+    "Finding", "Numbers", "Part", "Reference", "Rival", "RunResult", "Summary",
 }  # fmt: skip
 """A name that goes breaks protocols of others."""
 

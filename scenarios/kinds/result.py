@@ -51,7 +51,6 @@ class Part(BaseModel):
         """The fields that were set, by name."""
         return {name: getattr(self, name) for name in self.__class__.model_fields if name in self.model_fields_set}
 
-
     def with_more(self, **more: Any) -> Self:
         """The same with other values in some fields, checked like these."""
         return type(self)(**{**self.given(), **more})
@@ -155,10 +154,16 @@ class Summary(Finding):
     @classmethod
     def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
         """Raises:
-        TypeError: a field is one that ketwire counts.
+        TypeError: a field is one that ketwire counts, or is called like what results have.
         """
-        if not issubclass(cls, Figures) and (forged := cls.model_fields.keys() & _COUNTED[RunResult]):
+        if issubclass(cls, Figures):
+            return
+        fields = cls.model_fields.keys()
+        if forged := fields & _COUNTED[RunResult]:
             raise TypeError(f"a kind may not give {', '.join(sorted(forged))}: ketwire counts these")
+        if taken := fields & {*dir(RunResult)} - Summary.model_fields.keys():
+            told = ", ".join(sorted(taken))
+            raise TypeError(f"{told} given as a field, expected a name that no method of results has")
 
 
 class Noisy(Part):
@@ -229,7 +234,7 @@ class RunResult(Summary, Reference, Figures):
         }
         return RunResult.model_construct(**_counted(self, RunResult), **nothing, rivals=rivals)
 
-    def failed(self) -> list[str]:
+    def failed_steps(self) -> list[str]:
         """The names of the steps that failed."""
         return [each.step for each in self.afterwards_failed]
 

@@ -76,7 +76,7 @@ def verdict(result: RunResult) -> str:
     accurate. A protocol whose sessions are no rivals of each other (many sizes, say) says `verdict` itself. Where what
     decides failed after the run, nobody wins.
     """
-    if missing := [step for step in JUDGED_BY if step in result.failed()]:
+    if missing := [step for step in JUDGED_BY if step in result.failed_steps()]:
         return f"no verdict, as {missing[0]} failed; quantum took {_spoken(result)}."
     if result.verdict:
         return result.verdict
@@ -126,7 +126,7 @@ def idle_lines(result: RunResult) -> list[str]:
 
 def _outcomes(result: RunResult) -> list[str]:
     """A line on what each party's program returned, for a result that the kind could not summarise."""
-    if "summarise" not in result.failed():
+    if "summarise" not in result.failed_steps():
         return []
     lines = []
     for session, parties in result.outcomes.items():
@@ -139,7 +139,7 @@ def _outcomes(result: RunResult) -> list[str]:
 
 def _showable(result: RunResult) -> RunResult:
     """The result, or if the table cannot show what the kind makes of it, what ketwire itself counted."""
-    return result.counted() if "table" in result.failed() else result
+    return result.counted() if "table" in result.failed_steps() else result
 
 
 def spoils(result: RunResult) -> list[str]:

@@ -33,7 +33,7 @@ class AmplitudeSummary(Emitted, Summary):
 
     interval: list[float] = Field(description="lower and upper end of where the value is, by the promise")
     largest_power: int = Field(description="Grover steps of a copy, at most")
-    uses: int = Field(description="applications of the layers, forward and back, over all copies")
+    uses: int = Field(description="uses of the layers' circuit or its inverse, over all copies")
     requests: list[list[int]] = Field(description="what was measured: Grover steps, copies, copies with outcome 0")
     noisy_shots: float = Field(description="copies that met an error on their way, in the mean")
     promise_holds: bool = Field(description="whether so few did that epsilon and delta are kept")

@@ -15,7 +15,7 @@ SHOWN = 6
 
 
 class PerStep(Part):
-    """A number for each step: loss and costs, summed over parties, repeaters included."""
+    """A number for each step: loss and costs. Costs are sums over parties, repeaters included; what is held is not."""
 
     loss: Numbers = Field(description="of the batch, before the step")
     qubits_emitted: list[int] = Field(description="qubits put on fibers, photons of pairs included")

@@ -107,6 +107,12 @@ def test_a_kinds_part_has_no_field_that_ketwire_counts(name: str) -> None:
         type("Forged", (Summary,), {"__annotations__": {name: int}, "__module__": __name__})
 
 
+@pytest.mark.parametrize("name", ["remarks", "counted", "of_session"])
+def test_a_kinds_part_has_no_field_that_hides_a_method_of_results(name: str) -> None:
+    with pytest.raises(TypeError, match=f"^{name} given as a field, expected a name that no method of results has$"):
+        type("Hiding", (Summary,), {"__annotations__": {name: int}, "__module__": __name__})
+
+
 def test_a_result_is_of_the_type_that_has_what_was_told() -> None:
     assert type(made(None)) is type(made(Summary())) is RunResult and type(made(Asked())) is AskedResult
     assert not hasattr(made(None), "epsilon")
