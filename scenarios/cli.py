@@ -139,8 +139,8 @@ def run(
 @app.command(name="list")
 def list_scenarios() -> None:
     """List the packaged scenarios."""
-    from ketwire.scenarios.load import packaged, read  # noqa: PLC0415
-    from ketwire.scenarios.schema.yamltext import parse  # noqa: PLC0415
+    from ketwire.scenarios.load import packaged  # noqa: PLC0415
+    from ketwire.scenarios.schema.yamltext import parse, read  # noqa: PLC0415
 
     found = packaged()
     width = max(map(len, found), default=0)
@@ -152,8 +152,8 @@ def list_scenarios() -> None:
 @app.command()
 def show(scenario: Name, sets: Set = None, seed: Seed = None) -> None:
     """Print a scenario as it is written; with --set, --seed or a topology as it is resolved, defaults and all."""
-    from ketwire.scenarios.load import find, read  # noqa: PLC0415
-    from ketwire.scenarios.schema.yamltext import parse  # noqa: PLC0415
+    from ketwire.scenarios.load import find  # noqa: PLC0415
+    from ketwire.scenarios.schema.yamltext import parse, read  # noqa: PLC0415
 
     found = look_at(scenario, sets, seed)
     path, origin = find(scenario)
@@ -220,12 +220,16 @@ def _kind(name: str) -> Kind:
 
 @app.command()
 def presets(
-    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="One of them, to paste.")] = None,
+    name: Annotated[
+        str | None, typer.Argument(metavar="[NAME_OR_FILE]", help="One of them, to paste; or a file of presets.")
+    ] = None,
 ) -> None:
-    """List the presets, or print one as a piece of a scenario, with the sources of its numbers."""
-    from ketwire.scenarios.schema.presettext import fragment, listed  # noqa: PLC0415
+    """List the presets or those of a file, or print one as a piece of a scenario, with the sources of its numbers."""
+    from ketwire.scenarios.schema.presettext import presets_text  # noqa: PLC0415
 
-    say(listed() if name is None else fragment(name), end="")
+    with aside():
+        text = presets_text(name)
+    say(text, end="")
 
 
 @app.command()

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from ketwire.errors import KetwireError, LocalProtocolError, ScenarioError, one_line, tell
 from ketwire.modules import settle
 from ketwire.scenarios.kinds.interface import Kind, Network, find_kind, kind_names
-from ketwire.scenarios.schema.yamltext import MAX_OCTETS, dump, parse
+from ketwire.scenarios.schema.yamltext import dump, parse, read
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -201,7 +201,7 @@ def _looked(data: dict[str, Any], origin: str, stem: str, base: str, said: Said 
         return validate(data, origin, stem, base, said)
     from ketwire.scenarios.schema.model import UncheckedSpec  # noqa: PLC0415
 
-    scenario = _parsed(data, origin, kind_name, UncheckedSpec, said)
+    scenario = _parsed(data, origin, base, kind_name, UncheckedSpec, said)
     return Read(origin, scenario.name or stem, base, scenario, kind_name)
 
 
@@ -244,25 +244,28 @@ def validate(data: dict[str, Any], origin: str, stem: str, base: str, said: Said
     kind_name = _kind_name(data, origin)
     with from_file(origin):
         kind = find_kind(kind_name)
-    scenario = _parsed(data, origin, _literal(kind, kind_name), kind.Spec, said)
+    scenario = _parsed(data, origin, base, _literal(kind, kind_name), kind.Spec, said)
     return Loaded(origin, scenario.name or stem, base, scenario, kind_name, kind)
 
 
 def _parsed(
-    data: dict[str, Any], origin: str, kind_name: str, spec: type[BaseModel], said: Said | None
+    data: dict[str, Any], origin: str, base: str, kind_name: str, spec: type[BaseModel], said: Said | None
 ) -> Scenario:
     """The data as types, the protocol being a `spec`."""
     from pydantic import ValidationError  # noqa: PLC0415
 
     from ketwire.scenarios.schema.model import scenario_model  # noqa: PLC0415
+    from ketwire.scenarios.schema.ownpresets import known_for  # noqa: PLC0415
     from ketwire.scenarios.schema.validation import one_line as told_of  # noqa: PLC0415
 
     told = {**data, "protocol": {**data["protocol"], "kind": kind_name}}
     model = scenario_model([spec])
+    with from_file(origin):
+        known = known_for(data.get("links"), data.get("nodes"), data.get("presets"), base)
     try:
         # As JSON, since only there strict means what a file's author expects: no "3" for 3, yet
         # lists for tuples and whole numbers for real ones.
-        return model.model_validate_json(json.dumps(told), strict=True)
+        return model.model_validate_json(json.dumps(told), strict=True, context=known.context)
     except ValidationError as error:
         told_why = told_of(error, told, model) if said is None else told_of(error, told, model, said.path)
         raise ScenarioError(f"{origin}: {told_why}") from None
@@ -289,26 +292,6 @@ def find(name_or_file: str) -> tuple[Path, str]:
         return path, name_or_file
     names = ", ".join(known) or "(none is packaged)"
     raise ScenarioError(f"scenario: {name_or_file!r} given, expected a file or one of {names}")
-
-
-def read(path: Path, origin: str) -> str:
-    """The text of a scenario file, at most 1 MiB.
-
-    Raises:
-        ScenarioError: it cannot be read.
-    """
-    try:
-        with path.open("rb") as file:
-            octets = file.read(MAX_OCTETS + 1)
-    except (OSError, ValueError) as error:
-        told = getattr(error, "strerror", None) or str(error)
-        raise ScenarioError(f"{origin}: {told}, expected a scenario file that can be read") from None
-    if len(octets) > MAX_OCTETS:
-        raise ScenarioError(f"{origin}: more than {MAX_OCTETS} octets given, expected at most 1 MiB of YAML")
-    try:
-        return octets.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise ScenarioError(f"{origin}: octet {error.start} is no text, expected UTF-8") from None
 
 
 def apply_set(data: dict[str, Any], change: str, origin: str) -> None:

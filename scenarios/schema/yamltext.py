@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -62,6 +63,26 @@ def parse(text: str, origin: str) -> Any:
     except UnicodeError:
         raise ScenarioError(f"{origin}: characters that no text has given, expected UTF-8") from None
     return value
+
+
+def read(path: Path, origin: str, what: str = "scenario file") -> str:
+    """The text of a YAML file, at most 1 MiB; errors call it `origin`, and what it should be `what`.
+
+    Raises:
+        ScenarioError: it cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            octets = file.read(MAX_OCTETS + 1)
+    except (OSError, ValueError) as error:
+        told = getattr(error, "strerror", None) or str(error)
+        raise ScenarioError(f"{origin}: {told}, expected a {what} that can be read") from None
+    if len(octets) > MAX_OCTETS:
+        raise ScenarioError(f"{origin}: more than {MAX_OCTETS} octets given, expected at most 1 MiB of YAML")
+    try:
+        return octets.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ScenarioError(f"{origin}: octet {error.start} is no text, expected UTF-8") from None
 
 
 def dump(value: Any) -> str:

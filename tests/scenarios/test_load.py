@@ -249,8 +249,8 @@ MEANT = [
     ("sead", 3, "; did you mean seed?"),
     ("protocol.nubmers", 3, "; did you mean numbers?"),
     ("nodes.alice.t1s", 1.0, "; did you mean t1_s?"),
-    ("xyzzy", 3, "links, protocol, topology"),
-    ("seed" * 200, 3, "links, protocol, topology"),
+    ("xyzzy", 3, "links, presets, protocol, topology"),
+    ("seed" * 200, 3, "links, presets, protocol, topology"),
 ]
 
 
