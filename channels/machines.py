@@ -26,6 +26,7 @@ from ketwire.channels.parts import Memory
 from ketwire.channels.timing import emission, serve, serve_in_step, waits
 from ketwire.channels.transports import Coded, Teleport
 from ketwire.quantum.grid import significant_one
+from ketwire.quantum.sampling import successes
 
 if TYPE_CHECKING:
     from ketwire.quantum.noise.kraus import Kraus
@@ -131,7 +132,7 @@ class DirectMachine:
         arrived = (
             np.full(copies, qubits)
             if survival >= 1.0
-            else draw("loss").binomial(qubits, significant_one(survival), size=copies)
+            else successes(qubits, significant_one(survival), copies, draw("loss"))
         )
         lost = arrived < qubits
 

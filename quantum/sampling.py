@@ -15,6 +15,8 @@ that changes a draw of K copies with a probability of about K 2^-40. The distrib
 from the given one by at most 2^-40 in each division.
 """
 
+import math
+
 import numpy as np
 from numpy.typing import ArrayLike
 
@@ -80,6 +82,26 @@ def _sums_of_halves(table: Floats) -> list[Floats]:
             levels[-1] = np.pad(levels[-1], ((0, 0), (0, 1)))
         levels.append(levels[-1][:, 0::2] + levels[-1][:, 1::2])
     return levels
+
+
+def successes(trials: int, chance: float, count: int, rng: np.random.Generator) -> Integers:
+    """How many of a few trials of this chance succeed, again and again: (count,), int64.
+
+    By inverting the cumulative distribution, a uniform number and as many comparisons as trials for each. NumPy's
+    binomial numbers of so few trials are the same, and take a loop with divisions for each.
+
+    trials: from 1 to 127. chance: from 0 to 1, rounded (`grid.significant_one`).
+    """
+    rarer = min(chance, 1.0 - chance)
+    weight = math.exp(trials * math.log(1.0 - rarer))  # of so many of the rarer events, from none on
+    uniform, edge = rng.random(count), 0.0
+    rare = np.zeros(count, dtype=np.int8)
+    for one in range(trials):
+        edge += weight
+        rare += uniform > edge
+        weight *= (trials - one) / (one + 1) * rarer / (1.0 - rarer)
+    found = rare.astype(np.int64)
+    return found if rarer == chance else trials - found
 
 
 def outcomes_in_order(probabilities: ArrayLike, rows: ArrayLike, rng: np.random.Generator) -> Integers:
