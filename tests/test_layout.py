@@ -322,5 +322,5 @@ def test_tests_lie_where_the_modules_are() -> None:
         folder = path.parent.relative_to(ROOT / "tests")
         named = path.stem.removeprefix("test_").split("_")
         modules_of_it = {"_".join(named[:words]) for words in range(1, len(named) + 1)}
-        if folder.parts:
+        if folder.parts and folder.parts[0] != "compose":  # what runs in containers
             assert any((ROOT / folder / f"{module}.py").exists() for module in modules_of_it), str(path)
