@@ -37,13 +37,13 @@ from ketwire.protocols.codes import (
     unpack_bits,
 )
 from ketwire.protocols.node import Loader, Node, Outcome
+from ketwire.protocols.sides import CodeSlice, DescriptionSlice, RawSlice, Side
 from ketwire.protocols.subspace import (
     Classes,
     Half,
     Holding,
     Owned,
     Real,
-    Side,
     Vectors,
     bits_for,
     half_of_signs,
@@ -250,16 +250,6 @@ class RivalParty(ABC):
         """The decisions, and what else is to be reported."""
 
 
-@dataclass(frozen=True)
-class CodeSlice:
-    """The plan of the code, and the key that both sides draw from, 64 hexadecimal digits."""
-
-    side: Side
-    shared_key: str
-    blocks: int
-    bits_per_block: int
-
-
 class CodeParty(RivalParty):
     """Shared random directions; a plan of one block is the code of one word."""
 
@@ -281,19 +271,6 @@ class CodeParty(RivalParty):
         plan, shared = self._plan(node)
         codes = await receive_codes(node, self.sender, node.public["items"], plan.blocks, plan.bits_per_block)
         return Decided(holding.decide(decode_block(codes.astype(np.int64), plan, shared)))
-
-
-@dataclass(frozen=True)
-class RawSlice:
-    """Bits of an entry and their range; whether zeros are left out; components that the receiver may keep a class."""
-
-    side: Side
-    bits: int
-    low: float
-    high: float
-    relative: bool
-    sparse: bool
-    components: int | None = None
 
 
 class RawParty(RivalParty):
@@ -340,16 +317,6 @@ class RawParty(RivalParty):
         assert self._components is not None
         best = chosen(own, holding.labels, sorted({self._components, *COMPONENTS}))
         return Decided(holding.names[best.decide(rows)], form, best.name, best.right / best.judged)
-
-
-@dataclass(frozen=True)
-class DescriptionSlice:
-    """Bits of an entry; what is described: class subspaces of so many components, layers of signs, or a matrix."""
-
-    side: Side
-    bits: int
-    components: int | None = None
-    layers: int | None = None
 
 
 class DescriptionParty(RivalParty):

@@ -28,9 +28,10 @@ from numpy.typing import NDArray
 from ketwire.channels.copies import Copies
 from ketwire.errors import ScenarioError
 from ketwire.protocols.loaded import labels_of, rows_of
-from ketwire.protocols.node import Json, Kept, Loader, Node, Observable, Outcome, Shape
+from ketwire.protocols.node import Kept, Loader, Node, Observable, Outcome, Shape
 from ketwire.protocols.numbers import EXACT_BITS, receive_numbers, send_numbers
-from ketwire.protocols.stream import Batch, Passage, StreamPlan, run_stream
+from ketwire.protocols.sides import OwnHalf, Side, SubspaceSlice
+from ketwire.protocols.stream import Batch, StreamPlan, run_stream
 from ketwire.quantum import half_spaces, layers, subspaces
 from ketwire.quantum.circuits import Circuit
 from ketwire.quantum.encodings import amplitude_encode, qubits_for
@@ -50,49 +51,6 @@ too closely: a third is better by cross-validation on training parts (benchmarks
 
 
 # ---------------------------------------------------------------- what the parties hold
-
-
-@dataclass(frozen=True)
-class OwnVectors:
-    """The sender's: dealt to it, float64, shape (items, entries), or else their source."""
-
-    dealt: NDArray[np.float64] | None = None
-    source: Json = None
-
-
-@dataclass(frozen=True)
-class OwnHalf:
-    """The receiver's half space: a dense matrix, or where its signs are -1, bool, shape (layers, N)."""
-
-    matrix: NDArray[np.float64] | None = None
-    minus: NDArray[np.bool_] | None = None
-
-
-@dataclass(frozen=True)
-class OwnClasses:
-    """The receiver's training data, and how it learns from them; copies: that its measurement is made for."""
-
-    training: Json
-    training_labels: Json
-    components: int
-    measurement: str
-    copies: int
-
-
-@dataclass(frozen=True)
-class Side:
-    """What a party of a session is given: who sends and receives, and what it owns; others than these own nothing.
-
-    constant, standardise: what is done to the vectors of both sides.
-    """
-
-    sender: str
-    receiver: str
-    constant: float | None = None
-    standardise: bool = False
-    own: OwnVectors | None = None
-    half: OwnHalf | None = None
-    classes: OwnClasses | None = None
 
 
 class Vectors:
@@ -353,15 +311,6 @@ class Owned:
 
 
 # ---------------------------------------------------------------- the quantum protocol
-
-
-@dataclass(frozen=True)
-class SubspaceSlice:
-    """A party's side, and the stream; its passage by the number of qubits, from 1 up."""
-
-    side: Side
-    plan: StreamPlan
-    passages: tuple[Passage, ...]
 
 
 @dataclass(frozen=True)

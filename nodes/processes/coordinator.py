@@ -307,10 +307,10 @@ class Coordinator:
         Raises:
             PartyFailed: what its program does not return.
         """
-        values = done.result["outcome"]
         try:
+            values = done.result["outcome"]
             return None if values is None else outcome_of(self.run.sessions[self._session].program, values, done.arrays)
-        except RemoteProtocolError as error:
+        except (KeyError, RemoteProtocolError) as error:
             raise PartyFailed(member.name, f"sent a bad result: {error}") from None
 
     def _fail(self, member: Member, failed: Failed) -> None:

@@ -36,17 +36,18 @@ from numpy.typing import NDArray
 from ketwire.channels.messages import Answers, Packed
 from ketwire.errors import RemoteProtocolError
 from ketwire.protocols.announce import announce
-from ketwire.protocols.gradient.agreement import Agreement, Terms, public_numbers
+from ketwire.protocols.gradient.agreement import Agreement, public_numbers
 from ketwire.protocols.gradient.features import FeatureStage, Route, reader_at, refuse_large
 from ketwire.protocols.gradient.forward import ForwardStage
 from ketwire.protocols.gradient.shifts import run_shifted
 from ketwire.protocols.node import Loader, Node, Shape, State
 from ketwire.protocols.numbers import pack_numbers, unpack_numbers
 from ketwire.protocols.repeaters import Supplies
-from ketwire.protocols.stream import Passage, Stage, StreamPlan, Tally, run_stream
+from ketwire.protocols.stream import Stage, StreamPlan, Tally, run_stream
 from ketwire.protocols.training.data import Schedule
-from ketwire.protocols.training.holding import GRADIENT_BITS, Holding, Model
+from ketwire.protocols.training.holding import GRADIENT_BITS, Holding
 from ketwire.protocols.training.meter import Counts, Course, Meter, Series
+from ketwire.protocols.training.plan import TrainingSlice
 from ketwire.quantum.circuits import Circuit
 from ketwire.quantum.gradients.estimation import Demand, half_ranges
 from ketwire.quantum.gradients.estimators import estimator
@@ -63,42 +64,6 @@ GO_ON, BEST, STOP = 0, 1, 2
 """What the last party says after a validation: go on, these parameters are the best so far, stop."""
 
 COPIES_BITS = 32
-
-
-@dataclass(frozen=True)
-class Adaptive:
-    """The norm test: a gradient's standard error over its size, and the most copies that it may ask for."""
-
-    ratio: float
-    most: int
-
-
-@dataclass(frozen=True)
-class Training:
-    """A party's part of a training over the network.
-
-    plan: of an inference; the stream of a visit is like it but for its way
-    passages: of |Φ> to the owner of each visit that is trained
-    loss_copies, test_copies: of each sample, in a step and after the last. derivative_bits: of an outer derivative
-    """
-
-    model: Model
-    plan: StreamPlan
-    passages: dict[int, Passage]
-    terms: Terms
-    loss_copies: int
-    test_copies: int
-    derivative_bits: int
-    adaptive: Adaptive | None
-
-
-@dataclass(frozen=True)
-class TrainingSlice:
-    """The steps, and what a party has to do with them; None where it is neither on the path nor a repeater."""
-
-    steps: int
-    checkpoint_every: int
-    training: Training | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

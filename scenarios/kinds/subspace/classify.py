@@ -14,8 +14,9 @@ from ketwire.channels.line import Line
 from ketwire.nodes.data import require_labels
 from ketwire.nodes.session import Session, SessionResult
 from ketwire.protocols.node import Loader
-from ketwire.protocols.rivals import Decided, DescriptionSlice, RawSlice
-from ketwire.protocols.subspace import Classes, OwnClasses, OwnVectors, Side, Vectors
+from ketwire.protocols.rivals import Decided
+from ketwire.protocols.sides import DescriptionSlice, OwnClasses, OwnVectors, RawSlice, Side
+from ketwire.protocols.subspace import Classes, Vectors
 from ketwire.scenarios.kinds.interface import Judge, Network
 from ketwire.scenarios.kinds.subspace.models import ClassifyFinding, ClassifyReference, ClassifySummary
 from ketwire.scenarios.kinds.subspace.spec import ClassifySpec

@@ -15,8 +15,7 @@ from ketwire.channels.streams import derive_key, stream
 from ketwire.channels.sums import exact_sum
 from ketwire.nodes.session import Session, SessionResult
 from ketwire.protocols.codes import default_plan
-from ketwire.protocols.rivals import CodeSlice, DescriptionSlice, RawSlice
-from ketwire.protocols.subspace import OwnHalf, OwnVectors, Side
+from ketwire.protocols.sides import CodeSlice, DescriptionSlice, OwnHalf, OwnVectors, RawSlice, Side
 from ketwire.quantum import half_spaces
 from ketwire.scenarios.kinds.interface import Judge, Network
 from ketwire.scenarios.kinds.margin import retried

@@ -14,8 +14,8 @@ from ketwire.channels.line import Line
 from ketwire.channels.planning.budget import Crossing
 from ketwire.errors import ScenarioError
 from ketwire.nodes.session import Session, SessionResult
+from ketwire.protocols.sides import Side, SubspaceSlice
 from ketwire.protocols.stream import StreamPlan
-from ketwire.protocols.subspace import Side, SubspaceSlice
 from ketwire.scenarios.kinds.interface import Network
 from ketwire.scenarios.kinds.margin import margin_of, retried
 from ketwire.scenarios.kinds.paths import passage_of

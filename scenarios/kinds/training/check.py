@@ -90,4 +90,4 @@ def gradient_errors(
 
 
 def _digests(result: SessionResult) -> dict[str, Any]:
-    return {party: outcome.values.get("parameters_sha256") for party, outcome in result.outcomes.items()}
+    return {party: outcome.parameters_sha256 for party, outcome in result.outcomes.items()}

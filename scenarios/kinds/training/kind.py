@@ -23,8 +23,8 @@ from ketwire.protocols.stream import StreamPlan
 from ketwire.protocols.training.data import PARTS, Data, Judging, Schedule
 from ketwire.protocols.training.description import DescriptionSlice
 from ketwire.protocols.training.holding import Holding, Model, Validation
-from ketwire.protocols.training.program import Adaptive, TrainingSlice
-from ketwire.protocols.training.program import Training as Told
+from ketwire.protocols.training.plan import Adaptive, TrainingSlice
+from ketwire.protocols.training.plan import Training as Told
 from ketwire.protocols.training.rivals import BackpropSlice, RawDataSlice, decided_by, train_alone
 from ketwire.scenarios.kinds.descriptions import DESCRIPTION_BITS, angles_of, blank
 from ketwire.scenarios.kinds.imperfect import gates_err, refuse_unstated

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from ketwire.nodes.data import make_loader
 from ketwire.nodes.inline import run_inline
-from ketwire.protocols.training.data import Samples
+from ketwire.protocols.training.data import Data, Samples
 from ketwire.protocols.training.holding import Holding
 from ketwire.protocols.training.meter import Meter
 from ketwire.protocols.training.objectives import Logistic, Squared
@@ -159,8 +159,8 @@ def test_a_training_interrupted_while_it_waits_stops_where_it_would_have(
 
 @pytest.mark.parametrize(("standardise", "constant"), [(False, 2.5), (True, 0.3), (False, None)])
 def test_rows_are_encoded_as_the_scenario_says(standardise: bool, constant: float | None) -> None:
-    values = {"train": {"values": ROWS.tolist()}, "test": {"values": TESTS.tolist()}}
-    samples = Samples({**values, "standardise": standardise, "constant": constant}, 3, make_loader(bytes(32), "."))
+    data = Data({"values": ROWS.tolist()}, {"values": TESTS.tolist()}, standardise, constant)
+    samples = Samples(data, 3, make_loader(bytes(32), "."))
     for part, rows in (("train", ROWS), ("test", TESTS)):
         expected = np.zeros((len(rows), 8))
         expected[:, :3] = (rows - ROWS.mean(axis=0)) / ROWS.std(axis=0) if standardise else rows

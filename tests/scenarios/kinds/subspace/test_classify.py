@@ -11,7 +11,8 @@ import pytest
 from ketwire.errors import ScenarioError
 from ketwire.nodes.data import make_loader
 from ketwire.nodes.inline import run_inline
-from ketwire.protocols.subspace import MEASUREMENTS, Classes, OwnClasses, Side
+from ketwire.protocols.sides import OwnClasses, Side
+from ketwire.protocols.subspace import MEASUREMENTS, Classes
 from ketwire.quantum import subspaces
 from ketwire.scenarios.kinds.interface import Judge
 from ketwire.scenarios.load import Loaded, load, validate

@@ -18,7 +18,7 @@ from ketwire.errors import ScenarioError
 from ketwire.nodes.data import make_loader
 from ketwire.nodes.inline import run_inline
 from ketwire.protocols.layers import build_layers
-from ketwire.protocols.training.data import Labels, Samples, standardised
+from ketwire.protocols.training.data import Data, Judging, Labels, Samples, standardised
 from ketwire.protocols.training.objectives import objective
 from ketwire.quantum.circuits import Circuit
 from ketwire.quantum.gates import Gate
@@ -149,8 +149,9 @@ def test_what_cannot_be_standardised_is_refused(train: list[list[float]]) -> Non
 
 def test_labels_may_be_a_file_of_one_column(tmp_path: Path) -> None:
     (tmp_path / "labels.csv").write_text("class\n2\n7\n7\n")
-    parts: Any = {part: {"path": "labels.csv"} for part in ("train", "test")}
-    made = Labels(parts, objective({"loss": "squared"}), make_loader(bytes(32), str(tmp_path)))
+    squared, source = {"loss": "squared"}, {"path": "labels.csv"}
+    load = make_loader(bytes(32), str(tmp_path))
+    made = Labels(Judging(squared, source, source), objective(squared), load)
     assert made.of["train"].tolist() == [-1, 1, 1] and made.shapes["test rows"].value == 3
 
 
@@ -182,8 +183,7 @@ def test_rows_do_not_hold_their_own_labels() -> None:
 def test_rows_are_encoded_when_they_are_needed() -> None:
     """Before, somebody has looked whether there is room for them: 2^25 amplitudes for each of a million rows."""
     rows: Any = {"values": [[1.0, 2.0], [3.0, -1.0]]}
-    source = {"train": rows, "test": rows, "standardise": False, "constant": None}
-    held = Samples(source, 25, make_loader(bytes(32), ""))
+    held = Samples(Data(rows, rows), 25, make_loader(bytes(32), ""))
     assert "encoded" not in vars(held) and held.shapes["train rows"].value == 2
 
 
