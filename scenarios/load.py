@@ -44,14 +44,15 @@ class Read:
     @cached_property
     def _network(self) -> Network:
         from ketwire.nodes.session import Link  # noqa: PLC0415
-        from ketwire.scenarios.schema.chains import line  # noqa: PLC0415
+        from ketwire.scenarios.schema.chains import joined, line  # noqa: PLC0415
 
         hardware = {name: node.physics() for name, node in self.scenario.nodes.items()}
+        between = joined(self.scenario.links)
         links = tuple(
             Link(
                 (a, b),
-                line(self.scenario.links, link, hardware, a, b),
-                line(self.scenario.links, link, hardware, b, a),
+                line(between, link, hardware, a, b),
+                line(between, link, hardware, b, a),
                 python=link.interpreter(self.base),
             )
             for link in self.scenario.links

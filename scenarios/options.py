@@ -85,7 +85,9 @@ def load_scenario(scenario: str, sets: list[str] | None, seed: str | None) -> Lo
 
 def _warn(found: Read) -> None:
     if alone := found.unlinked():
-        tell(f"ketwire: warning: {found.origin}: nodes without a link: {', '.join(alone)}")
+        from ketwire.scenarios.schema.strict import some  # noqa: PLC0415
+
+        tell(f"ketwire: warning: {found.origin}: nodes without a link: {some(alone)}")
 
 
 def begin_log(style: LogStyle, name: str) -> None:

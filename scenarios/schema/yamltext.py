@@ -2,7 +2,7 @@
 
 Scalars follow the YAML 1.2 core schema (`no` is a string, `1e7` a number). Refused, each with one
 line: duplicate keys, keys that are not strings, tags, merge keys (`<<`), several documents, nesting
-beyond 64 levels, texts above 1 MiB, and aliases that stand for more than that. The events come from
+beyond 64 levels, texts above 8 MiB, and aliases that stand for more than 1 MiB. The events come from
 libyaml where it is there; what they mean is decided here, so no constructor of PyYAML ever runs.
 """
 
@@ -17,7 +17,8 @@ import yaml
 
 from ketwire.errors import ScenarioError
 
-MAX_OCTETS = 1 << 20
+MAX_OCTETS = 8 << 20  # a scenario of ten thousand nodes, all its numbers written out
+MAX_ALIASED_OCTETS = 1 << 20
 MAX_DEPTH = 64
 _MERGE = "<<"  # a key that merges mappings in YAML 1.1, where it is not quoted
 _TOO_DEEP = f"nested more than {MAX_DEPTH} levels deep, expected fewer"
@@ -50,7 +51,7 @@ def parse(text: str, origin: str) -> Any:
         ScenarioError: one line with origin, line number and what was expected.
     """
     if len(text.encode("utf-8", "surrogatepass")) > MAX_OCTETS:
-        raise ScenarioError(f"{origin}: more than {MAX_OCTETS} octets given, expected at most 1 MiB of YAML")
+        raise ScenarioError(f"{origin}: more than {MAX_OCTETS} octets given, expected at most 8 MiB of YAML")
     try:
         events = _events(text, origin)
         value = _Reader(events, origin).value(next(events), 1)
@@ -66,7 +67,7 @@ def parse(text: str, origin: str) -> Any:
 
 
 def read(path: Path, origin: str, what: str = "scenario file") -> str:
-    """The text of a YAML file, at most 1 MiB; errors call it `origin`, and what it should be `what`.
+    """The text of a YAML file, at most 8 MiB; errors call it `origin`, and what it should be `what`.
 
     Raises:
         ScenarioError: it cannot be read.
@@ -78,7 +79,7 @@ def read(path: Path, origin: str, what: str = "scenario file") -> str:
         told = getattr(error, "strerror", None) or str(error)
         raise ScenarioError(f"{origin}: {told}, expected a {what} that can be read") from None
     if len(octets) > MAX_OCTETS:
-        raise ScenarioError(f"{origin}: more than {MAX_OCTETS} octets given, expected at most 1 MiB of YAML")
+        raise ScenarioError(f"{origin}: more than {MAX_OCTETS} octets given, expected at most 8 MiB of YAML")
     try:
         return octets.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -124,7 +125,7 @@ class _Reader:
         self._events = events
         self._origin = origin
         self._anchored: dict[str, Any] = {}
-        self._left = MAX_OCTETS
+        self._left = MAX_ALIASED_OCTETS
 
     def value(self, event: Any, depth: int) -> Any:
         """The value that begins with `event`, at most MAX_DEPTH levels deep."""

@@ -274,8 +274,8 @@ def test_files_that_cannot_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     binary = tmp_path / "binary.yaml"
     binary.write_bytes(b"seed: \xff\xfe")
     assert refused(load, str(binary)).endswith("octet 6 is no text, expected UTF-8")
-    binary.write_bytes(b"#" * (1 << 20) + b"\n")
-    assert "expected at most 1 MiB" in refused(load, str(binary))
+    binary.write_bytes(b"#" * (8 << 20) + b"\n")
+    assert "expected at most 8 MiB" in refused(load, str(binary))
     monkeypatch.chdir(tmp_path)
     assert refused(load, "nothing").startswith("scenario: 'nothing' given, expected a file or one of ")
 
