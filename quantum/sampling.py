@@ -30,8 +30,9 @@ def _checked(probabilities: ArrayLike) -> Floats:
     table = np.asarray(probabilities, dtype=np.float64)
     if table.ndim != 2 or table.shape[1] == 0:
         raise ValueError(f"probabilities: found shape {table.shape}, expected (rows, outcomes)")
-    wrong = ~((table >= 0).all(axis=1) & (np.abs(table.sum(axis=1) - 1) <= SUM_TOLERANCE))
-    if wrong.any():
+    right = np.abs(table.sum(axis=1) - 1) <= SUM_TOLERANCE
+    if not (right.all() and table.min(initial=0.0) >= 0):
+        wrong = ~(right & (table >= 0).all(axis=1))
         raise ValueError(f"probabilities: row {int(np.argmax(wrong))} is no distribution, "
                          "expected numbers from 0 up that sum to 1")
     return table
@@ -45,7 +46,7 @@ def sample(probabilities: ArrayLike, counts: ArrayLike, rng: np.random.Generator
     """
     table = _checked(probabilities)
     draws = np.asarray(counts)
-    if draws.shape != (len(table),) or draws.dtype.kind not in "iu" or (draws < 0).any():
+    if draws.shape != (len(table),) or draws.dtype.kind not in "iu" or draws.min(initial=0) < 0:
         raise ValueError(f"counts: found {draws.dtype} of shape {draws.shape}, "
                          f"expected ({len(table)},) integers from 0 up")
     sums = _sums_of_halves(table)
