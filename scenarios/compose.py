@@ -46,7 +46,7 @@ x-service: &service
 x-running: &running
   <<: *service
   sysctls: {{net.ipv4.ip_forward: "0"}}
-  healthcheck: {{test: [CMD, test, -e, {ready}], interval: 5s, timeout: 3s, retries: 3, start_period: 60s}}
+  healthcheck: {{test: [CMD, test, -e, {ready}], interval: 10s, timeout: 5s, retries: 3, start_period: 60s}}
 """
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import typer
 import yaml
 
 from ketwire.scenarios import cli
@@ -175,3 +176,18 @@ def test_what_cannot_be_composed_is_one_line(
     assert cli.execute(["compose", *argv]) == 2
     err = capsys.readouterr().err
     assert err.startswith(f"ketwire: {told}") and err.count("\n") == 1
+
+
+def test_what_the_manifest_for_kubernetes_runs_are_commands_of_ketwire() -> None:
+    """Each job's arguments are parsed as the program parses them; nothing is run."""
+    program: Any = typer.main.get_command(cli.app)
+    jobs = [
+        each for each in yaml.safe_load_all((ROOT / "docker" / "kubernetes.yaml").read_text()) if each["kind"] == "Job"
+    ]
+    assert {job["metadata"]["name"] for job in jobs} == {"coordinator", "alice-bob", "alice", "bob"}
+    for job in jobs:
+        name, *arguments = job["spec"]["template"]["spec"]["containers"][0]["args"]
+        context = program.commands[name].make_context(name, arguments)
+        assert context.params["mounted_keys"] and str(context.params["keys"]) == "/keys"
+        (secret,) = [v["secret"] for v in job["spec"]["template"]["spec"]["volumes"] if "secret" in v]
+        assert secret["secretName"] == f"keys-{job['metadata']['name']}"
