@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from ketwire.errors import ScenarioError
+from ketwire.nodes.processes.interpreters import refuse_interpreters
 from ketwire.nodes.session import COORDINATOR
 
 if TYPE_CHECKING:
@@ -86,8 +87,6 @@ class Composed:
         Raises:
             ScenarioError: its run cannot be composed.
         """
-        from ketwire.nodes.processes.interpreters import refuse_interpreters  # noqa: PLC0415
-
         run = loaded.run(by_hand=True)
         refuse_interpreters(run)
         _Network(self, run, loaded, named, profile).compose()

@@ -58,7 +58,7 @@ from ketwire.nodes.session import (
     data_key,
     direction_key,
     party_key,
-)
+)  # fmt: skip
 from ketwire.nodes.trampoline import outcome_of
 from ketwire.protocols.node import Outcome, Shape
 

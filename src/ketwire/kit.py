@@ -21,14 +21,15 @@ from ketwire.quantum.circuits import Circuit, Contraction
 from ketwire.quantum.encodings import amplitude_encode, qubits_for
 from ketwire.quantum.gates import Gate
 from ketwire.quantum.observables import PauliString, Povm, Projector
-from ketwire.scenarios.kinds.interface import Judge, Kind, Network
 
 if TYPE_CHECKING:
+    from ketwire.scenarios.kinds.interface import Judge, Kind, Network
     from ketwire.scenarios.kinds.result import Finding, Numbers, Part, Reference, Rival, RunResult, Summary
     from ketwire.scenarios.schema.sources import Source
     from ketwire.scenarios.schema.strict import NodeName, Strict
 
 _ON_DEMAND = {
+    **dict.fromkeys(("Judge", "Kind", "Network"), "ketwire.scenarios.kinds.interface"),
     **dict.fromkeys(
         ("Finding", "Numbers", "Part", "Reference", "Rival", "RunResult", "Summary"), "ketwire.scenarios.kinds.result"
     ),
