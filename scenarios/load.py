@@ -6,10 +6,11 @@ import json
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from copy import deepcopy
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ketwire.errors import KetwireError, ScenarioError, one_line, tell
 from ketwire.scenarios.schema.yamltext import MAX_OCTETS, dump, parse
@@ -176,7 +177,7 @@ def admit(data: dict[str, Any], origin: str, stem: str, base: str, said: Said | 
     from ketwire.modules import settle  # noqa: PLC0415
     from ketwire.scenarios.foreign import foreign  # noqa: PLC0415
 
-    found = _looked(data, origin, stem, base, said)
+    found = looked(data, origin, stem, base, said)
     if executed := foreign(data, base):
         tell(f"ketwire: {origin} executes what is not of this installation: {', '.join(executed)}")
     settle(base)
@@ -192,10 +193,11 @@ def look(name_or_file: str, sets: Sequence[str] = (), seed: int | None = None) -
     Raises:
         ScenarioError: as `load`.
     """
-    return _looked(*_data(name_or_file, sets, seed))
+    return looked(*_data(name_or_file, sets, seed))
 
 
-def _looked(data: dict[str, Any], origin: str, stem: str, base: str, said: Said | None) -> Read:
+def looked(data: dict[str, Any], origin: str, stem: str, base: str, said: Said | None) -> Read:
+    """As `look`, for data."""
     kind_name = _kind_name(data, origin)
     if ":" not in kind_name:
         return validate(data, origin, stem, base, said)
@@ -205,31 +207,64 @@ def _looked(data: dict[str, Any], origin: str, stem: str, base: str, said: Said 
     return Read(origin, scenario.name or stem, base, scenario, kind_name)
 
 
-def _data(
-    name_or_file: str, sets: Sequence[str], seed: int | None
-) -> tuple[dict[str, Any], str, str, str, Said]:
-    """What a scenario says, changes included; how errors call it; its name, if it has none; its folder.
+class Change(NamedTuple):
+    """Another value for a scenario's dotted key. `where`: how errors call it, the scenario's name before."""
 
-    A topology is expanded: changes of it come before, all others after. Last: where nodes and links then come from.
+    key: str
+    value: Any
+    where: str
+
+
+@dataclass(frozen=True)
+class Draft:
+    """What a scenario says, unchecked; how errors call it; its name, if it has none of its own; its folder."""
+
+    data: dict[str, Any]
+    origin: str
+    stem: str
+    base: str
+
+    def finished(self, changes: Sequence[Change] = ()) -> tuple[dict[str, Any], str, str, str, Said]:
+        """The arguments of `admit` and `looked`: what it says with changes, of a copy.
+
+        A topology is expanded: changes of it come before, all others after. Last: where nodes and links then come
+        from.
+        """
+        from ketwire.scenarios.schema.topology import expanded  # noqa: PLC0415
+
+        data = deepcopy(self.data)
+        of_shape = [change for change in changes if change.key.partition(".")[0] == "topology"]
+        for change in of_shape:
+            set_value(data, change)
+        data, said = expanded(data, self.origin, self.base)
+        for change in changes:
+            if change not in of_shape:
+                set_value(data, change)
+                said.set(change.key)
+        return data, self.origin, self.stem, self.base, said
+
+
+def draft(name_or_file: str) -> Draft:
+    """A packaged scenario by name, or one from a file.
+
+    Raises:
+        ScenarioError: there is none, or its text is no mapping.
     """
-    from ketwire.scenarios.schema.topology import expanded  # noqa: PLC0415
-
     path, origin = find(name_or_file)
     data = parse(read(path, origin), origin)
     if not isinstance(data, dict):
         raise ScenarioError(f"{origin}: a {type(data).__name__} given, expected a mapping (seed, nodes, ...)")
-    base = str(path.resolve().parent)
-    of_shape = [change for change in sets if re.match(r"topology[.=]", change)]
-    for change in of_shape:
-        apply_set(data, change, origin)
-    data, said = expanded(data, origin, base)
-    for change in sets:
-        if change not in of_shape:
-            apply_set(data, change, origin)
-            said.set(change.partition("=")[0])
+    return Draft(data, origin, path.stem, str(path.resolve().parent))
+
+
+def _data(
+    name_or_file: str, sets: Sequence[str], seed: int | None
+) -> tuple[dict[str, Any], str, str, str, Said]:
+    found = draft(name_or_file)
+    changes = [change_of(change, found.origin) for change in sets]
     if seed is not None:
-        data["seed"] = seed
-    return data, origin, path.stem, base, said
+        changes.append(Change("seed", seed, f"{found.origin}: seed"))
+    return found.finished(changes)
 
 
 def validate(data: dict[str, Any], origin: str, stem: str, base: str, said: Said | None = None) -> Loaded:
@@ -313,7 +348,20 @@ def read(path: Path, origin: str) -> str:
         raise ScenarioError(f"{origin}: octet {error.start} is no text, expected UTF-8") from None
 
 
-def apply_set(data: dict[str, Any], change: str, origin: str) -> None:
+def change_of(change: str, origin: str) -> Change:
+    """A change of the command line, KEY=VALUE, its value in YAML.
+
+    Raises:
+        ScenarioError: it has another form.
+    """
+    key, equals, text = change.partition("=")
+    where = f"{origin}: --set {key}"
+    if not equals or not all(key.split(".")):
+        raise ScenarioError(f"{origin}: --set {change!r} given, expected KEY=VALUE with a dotted key")
+    return Change(key, parse(text, where) if text.strip() else None, where)
+
+
+def set_value(data: dict[str, Any], change: Change) -> None:
     """Change one value of a scenario's data in place.
 
     A key that is not there is set all the same, since it may have a default; the schema refuses
@@ -321,22 +369,17 @@ def apply_set(data: dict[str, Any], change: str, origin: str) -> None:
     a source of another form, as none has both.
 
     Raises:
-        ScenarioError: `change` is not KEY=VALUE, or its key leads nowhere.
+        ScenarioError: its key leads nowhere.
     """
-    key, equals, text = change.partition("=")
-    steps = key.split(".")
-    where = f"{origin}: --set {key}"
-    if not equals or not all(steps):
-        raise ScenarioError(f"{origin}: --set {change!r} given, expected KEY=VALUE with a dotted key")
-    value = parse(text, where) if text.strip() else None
+    steps, where = change.key.split("."), change.where
     here: Any = data
     for done, step in enumerate(steps):
         last = done == len(steps) - 1
         at = ".".join(steps[:done]) or "the scenario"
         if isinstance(here, list):
-            here = _set_item(here, _index(here, step, at, where), value, last)
+            here = _set_item(here, _index(here, step, at, where), change.value, last)
         elif isinstance(here, dict):
-            here = _set_item(here, step, value, last)
+            here = _set_item(here, step, change.value, last)
         else:
             raise ScenarioError(f"{where}: {step!r} given, but {at} is {here!r}, expected a key that exists")
 
