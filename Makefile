@@ -13,17 +13,17 @@ $(error $(VENV) is of another Python than $(PYTHON); make clean first)
 endif
 endif
 
-.PHONY: demo test test-long test-kills test-kernels test-peers check bench clean
+.PHONY: demo test test-long test-kills test-kernels test-peers test-compose compose compose-kill demo-hosts wheelhouse check bench clean
 
 demo: $(STAMP)-demo ## classify digits over a lossy fiber, then show how the costs grow
 	@$(BIN)/ketwire run digits
 	@$(BIN)/ketwire run subspace
 
 test: $(STAMP)-test ## the tests, in three to five minutes on two cores
-	@$(BIN)/python -m pytest -n 2 -m "not long and not kernels and not peers and not kills"
+	@$(BIN)/python -m pytest -n 2 -m "not long and not kernels and not peers and not kills and not compose"
 
 test-long: $(STAMP)-test ## statistics and kills that take minutes
-	@$(BIN)/python -m pytest -n 2 -m "long and not kernels and not kills"
+	@$(BIN)/python -m pytest -n 2 -m "long and not kernels and not kills and not compose"
 
 test-kills: $(STAMP)-test ## two hundred kills of processes, each of which must be told with process and signal
 	@$(BIN)/python -m pytest -m kills
@@ -33,6 +33,25 @@ test-kernels: $(STAMP)-test ## the same transcripts on several kernels of OpenBL
 
 test-peers: $(STAMP)-peers ## beside SeQUeNCe and Qiskit; installs a gigabyte
 	@$(BIN)/python -m pytest -m peers
+
+test-compose: $(STAMP)-test ## scenarios in containers; skipped by name where there is no Docker engine
+	@$(BIN)/python -m pytest -rs -m compose tests/compose
+
+compose: $(if $(SCENARIO),$(STAMP)-demo) ## run a scenario in containers: PROFILE=digits|repeaters|eve|training, or SCENARIO=my.yaml
+	@PROFILE="$(PROFILE)" SCENARIO="$(SCENARIO)" docker/compose.sh
+
+compose-kill: ## kill a process of a training in containers; it goes on to the same transcript
+	@VICTIM="$(VICTIM)" docker/compose.sh kill
+
+demo-hosts: $(STAMP)-demo ## the digits with each party in a network namespace of its own; needs root
+	@KETWIRE=$(BIN)/ketwire docker/hosts.sh
+
+wheelhouse: $(VENV)/bin/python ## every package that the image needs, for building it without a network
+	@$(BIN)/python docker/requirements.py > $(VENV)/needed.txt
+	@$(BIN)/python -m pip --disable-pip-version-check download --quiet --only-binary :all: --dest wheelhouse \
+		--python-version 3.11 -c constraints.txt -r $(VENV)/needed.txt numba setuptools
+	@$(BIN)/python -m pip --disable-pip-version-check download --quiet --only-binary :all: --dest wheelhouse \
+		--python-version 3.11 --no-deps -c constraints.txt scikit-learn
 
 check: $(STAMP)-check ## linters, types, import contracts
 	@$(BIN)/ruff check .

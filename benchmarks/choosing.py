@@ -181,7 +181,7 @@ def measured(folder: Path, job: Job) -> Point:
     question, draw, fold = job
     loaded, rows = fold_of(question, draw, fold, folder)
     spec, judge = loaded.scenario.protocol, Judge(loaded.network())
-    told = loaded.kind.summarise(spec, run_inline(loaded.run(), base=loaded.base), judge)
+    told = loaded.kind.summarise(spec, run_inline(loaded.run(), base=loaded.base), judge).told()
     regression = baseline(spec, judge.load, judge.network)
     if told["test_accuracy"] is None:
         raise ScenarioError(f"{loaded.origin}: protocol.objective: {spec.objective.loss} given, expected one of labels")

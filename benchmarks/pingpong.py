@@ -2,31 +2,41 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from ketwire.channels.copies import Copies
-from ketwire.protocols.node import Loader, Node, Outcome, Slice
+from ketwire.protocols.node import Loader, Node, Outcome
+
+
+@dataclass(frozen=True)
+class Trips:
+    """There and back, so often, with copies of so many qubits."""
+
+    trips: int
+    copies: int
+    qubits: int
 
 
 class PingPong:
-    """`slice.values`: `trips` there and back, of `copies` copies of `qubits` qubits; Alice begins."""
+    """Alice begins."""
 
+    Slice, Outcome = Trips, Outcome
     shapes: dict[str, Any] = {}
 
-    def __init__(self, slice: Slice, load: Loader) -> None:
-        self.values = slice.values
+    def __init__(self, slice: Trips, load: Loader) -> None:
+        self.told = slice
 
-    async def run(self, node: Node) -> Outcome:
-        values = self.values
+    async def run(self, node: Node) -> None:
+        told = self.told
         if node.name == "alice":
-            states = np.eye(1, 1 << values["qubits"], dtype=np.complex128)
-            copies = node.prepare(states, np.array([values["copies"]]))
-            for _ in range(values["trips"]):
+            states = np.eye(1, 1 << told.qubits, dtype=np.complex128)
+            copies = node.prepare(states, np.array([told.copies]))
+            for _ in range(told.trips):
                 await node.send("bob", copies)
                 copies = await node.receive("bob", Copies)
-            return Outcome()
-        for _ in range(values["trips"]):
+            return
+        for _ in range(told.trips):
             await node.send("alice", await node.receive("alice", Copies))
-        return Outcome()

@@ -14,19 +14,18 @@ import time
 import numpy as np
 
 from benchmarks import wire
+from benchmarks.pingpong import Trips
 from benchmarks.report import LEAST_ROUNDS, Figure, Measure, Rounds, seconds
 from ketwire.channels.fiber import Fiber
 from ketwire.nodes.processes.run import run_processes
 from ketwire.nodes.session import Link, Run, Session
-from ketwire.protocols.node import Slice
 
 FEW, MANY = 200, 1200
 
 
 def trips_s(trips: int) -> float:
     """Wall time of a run of `trips` round trips, start and end included."""
-    values = {"trips": trips, "copies": wire.SMALL_COPIES, "qubits": wire.SMALL_QUBITS}
-    slices = {party: Slice(values) for party in ("alice", "bob")}
+    slices = dict.fromkeys(("alice", "bob"), Trips(trips, wire.SMALL_COPIES, wire.SMALL_QUBITS))
     session = Session("trips", "quantum", "benchmarks.pingpong:PingPong", slices)
     run = Run(7, ("alice", "bob"), (Link.over(("alice", "bob"), Fiber()),), (session,))
     start = time.perf_counter()

@@ -102,7 +102,7 @@ def of_scenario(name: str, seed: int) -> dict[str, float]:
     sets = [NO_RIVALS] if training else ["protocol.raw=[1]", "protocol.description_bits=null"]
     loaded = load(name, sets, seed)
     results = run_inline(loaded.run(), base=loaded.base)
-    told = loaded.kind.summarise(loaded.scenario.protocol, results, Judge(loaded.network()))
+    told = loaded.kind.summarise(loaded.scenario.protocol, results, Judge(loaded.network())).told()
     keys = {"test part": "test_accuracy"}
     if training:
         keys |= {"training part": "train_accuracy", REGRESSION: "baseline_accuracy"}

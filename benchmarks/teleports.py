@@ -14,6 +14,7 @@ from __future__ import annotations
 import importlib.util
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -27,7 +28,7 @@ from ketwire.channels.presets import fiber
 from ketwire.channels.transports import Teleport
 from ketwire.nodes.inline import run_inline
 from ketwire.nodes.session import Link, Run, Session
-from ketwire.protocols.node import Loader, Node, Outcome, Slice
+from ketwire.protocols.node import Loader, Node, Outcome
 from ketwire.quantum.observables import Projector
 
 TELEPORTS = 1000
@@ -35,30 +36,45 @@ ONE = np.ones(1, dtype=np.int64)
 NONE = np.zeros(1, dtype=np.int64)
 
 
+@dataclass(frozen=True)
+class Times:
+    """How often Alice sends."""
+
+    times: int
+
+
+@dataclass(frozen=True)
+class Seen(Outcome):
+    """How often Bob found it."""
+
+    seen: int
+
+
 class Teleporting:
     """Alice sends |1> again and again; Bob counts how often he finds it."""
 
+    Slice, Outcome = Times, Seen
     shapes: dict[str, Any] = {}
 
-    def __init__(self, slice: Slice, load: Loader) -> None:
-        self.values = slice.values
+    def __init__(self, slice: Times, load: Loader) -> None:
+        self.told = slice
 
-    async def run(self, node: Node) -> Outcome:
+    async def run(self, node: Node) -> Seen:
         state, seen, kept = np.array([[0, 1]], dtype=np.complex128), 0, Projector(0)
-        for _ in range(self.values["times"]):
+        for _ in range(self.told.times):
             if node.name == "alice":
                 await node.send("bob", node.prepare(state, ONE))
             else:
                 seen += int(node.measure(await node.receive("alice", Copies), kept, NONE, 1)[0, 1])
-        return Outcome({"seen": seen})
+        return Seen(seen)
 
 
 def ours() -> None:
     line = Line(fiber("telecom-fiber", length_km=1.0), transport=Teleport(scheme="double-click"))
-    slices = {party: Slice({"times": TELEPORTS}) for party in ("alice", "bob")}
+    slices = dict.fromkeys(("alice", "bob"), Times(TELEPORTS))
     session = Session("teleports", "quantum", "benchmarks.teleports:Teleporting", slices)
     (result,) = run_inline(Run(7, ("alice", "bob"), (Link(("alice", "bob"), line, line),), (session,)))
-    assert result.outcomes["bob"].values["seen"] == TELEPORTS == result.totals.ebits
+    assert result.outcomes["bob"].seen == TELEPORTS == result.totals.ebits
 
 
 def theirs() -> None:

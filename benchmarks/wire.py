@@ -77,13 +77,9 @@ def open_socket(context: zmq.Context[Any], kind: int, keys: Keys | None) -> zmq.
     return socket
 
 
-def receive(socket: zmq.Socket[Any], promptly: bool = False) -> list[Any]:
-    """Wait for a message: small frames as octets, large ones as views.
-
-    The bare echo sleeps in `recv`, as a bare echo does; ketwire asks for a moment first (`promptly`), as its
-    processes do.
-    """
-    frames = sockets.receive_promptly(socket) if promptly else sockets.receive(socket, 0)
+def receive(socket: zmq.Socket[Any]) -> list[Any]:
+    """Wait for a message: small frames as octets, large ones as views."""
+    frames = sockets.receive(socket, 0)
     if not frames:
         raise TimeoutError("no message came")
     return sockets.octets_of(frames)
@@ -108,7 +104,7 @@ def ketwire_relay(router: zmq.Socket[Any], digest: bool = False) -> None:
     """Decodes, gives copies a new time, forwards their states untouched."""
     ends = {peer: Connection(Role.FIBER, RUN, digest=digest, verify_states=False) for peer in FAR}
     while True:
-        peer, *octets = receive(router, promptly=True)
+        peer, *octets = receive(router)
         if octets == [b""]:
             return
         frame = ends[peer].receive(octets)
@@ -224,11 +220,11 @@ def ketwire_ends(
     for peer, socket in ends.items():
         send(socket, nodes[peer].send(Hello(peer.decode())))
     for peer, socket in ends.items():
-        nodes[peer].receive(receive(socket, promptly=True))
+        nodes[peer].receive(receive(socket))
 
     def pass_on(near: bytes, far: bytes) -> None:
         send(ends[near], nodes[near].send(Carry(batch(states), 0)))
-        delivered = nodes[far].receive(receive(ends[far], promptly=True))
+        delivered = nodes[far].receive(receive(ends[far]))
         assert isinstance(delivered, Carry)
 
     return (lambda: pass_on(ALICE, BOB)), (lambda: pass_on(BOB, ALICE))

@@ -30,6 +30,7 @@ from numpy.typing import NDArray
 
 from ketwire.channels.copies import States
 from ketwire.errors import ScenarioError
+from ketwire.quantum.grid import significant
 
 if TYPE_CHECKING:
     from ketwire.channels.fiber import Fiber
@@ -267,8 +268,6 @@ def _replaced(states: States, row: Integers, mine: Integers, bases: Integers, bi
 
 
 def _binomial(counts: Integers, p: float, rng: np.random.Generator) -> Integers:
-    from ketwire.quantum.grid import significant  # noqa: PLC0415
-
     return np.asarray(rng.binomial(counts, significant(p)), dtype=np.int64)
 
 

@@ -83,13 +83,13 @@ class ClassicalLane:
         """
         if not self._limited or not len(ready_ps):
             return ready_ps
-        service_ps = self._service_ps(ready_ps, bits)
-        if (ready_ps[1:] >= ready_ps[:-1]).all():
-            return self._in_order(ready_ps, service_ps)
+        if len(ready_ps) == 1 or (ready_ps[1:] >= ready_ps[:-1]).all():
+            return self._in_order(ready_ps, self._service_ps(ready_ps, bits))
         order = ready_ps.argsort(kind="stable")
+        in_order_ps = ready_ps[order]
         left_ps = np.empty_like(ready_ps)
-        in_order_ps = service_ps[order] if isinstance(service_ps, np.ndarray) else service_ps
-        left_ps[order] = self._in_order(ready_ps[order], in_order_ps)
+        service_ps = self._service_ps(in_order_ps, bits[order] if isinstance(bits, np.ndarray) else bits)
+        left_ps[order] = self._in_order(in_order_ps, service_ps)
         return left_ps
 
     def snapshot(self) -> list[list[int]]:
@@ -124,8 +124,11 @@ class ClassicalLane:
         return done_ps
 
     def _service_ps(self, ready_ps: Times, bits: int | NDArray[np.int64]) -> int | Times:
-        """How long each keeps the lane busy; refuses what could pass the end of the clock, before any array is made."""
-        latest_ps = max(int(ready_ps.max()), self._ends[-1] if self._ends else 0)
+        """How long each, in order of readiness, keeps the lane busy.
+
+        Refuses what could pass the end of the clock, before any array is made.
+        """
+        latest_ps = max(ready_ps.item(-1), self._ends[-1] if self._ends else 0)
         if isinstance(bits, int):
             service_ps = self._fiber.sending_ps(bits)
             self._keep_clock(latest_ps + len(ready_ps) * service_ps)

@@ -154,7 +154,8 @@ class Direction:
         waits = not isinstance(self.line.transport, Chain)  # whose pairs are in stock
         work_ps = int(emitted * self._register_ps(qubits)) if waits else 0
         self._keep_clock(begin_ps + work_ps + self._onward_ps + self._back_ps)
-        there_ps = turn_ps = np.maximum(ready_ps[alive], sent_ps)
+        earliest_ps = int(ready_ps.min(initial=CLOCK_END_PS))
+        there_ps = turn_ps = ready_ps[alive] if earliest_ps >= sent_ps else np.maximum(ready_ps[alive], sent_ps)
         if not whole:
             turn_ps = np.maximum(there_ps, turns(ready_ps, lost_before)[alive])
         if self._passed_ps > sent_ps:
@@ -172,7 +173,7 @@ class Direction:
         lost.flags.writeable = False  # sender and receiver are answered with the same array
         last_ps = int(arrival_ps.max(initial=sent_ps))
         # A node's clock does not move with copies: what it hands on before they are there leaves with them.
-        left_ps = max(sent_ps, int(ready_ps.min())) if len(row) else sent_ps
+        left_ps = max(sent_ps, earliest_ps) if len(row) else sent_ps
         record = Record(
             self.name, self._number, "copies", left_ps, last_ps, len(row), passage.qubits_sent,
             passage.qubits_delivered, passage.ebits, 0, passage.control_bits + len(row) - emitted,

@@ -25,7 +25,8 @@ from ketwire.channels.line import Line
 from ketwire.channels.parts import Memory
 from ketwire.channels.timing import emission, serve, serve_in_step, waits
 from ketwire.channels.transports import Coded, Teleport
-from ketwire.quantum.grid import significant
+from ketwire.quantum.grid import significant_one
+from ketwire.quantum.sampling import successes
 
 if TYPE_CHECKING:
     from ketwire.quantum.noise.kraus import Kraus
@@ -131,7 +132,7 @@ class DirectMachine:
         arrived = (
             np.full(copies, qubits)
             if survival >= 1.0
-            else draw("loss").binomial(qubits, significant(survival), size=copies)
+            else successes(qubits, significant_one(survival), copies, draw("loss"))
         )
         lost = arrived < qubits
 
@@ -170,11 +171,23 @@ class TeleportMachine:
         self.lane = ClassicalLane(line.fiber)
 
     @cached_property
+    def remembers(self) -> bool:
+        """Whether neither memory decays."""
+        return self.line.sender.is_perfect and self.line.receiver.is_perfect
+
+    @cached_property
     def fresh(self) -> NDArray[np.float64]:
         """`elements` of a pair as its scheme makes it, float64, shape (6,)."""
         from ketwire.channels.entanglement.pairs import elements  # noqa: PLC0415
 
         return elements(self.scheme.state())
+
+    @cached_property
+    def fresh_weights(self) -> NDArray[np.float64]:
+        """The Pauli channel that such a pair is which has not decayed, float64, shape (4,)."""
+        from ketwire.channels.entanglement.pairs import bell_diagonal, pauli_of_teleportation  # noqa: PLC0415
+
+        return pauli_of_teleportation(bell_diagonal(self.scheme.state()))
 
     @property
     def busy_until_ps(self) -> int:
@@ -193,28 +206,38 @@ class TeleportMachine:
         self, states: States, row: Times, ready_ps: Times, turn_ps: Times, fresh: bool, draw: Draw
     ) -> Passage:
         from ketwire.channels.entanglement.heralding import Given  # noqa: PLC0415
-        from ketwire.channels.entanglement.pairs import decayed_bell, pauli_of_teleportation  # noqa: PLC0415
         from ketwire.quantum.noise.representations import apply_paulis  # noqa: PLC0415
 
         copies, qubits = len(row), states.shape[1].bit_length() - 1
-        (t1_a, t2_a), (t1_b, t2_b) = self.line.sender.constants, self.line.receiver.constants
         release_ps, waits_ps, six, pairs, attempts = self._pairs(np.repeat(turn_ps, qubits), draw("pairs"))
-        bell = decayed_bell(six, waits_ps, waits_ps, (t1_a, t1_b), (t2_a, t2_b))
-        weights = pauli_of_teleportation(bell).reshape(copies, qubits, 4)
-        released = release_ps.reshape(copies, qubits)
         # The outcome of each Bell measurement travels to the receiver, which holds the qubit meanwhile.
         told_ps = self.lane.serve(release_ps, 2).reshape(copies, qubits) + self.line.message_ps
         arrival_ps = told_ps.max(axis=1, initial=0)
         if copies:
-            # A fresh register exists from when the first of its pairs is there; the others let it wait.
-            held = waits(released, released, arrival_ps[:, None], None if fresh else ready_ps[:, None])
-            states, row = _hold(self.line.sender, states, row, held.sender_ps, draw, "memory")
-            states, row = apply_paulis(states, row, weights, draw("noise"))
-            states, row = _hold(self.line.receiver, states, row, held.receiver_ps, draw, "waiting")
+            weights = self._weights(six, waits_ps, copies)
+            if self.remembers:
+                states, row = apply_paulis(states, row, weights, draw("noise"))
+            else:
+                released = release_ps.reshape(copies, qubits)
+                # A fresh register exists from when the first of its pairs is there; the others let it wait.
+                held = waits(released, released, arrival_ps[:, None], None if fresh else ready_ps[:, None])
+                states, row = _hold(self.line.sender, states, row, held.sender_ps, draw, "memory")
+                states, row = apply_paulis(states, row, weights, draw("noise"))
+                states, row = _hold(self.line.receiver, states, row, held.receiver_ps, draw, "waiting")
         photons = 0 if isinstance(self.scheme, Given) else 2 * attempts
         crossed = copies * qubits
         lost = np.zeros(copies, dtype=np.bool_)
         return Passage(states, row, arrival_ps, lost, photons, crossed, pairs, 2 * crossed)
+
+    def _weights(self, six: NDArray[np.float64], waits_ps: Times, copies: int) -> NDArray[np.float64]:
+        """The Pauli channel that each qubit of each copy meets, (copies, n, 4), or one for all of them, (4,)."""
+        from ketwire.channels.entanglement.pairs import decayed_bell, pauli_of_teleportation  # noqa: PLC0415
+
+        if self.remembers and six.ndim == 1:  # all are as the scheme makes them
+            return self.fresh_weights
+        (t1_a, t2_a), (t1_b, t2_b) = self.line.sender.constants, self.line.receiver.constants
+        bell = decayed_bell(six, waits_ps, waits_ps, (t1_a, t1_b), (t2_a, t2_b))
+        return pauli_of_teleportation(bell).reshape(copies, -1, 4)
 
     def _pairs(
         self, ready_ps: Times, rng: np.random.Generator
@@ -226,7 +249,7 @@ class TeleportMachine:
 
         # Slots go on in turn where the batch before ended.
         turn = self.number % len(self.free_ps)
-        free_ps = np.roll(self.free_ps, -turn)
+        free_ps = _from(self.free_ps, turn)
         self.number += len(ready_ps)
         if self.transport.distillation is None:
             made = generate(ready_ps, self.scheme, len(free_ps), free_ps, rng)
@@ -240,8 +263,13 @@ class TeleportMachine:
             )  # fmt: skip
             since_ps, six, pairs = good.made_ps, elements_of_bell(good.bell), int(good.pairs.sum())
             made = good  # type: ignore[assignment]
-        self.free_ps = np.roll(made.free_ps, turn)
+        self.free_ps = _from(made.free_ps, len(free_ps) - turn)
         return made.release_ps, made.release_ps - since_ps, six, pairs, int(made.attempts.sum())
+
+
+def _from(values: Times, place: int) -> Times:
+    """The same values, those before `place` behind the others."""
+    return np.concatenate([values[place:], values[:place]])
 
 
 class CodedMachine:

@@ -34,8 +34,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ketwire.channels.copies import States
+from ketwire.channels.machines import Passage
 from ketwire.channels.timing import emission, serve
 from ketwire.errors import LocalProtocolError, ScenarioError
+from ketwire.quantum.sampling import outcomes_in_order
 
 if TYPE_CHECKING:
     from ketwire.channels.line import Line
@@ -114,8 +116,6 @@ class NetSquidMachine:
     def carry(
         self, states: States, row: Times, ready_ps: Times, turn_ps: Times, fresh: bool, draw: Draw
     ) -> Passage:
-        from ketwire.channels.machines import Passage  # noqa: PLC0415
-
         fiber, copies = self.line.fiber, len(row)
         qubits = states.shape[1].bit_length() - 1
         service_ps = qubits * fiber.bin_ps
@@ -214,8 +214,6 @@ class NetSquidMachine:
         self, states: States, row: Times, ahead_ps: Times, rng: np.random.Generator
     ) -> tuple[States, Times]:
         """What memory and flight make of copies that arrive: as many new rows as were drawn."""
-        from ketwire.quantum.sampling import outcomes_in_order  # noqa: PLC0415
-
         size = states.shape[1]
         if size > 1 << MOST_QUBITS:
             raise ScenarioError(

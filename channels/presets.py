@@ -87,7 +87,7 @@ class Preset:
         kind = own.get("transport", "direct")
         if transport not in (None, kind):
             return {"transport": str(transport)}
-        if kind == "teleport" and scheme not in (None, own["scheme"]):
+        if kind == "teleport" and scheme not in (None, own.get("scheme", "double-click")):
             foreign = frozenset().union(*SCHEME_KEYS.values()) - SCHEME_KEYS[str(scheme)]
             own = {key: value for key, value in own.items() if key not in foreign} | {"scheme": str(scheme)}
         return {"transport": kind, **own}

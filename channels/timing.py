@@ -33,7 +33,8 @@ def serve(ready_ps: NDArray[np.int64], service_ps: int | NDArray[np.int64], free
         begun = np.arange(len(ready_ps), dtype=np.int64)
         begun *= service_ps
     done: NDArray[np.int64] = ready_ps - begun  # all in place: new memory costs more than the sums
-    np.maximum(done, free_ps, out=done)
+    if len(done) and done[0] < free_ps:
+        done[0] = free_ps  # and no later one is below it
     np.maximum.accumulate(done, out=done)
     done += begun
     done += service_ps

@@ -20,7 +20,9 @@ from numpy.typing import NDArray
 from ketwire.channels.entanglement.held import Pairs, Released
 from ketwire.channels.messages import Answers, Arrivals, Classical, Packed
 from ketwire.channels.records import Record
+from ketwire.quantum.grid import snap
 
+Octets = bytes | memoryview
 NUMBER_BITS = 20  # behind the point, of a number that is sent in full
 
 
@@ -92,10 +94,11 @@ class Transcript:
             raise ValueError(f"chain: {chain} given, expected one of {self.name}")
         self.count, self._h = chain.facts, bytes.fromhex(chain.digest)
 
-    def _add(self, *facts: bytes) -> None:
+    def _add(self, *facts: Octets) -> None:
         inner = hashlib.sha256()
         for fact in facts:
-            inner.update(len(fact).to_bytes(8, "little"))
+            octets = len(fact) if isinstance(fact, bytes) else fact.nbytes
+            inner.update(octets.to_bytes(8, "little"))
             inner.update(fact)
         self._h = hashlib.sha256(self._h + inner.digest()).digest()
         self.count += 1
@@ -115,14 +118,13 @@ def _header(record: Record, qubits: int) -> bytes:
     return record.kind.encode() + struct.pack("<10Q", *times, *costs)
 
 
-def _codes(message: Packed) -> bytes:
+def _codes(message: Packed) -> Octets:
     """The octets of a message's codes; numbers of 64 bits to 2^-20, like amplitudes they differ in their last bits."""
     if message.bits_per_entry < 64:
         return message.codes.tobytes()
-    from ketwire.quantum.grid import snap  # noqa: PLC0415
-
     return _octets(snap(message.codes.view(">f8"), NUMBER_BITS), "<f8")
 
 
-def _octets(array: NDArray[np.generic], dtype: str) -> bytes:
-    return np.ascontiguousarray(array, dtype=dtype).tobytes()
+def _octets(array: NDArray[np.generic], dtype: str) -> Octets:
+    """The octets of an array as elements of `dtype`: a view of it where it is laid out like that."""
+    return np.ascontiguousarray(array, dtype=dtype).data

@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import math
 import os
+import zipfile
 from typing import IO, Any
 
 import numpy as np
@@ -87,8 +88,6 @@ def require_labels(arrays: Arrays, where: str, count: int | None = None) -> NDAr
 
 
 def _from_file(where: str, source: dict[str, Json], base: str) -> Arrays:
-    import zipfile  # noqa: PLC0415 (most parties read no file, and it takes long to load)
-
     given = source["path"]
     path = os.path.join(base, os.path.expanduser(str(given)))
     suffix = os.path.splitext(path)[1]
@@ -125,8 +124,6 @@ def _read_npy_file(file: IO[bytes], source: dict[str, Json]) -> Arrays:
 
 
 def _read_npz(file: IO[bytes], source: dict[str, Json]) -> Arrays:
-    import zipfile  # noqa: PLC0415
-
     with zipfile.ZipFile(file) as archive:
         members = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
         name = source.get("array")

@@ -29,6 +29,7 @@ from ketwire.quantum.circuits import Circuit
 from ketwire.quantum.grid import snap
 from ketwire.quantum.noise import mixtures, representations
 from ketwire.quantum.sampling import sample
+from ketwire.quantum.segments import pieces
 
 if TYPE_CHECKING:
     from ketwire.nodes.processor import Processor
@@ -43,8 +44,6 @@ PERFECT = Hardware()
 def _run_perfectly(
     circuit: Circuit, states: States, row: NDArray[np.int64], parameters: NDArray[np.float64]
 ) -> tuple[States, NDArray[np.int64]]:
-    from ketwire.quantum.segments import pieces  # noqa: PLC0415
-
     for piece in pieces(circuit):
         states = representations.apply_circuit(piece, states, parameters)
     return states, row
@@ -58,6 +57,14 @@ def _tally(cells: NDArray[np.int64], end: int) -> tuple[NDArray[np.int64], NDArr
     occurs = np.bincount(cells, minlength=end)
     distinct = np.flatnonzero(occurs)
     return distinct, occurs[distinct]
+
+
+def _rows_of(cells: NDArray[np.int64], rows: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The distinct rows that these cells are of, ascending, and which of those each is of."""
+    if rows == 1:
+        return np.zeros(min(len(cells), 1), dtype=np.int64), np.zeros(len(cells), dtype=np.int64)
+    used, place = np.unique(cells % rows, return_inverse=True)
+    return used, place
 
 
 class PartyNode:
@@ -162,10 +169,10 @@ class PartyNode:
             copies = self._processor.read(copies, decided, self.now_ps)
         states, row, ready_ps, lost = copies.take()
         mask = ~lost if mask is None else mask
-        chosen = slice(None) if mask.all() else mask
+        chosen = slice(None) if np.count_nonzero(mask) == len(mask) else mask
         # Copies of one item in one state are alike: one multinomial draw serves them all.
         cells, copies_in = _tally(groups[chosen] * len(states) + row[chosen], count * len(states))
-        rows, place = np.unique(cells % len(states), return_inverse=True)
+        rows, place = _rows_of(cells, len(states))
         counts = np.zeros((count, observable.outcomes), dtype=np.int64)
         if len(cells):
             probabilities = representations.probabilities(observable, states[rows])
@@ -234,7 +241,7 @@ class PartyNode:
         rows = len(found.states)
         cells, copies_in = _tally(groups[found.which] * rows + found.row, count * rows)
         if len(cells):
-            used, place = np.unique(cells % rows, return_inverse=True)
+            used, place = _rows_of(cells, rows)
             laws = representations.probabilities(observable, found.states[used])
             if self._processor is not None:
                 laws = self._processor.reported(laws)

@@ -19,7 +19,8 @@ from ketwire.channels.records import Record
 from ketwire.channels.streams import derive_key
 from ketwire.channels.transcript import Chain, transcript_sha256
 from ketwire.errors import ScenarioError
-from ketwire.protocols.node import Outcome, Shape, Slice
+from ketwire.protocols.node import Shape
+from ketwire.protocols.typed import Told, told
 
 DEFAULT_CREDIT_OCTETS = 256 * 1024 * 1024
 
@@ -57,22 +58,28 @@ class Link:
 
 @dataclass(frozen=True)
 class Session:
-    """One program per party; `slices` holds what each party is given.
+    """One program per party; `slices` holds what each party is given, of its type `Slice`.
 
-    A party that `slices` does not name is given an empty slice.
+    A party that `slices` does not name is given `Slice()`.
 
     program: an id of `ketwire.nodes.programs`, or `module:Class`.
     restartable: the programs await checkpoints, so that a death is survived and the run can go on later.
+    told: each slice as JSON values and arrays
+
+    Raises:
+        LocalProtocolError: a slice is no frozen dataclass, or a field's value is not of the field's type.
     """
 
     name: str
     role: Literal["quantum", "rival"]
     program: str
-    slices: Mapping[str, Slice]
+    slices: Mapping[str, Any]
     restartable: bool = False
+    told: Mapping[str, Told] = field(init=False, repr=False, compare=False)
 
-    def slice_of(self, party: str) -> Slice:
-        return self.slices.get(party, Slice())
+    def __post_init__(self) -> None:
+        slices = {party: told(own, f"{self.name}: slice of {party}") for party, own in self.slices.items()}
+        object.__setattr__(self, "told", slices)
 
 
 Shapes = Mapping[str, Mapping[str, Shape]]
@@ -138,15 +145,15 @@ class Totals:
 class SessionResult:
     """What came of a session.
 
-    outcomes and clocks_ps are per party, directions maps "alice->bob" to what that direction cost,
-    records is the ledger merged by virtual time, direction and number (empty unless asked for), records_lost says
-    why there is none,
+    outcomes are per party that has told something, clocks_ps per party, directions maps "alice->bob" to what that
+    direction cost, records is the ledger merged by virtual time, direction and number (empty unless asked for),
+    records_lost says why there is none,
     eve maps the directions that somebody listens in to what she got (`channels.eve`); no party sees it.
     """
 
     name: str
     role: Literal["quantum", "rival"]
-    outcomes: dict[str, Outcome]
+    outcomes: Mapping[str, Any]
     clocks_ps: dict[str, int]
     directions: dict[str, Totals]
     chains: tuple[Chain, ...]
@@ -160,8 +167,7 @@ class SessionResult:
         known_ps = (
             self.clocks_ps[party] if outcome.known_ps is None else outcome.known_ps
             for party, outcome in self.outcomes.items()
-            if outcome.values or outcome.arrays
-        )  # fmt: skip
+        )
         return max(known_ps, default=max(self.clocks_ps.values()))
 
     @property

@@ -6,6 +6,8 @@ import sys
 from functools import lru_cache
 from typing import Any
 
+from threadpoolctl import ThreadpoolController
+
 
 def one_thread() -> Any:
     """A context in which every BLAS library that is loaded has one thread."""
@@ -15,6 +17,4 @@ def one_thread() -> Any:
 @lru_cache(maxsize=1)
 def _controller(modules: int) -> Any:
     """Finding the libraries takes longer than a small run; another one may have come with a module since."""
-    from threadpoolctl import ThreadpoolController  # noqa: PLC0415
-
     return ThreadpoolController()

@@ -20,7 +20,7 @@ at an estimate is no estimate of its slope), and g^ - g what noise does. No part
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple, cast
 
@@ -40,7 +40,7 @@ from ketwire.nodes.threads import one_thread
 from ketwire.protocols.node import Kept, Loader, Node, Observable, Procedure, Setting, Stock
 from ketwire.protocols.stream import Stage, StreamPlan, Tally
 from ketwire.protocols.training.data import Schedule
-from ketwire.protocols.training.holding import Holding
+from ketwire.protocols.training.holding import Holding, Model
 from ketwire.protocols.training.program import TrainingParty
 from ketwire.quantum.gradients.estimation import Estimate, Held
 from ketwire.quantum.gradients.features import contributions
@@ -224,8 +224,8 @@ class TracedNode(PartyNode):
 class _OpenHolding(Holding):
     """Notes the gradients that move it."""
 
-    def __init__(self, values: Mapping[str, Any], load: Loader) -> None:
-        super().__init__(values, load)
+    def __init__(self, model: Model, load: Loader) -> None:
+        super().__init__(model, load)
         self.moved: dict[int, tuple[Floats, Floats]] = {}
 
     def move(self, visit: int, gradient: Floats, *rest: Any) -> None:

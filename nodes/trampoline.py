@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Coroutine, Mapping
 from contextlib import suppress
+from dataclasses import is_dataclass
 from typing import Any, NoReturn
+
+from numpy.typing import NDArray
 
 from ketwire.channels.copies import Copies
 from ketwire.channels.entanglement.held import Pairs, Released
 from ketwire.channels.messages import Answers, Arrivals, Message, Packed
-from ketwire.errors import LocalProtocolError, ScenarioError, blamed, quoting
+from ketwire.errors import LocalProtocolError, RemoteProtocolError, ScenarioError, blamed, quoting
 from ketwire.modules import find, shown
 from ketwire.nodes.programs import target_of
-from ketwire.protocols.node import Checkpoint, Effect, Loader, Node, Outcome, Program, Receive, Send, Shape, Slice
+from ketwire.protocols.node import Checkpoint, Effect, Loader, Node, Outcome, Program, Receive, Send, Shape
+from ketwire.protocols.typed import Told, made, told
 
 OCTETS_PER_COPY = 21  # row 4, ready time 8, mask, and rounding up; both runtimes count alike
 OCTETS_OF_HEADER = 128
@@ -20,7 +24,7 @@ OCTETS_PER_PAIR = 73  # six elements, three times, mask
 
 
 class Task:
-    """A running program: the effect it waits for, or its outcome.
+    """A running program: the effect it waits for, or, once it is `done`, its outcome; None: it has nothing to tell.
 
     Raises:
         PartyFailed: the program raised something; the message names the program's file and line.
@@ -29,17 +33,18 @@ class Task:
 
     def __init__(self, program: Program, node: Node) -> None:
         self._party, self._module = node.name, type(program).__module__
+        self._kind = program.Outcome
         self.effect: Effect | None = None
         self.outcome: Outcome | None = None
         try:
-            self._coroutine: Coroutine[Effect, Any, Outcome] = program.run(node)
+            self._coroutine: Coroutine[Any, Any, Outcome | None] = program.run(node)
         except (Exception, SystemExit) as error:
             self._blame(error)
         self.resume(None)
 
     @property
     def done(self) -> bool:
-        return self.outcome is not None
+        return self.effect is None
 
     def resume(self, answer: Any) -> None:
         """Answer the effect that the program waits for, and run on to the next one or to the end."""
@@ -62,40 +67,77 @@ class Task:
         with suppress(Exception):
             self._coroutine.close()
 
-    def _returned(self, value: Any) -> Outcome:
+    def _returned(self, value: Any) -> Outcome | None:
+        """The outcome as every runtime tells it: it has been JSON values and arrays."""
         if value is None:
-            return Outcome()
-        if not isinstance(value, Outcome):
-            raise _wrong(self._party, f"{shown(self._module)}: {type(value).__name__} returned, expected an Outcome")
-        return value
+            return None
+        if type(value) is not self._kind:
+            told_of = f"{type(value).__name__} returned, expected {self._kind.__name__} or None"
+            raise _wrong(self._party, f"{shown(self._module)}: {told_of}")
+        try:
+            found: Outcome = made(self._kind, *told(value, "outcome"), "outcome")
+        except (LocalProtocolError, RemoteProtocolError) as error:
+            raise _wrong(self._party, f"{shown(self._module)}: {error}") from None
+        return found
 
     def _blame(self, error: BaseException) -> NoReturn:
         told = blamed(error, self._party, self._module)
         raise told from None if told is error else error
 
 
-def build_program(name: str, slice: Slice, load: Loader, party: str) -> Program:
-    """Import a program and build it over the slice of `party`; the owner's data are loaded here.
-
-    Args:
-        name: an id of `ketwire.nodes.programs`, or `module:Class`.
+def _found(name: str) -> Any:
+    """The program of this id, or `module:Class`.
 
     Raises:
-        ScenarioError: it cannot be imported, or the data are wrong.
-        PartyFailed: the program raised something; the message names the program's file and line.
+        ScenarioError: it cannot be imported, or does not say what it takes and tells.
     """
     target = target_of(name)
-    module = target.partition(":")[0]
     try:
-        program: Any = find(target)
+        program = find(target)
     except (Exception, SystemExit) as error:
 
         def refusal(told: str) -> ScenarioError:
             return ScenarioError(f"protocol: program {name!r} cannot be imported ({told}); expected module:Class")
 
-        raise quoting(refusal, error, module) from error
+        raise quoting(refusal, error, target.partition(":")[0]) from error
+    if not is_dataclass(getattr(program, "Slice", None)) or not _is_outcome(getattr(program, "Outcome", None)):
+        raise ScenarioError(
+            f"protocol: program {name!r} given, expected one with Slice, a frozen dataclass, and Outcome, a "
+            "subclass of ketwire.protocols.node.Outcome"
+        )
+    return program
+
+
+def _is_outcome(kind: Any) -> bool:
+    return isinstance(kind, type) and issubclass(kind, Outcome)
+
+
+def outcome_of(name: str, values: Any, arrays: Mapping[str, NDArray[Any]]) -> Outcome:
+    """What a program has returned, as `told` told of it; `name`: its id, or `module:Class`.
+
+    Raises:
+        RemoteProtocolError: these are no values of the program's `Outcome`.
+        ScenarioError: the program cannot be imported.
+    """
+    kind: type[Outcome] = _found(name).Outcome
+    return made(kind, values, arrays, "outcome")
+
+
+def build_program(name: str, slice: Told | None, load: Loader, party: str) -> Program:
+    """Import a program and build it over the slice of `party`; the owner's data are loaded here.
+
+    Args:
+        name: an id of `ketwire.nodes.programs`, or `module:Class`.
+        slice: as `told` told of it; None: `Slice()`.
+
+    Raises:
+        ScenarioError: it cannot be imported, or the data are wrong.
+        PartyFailed: the program raised something; the message names the program's file and line.
+        RemoteProtocolError: the slice is not of the program's type.
+    """
+    module, program = target_of(name).partition(":")[0], _found(name)
     try:
-        built: Program = program(slice, load)
+        built: Program = program(program.Slice() if slice is None else made(program.Slice, *slice, "slice"), load)
         shapes: Any = built.shapes
     except (Exception, SystemExit) as error:
         told_of = blamed(error, party, module)

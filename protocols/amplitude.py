@@ -13,7 +13,9 @@ Source: Brassard, Høyer, Mosca, Tapp 2002 (arXiv quant-ph/0005055); THEORY of t
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,11 +23,11 @@ from numpy.typing import NDArray
 from ketwire.channels.copies import Copies, States
 from ketwire.channels.messages import Answers
 from ketwire.errors import RemoteProtocolError
-from ketwire.protocols.gradient.features import Share, run_circuit, share_of, with_flags
-from ketwire.protocols.inference import input_state
-from ketwire.protocols.node import Json, Kept, Loader, Node, Outcome, Shape, Slice
-from ketwire.protocols.repeaters import ChainPlan, Supplies, chain_plans
-from ketwire.protocols.stream import Batch, StreamPlan, report_hops, run_stream
+from ketwire.protocols.gradient.features import Share, input_of, run_circuit, share_of
+from ketwire.protocols.layers import Part
+from ketwire.protocols.node import Kept, Loader, Node, Outcome, Shape
+from ketwire.protocols.repeaters import Supplies
+from ketwire.protocols.stream import Batch, Passage, StreamPlan, report_hops, run_stream
 from ketwire.quantum.amplitude import AmplitudeEstimation, Progress, Shots
 from ketwire.quantum.circuits import Circuit
 from ketwire.quantum.gates import Gate
@@ -104,37 +106,67 @@ class BounceStage:
         return copies if segment is None else run_circuit(node, segment.circuit.inverse(), copies, segment.values)
 
 
-class _Bouncing:
-    """What one party holds, and the plan of a stream of shots; the values are public but for its layers."""
+@dataclass(frozen=True)
+class AmplitudeSlice:
+    """A party's part of the circuit, and the plan of the session.
 
-    def __init__(self, slice: Slice, load: Loader) -> None:
-        self.values = slice.values
-        self.share = share_of(slice.values, load)
-        bare, flags = int(slice.values["qubits"]), int(slice.values["flags"])
-        self.inputs: States | None = None
-        if "input" in slice.values:
-            self.inputs = with_flags(input_state(slice.values["input"], bare, load), flags)
-        self.shapes = {"qubits": Shape(bare, "protocol.qubits")}
+    plan: of shots without a step, as plain sampling has them. back: the way from the end to the start
+    most_power: Grover steps of a shot at most; None for no limit
+    """
+
+    part: Part
+    plan: StreamPlan
+    back: Passage
+    epsilon: float
+    delta: float
+    most_power: int | None
+
+
+@dataclass(frozen=True)
+class AmplitudeFound(Outcome):
+    """The estimate, its interval, how often the circuit was used, and each request: power, shots, successes."""
+
+    estimate: float
+    low: float
+    high: float
+    uses: int
+    attempted: int
+    needed: float
+    requests: list[list[int]]
+
+
+@dataclass(frozen=True)
+class SampledFound(Outcome):
+    """How many of the copies had the outcome that counts, and how many were emitted."""
+
+    zeros: int
+    copies: int
+    attempted: int
+
+
+class _Bouncing:
+    """What one party holds, and the plan of a stream of shots."""
+
+    Slice: ClassVar[type[AmplitudeSlice]] = AmplitudeSlice
+
+    def __init__(self, slice: AmplitudeSlice, load: Loader) -> None:
+        self.told = slice
+        self.share = share_of(slice.part, load)
+        self.inputs = input_of(slice.part, load)
+        self.shapes = {"qubits": Shape(slice.part.qubits, "protocol.qubits")}
         self.supplies = Supplies()
-        self.there, self.back = (_chains(slice.values[way]) for way in ("there", "back"))
 
     def plan(self, shots: Shots) -> StreamPlan:
-        values, path = self.values, self.share.path
-        there, back = values["there"], values["back"]
-        survival = there["survival"] ** (shots.power + 1) * back["survival"] ** shots.power
-        return StreamPlan(
-            tuple(path[station] for station in stations(len(path), shots.power)),
-            survival,
-            there["survival"] == 1.0 and (back["survival"] == 1.0 or not shots.power),
-            shots.count,
-            items=1,
-            qubits=self.share.qubits,
-            max_batch_octets=values["max_batch_octets"],
-            budget_attempts=values["budget_attempts"],
-            chains=(*self.there, *((*self.back, *self.there) * shots.power)),
-            margin=values["margin"],
-            round_copies=(shots.power + 1) * there["round_copies"] + shots.power * back["round_copies"],
+        plan, back, path = self.told.plan, self.told.back, self.share.path
+        there = plan.passage
+        passage = Passage(
+            there.survival ** (shots.power + 1) * back.survival**shots.power,
+            there.certain and (back.certain or not shots.power),
+            (shots.power + 1) * there.round_copies + shots.power * back.round_copies,
+            (*there.chains, *((*back.chains, *there.chains) * shots.power)),
         )
+        stops = tuple(path[station] for station in stations(len(path), shots.power))
+        return replace(plan, path=stops, passage=passage, want=shots.count)
 
     async def shoot(self, node: Node, shots: Shots) -> tuple[int, float, int]:
         """Run the shots: how many were emitted, how many had to be, and at the last party how many succeeded."""
@@ -144,41 +176,39 @@ class _Bouncing:
         return int(tally.attempted[0]), tally.needed, hits
 
 
-def _chains(told: Mapping[str, Json]) -> Sequence[ChainPlan | None]:
-    """The chain of each crossing; none at all if no crossing has one."""
-    return chain_plans(told.get("chains", ()))
-
-
 class SampledParty(_Bouncing):
-    """Plain sampling beside: `copies` shots without a step."""
+    """Plain sampling beside: shots without a step."""
 
-    async def run(self, node: Node) -> Outcome:
-        shots = Shots(0, self.values["copies"])
+    Outcome = SampledFound
+
+    async def run(self, node: Node) -> SampledFound | None:
+        shots = Shots(0, self.told.plan.want)
         if not self.plan(shots).has_part(node.name):
-            return Outcome()
+            return None
         attempted, _, hits = await self.shoot(node, shots)
         if node.name != self.share.path[-1]:
-            return Outcome()
-        told = {"zeros": hits, "copies": shots.count, "attempted": attempted}
-        return Outcome(told, known_ps=node.read_ps)
+            return None
+        return SampledFound(hits, shots.count, attempted, known_ps=node.read_ps)
 
 
 class AmplitudeParty(_Bouncing):
     """Any party of an estimation; the last of the path drives it."""
 
+    Outcome = AmplitudeFound
+
     @property
     def _most_power(self) -> int:
         """No shot has more Grover steps: K = 4k + 2 is pi over an interval's width at most, which ends at 2 epsilon."""
-        most: int | None = self.values["most_power"]
-        return math.ceil(math.pi / (8.0 * self.values["epsilon"])) if most is None else most
+        most = self.told.most_power
+        return math.ceil(math.pi / (8.0 * self.told.epsilon)) if most is None else most
 
-    async def run(self, node: Node) -> Outcome:
-        values, path = self.values, self.share.path
-        progress = AmplitudeEstimation(values["epsilon"], values["delta"], values["most_power"]).start()
+    async def run(self, node: Node) -> AmplitudeFound | None:
+        told, path = self.told, self.share.path
+        progress = AmplitudeEstimation(told.epsilon, told.delta, told.most_power).start()
         shots = progress.request
-        hops = report_hops(path, (*self.there, *self.back))
+        hops = report_hops(path, (*told.plan.passage.chains, *told.back.chains))
         if not self.plan(Shots(1, 1)).has_part(node.name):
-            return Outcome()
+            return None
         attempted, needed, done = 0, 0.0, []
         while shots.count:
             emitted, mean, hits = await self.shoot(node, shots)
@@ -188,7 +218,7 @@ class AmplitudeParty(_Bouncing):
                 progress = progress.told(hits)
                 shots = Shots(0, 0) if progress.done else progress.request
             shots = await self._share_request(node, hops, shots)
-        return _found(progress, attempted, needed, done, node.read_ps) if node.name == path[-1] else Outcome()
+        return _found(progress, attempted, needed, done, node.read_ps) if node.name == path[-1] else None
 
     async def _share_request(self, node: Node, hops: Sequence[tuple[str, str]], shots: Shots) -> Shots:
         """What comes next, from the last party to all."""
@@ -205,7 +235,8 @@ class AmplitudeParty(_Bouncing):
 
 def _found(
     progress: Progress, attempted: int, needed: float, done: list[list[int]], known_ps: int
-) -> Outcome:
+) -> AmplitudeFound:
     low, high = progress.interval
-    told = {"estimate": progress.estimate, "low": low, "high": high, "uses": progress.uses}
-    return Outcome({**told, "attempted": attempted, "needed": needed, "requests": done}, known_ps=known_ps)
+    return AmplitudeFound(
+        progress.estimate, low, high, progress.uses, attempted, needed, done, known_ps=known_ps
+    )

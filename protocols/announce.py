@@ -6,15 +6,19 @@ follows from the path alone, so that all parties work out the same.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from itertools import pairwise
 from typing import TypeVar
 
 from ketwire.channels.messages import Answers, Packed
 from ketwire.protocols.node import Node
+from ketwire.protocols.paths import Hop, by_party
 from ketwire.protocols.repeaters import ChainPlan, hops_to_repeaters
 
 M = TypeVar("M", Packed, Answers)
+Relay = tuple[str, str | None, str | None]
+"""Whose message it is, from whom it comes (None: it is one's own), to whom it goes on (None: it is for oneself)."""
 
 
 def hops_from(path: Sequence[str], origin: str) -> list[tuple[str, str]]:
@@ -47,6 +51,32 @@ def way(path: Sequence[str], origin: str, target: str) -> list[tuple[str, str]]:
     return hops[::-1]
 
 
+@lru_cache(maxsize=8)
+def relayed(
+    path: tuple[str, ...], counts: tuple[tuple[str, int], ...], target: str
+) -> Mapping[str, Sequence[Relay]]:
+    """What each party does when all that have something, one after another, tell it to `target`.
+
+    counts: how much each party has, in the order in which they tell.
+    """
+    found: dict[str, list[Relay]] = {}
+    for origin in (party for party, count in counts if count and party != target):
+        tellers: list[str | None] = [None]
+        for teller, listener in way(path, origin, target):
+            found.setdefault(teller, []).append((origin, tellers[-1], listener))
+            tellers.append(teller)
+        found.setdefault(target, []).append((origin, tellers[-1], None))
+    return found
+
+
+@lru_cache(maxsize=64)
+def _own_hops(
+    path: tuple[str, ...], origin: str, target: str | None, chains: tuple[ChainPlan | None, ...]
+) -> Mapping[str, tuple[Hop, ...]]:
+    hops = hops_from(path, origin) if target is None else way(path, origin, target)
+    return by_party(hops + hops_to_repeaters(path, chains))
+
+
 async def announce(
     node: Node,
     path: Sequence[str],
@@ -61,9 +91,7 @@ async def announce(
     With `chains` their repeaters hear it too, after the path. Returns the message at whoever has heard or
     passed it, None elsewhere.
     """
-    hops = hops_from(path, origin) if target is None else way(path, origin, target)
-    hops += hops_to_repeaters(path, chains)
-    for teller, listener in hops:
+    for teller, listener in _own_hops(tuple(path), origin, target, tuple(chains)).get(node.name, ()):
         if listener == node.name:
             message = await node.receive(teller, kind)
         elif teller == node.name:

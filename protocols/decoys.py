@@ -25,8 +25,8 @@ encryption, are those of Broadbent, Gutoski and Stebila, Quantum one-time progra
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
-from typing import Any, NamedTuple
+from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,9 +37,9 @@ from ketwire.errors import RemoteProtocolError, ScenarioError
 from ketwire.protocols.codes import pack_bits, unpack_bits
 from ketwire.protocols.evidence import Findings
 from ketwire.protocols.inference import Owned
-from ketwire.protocols.node import Loader, Node, Outcome, Slice
-from ketwire.protocols.retries import Retries
-from ketwire.protocols.stream import OCTETS_PER_COPY
+from ketwire.protocols.layers import Part
+from ketwire.protocols.node import Loader, Node, Outcome
+from ketwire.protocols.stream import OCTETS_PER_COPY, StreamPlan
 from ketwire.quantum.observables import Projector
 from ketwire.quantum.pauli_bases import group, pack, product_states, unpack
 
@@ -57,30 +57,66 @@ class Round(NamedTuple):
     wrong: int
 
 
+@dataclass(frozen=True)
+class DecoySlice:
+    """A party's part of the circuit, the stream, and what both know of decoys.
+
+    share: of the emitted copies. bases: of their qubits. delta: of a false alarm. failure: probability that the link's
+    own noise makes a decoy fail
+    """
+
+    part: Part
+    plan: StreamPlan
+    share: float
+    bases: str
+    delta: float
+    failure: float
+
+
+@dataclass(frozen=True)
+class Judged(Outcome):
+    """What sender and receiver both know of the decoys; `counted`: the data, at the receiver."""
+
+    findings: Findings
+    disturbed: bool
+    starved: bool
+    counted: Counted | None = None
+
+
+@dataclass(frozen=True)
+class Counted:
+    """Data copies: |0> on qubit 0, measured, emitted, to be emitted in the mean."""
+
+    zeros: int
+    copies: int
+    attempted: int
+    needed: float
+
+
 class DecoyParty:
     """Sender, receiver, or a party that only looks on: roles differ in the slice alone."""
 
-    def __init__(self, slice: Slice, load: Loader) -> None:
-        self._owned = Owned(slice, load)
-        self._values = slice.values
+    Slice, Outcome = DecoySlice, Judged
+
+    def __init__(self, slice: DecoySlice, load: Loader) -> None:
+        self._owned = Owned(slice.part, load)
+        self._told, self._plan = slice, slice.plan
         self.shapes = self._owned.shapes
         self._qubits = self._owned.qubits
         self._sender, self._receiver = self._owned.path
-        decoys: dict[str, Any] = slice.values["decoys"]
-        self._share: float = decoys["share"]
-        self._bases: str = decoys["bases"]
+        self._share, self._bases = slice.share, slice.bases
         self._basis_bits = BASIS_BITS[self._bases]
         self._counts = np.zeros((1, 2), dtype=np.int64)
 
-    async def run(self, node: Node) -> Outcome:
+    async def run(self, node: Node) -> Judged | None:
         if node.name not in (self._sender, self._receiver):
-            return Outcome()
+            return None
         step = self._emit if node.name == self._sender else self._take
-        values, findings = self._values, Findings()
+        plan, findings = self._plan, Findings()
         # A copy counts if it crosses and is no decoy.
-        survival = values["survival"] * (1.0 - self._share)
-        retries = Retries(values["copies"], 1, survival, values["margin"], values["round_copies"])
-        budget, arrived, attempted, most = values["budget_attempts"], 0, 0, 0
+        passage = replace(plan.passage, survival=plan.passage.survival * (1.0 - self._share))
+        retries = replace(plan, passage=passage).retries()
+        budget, arrived, attempted, most = plan.budget_attempts, 0, 0, 0
         while not retries.done:
             attempts = int(retries.emit()[0])
             most = most or 2 * max(budget, attempts)
@@ -101,7 +137,7 @@ class DecoyParty:
         """Runs of copies whose messages hold about `max_batch_octets`, each decoy a state of its own."""
         state_octets = 16 << self._qubits
         each = OCTETS_PER_COPY + self._share * state_octets
-        fit = int((self._values["max_batch_octets"] - state_octets) / each)
+        fit = int((self._plan.max_batch_octets - state_octets) / each)
         step = min(max(fit, 1), MAX_COPIES)
         for start in range(0, attempts, step):
             yield slice(start, min(start + step, attempts))
@@ -178,7 +214,7 @@ class DecoyParty:
         failed = (await node.receive(self._sender, Answers)).values
         if failed.shape != (2,) or not 0 <= failed[0] <= failed[1] <= failed[0] * self._qubits <= bits.size:
             raise RemoteProtocolError(f"{self._sender} told of {failed.tolist()} errors of {len(bits)} decoys")
-        self._counts += self._measured(node, data, self._values["copies"] - had)
+        self._counts += self._measured(node, data, self._plan.want - had)
         return Round(arrived, len(bits), *failed.tolist())
 
     def _read(self, told: Packed, arrived: int) -> tuple[NDArray[np.bool_], Integers]:
@@ -213,17 +249,13 @@ class DecoyParty:
 
     # ---------------------------------------------------------------- both
 
-    def _outcome(self, node: Node, findings: Findings, attempted: int, needed: float) -> Outcome:
-        decoys = self._values["decoys"]
-        told = {
-            **vars(findings),
-            "disturbed": findings.disturbed(decoys["failure"], decoys["delta"]),
-            "starved": findings.starved(self._values["survival"], decoys["delta"]),
-        }
-        if node.name == self._receiver:
-            zeros, ones = self._counts[0].tolist()
-            told |= {"zeros": zeros, "copies": zeros + ones, "attempted": attempted, "needed": needed}
-        return Outcome(told)
+    def _outcome(self, node: Node, findings: Findings, attempted: int, needed: float) -> Judged:
+        disturbed = findings.disturbed(self._told.failure, self._told.delta)
+        starved = findings.starved(self._plan.passage.survival, self._told.delta)
+        if node.name != self._receiver:
+            return Judged(findings, disturbed, starved)
+        zeros, ones = self._counts[0].tolist()
+        return Judged(findings, disturbed, starved, Counted(zeros, zeros + ones, attempted, needed))
 
 
 def _added(findings: Findings, attempts: int, seen: Round) -> Findings:

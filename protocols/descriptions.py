@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from ketwire.channels.messages import Packed
 from ketwire.errors import RemoteProtocolError
-from ketwire.protocols.announce import announce
+from ketwire.protocols.announce import relayed
 from ketwire.protocols.codes import pack_bits, quantise, restore, unpack_bits
 from ketwire.protocols.node import Json, Node
 from ketwire.protocols.numbers import EXACT_BITS, MAX_QUANTISED_BITS, pack_numbers, unpack_numbers
@@ -40,13 +40,12 @@ async def gathered(
     counts: how many angles each party has, in the order in which they tell. angles: this party's, shape (count,).
     """
     heard: dict[str, Floats] = {}
-    for party, count in counts.items():
-        if party == collector or not count:
-            continue
-        mine = pack_angles(angles(), bits) if party == node.name else None
-        told = await announce(node, path, party, mine, Packed, target=collector)
-        if node.name == collector and told is not None:
-            heard[party] = unpack_angles(told, bits, count)
+    for origin, teller, listener in relayed(tuple(path), tuple(counts.items()), collector).get(node.name, ()):
+        told = pack_angles(angles(), bits) if teller is None else await node.receive(teller, Packed)
+        if listener is not None:
+            await node.send(listener, told)
+        else:
+            heard[origin] = unpack_angles(told, bits, counts[origin])
     return heard
 
 

@@ -9,18 +9,18 @@ Source: Gilboa, Michaeli, Soudry, McClean (arXiv 2310.07136), problem 1.
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ketwire.channels.copies import Copies
 from ketwire.errors import ScenarioError
-from ketwire.protocols.layers import Step, build_layers
+from ketwire.protocols.layers import Part, Step, build_layers
 from ketwire.protocols.loaded import vector_of
-from ketwire.protocols.node import Kept, Loader, Node, Outcome, Shape, Slice
-from ketwire.protocols.repeaters import chain_plans
-from ketwire.protocols.stream import BUDGET_ATTEMPTS, Batch, StreamPlan, run_stream
+from ketwire.protocols.node import Kept, Loader, Node, Outcome, Shape
+from ketwire.protocols.stream import Batch, StreamPlan, run_stream
 from ketwire.quantum.encodings import amplitude_encode
 from ketwire.quantum.observables import Projector
 
@@ -28,15 +28,13 @@ from ketwire.quantum.observables import Projector
 class Owned:
     """What one party holds of the circuit: its layers by visit and, at the first party, the input."""
 
-    def __init__(self, slice: Slice, load: Loader) -> None:
-        values = slice.values
-        self.path: list[str] = values["path"]
-        self.qubits: int = values["qubits"]
+    def __init__(self, part: Part, load: Loader) -> None:
+        self.path, self.qubits = part.path, part.qubits
         self.shapes = {"qubits": Shape(self.qubits, "protocol.qubits")}
         self.steps: dict[int, list[Step]] = {
-            int(visit): build_layers(specs, self.qubits, load) for visit, specs in values["visits"].items()
+            visit: build_layers(specs, self.qubits, load) for visit, specs in part.visits.items()
         }
-        self.input = input_state(values["input"], self.qubits, load) if "input" in values else None
+        self.input = input_state(part.input, self.qubits, load) if part.starts else None
 
 
 def input_state(source: dict[str, Any] | None, qubits: int, load: Loader) -> NDArray[np.complex128]:
@@ -59,45 +57,48 @@ def input_state(source: dict[str, Any] | None, qubits: int, load: Loader) -> NDA
     return np.atleast_2d(states)
 
 
+@dataclass(frozen=True)
+class InferenceSlice:
+    """A party's part of the circuit, and the stream."""
+
+    part: Part
+    plan: StreamPlan
+
+
+@dataclass(frozen=True)
+class Counted(Outcome):
+    """What the last party counted: |0> on qubit 0, copies measured, emitted, and to be emitted in the mean."""
+
+    zeros: int
+    copies: int
+    attempted: int
+    needed: float
+    representation: Literal["trajectories", "density"]
+
+
 class InferenceParty:
     """Any party of the distributed circuit: roles differ only in the slice that they hold."""
 
-    def __init__(self, slice: Slice, load: Loader) -> None:
-        self._owned = Owned(slice, load)
-        self._values = slice.values
-        self._mixed = slice.values["representation"] == "density"
+    Slice, Outcome = InferenceSlice, Counted
+
+    def __init__(self, slice: InferenceSlice, load: Loader) -> None:
+        self._owned = Owned(slice.part, load)
+        self._plan = slice.plan
         self.shapes = self._owned.shapes
 
-    async def run(self, node: Node) -> Outcome:
-        values = self._values
-        plan = StreamPlan(
-            tuple(self._owned.path),
-            values["survival"],
-            values["certain"],
-            values["copies"],
-            items=1,
-            qubits=self._owned.qubits,
-            max_batch_octets=values["max_batch_octets"],
-            budget_attempts=values.get("budget_attempts", BUDGET_ATTEMPTS),
-            mixed=self._mixed,
-            shared=values["shared_rows"],
-            chains=chain_plans(values.get("chains", ())),
-            window=values.get("window"),
-            margin=values["margin"],
-            round_copies=values["round_copies"],
-        )
-        if not plan.has_part(node.name):
-            return Outcome()
-        tally = await run_stream(node, plan, self)
+    async def run(self, node: Node) -> Counted | None:
+        if not self._plan.has_part(node.name):
+            return None
+        tally = await run_stream(node, self._plan, self)
         if tally.counts is None:
-            return Outcome()
+            return None
         zeros, ones = (int(count) for count in tally.counts[0])
-        told = {"zeros": zeros, "copies": zeros + ones, "attempted": int(tally.attempted[0]), "needed": tally.needed}
-        return Outcome({**told, "representation": values["representation"]}, known_ps=node.read_ps)
+        kind: Literal["trajectories", "density"] = "density" if self._plan.mixed else "trajectories"
+        return Counted(zeros, zeros + ones, int(tally.attempted[0]), tally.needed, kind, known_ps=node.read_ps)
 
     def prepare(self, node: Node, batch: Batch) -> Copies:
         assert self._owned.input is not None
-        return node.prepare(self._owned.input, batch.counts, mixed=self._mixed)
+        return node.prepare(self._owned.input, batch.counts, mixed=self._plan.mixed)
 
     def transform(self, node: Node, visit: int, copies: Copies) -> Copies:
         for step in self._owned.steps.get(visit, ()):

@@ -11,6 +11,9 @@ Another one, for a single crossing, is `ketwire.protocols.sketch`.
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
+from typing import ClassVar
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -20,15 +23,33 @@ from ketwire.protocols.announce import announce
 from ketwire.protocols.codes import pack_bits
 from ketwire.protocols.descriptions import gathered, pack_answers, unknown_angles, unpack_answers
 from ketwire.protocols.inference import Owned, input_state
-from ketwire.protocols.layers import Step, build_layers
-from ketwire.protocols.node import Json, Loader, Node, Outcome, Slice
+from ketwire.protocols.layers import Part, Step, build_layers
+from ketwire.protocols.node import Json, Loader, Node, Outcome
 from ketwire.protocols.numbers import messages_of, pack_numbers, receive_numbers
+from ketwire.protocols.paths import visits_at
 from ketwire.quantum.grid import significant, snap
 
 Floats = NDArray[np.float64]
 Vector = NDArray[np.complex128]
 
 SCALE_BITS = 30  # that the scale of signs is rounded to
+TINY = 1e-100  # amplitudes whose squares might be no numbers any more: signs alone halve them at many a crossing
+
+
+@dataclass(frozen=True)
+class DenseStateSlice:
+    """A party's part of the circuit; bits of a number; whether contractions are `coherent`."""
+
+    part: Part
+    bits: int
+    coherent: bool = False
+
+
+@dataclass(frozen=True)
+class LossFound(Outcome):
+    """The loss, at the party that works it out or hears it last."""
+
+    loss: float
 
 
 class DenseStateParty:
@@ -38,10 +59,12 @@ class DenseStateParty:
     the protocol keeps contractions coherent (`coherent`).
     """
 
-    def __init__(self, slice: Slice, load: Loader) -> None:
-        self._owned = Owned(slice, load)
-        self._bits: int = slice.values["bits"]
-        self._coherent = bool(slice.values.get("coherent", False))
+    Slice: ClassVar[type[DenseStateSlice]] = DenseStateSlice
+    Outcome: ClassVar[type[LossFound]] = LossFound
+
+    def __init__(self, slice: DenseStateSlice, load: Loader) -> None:
+        self._owned = Owned(slice.part, load)
+        self._bits, self._coherent = slice.bits, slice.coherent
         self.shapes = self._owned.shapes
 
     def start(self) -> Vector:
@@ -59,23 +82,24 @@ class DenseStateParty:
         Raises:
             ScenarioError: the contractions, or too few bits, left nothing of the vector.
         """
+        largest = float(np.abs(vector).max())
+        if not self._coherent and 0.0 < largest < TINY:
+            vector = vector / largest
         norm = 1.0 if self._coherent else float(np.linalg.norm(vector))
         if not norm > 0.0:
             raise ScenarioError("protocol.layers: the contractions leave nothing, expected some of the state")
         zero = float(np.linalg.norm(vector[: len(vector) // 2]))
         return (zero / norm) ** 2
 
-    async def run(self, node: Node) -> Outcome:
-        path, outcome = self._owned.path, Outcome()
-        for visit, party in enumerate(path):
-            if party != node.name:
-                continue
+    async def run(self, node: Node) -> LossFound | None:
+        path, outcome = self._owned.path, None
+        for visit in visits_at(path, node.name):
             vector = self.start() if visit == 0 else await self._hear(node, path[visit - 1])
             vector = self.carry(visit, vector)
             if visit < len(path) - 1:
                 await self._tell(node, path[visit + 1], vector)
             else:
-                outcome = Outcome({"loss": self.loss(vector)})
+                outcome = LossFound(self.loss(vector))
         return outcome
 
     async def _tell(self, node: Node, peer: str, vector: Vector) -> None:
@@ -129,30 +153,39 @@ def pack_signs(numbers: Floats, bits: int) -> Packed:
     return Packed(len(codes), bits, -scale, len(codes), pack_bits(codes, bits))
 
 
+@dataclass(frozen=True)
+class DescriptionSlice(DenseStateSlice):
+    """Who collects, how many angles each party has, and to the collector how the layers of others look, by visit."""
+
+    collector: str = ""
+    angles: dict[str, int] = field(default_factory=dict)
+    others: dict[int, list[Json]] = field(default_factory=dict)
+
+
 class DescriptionParty(DenseStateParty):
     """Any party: it sends its angles to `collector`, or is the one that has them all."""
 
-    def __init__(self, slice: Slice, load: Loader) -> None:
-        super().__init__(slice, load)
-        self._collector: str = slice.values["collector"]
-        self._counts: dict[str, int] = slice.values["angles"]
-        self._others: dict[str, list[dict[str, Json]]] = slice.values.get("others", {})
+    Slice = DescriptionSlice
 
-    async def run(self, node: Node) -> Outcome:
+    def __init__(self, slice: DescriptionSlice, load: Loader) -> None:
+        super().__init__(slice, load)
+        self._collector, self._counts, self._others = slice.collector, slice.angles, slice.others
+
+    async def run(self, node: Node) -> LossFound | None:
         path, collector = self._owned.path, self._collector
         heard = await gathered(node, path, self._counts, self._bits, self._angles, collector)
         told = None
         if node.name == collector:
             loss = self._worked_out(heard)
             if collector == path[-1]:
-                return Outcome({"loss": loss})
+                return LossFound(loss)
             told = pack_answers(np.array([loss]), self._bits, 1.0)
         if collector != path[-1]:
             told = await announce(node, path, collector, told, Packed, target=path[-1])
             if node.name == path[-1]:
                 assert told is not None
-                return Outcome({"loss": float(unpack_answers(told, self._bits, 1, 1.0)[0])})
-        return Outcome()
+                return LossFound(float(unpack_answers(told, self._bits, 1, 1.0)[0]))
+        return None
 
     def _angles(self) -> Floats:
         """This party's, in the order of its visits."""
@@ -166,7 +199,7 @@ class DescriptionParty(DenseStateParty):
             if party == self._collector:
                 vector = self.carry(visit, vector)
                 continue
-            for step in build_layers(self._others.get(str(visit), []), owned.qubits, unknown_angles):
+            for step in build_layers(self._others.get(visit, []), owned.qubits, unknown_angles):
                 angles, heard[party] = np.split(heard.get(party, np.zeros(0)), [len(step.parameters)])
                 vector = Step(step.operation, angles).on_vector(vector)
         return self.loss(vector)

@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Any
 
@@ -35,6 +35,24 @@ from ketwire.quantum import layers
 from ketwire.quantum.circuits import Circuit, Contraction, joined
 from ketwire.quantum.engines.dispatch import apply
 from ketwire.quantum.gates import Gate
+
+
+@dataclass(frozen=True)
+class Part:
+    """One party's part of a distributed circuit, as its slice tells it.
+
+    path: the party at each visit. qubits: of the register. flags: qubits beside it, one for each contraction that
+        stays coherent
+    visits: its own layers by visit, as `build_layers` takes them
+    starts: whether it prepares the register; input: the source of the vector that it encodes then, None for |0...0>
+    """
+
+    path: tuple[str, ...]
+    qubits: int
+    flags: int = 0
+    visits: dict[int, list[Json]] = field(default_factory=dict)
+    starts: bool = False
+    input: Json = None
 
 
 @dataclass(frozen=True)

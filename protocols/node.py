@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -323,23 +323,13 @@ class Node(Protocol):
 
 
 @dataclass(frozen=True)
-class Slice:
-    """What one party is given: public and own values (JSON) and own arrays. Nobody else's."""
-
-    values: dict[str, Json] = field(default_factory=dict)
-    arrays: dict[str, NDArray[Any]] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
 class Outcome:
-    """What a program returns to the public: JSON values and named arrays.
+    """What a program returns to the public: a frozen dataclass of the program's own, with this one as its base.
 
     known_ps: when its party knew all of that, for a program that goes on afterwards; None: at its end
     """
 
-    values: dict[str, Json] = field(default_factory=dict)
-    arrays: dict[str, NDArray[Any]] = field(default_factory=dict)
-    known_ps: int | None = None
+    known_ps: int | None = field(default=None, kw_only=True)
 
 
 class Loader(Protocol):
@@ -361,15 +351,25 @@ class Shape(NamedTuple):
     origin: str
 
 
+_Outcome = Outcome  # a program has an attribute of that name
+
+
 class Program(Protocol):
     """One party's part of a protocol. Built before the start, when the owner loads its data.
+
+    `Slice` and `Outcome` are frozen dataclasses (`ketwire.protocols.typed`): what a party is given, its own and public
+    values, nobody else's, and what it tells. A party that the kind names no slice for has `Slice()`.
 
     `shapes` is all that the others learn before the start: public facts by name, such as `qubits`
     or `items`. Parties that give the same name must give the same value.
     """
 
+    Slice: ClassVar[type[Any]]
+    Outcome: ClassVar[type[_Outcome]]
     shapes: dict[str, Shape]
 
-    def __init__(self, slice: Slice, load: Loader) -> None: ...
+    def __init__(self, slice: Any, load: Loader) -> None: ...
 
-    async def run(self, node: Node) -> Outcome: ...
+    async def run(self, node: Node) -> _Outcome | None:
+        """None where the party has nothing to tell."""
+        ...

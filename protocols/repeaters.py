@@ -80,15 +80,6 @@ class ChainPlan:
             left -= self.lanes
 
 
-def chain_plans(told: Sequence[dict[str, Any] | None]) -> tuple[ChainPlan | None, ...]:
-    """The plans that a slice tells of, as JSON values with the fields of `ChainPlan`; None stays None."""
-    return tuple(
-        None if values is None
-        else ChainPlan(**{**values, "nodes": tuple(values["nodes"]), "folds": tuple(values["folds"])})
-        for values in told
-    )  # fmt: skip
-
-
 class Supply:
     """One node's part in a chain that supplies one direction of a link, from its first wave to its last."""
 

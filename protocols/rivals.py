@@ -36,12 +36,12 @@ from ketwire.protocols.codes import (
     restore,
     unpack_bits,
 )
-from ketwire.protocols.node import Loader, Node, Outcome, Slice
+from ketwire.protocols.node import Loader, Node, Outcome
+from ketwire.protocols.sides import CodeSlice, DescriptionSlice, RawSlice, Side
 from ketwire.protocols.subspace import (
     Classes,
     Half,
     Holding,
-    Integers,
     Owned,
     Real,
     Vectors,
@@ -213,106 +213,124 @@ async def _receive_positions(node: Node, peer: str, rows: int, width: int) -> ND
 # ---------------------------------------------------------------- the programs
 
 
+@dataclass(frozen=True)
+class Decided(Outcome):
+    """The receiver's decision for each vector; of rows their form, and the classifier that was best for them."""
+
+    decisions: NDArray[np.int64]
+    form: str | None = None
+    classifier: str | None = None
+    cross_validation: float | None = None
+
+
 class RivalParty(ABC):
     """What all rivals share: who holds what, and that the receiver's decisions are its outcome."""
 
-    def __init__(self, slice: Slice, load: Loader) -> None:
-        self.values = slice.values
-        self.sender: str = slice.values.get("sender", "")
-        self.receiver: str = slice.values.get("receiver", "")
-        self._owned = Owned(slice, load)
+    Outcome = Decided
+
+    def __init__(self, side: Side, load: Loader) -> None:
+        self.sender, self.receiver, self.constant = side.sender, side.receiver, side.constant
+        self._owned = Owned(side, load)
         self.shapes = self._owned.shapes
 
-    async def run(self, node: Node) -> Outcome:
+    async def run(self, node: Node) -> Decided | None:
         await self._owned.standardise(node)
         if self._owned.vectors is not None:
             await self.send(node, self._owned.vectors)
         elif self._owned.holding is not None:
-            decisions, told = await self.receive(node, self._owned.holding)
-            return Outcome(told, {"decisions": decisions})
-        return Outcome()
+            return await self.receive(node, self._owned.holding)
+        return None
 
     @abstractmethod
     async def send(self, node: Node, vectors: Vectors) -> None:
         """Say what the other side needs to decide."""
 
     @abstractmethod
-    async def receive(self, node: Node, holding: Holding) -> tuple[Integers, dict[str, Any]]:
+    async def receive(self, node: Node, holding: Holding) -> Decided:
         """The decisions, and what else is to be reported."""
 
 
 class CodeParty(RivalParty):
     """Shared random directions; a plan of one block is the code of one word."""
 
+    Slice = CodeSlice
+
+    def __init__(self, slice: CodeSlice, load: Loader) -> None:
+        super().__init__(slice.side, load)
+        self._told = slice
+
     def _plan(self, node: Node) -> tuple[BlockPlan, np.random.Generator]:
-        plan = BlockPlan(node.public["entries"], self.values["blocks"], self.values["bits_per_block"])
-        return plan, stream(bytes.fromhex(self.values["shared_key"]), "directions")
+        plan = BlockPlan(node.public["entries"], self._told.blocks, self._told.bits_per_block)
+        return plan, stream(bytes.fromhex(self._told.shared_key), "directions")
 
     async def send(self, node: Node, vectors: Vectors) -> None:
         plan, shared = self._plan(node)
         await send_codes(node, self.receiver, encode_block(vectors.rows, plan, shared), plan.bits_per_block)
 
-    async def receive(self, node: Node, holding: Holding) -> tuple[Integers, dict[str, Any]]:
+    async def receive(self, node: Node, holding: Holding) -> Decided:
         plan, shared = self._plan(node)
         codes = await receive_codes(node, self.sender, node.public["items"], plan.blocks, plan.bits_per_block)
-        return holding.decide(decode_block(codes.astype(np.int64), plan, shared)), {}
+        return Decided(holding.decide(decode_block(codes.astype(np.int64), plan, shared)))
 
 
 class RawParty(RivalParty):
     """Every entry at b bits. A public constant is not sent: the receiver appends it itself."""
 
-    def __init__(self, slice: Slice, load: Loader) -> None:
-        super().__init__(slice, load)
-        names = ("low", "high", "relative", "bits")
-        self._quantiser = Quantiser(*(slice.values[name] for name in names)) if self.sender else None
+    Slice = RawSlice
+
+    def __init__(self, slice: RawSlice, load: Loader) -> None:
+        super().__init__(slice.side, load)
+        self._sparse, self._components = slice.sparse, slice.components
+        self._quantiser = Quantiser(slice.low, slice.high, slice.relative, slice.bits)
 
     async def send(self, node: Node, vectors: Vectors) -> None:
-        assert self._quantiser is not None
-        rows = vectors.rows if self.values["constant"] is None else vectors.rows[:, :-1]
+        rows = vectors.rows if self.constant is None else vectors.rows[:, :-1]
         codes = self._quantiser.codes(rows)
-        if self.values["sparse"]:
+        if self._sparse:
             await send_sparse(node, self.receiver, codes, self._quantiser)
         else:
             await send_codes(node, self.receiver, codes, self._quantiser.bits)
 
-    async def receive(self, node: Node, holding: Holding) -> tuple[Integers, dict[str, Any]]:
-        assert self._quantiser is not None
-        items, constant = node.public["items"], self.values["constant"]
+    async def receive(self, node: Node, holding: Holding) -> Decided:
+        items, constant = node.public["items"], self.constant
         width = node.public["entries"] - (constant is not None)
-        if self.values["sparse"]:
+        if self._sparse:
             codes, form = await receive_sparse(node, self.sender, items, width, self._quantiser)
         else:
             codes, form = await receive_codes(node, self.sender, items, width, self._quantiser.bits), "dense"
         rows = self._restored(codes)
         if not isinstance(holding, Classes):
-            return holding.decide(rows), {"form": form}
-        decisions, told = self._classified(holding, rows)
-        return decisions, {"form": form, **told}
+            return Decided(holding.decide(rows), form)
+        return self._classified(holding, rows, form)
 
     def _restored(self, codes: Codes) -> Real:
         """The rows that codes stand for, with the constant that was not sent."""
-        assert self._quantiser is not None
-        rows, constant = self._quantiser.rows(codes), self.values["constant"]
+        rows, constant = self._quantiser.rows(codes), self.constant
         return rows if constant is None else np.column_stack([rows, np.full(len(rows), constant)])
 
-    def _classified(self, holding: Classes, rows: Real) -> tuple[Integers, dict[str, Any]]:
+    def _classified(self, holding: Classes, rows: Real, form: str) -> Decided:
         """Decisions of the best classifier for rows like these, and which it is."""
         from ketwire.protocols.classifiers import COMPONENTS, chosen  # noqa: PLC0415 (the receiver of rows alone)
 
-        assert self._quantiser is not None
-        bare = holding.rows if self.values["constant"] is None else holding.rows[:, :-1]
+        bare = holding.rows if self.constant is None else holding.rows[:, :-1]
         own = self._restored(self._quantiser.codes(bare))
-        best = chosen(own, holding.labels, sorted({self.values["components"], *COMPONENTS}))
-        told = {"classifier": best.name, "cross_validation": best.right / best.judged}
-        return holding.names[best.decide(rows)], told
+        assert self._components is not None
+        best = chosen(own, holding.labels, sorted({self._components, *COMPONENTS}))
+        return Decided(holding.names[best.decide(rows)], form, best.name, best.right / best.judged)
 
 
 class DescriptionParty(RivalParty):
     """The receiver sends its half space or its class subspaces; the sender answers for every vector."""
 
+    Slice = DescriptionSlice
+
+    def __init__(self, slice: DescriptionSlice, load: Loader) -> None:
+        super().__init__(slice.side, load)
+        self._bits, self._components, self._layers = slice.bits, slice.components, slice.layers
+
     async def send(self, node: Node, vectors: Vectors) -> None:
         items, entries = node.public["items"], node.public["entries"]
-        bits, count = self.values["bits"], self._described(node)
+        bits, count = self._bits, self._described(node)
         codes = await receive_codes(node, self.receiver, count, entries, bits)
         answers = np.empty(items, dtype=np.int64)
         decide = self._rule(node, codes)
@@ -321,8 +339,8 @@ class DescriptionParty(RivalParty):
         for part in parts(items, 1):
             await node.send(self.receiver, Answers(answers[part], self._answer_bits(node)))
 
-    async def receive(self, node: Node, holding: Holding) -> tuple[Integers, dict[str, Any]]:
-        await send_codes(node, self.sender, self._describe(holding), self.values["bits"])
+    async def receive(self, node: Node, holding: Holding) -> Decided:
+        await send_codes(node, self.sender, self._describe(holding), self._bits)
         items, choices = node.public["items"], node.public.get("classes", 2)
         answers = np.empty(items, dtype=np.int64)
         for part in parts(items, 1):
@@ -332,16 +350,16 @@ class DescriptionParty(RivalParty):
                     f"{self.sender} answered other than one of {choices} for each vector"
                 )
             answers[part] = values
-        return (holding.names[answers] if isinstance(holding, Classes) else answers), {}
+        return Decided(holding.names[answers] if isinstance(holding, Classes) else answers)
 
     def _answer_bits(self, node: Node) -> int:
         return bits_for(node.public.get("classes", 2))
 
     def _described(self, node: Node) -> int:
         """Rows of the description: bases of all classes, layers of signs, or half of a dense matrix."""
-        if self.values["task"] == "classify":
-            return int(node.public["classes"] * self.values["components"])
-        return int(self.values["layers"]) if self.values["layers"] else node.public["entries"] // 2
+        if self._components is not None:
+            return node.public["classes"] * self._components
+        return self._layers or node.public["entries"] // 2
 
     def _describe(self, holding: Holding) -> Codes:
         if isinstance(holding, Classes):
@@ -354,15 +372,15 @@ class DescriptionParty(RivalParty):
 
     def _rule(self, node: Node, codes: Codes) -> Any:
         """How the sender decides for its vectors, given a description."""
-        if self.values["task"] == "promise" and self.values["layers"]:
+        if self._layers:
             half = half_of_signs(codes.astype(np.bool_))
             return lambda rows: half_spaces.share_inside(half, rows) > 0.5
         basis = self._quantiser.rows(codes)
-        if self.values["task"] == "promise":
+        if self._components is None:
             return lambda rows: ((rows @ basis.T) ** 2).sum(axis=1) > 0.5 * (rows**2).sum(axis=1)
         bases = basis.reshape(node.public["classes"], -1, basis.shape[1])
         return lambda rows: subspaces.decide(subspaces.probabilities(bases, rows))
 
     @property
     def _quantiser(self) -> Quantiser:
-        return Quantiser(DESCRIPTION_LOW, DESCRIPTION_HIGH, False, self.values["bits"])
+        return Quantiser(DESCRIPTION_LOW, DESCRIPTION_HIGH, False, self._bits)

@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from dataclasses import dataclass
 from statistics import NormalDist
 
 import numpy as np
@@ -29,8 +30,15 @@ from ketwire.channels.messages import Packed
 from ketwire.channels.streams import stream
 from ketwire.errors import RemoteProtocolError
 from ketwire.protocols.codes import pack_bits, unpack_bits
-from ketwire.protocols.inference_rivals import DenseStateParty, hear_whether, is_real, tell_whether
-from ketwire.protocols.node import Loader, Node, Outcome, Slice
+from ketwire.protocols.inference_rivals import (
+    DenseStateParty,
+    DenseStateSlice,
+    LossFound,
+    hear_whether,
+    is_real,
+    tell_whether,
+)
+from ketwire.protocols.node import Loader, Node
 
 Floats = NDArray[np.float64]
 Vector = NDArray[np.complex128]
@@ -77,21 +85,39 @@ def estimated(turned: Vector, count: int) -> float:
     return min(max(0.5 + math.pi / 2 * (zero - whole / 2) / (count * (count - 1)), 0.0), 1.0)
 
 
+@dataclass(frozen=True)
+class SketchSlice(DenseStateSlice):
+    """The key that both parties draw from, 64 hexadecimal digits, and the promise."""
+
+    shared_key: str = ""
+    epsilon: float = 0.5
+    delta: float = 0.5
+
+
+@dataclass(frozen=True)
+class SketchFound(LossFound):
+    """How many signs the loss follows from."""
+
+    signs: int
+
+
 class SketchParty(DenseStateParty):
     """The sender or the receiver; whoever is neither looks on."""
 
-    def __init__(self, slice: Slice, load: Loader) -> None:
-        super().__init__(slice, load)
-        self._key = bytes.fromhex(slice.values["shared_key"])
-        self._promise: tuple[float, float] = (slice.values["epsilon"], slice.values["delta"])
+    Slice, Outcome = SketchSlice, SketchFound
 
-    async def run(self, node: Node) -> Outcome:
+    def __init__(self, slice: SketchSlice, load: Loader) -> None:
+        super().__init__(slice, load)
+        self._key = bytes.fromhex(slice.shared_key)
+        self._promise = (slice.epsilon, slice.delta)
+
+    async def run(self, node: Node) -> SketchFound | None:
         sender, receiver = self._owned.path
         if node.name == sender:
             await self._send(node, receiver)
         elif node.name == receiver:
             return await self._receive(node, sender)
-        return Outcome()
+        return None
 
     async def _send(self, node: Node, receiver: str) -> None:
         vector = self.carry(0, self.start())
@@ -102,7 +128,7 @@ class SketchParty(DenseStateParty):
         codes = signs_of(numbers, self._key, count).astype(np.uint64)
         await node.send(receiver, Packed(count, 1, 0.0, count, pack_bits(codes, 1)))
 
-    async def _receive(self, node: Node, sender: str) -> Outcome:
+    async def _receive(self, node: Node, sender: str) -> SketchFound:
         size = 1 << self._owned.qubits
         dimension = size if await hear_whether(node, sender) else 2 * size
         count = signs_for(*self._promise, dimension)
@@ -111,4 +137,4 @@ class SketchParty(DenseStateParty):
             raise RemoteProtocolError(f"{sender} sent {message.count} signs, expected {count} of one bit")
         y = summed(unpack_bits(message.codes, 1, count).astype(np.bool_), self._key, dimension)
         whole = y.astype(np.complex128) if dimension == size else y[:size] + 1j * y[size:]
-        return Outcome({"loss": estimated(self.carry(1, whole), count), "signs": count})
+        return SketchFound(estimated(self.carry(1, whole), count), count)

@@ -16,8 +16,9 @@ copy, and make the pairs that each batch needs (`protocols.repeaters`), in the o
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -27,6 +28,7 @@ from ketwire.channels.copies import MAX_COPIES, Copies
 from ketwire.channels.messages import Arrivals
 from ketwire.errors import LocalProtocolError, RemoteProtocolError, ScenarioError
 from ketwire.protocols.node import Kept, Node
+from ketwire.protocols.paths import Hop, by_party, visits_at
 from ketwire.protocols.repeaters import ChainPlan, Supplies, Supply, hops_to_repeaters
 from ketwire.protocols.retries import ROUND_COPIES, Retries
 
@@ -36,47 +38,64 @@ BUDGET_ATTEMPTS = 10_000_000
 
 
 @dataclass(frozen=True)
+class Passage:
+    """How copies come through the crossings of a way.
+
+    survival: probability that a copy survives all of them
+    certain:  nothing can be lost or fail, so nobody needs to report
+    round_copies: how many copies could be emitted while a round waits for word of the last one
+    chains:   the chain of repeaters of each crossing, None where it has none; empty for none at all
+    """
+
+    survival: float
+    certain: bool
+    round_copies: float = ROUND_COPIES
+    chains: tuple[ChainPlan | None, ...] = ()
+
+
+@dataclass(frozen=True)
 class StreamPlan:
-    """The public plan of a stream.
+    """The public plan of a stream. In a slice it may be one that parties fill in, or change, for each stream.
 
     path:     party at each visit, first to last; neighbours differ, each step is one crossing
-    survival: probability that a copy survives all crossings
-    certain:  nothing can be lost or fail, so nobody needs to report
     want:     measured copies per item
     items:    how many items
     qubits:   of the register
     margin:   copies beyond those that are missing, see `protocols.retries`; None for `auto`
-    round_copies: how many copies could be emitted while a round waits for word of the last one
     budget_attempts: how many emitted copies a run may need. The first round is checked against it
               before the run; top-ups may go to twice of it, then the stream gives up
     mixed:    the states are density matrices
     shared:   all copies of an item are expected to share a state, or but a few; if not, batches are
               cut for a state a copy
-    chains: the chain of repeaters of each crossing, None where it has none; empty for none at all
     sizes:    qubits on each crossing, where registers grow on their way; empty for `qubits` on all
     window:   copies that may be under way at once: the next are emitted when the last party has said that
               those before came or died; None for no such limit
     """
 
     path: tuple[str, ...]
-    survival: float
-    certain: bool
+    passage: Passage
     want: int
     items: int
     qubits: int
     max_batch_octets: int = MAX_BATCH_OCTETS
     margin: float | None = None
-    round_copies: float = ROUND_COPIES
     budget_attempts: int = BUDGET_ATTEMPTS
     mixed: bool = False
     shared: bool = True
-    chains: tuple[ChainPlan | None, ...] = ()
     sizes: tuple[int, ...] = ()
     window: int | None = None
 
     def arriving(self, visit: int) -> int:
         """Qubits of the register that comes to a visit, or that is prepared there."""
         return self.sizes[visit - 1] if self.sizes and visit else self.qubits
+
+    def along(self, path: tuple[str, ...], sizes: tuple[int, ...], passage: Passage, want: int) -> StreamPlan:
+        """The plan of a stream that goes another way."""
+        return replace(self, path=path, sizes=sizes, passage=passage, want=want)
+
+    def retries(self) -> Retries:
+        """Its rounds, before the first."""
+        return Retries(self.want, self.items, self.passage.survival, self.margin, self.passage.round_copies)
 
     @property
     def widest(self) -> int:
@@ -85,7 +104,7 @@ class StreamPlan:
 
     def has_part(self, party: str) -> bool:
         """Whether this party is on the path, or a repeater of one of its chains."""
-        return party in self.path or any(chain is not None and party in chain.nodes for chain in self.chains)
+        return party in self.path or any(chain is not None and party in chain.nodes for chain in self.passage.chains)
 
 
 class Batch(NamedTuple):
@@ -138,7 +157,7 @@ async def run_stream(
         RemoteProtocolError: a peer sent or reported what the plan excludes.
     """
     arrived = np.zeros(plan.items, dtype=np.int64)  # right at the last party
-    retries = Retries(plan.want, plan.items, plan.survival, plan.margin, plan.round_copies)
+    retries = plan.retries()
     counts: NDArray[np.int64] | None = None
     most = 0
     parts = supplies_of(plan, node.name, supplies or Supplies())
@@ -164,7 +183,7 @@ async def run_stream(
             if plan.window is not None and node.name in plan.path:
                 await _acknowledge(node, plan, batch, 0 if measured is None else int(measured[0].came.sum()))
             node.progress(done, total, "copies emitted")
-        if plan.certain:
+        if plan.passage.certain:
             break
         for choice in choices:  # looking waits for the last time bin of the round
             arrived = arrived + choice.came
@@ -183,12 +202,12 @@ async def _carry(
     """One batch through this node's visits; at the last party what was measured, and outcome counts per item."""
     last = len(plan.path) - 1
     emitted = int(batch.counts.sum())
-    for visit, party in enumerate(plan.path):
-        here = party == node.name
+    for visit in range(last + 1) if supplies else visits_at(plan.path, node.name):
+        here = plan.path[visit] == node.name
         if here:
             assert stage is not None
             copies = await _at(node, plan, stage, batch, visit)
-        supply = supplies[visit] if visit < last else None
+        supply = supplies[visit] if supplies and visit < last else None
         if supply is not None:
             await supply.provide(node, emitted * plan.arriving(visit + 1))
         if not here:
@@ -221,14 +240,14 @@ def supplies_of(plan: StreamPlan, party: str, supplies: Supplies) -> list[Supply
     """This party's part in the chain of each crossing; crossings one way over one chain share it."""
     return [
         None if chain is None else supplies.part(chain, party)
-        for chain in (plan.chains or (None,) * (len(plan.path) - 1))
+        for chain in (plan.passage.chains or (None,) * (len(plan.path) - 1))
     ]
 
 
 async def _acknowledge(node: Node, plan: StreamPlan, batch: Batch, came: int) -> None:
     """Tell every party of the path that a window's copies are no longer under way: backwards along it."""
     bits = int(batch.counts.sum()).bit_length()
-    for listener, teller in report_hops(plan.path):
+    for listener, teller in _own_reports(plan.path, ()).get(node.name, ()):
         if listener == node.name:
             heard = await node.receive(teller, Arrivals)
             if heard.counts.shape != (1,) or heard.bits != bits:
@@ -242,7 +261,7 @@ async def _share(node: Node, plan: StreamPlan, retries: Retries, arrived: NDArra
     """Tell every party of the path, and every repeater, what is missing: backwards, each once."""
     question = retries.question()
     values, source = question.answer(np.maximum(plan.want - arrived, 0)), node.name
-    for listener, teller in report_hops(plan.path, plan.chains):
+    for listener, teller in _own_reports(plan.path, plan.passage.chains).get(node.name, ()):
         if listener == node.name:
             heard, source = await node.receive(teller, Arrivals), teller
             if heard.bits != question.bits:
@@ -265,6 +284,11 @@ def report_hops(path: Sequence[str], chains: Sequence[ChainPlan | None] = ()) ->
     order = sorted(last_visit.items(), key=lambda entry: -entry[1])
     hops = [(party, path[visit + 1]) for party, visit in order[1:]]
     return hops + [(listener, teller) for teller, listener in hops_to_repeaters(path, chains)]
+
+
+@lru_cache(maxsize=64)
+def _own_reports(path: tuple[str, ...], chains: tuple[ChainPlan | None, ...]) -> Mapping[str, tuple[Hop, ...]]:
+    return by_party(report_hops(path, chains))
 
 
 def batches(attempts: NDArray[np.int64], plan: StreamPlan) -> Iterator[Batch]:

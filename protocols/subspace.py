@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -27,9 +28,9 @@ from numpy.typing import NDArray
 from ketwire.channels.copies import Copies
 from ketwire.errors import ScenarioError
 from ketwire.protocols.loaded import labels_of, rows_of
-from ketwire.protocols.node import Kept, Loader, Node, Observable, Outcome, Shape, Slice
+from ketwire.protocols.node import Kept, Loader, Node, Observable, Outcome, Shape
 from ketwire.protocols.numbers import EXACT_BITS, receive_numbers, send_numbers
-from ketwire.protocols.repeaters import chain_plans
+from ketwire.protocols.sides import OwnHalf, Side, SubspaceSlice
 from ketwire.protocols.stream import Batch, StreamPlan, run_stream
 from ketwire.quantum import half_spaces, layers, subspaces
 from ketwire.quantum.circuits import Circuit
@@ -58,15 +59,16 @@ class Vectors:
     A public constant may be appended to each, so that a rule through the origin has an offset.
     """
 
-    def __init__(self, slice: Slice, load: Loader) -> None:
-        self._constant: float | None = slice.values.get("constant")
-        if "vectors" in slice.arrays:
-            self.rows: Real = slice.arrays["vectors"]
+    def __init__(self, side: Side, load: Loader) -> None:
+        assert side.own is not None
+        self._constant = side.constant
+        if side.own.dealt is not None:
+            self.rows: Real = side.own.dealt
             origin = "protocol.trials"
         else:
-            values, origin = slice.values, VECTORS
-            rows = rows_of(VECTORS, load(VECTORS, values["vectors"])["values"])
-            self.rows = _with_constant(VECTORS, rows, self._constant, refuse_zeros=not values["standardise"])
+            origin = VECTORS
+            rows = rows_of(VECTORS, load(VECTORS, side.own.source)["values"])
+            self.rows = _with_constant(VECTORS, rows, self._constant, refuse_zeros=not side.standardise)
         entries = self.rows.shape[1]
         self.shapes = {
             "entries": Shape(entries, origin),
@@ -111,12 +113,13 @@ class Holding(Protocol):
 class Half:
     """The receiver's private half space, as signs or as a dense matrix. Decides 1 for inside, 0 else."""
 
-    def __init__(self, slice: Slice, load: Loader) -> None:
+    def __init__(self, own: OwnHalf) -> None:
         self.half: half_spaces.HalfSpace
-        if "matrix" in slice.arrays:
-            self.half = half_spaces.DenseHalf(slice.arrays["matrix"])
+        if own.matrix is not None:
+            self.half = half_spaces.DenseHalf(own.matrix)
         else:
-            self.half = half_of_signs(slice.arrays["minus"])
+            assert own.minus is not None
+            self.half = half_of_signs(own.minus)
         entries, origin = self.half.dimension, "protocol.qubits"
         self.shapes = {"entries": Shape(entries, origin), "qubits": Shape(qubits_for(entries), origin)}
 
@@ -147,27 +150,27 @@ def half_of_signs(minus: NDArray[np.bool_]) -> half_spaces.ProductHalf:
 class Classes:
     """The receiver's training data and the class subspaces that it makes of them. Decides for labels."""
 
-    def __init__(self, slice: Slice, load: Loader) -> None:
-        values = slice.values
-        arrays = load(TRAINING, values["training"])
+    def __init__(self, side: Side, load: Loader) -> None:
+        own = side.classes
+        assert own is not None
+        arrays = load(TRAINING, own.training)
         rows = rows_of(TRAINING, arrays["values"])
-        self.scaling: Scaling | None = _scaling(rows) if values["standardise"] else None
+        self.scaling: Scaling | None = _scaling(rows) if side.standardise else None
         if self.scaling is not None:
             rows = _finite(TRAINING, self.scaling(rows))
-        self.rows = _with_constant(TRAINING, rows, values["constant"])
-        told = values["training_labels"]
+        self.rows = _with_constant(TRAINING, rows, side.constant)
+        told = own.training_labels
         key = TRAINING if told is None else f"{TRAINING}_labels"
         labels = _labels(
             key, arrays.get("labels") if told is None else labels_of(key, load(key, told)), len(self.rows)
         )
         self.names, self.labels = np.unique(labels, return_inverse=True)
-        self._refuse_small_classes(key, values["components"])
+        self._refuse_small_classes(key, own.components)
         try:
-            self.bases = subspaces.class_subspaces(self.rows, self.labels, values["components"])
+            self.bases = subspaces.class_subspaces(self.rows, self.labels, own.components)
         except ScenarioError as error:
             raise ScenarioError(f"protocol.{error}") from None
-        self._measurement: str = values["measurement"]
-        self._copies: int = values["copies"]
+        self._measurement, self._copies = own.measurement, own.copies
         entries = self.rows.shape[1]
         self.shapes = {
             "entries": Shape(entries, TRAINING),
@@ -274,86 +277,83 @@ def _labels(key: str, labels: NDArray[Any] | None, count: int) -> Integers:
     return labels.astype(np.int64)
 
 
-HOLDINGS: dict[str, Callable[[Slice, Loader], Holding]] = {"promise": Half, "classify": Classes}
-
-
 class Owned:
-    """What one party holds, by its role: `sender` has vectors, `receiver` a holding, others nothing."""
+    """What one party holds: the sender has vectors, the receiver a holding, others nothing."""
 
-    def __init__(self, slice: Slice, load: Loader) -> None:
-        values = slice.values
-        role = values["role"]
-        self.vectors = Vectors(slice, load) if role == "sender" else None
-        self.holding = HOLDINGS[values["task"]](slice, load) if role == "receiver" else None
+    def __init__(self, side: Side, load: Loader) -> None:
+        self.vectors = Vectors(side, load) if side.own is not None else None
+        self.holding: Holding | None = None
+        if side.half is not None:
+            self.holding = Half(side.half)
+        elif side.classes is not None:
+            self.holding = Classes(side, load)
         held = self.vectors or self.holding
         self.shapes: dict[str, Shape] = held.shapes if held is not None else {}
-        self._values = values
+        self._side = side
 
     async def standardise(self, node: Node) -> None:
         """Have the vectors standardised by the training data, where the scenario asks for it.
 
         The receiver tells the mean and the inverse spread of each column, 64 bits each: what the sender cannot know.
         """
-        if not self._values.get("standardise"):
+        if not self._side.standardise:
             return
         if isinstance(self.holding, Classes):
             assert self.holding.scaling is not None
             told = np.concatenate(self.holding.scaling)
-            await send_numbers(node, self._values["sender"], told, EXACT_BITS)
+            await send_numbers(node, self._side.sender, told, EXACT_BITS)
         elif self.vectors is not None:
             from ketwire.protocols.classifiers import Scaling  # noqa: PLC0415
 
-            width = node.public["entries"] - (self._values["constant"] is not None)
-            heard = await receive_numbers(node, self._values["receiver"], 2 * width)
+            width = node.public["entries"] - (self._side.constant is not None)
+            heard = await receive_numbers(node, self._side.receiver, 2 * width)
             self.vectors.standardise(Scaling(heard[:width], heard[width:]))
 
 
 # ---------------------------------------------------------------- the quantum protocol
 
 
+@dataclass(frozen=True)
+class Decided(Outcome):
+    """The receiver's decision for each vector, and copies: emitted, measured, to be emitted in the mean."""
+
+    decisions: NDArray[np.int64]
+    attempted: int
+    measured: int
+    needed: float
+
+
 class SubspaceParty:
     """Sender, receiver, repeater, or a party that only looks on: roles differ in the slice alone."""
 
-    def __init__(self, slice: Slice, load: Loader) -> None:
-        self._values = slice.values
-        self._owned = Owned(slice, load)
+    Slice, Outcome = SubspaceSlice, Decided
+
+    def __init__(self, slice: SubspaceSlice, load: Loader) -> None:
+        self._told = slice
+        self._owned = Owned(slice.side, load)
         self.shapes = self._owned.shapes
 
-    async def run(self, node: Node) -> Outcome:
-        stage: _Sending | _Measuring | None
+    async def run(self, node: Node) -> Decided | None:
+        plan = self._plan(node)
+        if not plan.has_part(node.name):
+            return None
+        stage: _Sending | _Measuring | None = None  # at a repeater
         if self._owned.vectors is not None:
             stage = _Sending(self._owned.vectors)
         elif self._owned.holding is not None:
             stage = _Measuring(self._owned.holding)
-        else:
-            stage = None  # a repeater, or a party that only looks on
-            if not any(chain and node.name in chain["nodes"] for chain in self._values.get("chains", ())):
-                return Outcome()
         await self._owned.standardise(node)
-        tally = await run_stream(node, self._plan(node), stage)
+        tally = await run_stream(node, plan, stage)
         if self._owned.holding is None or tally.counts is None:
-            return Outcome()
-        attempted = int(tally.attempted.sum())
-        figures = {"attempted": attempted, "measured": int(tally.counts.sum()), "needed": tally.needed}
-        return Outcome(figures, {"decisions": self._owned.holding.read(tally.counts)}, node.read_ps)
+            return None
+        decisions = self._owned.holding.read(tally.counts)
+        attempted, measured = int(tally.attempted.sum()), int(tally.counts.sum())
+        return Decided(decisions, attempted, measured, tally.needed, known_ps=node.read_ps)
 
     def _plan(self, node: Node) -> StreamPlan:
         """One crossing; the loss of one qubit kills its copy."""
-        values, qubits = self._values, node.public["qubits"]
-        survival = values["survivals"][qubits - 1]
-        return StreamPlan(
-            (values["sender"], values["receiver"]),
-            survival,
-            survival == 1.0,
-            values["copies"],
-            node.public["items"],
-            qubits,
-            values["max_batch_octets"],
-            budget_attempts=values["budget_attempts"],
-            chains=chain_plans(values.get("chains", ())),
-            margin=values["margin"],
-            round_copies=values["round_copies"][qubits - 1],
-        )
+        qubits, items = node.public["qubits"], node.public["items"]
+        return replace(self._told.plan, qubits=qubits, items=items, passage=self._told.passages[qubits - 1])
 
 
 class _Sending:

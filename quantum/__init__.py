@@ -1,4 +1,7 @@
-"""Pure mathematics on arrays: registers, gates, circuits, observables, measurement. No I/O, no time."""
+"""Mathematics on arrays: gates, circuits, layers, encodings, observables, sampling, subspaces.
+
+It knows no time, no input and no output. All other folders may import it; it imports none of them.
+"""
 
 if __name__ != "ketwire.quantum":
     raise ImportError("import ketwire.quantum: the folder 'quantum' is not a package of its own")

@@ -53,6 +53,12 @@ def significant(values: ArrayLike, bits: int = PROBABILITY_BITS) -> Floats:
     return np.asarray(np.ldexp(snap(fraction, bits), exponent))
 
 
+def significant_one(value: float) -> float:
+    """`significant` of one finite number."""
+    fraction, exponent = math.frexp(value)
+    return math.ldexp(round(math.ldexp(fraction, PROBABILITY_BITS)), exponent - PROBABILITY_BITS) + 0.0
+
+
 def product(left: Floats, right: Floats) -> Floats:
     """The matrix product of (m, k) and (k, n), float64, with the same bits on every processor.
 

@@ -35,13 +35,14 @@ class Observable(Protocol):
 
 def tidy(raw: Floats) -> Floats:
     """Clip to [0, 1] and make rows sum to 1. ValueError where a row was no distribution to begin with."""
-    total = raw.sum(axis=1, keepdims=True)
-    wrong = ~(np.abs(total[:, 0] - 1) <= NORM_TOLERANCE)
-    if wrong.any():
-        row = int(np.argmax(wrong))
-        raise ValueError(f"probabilities: row {row} sums to {total[row, 0]:.9g}, expected 1 (normalised)")
-    clipped = np.clip(raw, 0.0, 1.0)
-    return np.asarray(clipped / clipped.sum(axis=1, keepdims=True))
+    total = raw.sum(axis=1)
+    right = np.abs(total - 1) <= NORM_TOLERANCE
+    if not right.all():
+        row = int(np.argmin(right))
+        raise ValueError(f"probabilities: row {row} sums to {total[row]:.9g}, expected 1 (normalised)")
+    clipped = raw.clip(0.0, 1.0)
+    clipped /= clipped.sum(axis=1, keepdims=True)
+    return clipped
 
 
 def checked_states(states: Complexes, qubits: Sequence[int]) -> Complexes:
@@ -90,7 +91,10 @@ class Projector:
         zero = weights[(slice(None), *(0 if q in qubits else slice(None) for q in range(n)))]
         inside = zero.reshape(len(batch), -1).sum(axis=1)
         total = weights.reshape(len(batch), -1).sum(axis=1)
-        return tidy(np.stack([inside, total - inside], axis=1))
+        both = np.empty((len(batch), 2))
+        both[:, 0] = inside
+        np.subtract(total, inside, out=both[:, 1])
+        return tidy(both)
 
     def expectation(self, states: Complexes) -> Floats:
         """<P0>, shape (rows,)."""

@@ -15,6 +15,8 @@ that changes a draw of K copies with a probability of about K 2^-40. The distrib
 from the given one by at most 2^-40 in each division.
 """
 
+import math
+
 import numpy as np
 from numpy.typing import ArrayLike
 
@@ -28,8 +30,9 @@ def _checked(probabilities: ArrayLike) -> Floats:
     table = np.asarray(probabilities, dtype=np.float64)
     if table.ndim != 2 or table.shape[1] == 0:
         raise ValueError(f"probabilities: found shape {table.shape}, expected (rows, outcomes)")
-    wrong = ~((table >= 0).all(axis=1) & (np.abs(table.sum(axis=1) - 1) <= SUM_TOLERANCE))
-    if wrong.any():
+    right = np.abs(table.sum(axis=1) - 1) <= SUM_TOLERANCE
+    if not (right.all() and table.min(initial=0.0) >= 0):
+        wrong = ~(right & (table >= 0).all(axis=1))
         raise ValueError(f"probabilities: row {int(np.argmax(wrong))} is no distribution, "
                          "expected numbers from 0 up that sum to 1")
     return table
@@ -43,7 +46,7 @@ def sample(probabilities: ArrayLike, counts: ArrayLike, rng: np.random.Generator
     """
     table = _checked(probabilities)
     draws = np.asarray(counts)
-    if draws.shape != (len(table),) or draws.dtype.kind not in "iu" or (draws < 0).any():
+    if draws.shape != (len(table),) or draws.dtype.kind not in "iu" or draws.min(initial=0) < 0:
         raise ValueError(f"counts: found {draws.dtype} of shape {draws.shape}, "
                          f"expected ({len(table)},) integers from 0 up")
     sums = _sums_of_halves(table)
@@ -80,6 +83,26 @@ def _sums_of_halves(table: Floats) -> list[Floats]:
             levels[-1] = np.pad(levels[-1], ((0, 0), (0, 1)))
         levels.append(levels[-1][:, 0::2] + levels[-1][:, 1::2])
     return levels
+
+
+def successes(trials: int, chance: float, count: int, rng: np.random.Generator) -> Integers:
+    """How many of a few trials of this chance succeed, again and again: (count,), int64.
+
+    By inverting the cumulative distribution, a uniform number and as many comparisons as trials for each. NumPy's
+    binomial numbers of so few trials are the same, and take a loop with divisions for each.
+
+    trials: from 1 to 127. chance: from 0 to 1, rounded (`grid.significant_one`).
+    """
+    rarer = min(chance, 1.0 - chance)
+    weight = math.exp(trials * math.log(1.0 - rarer))  # of so many of the rarer events, from none on
+    uniform, edge = rng.random(count), 0.0
+    rare = np.zeros(count, dtype=np.int8)
+    for one in range(trials):
+        edge += weight
+        rare += uniform > edge
+        weight *= (trials - one) / (one + 1) * rarer / (1.0 - rarer)
+    found = rare.astype(np.int64)
+    return found if rarer == chance else trials - found
 
 
 def outcomes_in_order(probabilities: ArrayLike, rows: ArrayLike, rng: np.random.Generator) -> Integers:

@@ -8,9 +8,11 @@ Commands import what they need when they run, since each start of the program pa
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import sys
+import traceback
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -20,7 +22,7 @@ import typer
 
 from ketwire import __version__
 from ketwire.errors import KetwireError, ScenarioError, tell
-from ketwire.scenarios.hand_commands import coordinator, fiber, keys, node
+from ketwire.scenarios.hand_commands import compose, coordinator, fiber, keys, node
 from ketwire.scenarios.options import (
     BAD_INPUT,
     FAILED,
@@ -42,6 +44,7 @@ from ketwire.scenarios.options import (
 from ketwire.scenarios.runs.output import aside, say, watched
 
 if TYPE_CHECKING:
+    from ketwire.scenarios.kinds.interface import Kind
     from ketwire.scenarios.runs.launch import Runtime
     from ketwire.scenarios.runs.output import Output
 
@@ -136,8 +139,8 @@ def run(
 @app.command(name="list")
 def list_scenarios() -> None:
     """List the packaged scenarios."""
-    from ketwire.scenarios.load import packaged, read  # noqa: PLC0415
-    from ketwire.scenarios.schema.yamltext import parse  # noqa: PLC0415
+    from ketwire.scenarios.load import packaged  # noqa: PLC0415
+    from ketwire.scenarios.schema.yamltext import parse, read  # noqa: PLC0415
 
     found = packaged()
     width = max(map(len, found), default=0)
@@ -149,8 +152,8 @@ def list_scenarios() -> None:
 @app.command()
 def show(scenario: Name, sets: Set = None, seed: Seed = None) -> None:
     """Print a scenario as it is written; with --set, --seed or a topology as it is resolved, defaults and all."""
-    from ketwire.scenarios.load import find, read  # noqa: PLC0415
-    from ketwire.scenarios.schema.yamltext import parse  # noqa: PLC0415
+    from ketwire.scenarios.load import find  # noqa: PLC0415
+    from ketwire.scenarios.schema.yamltext import parse, read  # noqa: PLC0415
 
     found = look_at(scenario, sets, seed)
     path, origin = find(scenario)
@@ -181,27 +184,52 @@ def validate(scenario: Name, sets: Set = None, seed: Seed = None) -> None:
 
 
 @app.command()
-def schema() -> None:
+def schema(
+    result: Annotated[
+        str | None, typer.Option("--result", metavar="KIND", help="Of this kind's results instead, as --json has them.")
+    ] = None,
+) -> None:
     """Print the JSON Schema of scenarios, all installed kinds included."""
-    import json  # noqa: PLC0415
-
     from ketwire.scenarios.kinds.interface import find_kind, kind_names  # noqa: PLC0415
+    from ketwire.scenarios.kinds.result import result_schema  # noqa: PLC0415
     from ketwire.scenarios.schema.model import scenario_model  # noqa: PLC0415
 
     with aside():
-        model = scenario_model([find_kind(name).Spec for name in kind_names()])
-        told = {"$schema": "https://json-schema.org/draft/2020-12/schema", **model.model_json_schema()}
-    say(json.dumps(told, indent=2))
+        if result is None:
+            found = scenario_model([find_kind(name).Spec for name in kind_names()]).model_json_schema()
+        else:
+            found = result_schema(_kind(result).Result)
+    say(json.dumps({"$schema": "https://json-schema.org/draft/2020-12/schema", **found}, indent=2))
+
+
+def _kind(name: str) -> Kind:
+    """The kind that --result names; module:Name is taken from this folder first.
+
+    Raises:
+        ScenarioError: there is none of this name.
+    """
+    from ketwire.modules import settle  # noqa: PLC0415
+    from ketwire.scenarios.kinds.interface import find_kind  # noqa: PLC0415
+
+    settle(os.curdir)
+    try:
+        return find_kind(name)
+    except ScenarioError as error:
+        raise ScenarioError(f"--result: {str(error).removeprefix('protocol.kind: ')}") from None
 
 
 @app.command()
 def presets(
-    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="One of them, to paste.")] = None,
+    name: Annotated[
+        str | None, typer.Argument(metavar="[NAME_OR_FILE]", help="One of them, to paste; or a file of presets.")
+    ] = None,
 ) -> None:
-    """List the presets, or print one as a piece of a scenario, with the sources of its numbers."""
-    from ketwire.scenarios.schema.presettext import fragment, listed  # noqa: PLC0415
+    """List the presets or those of a file, or print one as a piece of a scenario, with the sources of its numbers."""
+    from ketwire.scenarios.schema.presettext import presets_text  # noqa: PLC0415
 
-    say(listed() if name is None else fragment(name), end="")
+    with aside():
+        text = presets_text(name)
+    say(text, end="")
 
 
 @app.command()
@@ -244,7 +272,7 @@ def doctor() -> None:
         raise typer.Exit(FAILED)
 
 
-for command in (keys, coordinator, node, fiber):
+for command in (keys, coordinator, node, fiber, compose):
     app.command()(command)
 
 
@@ -275,8 +303,6 @@ def _failed(error: BaseException, as_json: bool) -> int:
     elif isinstance(error, KeyboardInterrupt | typer.Abort):
         error = KeyboardInterrupt("interrupted")
     elif not isinstance(error, KetwireError):
-        import traceback  # noqa: PLC0415
-
         traceback.print_exception(error)
     code = BAD_INPUT if isinstance(error, ScenarioError) else FAILED
     code = INTERRUPTED if isinstance(error, KeyboardInterrupt) else code

@@ -9,6 +9,7 @@ import socket
 import sys
 from collections.abc import Callable, Iterator
 from functools import partial
+from importlib.metadata import PackageNotFoundError, version
 from typing import NamedTuple
 
 from ketwire.nodes.processes.interpreters import OLDEST_PYTHON
@@ -43,8 +44,6 @@ def findings() -> Iterator[Finding]:
 
 
 def _version(name: str, needed: bool) -> Finding:
-    from importlib.metadata import PackageNotFoundError, version  # noqa: PLC0415
-
     try:
         return Finding(name, True, version(name))
     except PackageNotFoundError:

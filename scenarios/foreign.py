@@ -35,6 +35,11 @@ def _interpreters(links: Any, base: str) -> Iterator[tuple[str, str]]:
                 yield f"links.{index}.python", path
 
 
+def modules(protocol: Mapping[str, Any], base: str) -> list[str]:
+    """The files of the modules that a protocol names and that are not of this installation."""
+    return [path for _, path in _modules({"protocol": protocol}, base)]
+
+
 def _modules(data: Mapping[str, Any], base: str) -> Iterator[tuple[str, str]]:
     told = set()
     for key, target in _targets("protocol", data.get("protocol")):

@@ -23,13 +23,14 @@ from ketwire.channels.line import Line
 from ketwire.channels.parts import Memory
 from ketwire.channels.planning.budget import Crossing, refusal
 from ketwire.channels.planning.fidelity import arrived, average_fidelity
-from ketwire.channels.presets import PRESETS, Preset
+from ketwire.channels.presets import Preset
 from ketwire.channels.streams import derive_key, stream
 from ketwire.channels.sums import exact_sum
 from ketwire.channels.timing import PS_PER_S
 from ketwire.channels.transports import Teleport
 from ketwire.errors import ScenarioError
 from ketwire.scenarios.schema.model import Link
+from ketwire.scenarios.schema.ownpresets import known_link
 from ketwire.scenarios.schema.validation import one_line
 
 CODES = ("[[4,2,2]]", "[[5,1,3]]", "[[7,1,3]]")
@@ -64,9 +65,10 @@ class Question:
     slots: int = 1
 
     def __post_init__(self) -> None:
-        if self.preset not in PRESETS:
-            raise ScenarioError(f"link: {self.preset!r} given, expected a preset: {', '.join(PRESETS)}")
-        if self.length_km is None and "length_km" not in PRESETS[self.preset].figures:
+        known = known_link(self.preset).links
+        if self.preset not in known:
+            raise ScenarioError(f"link: {self.preset!r} given, expected a preset: {', '.join(known)}")
+        if self.length_km is None and "length_km" not in self.of.figures:
             raise ScenarioError(f"--length: nothing given, expected km, as {self.preset} has no length of its own")
         for option, value, most in (
             ("--qubits", self.qubits, MAX_QUBITS),
@@ -81,7 +83,7 @@ class Question:
 
     @property
     def of(self) -> Preset:
-        return PRESETS[self.preset]
+        return known_link(self.preset).links[self.preset]
 
     def memory(self) -> Memory:
         """At both ends."""
@@ -107,7 +109,8 @@ class Question:
         told = {"between": ("alice", "bob"), "fiber": self.preset, **told}
         memory = self.memory()
         try:
-            return Link(**told).line(Hardware(memory), Hardware(memory))
+            link = Link.model_validate(told, context=known_link(self.preset).context)
+            return link.line(Hardware(memory), Hardware(memory))
         except ValidationError as error:
             raise ScenarioError(f"link: {one_line(error, told, Link)}") from None
 

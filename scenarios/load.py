@@ -12,14 +12,15 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ketwire.errors import KetwireError, ScenarioError, one_line, tell
-from ketwire.scenarios.schema.yamltext import MAX_OCTETS, dump, parse
+from ketwire.errors import KetwireError, LocalProtocolError, ScenarioError, one_line, tell
+from ketwire.modules import settle
+from ketwire.scenarios.kinds.interface import Kind, Network, find_kind, kind_names
+from ketwire.scenarios.schema.yamltext import dump, parse, read
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
     from ketwire.nodes.session import Run
-    from ketwire.scenarios.kinds.interface import Kind, Network
     from ketwire.scenarios.schema.model import Scenario
     from ketwire.scenarios.schema.topology import Said
 
@@ -44,15 +45,15 @@ class Read:
     @cached_property
     def _network(self) -> Network:
         from ketwire.nodes.session import Link  # noqa: PLC0415
-        from ketwire.scenarios.kinds.interface import Network  # noqa: PLC0415
-        from ketwire.scenarios.schema.chains import line  # noqa: PLC0415
+        from ketwire.scenarios.schema.chains import joined, line  # noqa: PLC0415
 
         hardware = {name: node.physics() for name, node in self.scenario.nodes.items()}
+        between = joined(self.scenario.links)
         links = tuple(
             Link(
                 (a, b),
-                line(self.scenario.links, link, hardware, a, b),
-                line(self.scenario.links, link, hardware, b, a),
+                line(between, link, hardware, a, b),
+                line(between, link, hardware, b, a),
                 python=link.interpreter(self.base),
             )
             for link in self.scenario.links
@@ -149,7 +150,8 @@ def asked(kind: Kind, name: str, what: str) -> Iterator[None]:
     try:
         yield
     except (Exception, SystemExit) as error:
-        if isinstance(error, KetwireError) or module.partition(".")[0] == "ketwire":
+        on_purpose = isinstance(error, KetwireError) and not isinstance(error, LocalProtocolError)
+        if on_purpose or module.partition(".")[0] == "ketwire":
             raise  # on purpose, or a fault of ours, which shows where it is
         told = f"protocol.kind: {name!r} given, expected a kind whose {what} works ({one_line(error, module)})"
         raise ScenarioError(told) from error
@@ -174,7 +176,6 @@ def load(name_or_file: str, sets: Sequence[str] = (), seed: int | None = None) -
 
 def admit(data: dict[str, Any], origin: str, stem: str, base: str, said: Said | None = None) -> Loaded:
     """As `validate`, for a scenario that is to run: tells first what it executes that is not of this installation."""
-    from ketwire.modules import settle  # noqa: PLC0415
     from ketwire.scenarios.foreign import foreign  # noqa: PLC0415
 
     found = looked(data, origin, stem, base, said)
@@ -203,7 +204,7 @@ def looked(data: dict[str, Any], origin: str, stem: str, base: str, said: Said |
         return validate(data, origin, stem, base, said)
     from ketwire.scenarios.schema.model import UncheckedSpec  # noqa: PLC0415
 
-    scenario = _parsed(data, origin, kind_name, UncheckedSpec, said)
+    scenario = _parsed(data, origin, base, kind_name, UncheckedSpec, said)
     return Read(origin, scenario.name or stem, base, scenario, kind_name)
 
 
@@ -276,30 +277,31 @@ def validate(data: dict[str, Any], origin: str, stem: str, base: str, said: Said
     Raises:
         ScenarioError: as `load`.
     """
-    from ketwire.scenarios.kinds.interface import find_kind  # noqa: PLC0415
-
     kind_name = _kind_name(data, origin)
     with from_file(origin):
         kind = find_kind(kind_name)
-    scenario = _parsed(data, origin, _literal(kind, kind_name), kind.Spec, said)
+    scenario = _parsed(data, origin, base, _literal(kind, kind_name), kind.Spec, said)
     return Loaded(origin, scenario.name or stem, base, scenario, kind_name, kind)
 
 
 def _parsed(
-    data: dict[str, Any], origin: str, kind_name: str, spec: type[BaseModel], said: Said | None
+    data: dict[str, Any], origin: str, base: str, kind_name: str, spec: type[BaseModel], said: Said | None
 ) -> Scenario:
     """The data as types, the protocol being a `spec`."""
     from pydantic import ValidationError  # noqa: PLC0415
 
     from ketwire.scenarios.schema.model import scenario_model  # noqa: PLC0415
+    from ketwire.scenarios.schema.ownpresets import known_for  # noqa: PLC0415
     from ketwire.scenarios.schema.validation import one_line as told_of  # noqa: PLC0415
 
     told = {**data, "protocol": {**data["protocol"], "kind": kind_name}}
     model = scenario_model([spec])
+    with from_file(origin):
+        known = known_for(data.get("links"), data.get("nodes"), data.get("presets"), base)
     try:
         # As JSON, since only there strict means what a file's author expects: no "3" for 3, yet
         # lists for tuples and whole numbers for real ones.
-        return model.model_validate_json(json.dumps(told), strict=True)
+        return model.model_validate_json(json.dumps(told), strict=True, context=known.context)
     except ValidationError as error:
         told_why = told_of(error, told, model) if said is None else told_of(error, told, model, said.path)
         raise ScenarioError(f"{origin}: {told_why}") from None
@@ -326,26 +328,6 @@ def find(name_or_file: str) -> tuple[Path, str]:
         return path, name_or_file
     names = ", ".join(known) or "(none is packaged)"
     raise ScenarioError(f"scenario: {name_or_file!r} given, expected a file or one of {names}")
-
-
-def read(path: Path, origin: str) -> str:
-    """The text of a scenario file, at most 1 MiB.
-
-    Raises:
-        ScenarioError: it cannot be read.
-    """
-    try:
-        with path.open("rb") as file:
-            octets = file.read(MAX_OCTETS + 1)
-    except (OSError, ValueError) as error:
-        told = getattr(error, "strerror", None) or str(error)
-        raise ScenarioError(f"{origin}: {told}, expected a scenario file that can be read") from None
-    if len(octets) > MAX_OCTETS:
-        raise ScenarioError(f"{origin}: more than {MAX_OCTETS} octets given, expected at most 1 MiB of YAML")
-    try:
-        return octets.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise ScenarioError(f"{origin}: octet {error.start} is no text, expected UTF-8") from None
 
 
 def change_of(change: str, origin: str) -> Change:
@@ -409,7 +391,6 @@ def _index(here: list[Any], step: str, at: str, where: str) -> int:
 
 
 def _kind_name(data: dict[str, Any], origin: str) -> str:
-    from ketwire.scenarios.kinds.interface import kind_names  # noqa: PLC0415
     from ketwire.scenarios.schema.validation import shown  # noqa: PLC0415
 
     protocol = data.get("protocol")

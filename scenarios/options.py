@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -45,6 +46,18 @@ Progress = Annotated[
     ),
 ]
 Keys = Annotated[Path, typer.Option("--keys", metavar="DIR", help="The folder that `ketwire keys` wrote.")]
+MountedKeys = Annotated[
+    bool,
+    typer.Option("--mounted-keys", help="A container engine mounted the secret, with an owner and mode of its choice."),
+]
+LogStyle = Literal["text", "json"]
+Log = Annotated[
+    LogStyle, typer.Option("--log", help="What standard error is: lines of text, or a JSON object a line.")
+]
+Ready = Annotated[
+    Path | None,
+    typer.Option("--ready", metavar="FILE", help="A file that is there while registered: for health checks."),
+]
 Coordinator = Annotated[
     str, typer.Option("--coordinator", metavar="HOST:PORT", help="Where the run's coordinator listens.")
 ]
@@ -72,7 +85,16 @@ def load_scenario(scenario: str, sets: list[str] | None, seed: str | None) -> Lo
 
 def _warn(found: Read) -> None:
     if alone := found.unlinked():
-        tell(f"ketwire: warning: {found.origin}: nodes without a link: {', '.join(alone)}")
+        from ketwire.scenarios.schema.strict import some  # noqa: PLC0415
+
+        tell(f"ketwire: warning: {found.origin}: nodes without a link: {some(alone)}")
+
+
+def begin_log(style: LogStyle, name: str) -> None:
+    if style == "json":
+        from ketwire.nodes.processes.logs import as_json  # noqa: PLC0415
+
+        as_json(name)
 
 
 def shown(progress: bool | None, as_json: bool) -> bool | None:
@@ -91,15 +113,14 @@ def look_at(scenario: str, sets: list[str] | None, seed: str | None) -> Read:
 
 def report(loaded: Loaded, runtime: Runtime, options: Options, as_json: bool) -> None:
     from ketwire.scenarios.runs.launch import launch  # noqa: PLC0415
-    from ketwire.scenarios.runs.results import FAILED_KEY  # noqa: PLC0415
     from ketwire.scenarios.runs.table import print_table, table_text  # noqa: PLC0415
 
     with aside():
         result = launch(loaded, runtime, options)
-    failed = result.get(FAILED_KEY, ())
+    failed = result.afterwards_failed
     try:
         if as_json:
-            print_json(result)
+            print_json(result.told())
         elif sys.stdout is not None and sys.stdout.isatty():
             print_table(result)
         else:
@@ -108,12 +129,10 @@ def report(loaded: Loaded, runtime: Runtime, options: Options, as_json: bool) ->
         if not failed:
             raise
     for each in failed:
-        tell(f"ketwire: the run is over, but {each['step']} failed: {each['message']}")
+        tell(f"ketwire: the run is over, but {each.step} failed: {each.message}")
     if failed:
         raise typer.Exit(FAILED)
 
 
 def print_json(told: dict[str, Any]) -> None:
-    import json  # noqa: PLC0415
-
     say(json.dumps(told, allow_nan=False))

@@ -537,8 +537,6 @@ class TracedSession(InlineSession):
     def finish(self) -> SessionResult:
         result, tracer = super().finish(), self.tracer
         for party, outcome in result.outcomes.items():
-            if not (outcome.values or outcome.arrays):
-                continue
             known_ps, causal_ps = outcome.known_ps, tracer.read_ps[party]
             if known_ps is None:
                 known_ps, causal_ps = result.clocks_ps[party], tracer.knows_ps[party]

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
@@ -21,7 +22,7 @@ from ketwire.channels.messages import Answers
 from ketwire.channels.parts import Memory
 from ketwire.channels.transports import Coded, Direct, Teleport
 from ketwire.nodes.session import Link, Run, Session
-from ketwire.protocols.node import Loader, Node, Outcome, Slice
+from ketwire.protocols.node import Json, Loader, Node, Outcome
 from ketwire.quantum import layers
 from ketwire.quantum.observables import Projector
 from ketwire.scenarios.load import validate
@@ -29,14 +30,30 @@ from ketwire.scenarios.load import validate
 Data = dict[str, Any]
 
 
+@dataclass(frozen=True)
+class Acts:
+    """What a party does, in order."""
+
+    acts: Json
+
+
+@dataclass(frozen=True)
+class Seen(Outcome):
+    """What it saw."""
+
+    seen: list[int]
+
+
 class ActingParty:
     """Does what its slice lists: sends, receives, looks at what it holds in all the ways that there are."""
 
-    def __init__(self, slice: Slice, load: Loader) -> None:
-        self.acts: list[Data] = slice.values["acts"]
+    Slice, Outcome = Acts, Seen
+
+    def __init__(self, slice: Acts, load: Loader) -> None:
+        self.acts: list[Data] = slice.acts
         self.shapes: dict[str, Any] = {}
 
-    async def run(self, node: Node) -> Outcome:
+    async def run(self, node: Node) -> Seen:
         held: list[Copies] = []
         seen: list[int] = []
         receipt = None
@@ -52,7 +69,7 @@ class ActingParty:
                 await node.receive(act["peer"], Answers)
             elif receipt is not None:
                 seen.append(int(receipt.lost.sum()))
-        return Outcome({"seen": seen})
+        return Seen(seen)
 
     def _made(self, node: Node, act: Data) -> Copies:
         rows = np.eye(1 << act["qubits"], dtype=np.complex128)[: len(act["counts"])]
@@ -148,7 +165,7 @@ def program(seed: int, dead: bool = False) -> Run:
                         "most": int(rng.integers(4))})  # fmt: skip
     made = {party: hardware(rng) for party in parties}
     links = tuple(Link((a, b), line(rng, made[a], made[b]), line(rng, made[b], made[a])) for a, b in ends)
-    slices = {party: Slice({"acts": acts[party]}) for party in parties}
+    slices = {party: Acts(acts[party]) for party in parties}
     session = Session("s", "quantum", f"{__name__}:ActingParty", slices)
     return Run(seed, parties, links, (session,), hardware=made)
 

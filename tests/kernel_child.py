@@ -9,17 +9,11 @@ from __future__ import annotations
 
 import json
 import sys
-from typing import Any
 
 from ketwire.nodes.inline import run_inline
 from ketwire.quantum.engines import dispatch as engine
 from ketwire.scenarios.kinds.interface import Judge
 from ketwire.scenarios.load import load
-
-
-def plain(value: Any) -> Any:
-    """Arrays as lists."""
-    return value.tolist() if hasattr(value, "tolist") else str(value)
 
 
 def main() -> None:
@@ -29,9 +23,9 @@ def main() -> None:
     for path, sets in asked["cases"]:
         loaded = load(path, tuple(sets), None)
         results = run_inline(loaded.run())
-        figures = loaded.kind.summarise(loaded.scenario.protocol, results, Judge(loaded.network()))
+        figures = loaded.kind.summarise(loaded.scenario.protocol, results, Judge(loaded.network())).told()
         told = {"hashes": {result.name: result.transcript_sha256 for result in results}, "figures": figures}
-        print(json.dumps(told, default=plain), flush=True)
+        print(json.dumps(told), flush=True)
 
 
 if __name__ == "__main__":

@@ -26,15 +26,16 @@ from ketwire.nodes.processes.node import NodeProcess
 from ketwire.nodes.processes.security import new_keys
 from ketwire.nodes.processes.sockets import Endpoint
 from ketwire.nodes.session import Link, Run, Session, SessionResult
-from ketwire.protocols.node import Slice
+from ketwire.protocols.typed import told
+from tests.programs import Script, Stepping
 
 TELECOM = fiber("telecom-fiber", length_km=2.0)
 IDEAL = Fiber()
-Script = list[dict[str, Any]]
+Acts = list[dict[str, Any]]
 
 
 def scripted(
-    scripts: Mapping[str, Script],
+    scripts: Mapping[str, Acts],
     links: Sequence[tuple[str, str]] = (("alice", "bob"),),
     physics: Fiber = TELECOM,
     seed: int = 7,
@@ -44,7 +45,7 @@ def scripted(
     restartable: bool = False,
 ) -> Run:
     """A run whose parties follow scripts (tests/programs.py)."""
-    slices = {party: Slice({"script": script}) for party, script in scripts.items()}
+    slices = {party: Script(script) for party, script in scripts.items()}
     return Run(
         seed,
         tuple(scripts),
@@ -66,8 +67,8 @@ def stepping(
     **values: Any,
 ) -> Run:
     """A run of `StepParty` (tests/programs.py): parties in a ring, checkpoints after every step."""
-    common = {"ring": list(ring), "steps": steps, "checkpoints": checkpoints, "copies": 40, **values}
-    slices = {party: Slice({**common, "die": (die or {}).get(party)}) for party in ring}
+    common = {"ring": tuple(ring), "steps": steps, "checkpoints": checkpoints, "copies": 40, **values}
+    slices = {party: Stepping(**common, die=(die or {}).get(party)) for party in ring}
     links = [(a, b) for k, a in enumerate(ring) for b in [ring[(k + 1) % len(ring)]]][: 1 if len(ring) == 2 else None]
     line = physics if isinstance(physics, Line) else Line(physics)
     return Run(
@@ -122,11 +123,17 @@ class SlowLane:
         return done
 
 
-def checkpoint(step: int, values: dict[str, Any] | None = None, **arrays: Any) -> dict[str, Any]:
-    return {"op": "checkpoint", "step": step, "values": values or {}, "arrays": arrays}
+def checkpoint(step: int) -> dict[str, Any]:
+    return {"op": "checkpoint", "step": step}
 
 
 ANNOUNCED = re.compile(r"^ketwire: \S+ executes what is not of this installation: .*\n", re.MULTILINE)
+
+
+def shown(outcome: Any) -> Any:
+    """An outcome as it can be compared."""
+    values, arrays = told(outcome)
+    return values, {name: array.tolist() for name, array in arrays.items()}
 
 
 def unannounced(err: str) -> str:

@@ -5,16 +5,56 @@ from __future__ import annotations
 import math
 import os
 import signal
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ketwire.channels.copies import Copies
 from ketwire.channels.messages import Answers, Arrivals, Packed
-from ketwire.protocols.node import Loader, Node, Outcome, Slice, State
+from ketwire.protocols.node import Json, Loader, Node, Outcome, State
 from ketwire.quantum.observables import Projector
 
 KINDS = {"copies": Copies, "packed": Packed, "answers": Answers, "arrivals": Arrivals}
+
+
+@dataclass(frozen=True)
+class Script:
+    """What a party does, in order."""
+
+    script: Json = ()
+
+
+@dataclass(frozen=True)
+class Seen(Outcome):
+    """What a party saw, twice."""
+
+    seen: list[int]
+    clock: int
+    again: NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Stepping:
+    """The plan of a ring of parties; `die`: a death that one of them brings about."""
+
+    ring: tuple[str, ...]
+    steps: int
+    checkpoints: bool
+    copies: int
+    size: int = 4
+    every: int = 1
+    die: Json = None
+
+
+@dataclass(frozen=True)
+class Moved(Outcome):
+    """Where a party's parameters came to."""
+
+    moves: int
+    clock: int
+    parameters: NDArray[np.float64]
 
 
 class ScriptParty:
@@ -24,11 +64,13 @@ class ScriptParty:
     sent on by the next send of copies.
     """
 
-    def __init__(self, slice: Slice, load: Loader) -> None:
-        self.script: list[dict[str, Any]] = slice.values["script"]
+    Slice, Outcome = Script, Seen
+
+    def __init__(self, slice: Script, load: Loader) -> None:
+        self.script: list[dict[str, Any]] = slice.script
         self.shapes: dict[str, Any] = {}
 
-    async def run(self, node: Node) -> Outcome:
+    async def run(self, node: Node) -> Seen | None:
         held: list[Copies] = []
         seen: list[int] = []
         receipt = None
@@ -39,7 +81,7 @@ class ScriptParty:
                 assert receipt is not None
                 seen.append(int(receipt.lost.sum()))
             elif step["op"] == "checkpoint":
-                await node.checkpoint(step["step"], State(step["values"], step["arrays"]))
+                await node.checkpoint(step["step"], State())
             else:
                 message = await node.receive(step["peer"], KINDS[step["what"]])
                 if isinstance(message, Copies) and step["keep"]:
@@ -50,7 +92,7 @@ class ScriptParty:
                     seen += counts.ravel().tolist()
                 elif isinstance(message, Answers):
                     seen += message.values.tolist()
-        return Outcome({"seen": seen, "clock": node.now_ps}, {"seen": np.array(seen, dtype=np.int64)})
+        return Seen(seen, node.now_ps, np.array(seen, dtype=np.int64))
 
     def _message(self, node: Node, step: dict[str, Any], held: list[Copies]) -> Any:
         rng = node.random("script")
@@ -78,32 +120,34 @@ class StepParty:
     one that was forked as number `whom`, or the coordinator's, which is -1.
     """
 
-    def __init__(self, slice: Slice, load: Loader) -> None:
-        self.values = slice.values
+    Slice, Outcome = Stepping, Moved
+
+    def __init__(self, slice: Stepping, load: Loader) -> None:
+        self.plan = slice
         self.shapes: dict[str, Any] = {}
 
-    async def run(self, node: Node) -> Outcome:
-        ring: list[str] = self.values["ring"]
+    async def run(self, node: Node) -> Moved:
+        ring = self.plan.ring
         place = ring.index(node.name)
         after, before = ring[(place + 1) % len(ring)], ring[place - 1]
-        parameters = node.random("start").standard_normal(self.values.get("size", 4))
+        parameters = node.random("start").standard_normal(self.plan.size)
         begun, moves = 0, 0
         if node.restored is not None:
             begun, moves = node.restored.step, node.restored.state.values["moves"]
             parameters = node.restored.state.arrays["parameters"]
-        for step in range(begun + 1, self.values["steps"] + 1):
+        for step in range(begun + 1, self.plan.steps + 1):
             parameters, moved = await self._step(node, after, before, parameters)
             moves += moved
             self._die(step, "before")
-            if self.values["checkpoints"] and step % self.values.get("every", 1) == 0:
+            if self.plan.checkpoints and step % self.plan.every == 0:
                 await node.checkpoint(step, State({"moves": moves}, {"parameters": parameters}))
             self._die(step, "after")
             node.progress(1, 1, f"step {step}")
-        return Outcome({"moves": moves, "clock": node.now_ps}, {"parameters": parameters})
+        return Moved(moves, node.now_ps, parameters)
 
     async def _step(self, node: Node, after: str, before: str, parameters: Any) -> tuple[Any, int]:
         states = np.array([[math.cos(parameters[0]), math.sin(parameters[0])]], dtype=np.complex128)
-        await node.send(after, node.prepare(states, np.array([self.values["copies"]])))
+        await node.send(after, node.prepare(states, np.array([self.plan.copies])))
         copies = await node.receive(before, Copies)
         seen = node.measure(copies, Projector(0), np.zeros(len(copies), dtype=np.int64), 1)
         await node.send(before, Answers(seen[0], 20))
@@ -112,7 +156,7 @@ class StepParty:
         return parameters + 0.01 * (told[0] - told[1]) * noise, int(told.sum())
 
     def _die(self, step: int, when: str) -> None:
-        die = self.values.get("die")
+        die = self.plan.die
         if die is None or (die["step"], die["when"]) != (step, when):
             return
         with open(die["dead"], "ab") as dead:
@@ -130,27 +174,32 @@ class StepParty:
 class SuicidalParty(ScriptParty):
     """Alice's process kills itself while Bob waits for her."""
 
-    async def run(self, node: Node) -> Outcome:
+    async def run(self, node: Node) -> Seen | None:
         if node.name == "alice":
             print("these are my last words", flush=True)
             os.kill(os.getpid(), signal.SIGKILL)
         await node.receive("alice", Answers)
-        return Outcome()
+        return None
 
 
 class SpyParty:
     """Uses copies twice."""
 
+    @dataclass(frozen=True)
+    class Slice:
+        how: str
+
+    Outcome = Outcome
     shapes: dict[str, Any] = {}
 
     def __init__(self, slice: Slice, load: Loader) -> None:
-        self.how = slice.values["how"]
+        self.how = slice.how
 
-    async def run(self, node: Node) -> Outcome:
+    async def run(self, node: Node) -> None:
         if node.name == "bob":
             if self.how == "send twice":
                 await node.receive("alice", Copies)
-            return Outcome()
+            return None
         copies = node.prepare(np.eye(1, 4, dtype=np.complex128), np.array([3]))
         if self.how == "send twice":
             await node.send("bob", copies)
@@ -158,4 +207,4 @@ class SpyParty:
         else:
             node.measure(copies, Projector(0), np.zeros(3, dtype=np.int64), 1)
             node.measure(copies, Projector(0), np.zeros(3, dtype=np.int64), 1)
-        return Outcome()
+        return None

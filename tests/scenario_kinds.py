@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -28,37 +29,58 @@ from ketwire.nodes.session import (
     data_key,
     direction_name,
 )
-from ketwire.protocols.node import Loader, Node, Outcome, Shape, Slice
+from ketwire.protocols.node import Json, Loader, Node, Outcome, Shape
 from ketwire.scenarios.kinds.interface import Judge, Kind, Network
+from ketwire.scenarios.kinds.result import Finding, Numbers, Reference, RunResult, Summary
 from ketwire.scenarios.schema.model import NodeName, Strict
 from ketwire.scenarios.schema.sources import Source
+from tests.programs import Stepping
 
 PROGRAM = "scenario_kinds:EchoParty"
+
+
+@dataclass(frozen=True)
+class Telling:
+    """Whom to speak with, how often, and at the start the numbers."""
+
+    peer: str
+    times: int
+    numbers: Json = None
+    goes_wrong: str = "never"
+
+
+@dataclass(frozen=True)
+class Sum(Outcome):
+    """What came back."""
+
+    sum: int
 
 
 class EchoParty:
     """The program of both sides."""
 
-    def __init__(self, slice: Slice, load: Loader) -> None:
-        self.values, self.numbers = slice.values, np.zeros(0, dtype=np.int64)
+    Slice, Outcome = Telling, Sum
+
+    def __init__(self, slice: Telling, load: Loader) -> None:
+        self.told, self.numbers = slice, np.zeros(0, dtype=np.int64)
         self.shapes: dict[str, Shape] = {}
-        if "numbers" in slice.values:
+        if slice.numbers is not None:
             self.numbers = require_labels(
-                load("protocol.numbers", slice.values["numbers"]), "protocol.numbers"
+                load("protocol.numbers", slice.numbers), "protocol.numbers"
             )
             self.shapes["numbers"] = Shape(len(self.numbers), "protocol.numbers")
 
-    async def run(self, node: Node) -> Outcome:
-        peer, times = self.values["peer"], self.values["times"]
-        if "numbers" not in self.values:
+    async def run(self, node: Node) -> Sum | None:
+        peer, times = self.told.peer, self.told.times
+        if self.told.numbers is None:
             for _ in range(times):
                 heard = await node.receive(peer, Answers)
             await node.send(peer, Answers(heard.values.sum(keepdims=True), 32))
-            return Outcome()
+            return None
         for _ in range(times):
             await node.send(peer, Answers(self.numbers, 16))
         node.progress(1, 1, "told")
-        return Outcome({"sum": int((await node.receive(peer, Answers)).values[0])})
+        return Sum(int((await node.receive(peer, Answers)).values[0]))
 
 
 class Plain(Strict):
@@ -80,8 +102,17 @@ class EchoSpec(Strict):
     goes_wrong: Literal["party", "deadlock", "remote", "interrupt", "bug", "forge", "nan", "never"] = "never"
 
 
+class Tabled(Summary):
+    table: Numbers = Field(description="of whatever")
+
+
+class EchoResult(RunResult, Tabled):
+    pass
+
+
 class Echo(Kind):
     Spec = EchoSpec
+    Result = EchoResult
 
     def sessions(self, spec: EchoSpec, network: Network) -> Sequence[Session]:
         if spec.start not in network.parties:
@@ -92,9 +123,8 @@ class Echo(Kind):
         ]
 
     def _session(self, spec: EchoSpec, network: Network, peer: str, name: str, times: int) -> Session:
-        slices = {party: Slice({"peer": spec.start, "times": times}) for party in network.parties}
-        own = {"peer": peer, "times": times, "numbers": spec.numbers.located(network.base)}
-        slices[spec.start] = Slice({**own, "goes_wrong": spec.goes_wrong})
+        slices = {party: Telling(spec.start, times) for party in network.parties}
+        slices[spec.start] = Telling(peer, times, spec.numbers.located(network.base), spec.goes_wrong)
         return Session(name, "quantum" if times == 1 else "rival", PROGRAM, slices)
 
     def check(self, spec: EchoSpec, network: Network, session: Session, public: Mapping[str, int]) -> None:
@@ -103,18 +133,18 @@ class Echo(Kind):
                 f"protocol.numbers: {public['numbers']} of them given, expected at most {spec.limit}"
             )
 
-    def summarise(self, spec: EchoSpec, results: Sequence[SessionResult], judge: Judge) -> dict[str, Any]:
+    def summarise(self, spec: EchoSpec, results: Sequence[SessionResult], judge: Judge) -> Summary:
         if spec.goes_wrong == "forge":
-            return {"qubits_sent": 0}
+            return Summary(qubits_sent=0)  # type: ignore[call-arg]
         if spec.goes_wrong == "nan":
-            return {"estimate": float("nan"), "table": np.array([1.0, np.inf])}
-        sums = [result.outcomes[spec.start].values["sum"] for result in results]
-        return {"estimate": sums[0], "rivals": {"shout": {"estimate": sums[1] + 1}}}
+            return Tabled(estimate=float("nan"), table=np.array([1.0, np.inf]))
+        sums = [result.outcomes[spec.start].sum for result in results]
+        return Summary(estimate=sums[0], rivals={"shout": Finding(estimate=sums[1] + 1)})
 
-    def exact(self, spec: EchoSpec, network: Network, loaders: Mapping[str, Loader]) -> dict[str, Any]:
+    def exact(self, spec: EchoSpec, network: Network, loaders: Mapping[str, Loader]) -> Reference:
         source = spec.numbers.located(network.base)
         numbers = require_labels(loaders[spec.start]("protocol.numbers", source), "protocol.numbers")
-        return {"exact": int(numbers.sum())}
+        return Reference(exact=int(numbers.sum()))
 
 
 class StepsSpec(Strict):
@@ -127,17 +157,26 @@ class StepsSpec(Strict):
     die: dict[str, dict[str, Any]] = Field({}, description="who kills itself at which step")
 
 
+class StepsSummary(Summary):
+    parameters: dict[str, Numbers] = Field(description="by party")
+
+
+class StepsResult(RunResult, StepsSummary):
+    pass
+
+
 class Steps(Kind):
     """Steps that end in checkpoints, and a rival that takes none (tests/programs.py)."""
 
     Spec = StepsSpec
+    Result = StepsResult
 
     def sessions(self, spec: StepsSpec, network: Network) -> Sequence[Session]:
-        common = {"ring": list(network.parties), **spec.model_dump(include={"steps", "copies", "size"})}
+        common = {"ring": network.parties, **spec.model_dump(include={"steps", "copies", "size"})}
         made = []
         for name, kept in (("steps", spec.kept), ("straight", False)):
             slices = {
-                party: Slice({**common, "checkpoints": kept, "die": spec.die.get(party) if kept else None})
+                party: Stepping(**common, checkpoints=kept, die=spec.die.get(party) if kept else None)
                 for party in network.parties
             }
             role: Literal["quantum", "rival"] = "quantum" if kept else "rival"
@@ -148,15 +187,12 @@ class Steps(Kind):
         if spec.fail:
             raise ScenarioError("protocol.fail: True given, expected False")
 
-    def summarise(self, spec: StepsSpec, results: Sequence[SessionResult], judge: Judge) -> dict[str, Any]:
+    def summarise(self, spec: StepsSpec, results: Sequence[SessionResult], judge: Judge) -> Summary:
         first = results[0].outcomes
-        return {
-            "estimate": first[judge.network.parties[0]].values["moves"],
-            "parameters": {party: outcome.arrays["parameters"] for party, outcome in first.items()},
-        }
-
-    def exact(self, spec: StepsSpec, network: Network, loaders: Mapping[str, Loader]) -> dict[str, Any]:
-        return {}
+        return StepsSummary(
+            estimate=first[judge.network.parties[0]].moves,
+            parameters={party: outcome.parameters for party, outcome in first.items()},
+        )
 
 
 class OtherSpec(EchoSpec):
@@ -187,6 +223,12 @@ class Halved(Kind):
     Spec = EchoSpec
 
 
+class Misdeclared(Echo):
+    """Its results are no models of ketwire's."""
+
+    Result = dict
+
+
 class Unspecified(Kind):
     """Lacks a Spec."""
 
@@ -204,17 +246,17 @@ def pretend(
 
 
 def _pretend(run: Run, session: Session, progress: Progress | None, ledger: bool, base: str) -> SessionResult:
-    starter = next(party for party, own in session.slices.items() if "numbers" in own.values)
-    own = session.slices[starter].values
-    program = EchoParty(session.slices[starter], make_loader(data_key(run.workload, starter), base))
+    starter = next(party for party, own in session.slices.items() if own.numbers is not None)
+    own = session.slices[starter]
+    program = EchoParty(own, make_loader(data_key(run.workload, starter), base))
     run.check(session, {name: shape.value for name, shape in program.shapes.items()})
-    _go_wrong(own["goes_wrong"])
+    _go_wrong(own.goes_wrong)
     if progress is not None:
         progress(session.name, starter, 1, 1, "told")
-    there, back = direction_name(starter, own["peer"]), direction_name(own["peer"], starter)
+    there, back = direction_name(starter, own.peer), direction_name(own.peer, starter)
     bits, delay_ps = 16 * len(program.numbers), run.links[0].forward.fiber.delay_ps
     records = [
-        Record(there, number, "answers", 0, delay_ps, 0, 0, 0, 0, bits, 0) for number in range(own["times"])
+        Record(there, number, "answers", 0, delay_ps, 0, 0, 0, 0, bits, 0) for number in range(own.times)
     ] + [Record(back, 0, "answers", delay_ps, 2 * delay_ps, 0, 0, 0, 0, 32, 0)]
     if session.role == "quantum":
         records.append(Record(there, 9, "copies", 0, delay_ps, 10, 30, 25, 0, 0, 10))
@@ -225,7 +267,7 @@ def _pretend(run: Run, session: Session, progress: Progress | None, ledger: bool
     return SessionResult(
         session.name,
         session.role,
-        {starter: Outcome({"sum": int(program.numbers.sum())})},
+        {starter: Sum(int(program.numbers.sum()))},
         dict.fromkeys(run.parties, 2 * delay_ps),
         totals,
         (Chain(there, len(records), digest),),

@@ -8,7 +8,7 @@ from __future__ import annotations
 import ast
 import math
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +30,7 @@ from ketwire.nodes.inline import run_inline
 from ketwire.nodes.party import PartyNode
 from ketwire.nodes.session import Link, Run, Session, SessionResult
 from ketwire.protocols import stream
-from ketwire.protocols.node import Loader, Node, Outcome, Slice
+from ketwire.protocols.node import Loader, Node, Outcome
 from ketwire.quantum.observables import Projector
 from ketwire.scenarios.load import validate
 from tests.causal import Tracer, traced
@@ -124,7 +124,7 @@ def early_window(patch: pytest.MonkeyPatch) -> None:
 
 
 def windows() -> list[Run]:
-    return [run for seed in range(20) if (run := inference(seed)).sessions[0].slices["a"].values["window"] is not None]
+    return [run for seed in range(20) if (run := inference(seed)).sessions[0].slices["a"].plan.window is not None]
 
 
 @pytest.mark.parametrize(
@@ -207,33 +207,47 @@ def test_a_round_that_failed_is_reported_after_its_last_time_bin() -> None:
     assert rounds[1].sent_ps == 1200 * US and result.links_idle_ps == begun_ps
 
 
+@dataclass(frozen=True)
+class Nothing:
+    """Nothing is given."""
+
+
+@dataclass(frozen=True)
+class Counted(Outcome):
+    """When a party heard or told, and what."""
+
+    at_ps: int
+    came: int | None = None
+
+
 class Counting:
     """Bob tells Alice how many copies came."""
 
+    Slice, Outcome = Nothing, Counted
     shapes: dict[str, Any] = {}
 
-    def __init__(self, slice: Slice, load: Loader) -> None:
+    def __init__(self, slice: Nothing, load: Loader) -> None:
         pass
 
-    async def run(self, node: Node) -> Outcome:
+    async def run(self, node: Node) -> Counted:
         if node.name == "alice":
             await node.send("bob", node.prepare(np.eye(1, 2, dtype=complex), np.array([100_000])))
             await node.receive("bob", Answers)
-            return Outcome({"heard_ps": node.now_ps})
+            return Counted(node.now_ps)
         copies = await node.receive("alice", Copies)
         came, told_ps = int(copies.alive.sum()), node.now_ps
         await node.send("alice", Answers(np.array([came]), 32))
-        return Outcome({"told_ps": told_ps, "came": came})
+        return Counted(told_ps, came)
 
 
 def test_a_program_cannot_count_copies_before_their_last_time_bin() -> None:
     glass = fiber("telecom-fiber", length_km=5)
-    session = Session("s", "quantum", f"{__name__}:Counting", {party: Slice() for party in ("alice", "bob")})
+    session = Session("s", "quantum", f"{__name__}:Counting", {})
     [result] = run_inline(Run(1, ("alice", "bob"), (Link.over(("alice", "bob"), glass),), (session,)), ledger=True)
     last_ps = 100_000 * glass.bin_ps + glass.delay_ps
-    told, answer = result.outcomes["bob"].values, of(result, "answers")[0]
-    assert 0 < told["came"] < 100_000 and told["told_ps"] == answer.sent_ps == last_ps == 4025 * US
-    assert result.outcomes["alice"].values["heard_ps"] == answer.arrival_ps >= last_ps + glass.delay_ps
+    told, answer = result.outcomes["bob"], of(result, "answers")[0]
+    assert 0 < told.came < 100_000 and told.at_ps == answer.sent_ps == last_ps == 4025 * US
+    assert result.outcomes["alice"].at_ps == answer.arrival_ps >= last_ps + glass.delay_ps
 
 
 # ---------------------------------------------------------------- what the tracer found

@@ -101,3 +101,24 @@ def test_the_page_on_design_is_short_and_names_what_there_is() -> None:
     assert len(table) == 10
     for file, symbol in table:
         attrgetter(symbol)(import_module("ketwire." + file.replace("/", ".")))
+
+
+ELSEWHERE = {"coin.py", "mymodule.py", "json.py", "/home/me/coin.py"}
+"""Files of a user that the pages speak of."""
+OURS = ("quantum", "channels", "protocols", "nodes", "scenarios", "src/ketwire", "benchmarks", "tests", "docs")
+
+
+PAGES = ["README.md", "HACKING.md", *sorted(f"docs/{page.name}" for page in (ROOT / "docs").glob("*.md"))]
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_pages_name_no_module_that_is_gone(page: str) -> None:
+    """A path is the end of one of ours; a bare name is a module of the package."""
+    found = {str(path.relative_to(ROOT)) for folder in OURS for path in (ROOT / folder).rglob("*.py")}
+    package = {path for path in found if not path.startswith(("tests/", "docs/", "benchmarks/"))}
+    text = (ROOT / page).read_text()
+    for name in set(re.findall(r"[\w/.-]+\.py\b", text)) - ELSEWHERE:
+        among = found if "/" in name else package
+        assert any(f"/{path}".endswith(f"/{name}") for path in among), name
+    for name in set(re.findall(r"`(?:ketwire\.)?((?:quantum|channels|protocols|nodes|scenarios)(?:\.\w+)+)`", text)):
+        assert any(f"{name.replace('.', '/')}/".startswith(path.removesuffix(".py") + "/") for path in package), name

@@ -194,7 +194,7 @@ def private_numbers(run: Run, party: str) -> np.ndarray:
 
     from ketwire.nodes.trampoline import build_program
 
-    build_program(run.sessions[0].program, run.sessions[0].slices[party], spy, party)
+    build_program(run.sessions[0].program, run.sessions[0].told[party], spy, party)
     return np.concatenate(taken)
 
 
@@ -204,6 +204,6 @@ def test_what_is_done_on_the_digits() -> None:
     from ketwire.scenarios.kinds.interface import Judge
 
     results = run_inline(loaded.run())
-    told = loaded.kind.summarise(loaded.scenario.protocol, results, Judge(loaded.network()))
+    told = loaded.kind.summarise(loaded.scenario.protocol, results, Judge(loaded.network())).told()
     assert told["test_accuracy"] > 0.97 - 4 * 0.0073
     assert told["baseline_accuracy"] > 0.97

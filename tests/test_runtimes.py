@@ -15,6 +15,7 @@ from ketwire.nodes.inline import run_inline
 from ketwire.nodes.processes.run import run_processes
 from ketwire.nodes.session import Run, SessionResult
 from tests.kit import LOOK, TELECOM, Threads, receive, scripted, send
+from tests.programs import SpyParty
 
 PARTIES = ("alice", "bob", "carol")
 RUNTIMES = [run_inline, run_processes]
@@ -64,8 +65,7 @@ def facts(results: list[SessionResult]) -> list[Any]:
             result.chains,
             result.directions,
             result.clocks_ps,
-            {party: outcome.values for party, outcome in result.outcomes.items()},
-            {party: {k: v.tolist() for k, v in outcome.arrays.items()} for party, outcome in result.outcomes.items()},
+            {party: (told.seen, told.clock, told.again.tolist()) for party, told in result.outcomes.items()},
         )
         for result in results
     ]
@@ -177,7 +177,7 @@ def test_another_kind_of_message_is_the_sender_s_fault(runtime: Any) -> None:
 @pytest.mark.parametrize("how", ["send twice", "measure twice"])
 def test_a_register_cannot_be_used_twice(runtime: Any, how: str) -> None:
     run = scripted({"alice": [], "bob": []}, program="tests.programs:SpyParty")
-    slices = {party: type(piece)({"how": how}) for party, piece in run.sessions[0].slices.items()}
+    slices = {party: SpyParty.Slice(how) for party in run.parties}
     run = replace(run, sessions=(replace(run.sessions[0], slices=slices),))
     with pytest.raises(LocalProtocolError, match="3 copies of 2 qubits were sent, transformed or measured before"):
         runtime(run)

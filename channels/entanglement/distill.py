@@ -45,7 +45,7 @@ from ketwire.channels.entanglement.pairs import (
 )
 from ketwire.channels.timing import CLOCK_END_PS
 from ketwire.errors import ScenarioError
-from ketwire.quantum.grid import significant, snap
+from ketwire.quantum.grid import significant_one, snap
 
 Method = Literal["bbpssw", "dejmps"]
 Arrangement = Literal["nested", "pumping"]
@@ -264,7 +264,7 @@ class _Bench:
         for _ in range(most_pairs):
             if not len(open_):
                 return
-            tried = self._rng.geometric(significant(self._scheme.success_probability), size=len(open_))
+            tried = self._rng.geometric(significant_one(self._scheme.success_probability), size=len(open_))
             self.attempts[open_] += tried
             self.clock_ps[open_] += tried * self._scheme.attempt_ps
             if self.clock_ps[open_].max() >= CLOCK_END_PS:

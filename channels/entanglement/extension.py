@@ -28,7 +28,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ketwire.channels.entanglement.chain import distillation
-from ketwire.channels.entanglement.generation import generate_each
+from ketwire.channels.entanglement.distill import distill
+from ketwire.channels.entanglement.generation import generate
 from ketwire.channels.entanglement.held import Held, Order, Pairs, Times
 from ketwire.channels.entanglement.heralding import Given
 from ketwire.channels.entanglement.pairs import (
@@ -133,15 +134,14 @@ def _generate(machine: TeleportMachine, begin_ps: Times, wanted: NDArray[np.bool
 def _made(machine: TeleportMachine, begin_ps: Times, draw: Draw) -> _Fresh:
     """One pair in each of these slots, begun when it is free."""
     scheme, schedule, count = machine.scheme, machine.transport.distillation, len(begin_ps)
+    at_once_ps = np.zeros(count, dtype=np.int64)
     if schedule is None:
-        herald_ps, attempts = generate_each(begin_ps, scheme, draw("pairs"))
+        made = generate(at_once_ps, scheme, count, begin_ps, draw("pairs"))
         six = machine.fresh[None].repeat(count, axis=0)
-        return _Fresh(six, herald_ps, herald_ps - scheme.age_ps, int(attempts.sum()), count)
-    from ketwire.channels.entanglement.distill import distill  # noqa: PLC0415
-
+        return _Fresh(six, made.herald_ps, made.herald_ps - scheme.age_ps, int(made.attempts.sum()), count)
     (t1_a, t2_a), (t1_b, t2_b) = machine.line.sender.constants, machine.line.receiver.constants
     good = distill(
-        np.zeros(count, dtype=np.int64), scheme, schedule, count, begin_ps,
+        at_once_ps, scheme, schedule, count, begin_ps,
         t1_ps=(t1_a, t1_b), t2_ps=(t2_a, t2_b), rng=draw("pairs"),
     )  # fmt: skip
     cost = int(good.attempts.sum()), int(good.pairs.sum())

@@ -7,7 +7,6 @@ once, by a cumulative maximum. What one attempt is, and how long it takes, is in
 from __future__ import annotations
 
 import math
-from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -16,7 +15,7 @@ from numpy.typing import NDArray
 from ketwire.channels.entanglement.heralding import Scheme
 from ketwire.channels.timing import CLOCK_END_PS, PS_PER_S
 from ketwire.errors import ScenarioError
-from ketwire.quantum.grid import significant
+from ketwire.quantum.grid import significant_one
 
 Times = NDArray[np.int64]
 
@@ -54,33 +53,9 @@ def generate(ready_ps: Times, scheme: Scheme, slots: int, free_ps: Times, rng: n
     """
     p = scheme.success_probability
     check_clock(latest(ready_ps, free_ps), len(ready_ps), slots, scheme.attempt_ps / p)
-    attempts: Times = rng.geometric(_rounded(p), size=len(ready_ps))
+    attempts: Times = rng.geometric(significant_one(p), size=len(ready_ps))
     herald_ps, release_ps, free_after_ps = serve_slots(ready_ps, attempts * scheme.attempt_ps, slots, free_ps)
     return Generated(herald_ps, release_ps, attempts, free_after_ps)
-
-
-def generate_each(begin_ps: Times, scheme: Scheme, rng: np.random.Generator) -> tuple[Times, Times]:
-    """One pair in each slot, wanted as soon as it is there: what `generate` makes of as many requests from 0 on.
-
-    Args:
-        begin_ps: int64, shape (slots,), at least one, when each slot may begin; not negative.
-
-    Returns:
-        int64, shape (slots,): when each pair is there, and how many attempts it took.
-
-    Raises:
-        ScenarioError: as `generate`.
-    """
-    p = scheme.success_probability
-    check_clock(int(begin_ps.max()), len(begin_ps), len(begin_ps), scheme.attempt_ps / p)
-    attempts: Times = rng.geometric(_rounded(p), size=len(begin_ps))
-    return begin_ps + attempts * scheme.attempt_ps, attempts
-
-
-@lru_cache(maxsize=256)
-def _rounded(p: float) -> float:
-    """What chances are drawn with; of few values, over and over."""
-    return float(significant(p))
 
 
 def serve_slots(ready_ps: Times, making_ps: Times, slots: int, free_ps: Times) -> tuple[Times, Times, Times]:
@@ -98,8 +73,12 @@ def serve_slots(ready_ps: Times, making_ps: Times, slots: int, free_ps: Times) -
     """
     assert slots > 0 and len(free_ps) == slots
     count = len(ready_ps)
-    if not count:
-        return ready_ps.copy(), ready_ps.copy(), free_ps.copy()
+    if count <= slots:  # a pair a slot, or none
+        herald_ps = free_ps[:count] + making_ps
+        release_ps = np.maximum(herald_ps, ready_ps)
+        free_after_ps = free_ps.copy()
+        free_after_ps[:count] = release_ps
+        return herald_ps, release_ps, free_after_ps
     # One row a slot. Pairs that fill the last round up take no time and are wanted at 0, long ago.
     made = np.cumsum(_by_slot(making_ps, slots), axis=1)
     latest = _by_slot(ready_ps, slots) - made

@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Protocol
 
 import numpy as np
@@ -133,7 +134,7 @@ class SingleClick(_Midpoint):
         super().__post_init__()
         _check_probability("alpha", self.alpha, above_zero=True, below_one=True)
 
-    @property
+    @cached_property
     def success_probability(self) -> float:
         """Exactly one click, over all photon numbers."""
         dark_dark, one_bright, bright_bright = self._weights
@@ -171,7 +172,7 @@ class DoubleClick(_Midpoint):
         ValueError: a value that no link can have; the message starts with the field's name.
     """
 
-    @property
+    @cached_property
     def success_probability(self) -> float:
         """Exactly one click in each of the rounds, over all photon numbers."""
         odd, even = self._weights

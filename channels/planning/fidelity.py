@@ -27,7 +27,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from ketwire.channels.entanglement.distill import distill, plan
+from ketwire.channels.entanglement.generation import generate
 from ketwire.channels.entanglement.heralding import Scheme
+from ketwire.channels.entanglement.pairs import decayed_bell, elements, elements_of_bell, pauli_of_teleportation
 from ketwire.channels.line import Line
 from ketwire.channels.parts import Memory
 from ketwire.channels.timing import Emission, waits
@@ -145,9 +148,6 @@ def _kept(waited_ps: Times, memory: Memory) -> Floats:
 
 def _teleported(line: Line, transport: Teleport, qubits: int, crossings: int) -> Arrived:
     """With memories that hold for ever: in closed form."""
-    from ketwire.channels.entanglement.distill import plan  # noqa: PLC0415
-    from ketwire.channels.entanglement.pairs import pauli_of_teleportation  # noqa: PLC0415
-
     scheme = transport.pairs(line)
     weights: Floats = pauli_of_teleportation(transport.pair_bell(line))
     fidelity = float(((PAULI_SIGNS @ weights) ** crossings).mean()) ** qubits
@@ -158,8 +158,6 @@ def _teleported(line: Line, transport: Teleport, qubits: int, crossings: int) ->
 
 def _drawn(lines: Sequence[Line], slots: int, qubits: int, rng: np.random.Generator) -> Arrived:
     """With memories that decay: over drawn registers, each with memory slots of its own."""
-    from ketwire.channels.entanglement.pairs import pauli_of_teleportation  # noqa: PLC0415
-
     diagonal = np.ones((SAMPLES, qubits, 4))
     costs = np.zeros(3)
     slots = min(slots, qubits * -(-len(lines) // 2))
@@ -209,10 +207,6 @@ def _pairs(line: Line, qubits: int, bench: _Bench, wanted_ps: Times, rng: np.ran
 
     wanted_ps: int64, shape (samples, 1), when each register is there
     """
-    from ketwire.channels.entanglement.distill import distill  # noqa: PLC0415
-    from ketwire.channels.entanglement.generation import generate  # noqa: PLC0415
-    from ketwire.channels.entanglement.pairs import decayed_bell, elements, elements_of_bell  # noqa: PLC0415
-
     assert isinstance(line.transport, Teleport)
     transport = line.transport
     free_ps = np.roll(bench.free_ps, -bench.turn, axis=1)

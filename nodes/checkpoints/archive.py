@@ -14,12 +14,14 @@ import json
 import math
 import os
 import stat
+import zipfile
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.lib import format as npy
 from numpy.typing import NDArray
 
 FORMAT, VERSION = "ketwire-archive", 2
@@ -92,8 +94,6 @@ def unpack(octets: bytes) -> Content:
     Raises:
         ValueError: the octets are none.
     """
-    import zipfile  # noqa: PLC0415
-
     try:
         with zipfile.ZipFile(io.BytesIO(octets)) as file:
             members = file.infolist()
@@ -108,8 +108,6 @@ def unpack(octets: bytes) -> Content:
 
 def _array(octets: bytes) -> NDArray[Any]:
     """An .npy file, its size compared with what its head says before memory is taken."""
-    from numpy.lib import format as npy  # noqa: PLC0415
-
     file = io.BytesIO(octets)
     if npy.read_magic(file) != (1, 0):
         raise ValueError("an array of a version that is not 1.0")

@@ -25,15 +25,16 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ketwire import __version__
-from ketwire.channels.line_values import told
+from ketwire.channels.line_values import told as told_line
 from ketwire.channels.transcript import Chain
-from ketwire.errors import LocalProtocolError, ScenarioError
+from ketwire.errors import LocalProtocolError, RemoteProtocolError, ScenarioError
 from ketwire.nodes.checkpoints.archive import Broken, load, pack, sha256, write
 from ketwire.nodes.checkpoints.folders import check_private, lock
 from ketwire.nodes.checkpoints.keeping import KEPT, not_written
 from ketwire.nodes.checkpoints.sealed import seal, unseal
 from ketwire.nodes.session import COORDINATOR, Run, SessionResult, Totals
-from ketwire.protocols.node import Outcome, Slice
+from ketwire.nodes.trampoline import outcome_of
+from ketwire.protocols.typed import Told, told
 
 _COMMIT = re.compile(r"commit\.(\d{1,10})\.(\d{1,20})\.json")
 
@@ -60,6 +61,7 @@ class Journal:
         self.folder = folder
         self.durable = durable
         self.faults: list[str] = []  # of commits that could not be read
+        self._sessions = run.sessions
         self._owners = {*run.parties, *(link.name for link in run.links)}
         try:
             folder.mkdir(mode=0o700, exist_ok=True)
@@ -69,8 +71,8 @@ class Journal:
             raise _unusable(folder, error) from None
         try:
             self.run = self._identify(run)
-            self.finished = self._read_results(len(run.sessions))
-        except (OSError, Broken) as error:
+            self.finished = self._read_results()
+        except (OSError, Broken, RemoteProtocolError) as error:
             self.close()
             raise _unusable(folder, error) from None
 
@@ -100,17 +102,18 @@ class Journal:
         named: str = value["run"]
         return named
 
-    def _read_results(self, sessions: int) -> list[SessionResult]:
+    def _read_results(self) -> list[SessionResult]:
         """What came of the sessions that are over; they run one after another."""
         results = []
-        for index in range(sessions):
+        for index, session in enumerate(self._sessions):
             path = self.folder / f"done.{index}.json"
             if not path.exists():
                 break
             value = unseal(path, {"run": str, "sha256": str})
             if value["run"] != self.run:
                 raise Broken(f"{path}: of another run, expected a session of this one")
-            results.append(_result(*load(self.folder / f"result.{index}.npz", value["sha256"])))
+            values, arrays = load(self.folder / f"result.{index}.npz", value["sha256"])
+            results.append(_result(session.program, values, arrays))
         return results
 
     def choose(
@@ -206,8 +209,8 @@ class Journal:
             raise not_written(COORDINATOR, path, error) from None
 
 
-def _unusable(folder: Path, error: OSError | Broken) -> ScenarioError:
-    if isinstance(error, Broken):
+def _unusable(folder: Path, error: OSError | Broken | RemoteProtocolError) -> ScenarioError:
+    if not isinstance(error, OSError):
         return ScenarioError(f"checkpoints: {error}")
     return ScenarioError(f"checkpoints: {folder}: {error.strerror or error}, expected a folder that can be written")
 
@@ -217,9 +220,9 @@ def fingerprint_of(run: Run) -> str:
 
     It stays with the coordinator: whoever knew it could try out what another party's values are.
     """
-    links = [[link.ends, told(link.forward), told(link.backward), link.credit_octets] for link in run.links]
+    links = [[link.ends, told_line(link.forward), told_line(link.backward), link.credit_octets] for link in run.links]
     sessions = [
-        [each.name, each.role, each.program, each.restartable, {who: _slice(own) for who, own in each.slices.items()}]
+        [each.name, each.role, each.program, each.restartable, {who: _digest(own) for who, own in each.told.items()}]
         for each in run.sessions
     ]
     hardware = [asdict(run.hardware_of(party)) for party in run.parties]
@@ -227,7 +230,7 @@ def fingerprint_of(run: Run) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _slice(own: Slice) -> list[Any]:
+def _digest(own: Told) -> list[Any]:
     arrays = {
         name: [str(array.dtype), array.shape, sha256(np.ascontiguousarray(array).tobytes())]
         for name, array in own.arrays.items()
@@ -237,30 +240,27 @@ def _slice(own: Slice) -> list[Any]:
 
 def _values(result: SessionResult) -> tuple[dict[str, Any], dict[str, Any]]:
     """A result as values and arrays; its records stay in the fibers' ledgers."""
+    outcomes = {party: told(outcome, f"outcome of {party}") for party, outcome in result.outcomes.items()}
     values = {
         "name": result.name,
         "role": result.role,
-        "outcomes": {party: outcome.values for party, outcome in result.outcomes.items()},
-        "known_ps": {party: outcome.known_ps for party, outcome in result.outcomes.items()},
+        "outcomes": {party: own.values for party, own in outcomes.items()},
         "clocks_ps": result.clocks_ps,
         "directions": {name: asdict(totals) for name, totals in result.directions.items()},
         "chains": [list(chain) for chain in result.chains],
         "eve": result.eve,
     }
-    arrays = {
-        f"{party}/{name}": array
-        for party, outcome in result.outcomes.items()
-        for name, array in outcome.arrays.items()
-    }
+    arrays = {f"{party}/{name}": array for party, own in outcomes.items() for name, array in own.arrays.items()}
     return values, arrays
 
 
-def _result(values: dict[str, Any], arrays: dict[str, Any]) -> SessionResult:
+def _result(program: str, values: dict[str, Any], arrays: dict[str, Any]) -> SessionResult:
+    """The result of a session of `program`, of which `_values` told."""
     outcomes = {}
     for party, own in values["outcomes"].items():
         head = f"{party}/"
         theirs = {name[len(head) :]: array for name, array in arrays.items() if name.startswith(head)}
-        outcomes[party] = Outcome(own, theirs, values["known_ps"][party])
+        outcomes[party] = outcome_of(program, own, theirs)
     return SessionResult(
         values["name"],
         values["role"],

@@ -78,6 +78,11 @@ class Address:
         return type(self)(str(place[0]), self.port)
 
     @property
+    def is_number(self) -> bool:
+        """Whether its host is no name, so that no resolver is asked."""
+        return self.is_every or ":" in self.host or _NUMBER_AT_END.fullmatch(self.host) is not None
+
+    @property
     def needs_ipv6(self) -> bool:
         """Whether a socket there is one of IPv6. Of a name nothing is known before it is `resolved`."""
         return ":" in self.host or self.host == "*"

@@ -17,8 +17,8 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import replace
-from functools import cache
+from dataclasses import dataclass
+from functools import cache, cached_property
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -34,30 +34,24 @@ from ketwire.nodes.processes.control import AGAIN, OVER, Credentials, Taken, Una
 from ketwire.nodes.processes.coordinator import Coordinator
 from ketwire.nodes.processes.descriptors import PARTY, for_run, provide
 from ketwire.nodes.processes.gate import Opened, gate
+from ketwire.nodes.processes.given import Given
 from ketwire.nodes.processes.interpreters import refuse_interpreters
-from ketwire.nodes.processes.security import KeyPair, read_keys, read_public_key
-from ketwire.nodes.processes.sockets import bind, endpoint_at
+from ketwire.nodes.processes.lookup import Moves, resolved
+from ketwire.nodes.processes.security import KeyPair
+from ketwire.nodes.processes.sockets import Endpoint, bind
 from ketwire.nodes.session import COORDINATOR, Progress, Run, SessionResult
 
 WAIT_S = 60.0
 REJOIN_S = 60.0
 
 
-def serve_node(
-    name: str,
-    keys: Path,
-    coordinator: str,
-    base: str = ".",
-    checkpoints: Path | None = None,
-    wait_s: float = WAIT_S,
-) -> None:
+def serve_node(name: str, given: Given, coordinator: str, base: str = ".", wait_s: float = WAIT_S) -> None:
     """Be the party `name` until the coordinator says that the run is over.
 
     Args:
-        keys: folder with NAME.key and coordinator.pub.
-        coordinator: HOST:PORT.
+        given: its files.
+        coordinator: HOST:PORT; a name that does not resolve yet is waited for.
         base: the folder that this party's relative data paths start from.
-        checkpoints: this party's own folder for its checkpoints, if the run is to have any.
         wait_s: how long to wait for the first word of a coordinator; inf: for ever.
 
     Raises:
@@ -66,31 +60,29 @@ def serve_node(
     from ketwire.nodes.processes.node import NodeProcess  # noqa: PLC0415
 
     provide(PARTY, name)
-    credentials = _credentials(name, "node", keys, coordinator, wait_s)
-    _serve(credentials, checkpoints, lambda context, own: NodeProcess(context, own, base, checkpoints))
+    place = Place(name, "node", given, coordinator, wait_s)
+    _serve(place, lambda context, own: NodeProcess(context, own, base, given.checkpoints))
 
 
 def serve_fiber(
     link: str,
-    keys: Path,
+    given: Given,
     coordinator: str,
-    place: str = "127.0.0.1:0",
+    bind_to: str = "127.0.0.1:0",
     advertise: str | None = None,
-    out: Path | None = None,
-    checkpoints: Path | None = None,
     wait_s: float = WAIT_S,
 ) -> None:
     """Be the fiber of `link` ("alice-bob"). The rest is as of `serve_node`.
 
     Args:
-        place: HOST:PORT that it binds.
+        bind_to: HOST:PORT that it binds.
         advertise: HOST:PORT that nodes are told to connect to, if it is not the one that it binds.
     """
     from ketwire.nodes.processes.fiber import FiberProcess  # noqa: PLC0415
 
     provide(PARTY, link)
-    credentials = _credentials(link, "fiber", keys, coordinator, wait_s)
-    at, told = _place(place, advertise)
+    place = Place(link, "fiber", given, coordinator, wait_s)
+    at, told = _listening(bind_to, advertise)
     if told is None and at.is_every:
         raise ScenarioError(f"--bind: {at}: is every address of this machine, expected --advertise HOST:PORT beside it")
     with ExitStack() as stack:
@@ -103,7 +95,7 @@ def serve_fiber(
             bind(socket, opened().inner, link)
             return str(told or opened().address)
 
-        _serve(credentials, checkpoints, lambda context, own: FiberProcess(context, own, listen, out, checkpoints))
+        _serve(place, lambda context, own: FiberProcess(context, own, listen, None, given.checkpoints))
 
 
 def _rejoin(rejoin_s: float | None, checkpoints: Path | None) -> float:
@@ -122,19 +114,17 @@ def _rejoin(rejoin_s: float | None, checkpoints: Path | None) -> float:
 
 def serve_coordinator(
     run: Run,
-    keys: Path,
-    place: str,
+    given: Given,
+    bind_to: str,
     advertise: str | None = None,
     progress: Progress | None = None,
-    ledger: str | None = None,
-    checkpoints: Path | None = None,
     rejoin_s: float | None = None,
 ) -> list[SessionResult]:
-    """Conduct `run` for parties that join at `place` (HOST:PORT).
+    """Conduct `run` for parties that join at `bind_to` (HOST:PORT). What happens is told on standard error.
 
     Args:
+        given: its files; if its folder of checkpoints holds some of this very run, that goes on.
         advertise: HOST:PORT to tell users of, if it is not the one that is bound.
-        checkpoints: the coordinator's own folder; if it holds some of this very run, that goes on.
         rejoin_s: with checkpoints, how long to wait for a party that died to come back, 60 s unless
             given; 0: a death ends the run.
 
@@ -143,12 +133,12 @@ def serve_coordinator(
         PartyFailed, Deadlock, RemoteProtocolError, LocalProtocolError: the run failed.
     """
     refuse_interpreters(run)
-    patience_s = _rejoin(rejoin_s, checkpoints)
-    at, told = _place(place, advertise)
+    patience_s = _rejoin(rejoin_s, given.checkpoints)
+    at, told = _listening(bind_to, advertise)
     names = (*run.parties, *(link.name for link in run.links))
     provide(for_run(len(names)), f"a coordinator of {len(names)} parties and fibers")
-    own, public = read_keys(keys, COORDINATOR), {name: read_public_key(keys, name) for name in names}
-    with _journal(run, checkpoints) as journal, gate(at) as held:
+    own, public = given.own_keys(COORDINATOR), {name: given.public_key(name) for name in names}
+    with _journal(run, given.checkpoints) as journal, gate(at) as held, given.until_over():
         warn(f"{COORDINATOR}: waiting for parties at {told or held.address}")
         restarts = count()
 
@@ -162,11 +152,12 @@ def serve_coordinator(
 
             context = zmq.Context()
             coordinator = Coordinator(
-                context, run, own, public, progress, ledger, run_id=run_id_of(own.public), journal=journal, warn=warn,
-                patience_s=patience_s if number else math.inf,
+                context, run, own, public, progress, run_id=run_id_of(own.public), journal=journal, warn=warn,
+                patience_s=patience_s if number else math.inf, note=lambda text: warn(f"{COORDINATOR}: {text}"),
             )  # fmt: skip
             with _conducted(coordinator, context, goes_on):
                 bind(coordinator.socket, held.inner, COORDINATOR)
+                given.set_ready()
                 return coordinator.conduct()
 
         return epoch() if journal is None or patience_s == 0 else survive(epoch, run, journal)
@@ -214,16 +205,66 @@ def run_id_of(public: str) -> bytes:
     return hashlib.sha256(public.encode()).digest()[:16]
 
 
-def _credentials(name: str, role: str, keys: Path, coordinator: str, wait_s: float) -> Credentials:
-    if not wait_s > 0:
-        raise ScenarioError(f"--wait-s: {wait_s:g} given, expected seconds above 0, or inf")
-    public = read_public_key(keys, COORDINATOR)
-    try:
-        endpoint = endpoint_at(_given("--coordinator", coordinator), public)
-    except AddressError as error:
-        raise ScenarioError(f"--coordinator: {error}") from None
-    own: KeyPair = read_keys(keys, name)
-    return Credentials(name, role, run_id_of(public), endpoint, own, wait_s=wait_s)
+@dataclass(frozen=True)
+class Place:
+    """A party's place in a run: who it is, what it was given, and where it finds its coordinator.
+
+    Raises:
+        ScenarioError: what is given cannot serve.
+    """
+
+    name: str
+    role: str
+    given: Given
+    coordinator: str
+    wait_s: float
+
+    def __post_init__(self) -> None:
+        if not self.wait_s > 0:
+            raise ScenarioError(f"--wait-s: {self.wait_s:g} given, expected seconds above 0, or inf")
+        _ = (self.address, self.public, self.keys)  # which look whether they can serve
+
+    @cached_property
+    def address(self) -> Address:
+        return _given("--coordinator", self.coordinator)
+
+    @cached_property
+    def public(self) -> str:
+        return self.given.public_key(COORDINATOR)
+
+    @cached_property
+    def keys(self) -> KeyPair:
+        return self.given.own_keys(self.name)
+
+    @property
+    def patience(self) -> str:
+        return "for ever" if self.wait_s == math.inf else f"for {self.wait_s:g} s"
+
+    def credentials(self, until_s: float) -> Credentials:
+        """What it joins with, once the coordinator's name resolves.
+
+        Args:
+            until_s: how long it waits for a coordinator, by the monotonic clock.
+
+        Raises:
+            ScenarioError: the name has not resolved by then.
+        """
+        def absent(error: AddressError) -> None:
+            warn(f"{self.name}: {error}; asking again, {self.patience}")
+
+        try:
+            found = resolved(self.address, until_s, absent)
+        except AddressError as error:
+            raise ScenarioError(f"--coordinator: {error}") from None
+        return Credentials(
+            self.name, self.role, run_id_of(self.public),
+            Endpoint(str(found), self.public, found.needs_ipv6, str(self.address)), self.keys, wait_s=self.wait_s,
+            until_s=until_s, registered=self._registered, moved=Moves(self.address, found),
+        )  # fmt: skip
+
+    def _registered(self) -> None:
+        self.given.set_ready()
+        warn(f"{self.name}: registered with the coordinator")
 
 
 def _given(option: str, text: str, *, binds: bool = False) -> Address:
@@ -234,9 +275,9 @@ def _given(option: str, text: str, *, binds: bool = False) -> Address:
         raise ScenarioError(f"{option}: {error}") from None
 
 
-def _place(place: str, advertise: str | None) -> tuple[Address, Address | None]:
+def _listening(bind_to: str, advertise: str | None) -> tuple[Address, Address | None]:
     """What to bind, and what to tell instead of it."""
-    at = _given("--bind", place, binds=True)
+    at = _given("--bind", bind_to, binds=True)
     told = None if advertise is None else _given("--advertise", advertise)
     if told is not None and at.port == 0:
         beside = f"--advertise: {told}: given with --bind {at}, whose port is any free one"
@@ -244,31 +285,28 @@ def _place(place: str, advertise: str | None) -> tuple[Address, Address | None]:
     return at, told
 
 
-def _serve(credentials: Credentials, checkpoints: Path | None, make: Callable[[Any, Credentials], Any]) -> None:
+def _serve(place: Place, make: Callable[[Any, Credentials], Any]) -> None:
     """Be a party, in one epoch after another where it has a folder for checkpoints.
 
     Raises:
         PartyFailed: the run ended early, or nobody answered.
     """
-    name, jobs = credentials.name, 0
-    with own_folder(checkpoints):
-        until_s = time.monotonic() + credentials.wait_s
-        warn(f"{name}: waiting for the coordinator at {credentials.coordinator.address}, {_patience(credentials)}")
+    jobs = 0
+    with own_folder(place.given.checkpoints), place.given.until_over():
+        until_s = time.monotonic() + place.wait_s
+        warn(f"{place.name}: waiting for the coordinator at {place.address}, {place.patience}")
         while True:
             # The patience is for hearing a coordinator at all, however often one comes and goes meanwhile.
-            reason, has_job, anew = _epoch(replace(credentials, until_s=until_s), make)
+            reason, has_job, anew = _epoch(place.credentials(until_s), make)
+            place.given.clear_ready()
             if reason == OVER:
                 return
             jobs += has_job
-            if checkpoints is None or not anew or jobs > MAX_RESTARTS:
+            if not anew or (has_job and place.given.checkpoints is None) or jobs > MAX_RESTARTS:
                 raise PartyFailed(COORDINATOR, reason)
             if has_job:
-                until_s = time.monotonic() + credentials.wait_s
-                warn(f"{name}: {reason}; joining again, {_patience(credentials)}")
-
-
-def _patience(credentials: Credentials) -> str:
-    return "for ever" if credentials.wait_s == math.inf else f"for {credentials.wait_s:g} s"
+                until_s = time.monotonic() + place.wait_s
+                warn(f"{place.name}: {reason}; joining again, {place.patience}")
 
 
 def _epoch(credentials: Credentials, make: Callable[[Any, Credentials], Any]) -> tuple[str, bool, bool]:

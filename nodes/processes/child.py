@@ -18,9 +18,16 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import zmq
+
 from ketwire.errors import KetwireError, PartyFailed
 from ketwire.modules import settle
 from ketwire.nodes.checkpoints.folders import DYING_S, discard_stray, private
+from ketwire.nodes.processes.control import Credentials
+from ketwire.nodes.processes.fiber import FiberProcess
+from ketwire.nodes.processes.node import NodeProcess
+from ketwire.nodes.processes.security import KeyPair
+from ketwire.nodes.processes.sockets import Endpoint, bind
 
 EXIT_FAILED = 3
 
@@ -54,12 +61,6 @@ def _leave_with_parent(strays: Sequence[Path]) -> None:
 
 def serve(orders: dict[str, Any]) -> int:
     """Be the party that `orders` describe until the run is over; the exit code."""
-    import zmq  # noqa: PLC0415
-
-    from ketwire.nodes.processes.control import Credentials  # noqa: PLC0415
-    from ketwire.nodes.processes.security import KeyPair  # noqa: PLC0415
-    from ketwire.nodes.processes.sockets import Endpoint, bind  # noqa: PLC0415
-
     settle(orders["modules"])
     keys = KeyPair(**orders["keys"]) if orders["keys"] is not None else None
     credentials = Credentials(
@@ -69,12 +70,8 @@ def serve(orders: dict[str, Any]) -> int:
     context = zmq.Context()
     kept = Path(orders["checkpoints"]) if orders["checkpoints"] is not None else None
     if orders["role"] == "node":
-        from ketwire.nodes.processes.node import NodeProcess  # noqa: PLC0415
-
         party: Any = NodeProcess(context, credentials, orders["base"], kept)
     else:
-        from ketwire.nodes.processes.fiber import FiberProcess  # noqa: PLC0415
-
         out = Path(orders["out"]) if orders["out"] is not None else None
         listen = partial(bind, address=orders["where"], owner=orders["name"])
         party = FiberProcess(context, credentials, listen, out, kept)

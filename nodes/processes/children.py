@@ -156,6 +156,7 @@ class Children:
         self._poller = poller
         self._children: dict[int, Child] = {}
         self._unborn: deque[Child] = deque()
+        self._forked: dict[int, Child] = {}
         self._heard = b""
         self._channel, theirs = socket.socketpair()
         self._nursery = subprocess.Popen(
@@ -289,8 +290,8 @@ class Children:
         for line in lines:
             word, pid, *status = line.decode().split()
             if word == "born":
-                self._unborn.popleft().pid = int(pid)
-                continue
-            for child in self._children.values():
-                if child.pid == int(pid):
-                    child.status = int(status[0])
+                born = self._unborn.popleft()
+                born.pid = int(pid)
+                self._forked[born.pid] = born
+            elif (child := self._forked.get(int(pid))) is not None:
+                child.status = int(status[0])

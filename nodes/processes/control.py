@@ -32,7 +32,7 @@ from ketwire.errors import (
 from ketwire.nodes.processes.security import KeyPair
 from ketwire.nodes.processes.sockets import Endpoint, dealer, octets_of, receive, send
 from ketwire.nodes.session import COORDINATOR
-from ketwire.protocols.node import Slice
+from ketwire.protocols.typed import Told
 
 PROGRESS_EVERY_S = 0.2
 # The coordinator says something every second.
@@ -64,6 +64,8 @@ class Credentials:
     run: what joining is said under; the job that is the answer says under what all the rest is.
     same_owner: whoever reads the coordinator's messages owns this party's data, and is told of errors in full.
     wait_s: how long it waits for the first word of a coordinator; until_s: the end of that, by the monotonic clock.
+    registered: is called when the coordinator has given it its job.
+    moved: whether the coordinator's name has come to stand for another address; asked before its first word.
     """
 
     name: str
@@ -75,6 +77,8 @@ class Credentials:
     same_owner: bool = False
     wait_s: float = math.inf
     until_s: float = math.inf
+    registered: Callable[[], None] = lambda: None
+    moved: Callable[[], bool] = lambda: False
 
 
 class Control:
@@ -174,6 +178,7 @@ class Control:
         except (KeyError, TypeError, ValueError, LocalProtocolError):
             raise RemoteProtocolError("a job without the name of its run, 32 hexadecimal digits") from None
         self.has_job = True
+        self._credentials.registered()
 
     def _stopped(self, reason: str, anew: bool) -> Stopped:
         self.anew = anew
@@ -197,8 +202,10 @@ class Control:
             left_s = 1.0
             if self._heard_s is None:
                 left_s = min(left_s, self._credentials.until_s - time.monotonic())
+                if self._credentials.moved():
+                    raise self._stopped("the coordinator's name stands for another address", anew=True)
                 if left_s <= 0:
-                    where, wait_s = self._credentials.coordinator.address, self._credentials.wait_s
+                    where, wait_s = self._credentials.coordinator, self._credentials.wait_s
                     told = f"no word from {where} within {wait_s:.3g} s, expected one that has this party's key"
                     raise Unanswered(COORDINATOR, told)
             self.socket.poll(1 + int(1000 * left_s))
@@ -212,8 +219,8 @@ def slice_arrays(prefix: str, arrays: Mapping[str, NDArray[Any]]) -> dict[str, N
     return {f"{prefix}/{name}": np.ascontiguousarray(array) for name, array in arrays.items()}
 
 
-def slice_of(job: Job, index: int) -> Slice:
-    """The slice of session `index` in a JOB."""
-    prefix = f"{index}/"
+def slice_of(job: Job, index: int) -> Told | None:
+    """The slice of session `index` in a JOB, if it has one."""
+    prefix, values = f"{index}/", job.job["sessions"][index]["slice"]
     arrays = {name[len(prefix) :]: array for name, array in job.arrays.items() if name.startswith(prefix)}
-    return Slice(job.job["sessions"][index]["slice"], arrays)
+    return None if values is None else Told(values, arrays)

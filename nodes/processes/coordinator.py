@@ -49,6 +49,7 @@ from ketwire.nodes.processes.members import ERRORS, Member, counters_of
 from ketwire.nodes.processes.security import Doorman, KeyPair
 from ketwire.nodes.processes.sockets import octets_of, receive, router, send, sender_of
 from ketwire.nodes.session import (
+    Link,
     Progress,
     Run,
     SessionResult,
@@ -57,7 +58,8 @@ from ketwire.nodes.session import (
     data_key,
     direction_key,
     party_key,
-)
+)  # fmt: skip
+from ketwire.nodes.trampoline import outcome_of
 from ketwire.protocols.node import Outcome, Shape
 
 PING_EVERY_S = 1.0
@@ -74,6 +76,7 @@ class Coordinator:
         patience_s: how long all parties may take to join.
         journal: what is kept of the run, so that it can be restarted; None: nothing is.
         warn: is told what is damaged in the journal where the run can go on all the same.
+        note: is told who joins, and when sessions begin and are over.
     """
 
     def __init__(
@@ -89,6 +92,7 @@ class Coordinator:
         patience_s: float = math.inf,
         journal: Journal | None = None,
         warn: Callable[[str], None] = lambda text: None,
+        note: Callable[[str], None] = lambda text: None,
     ) -> None:
         self.run = run
         self.epoch = os.urandom(16)
@@ -98,6 +102,7 @@ class Coordinator:
         self.ledger = ledger
         self.journal = journal
         self._progress = progress
+        self._note = note
         self._digest = digest
         self._secured = keys is not None
         self.doorman = Doorman(context, {public: name for name, public in public_keys.items()}) if keys else None
@@ -107,6 +112,11 @@ class Coordinator:
         if self.doorman is not None:
             self.poller.register(self.doorman.socket, zmq.POLLIN)
         roles = {**dict.fromkeys(run.parties, "node"), **{link.name: "fiber" for link in run.links}}
+        self._links = {link.name: link for link in run.links}
+        self._links_of: dict[str, list[tuple[Link, str]]] = {party: [] for party in run.parties}
+        for link in run.links:
+            for me, peer, _ in link.directions():
+                self._links_of[me].append((link, peer))
         self.members = {name: Member(name, role, self.run_id, digest) for name, role in roles.items()}
         self.watch: Callable[[Mapping[Any, int]], None] = lambda events: None
         self._commits = Commits(journal, warn)
@@ -129,6 +139,7 @@ class Coordinator:
         """
         self._gather()
         self._until(lambda: all(member.ready for member in self.members.values()))
+        self._note("all are ready")
         publics = [self._agree(index) for index in range(len(self.run.sessions))]
         results = [] if self.journal is None else list(self.journal.finished)
         for index in range(len(results), len(publics)):
@@ -182,11 +193,15 @@ class Coordinator:
             if resume is not None:
                 addresses["resume"] = {"step": resume.step, "sha256": resume.parts[member.name]}
             self._say(member, Start(index, addresses))
+        name = self.run.sessions[index].name
+        self._note(f"session {name} begins" + ("" if resume is None else f" after checkpoint {resume.step}"))
         self._until(lambda: all(member.done for member in self.nodes))
         for member in self.fibers:
             self._say(member, End(index))
         self._until(lambda: all(member.summary for member in self.fibers))
-        return self._result(index)
+        result = self._result(index)
+        self._note(f"session {name} is over, transcript {result.transcript_sha256}")
+        return result
 
     def _save(self, member: Member, saved: Saved) -> None:
         """Somebody holds a part of a checkpoint; once all do, everybody hears that it is committed."""
@@ -204,10 +219,7 @@ class Coordinator:
         return SessionResult(
             session.name,
             session.role,
-            {
-                name: Outcome(facts.result["values"], dict(facts.arrays), facts.result["known_ps"])
-                for name, facts in done.items()
-            },
+            {member.name: member.outcome for member in self.nodes if member.outcome is not None},
             {name: facts.clock_ps for name, facts in done.items()},
             {name: Totals(**totals) for summary in summaries for name, totals in summary["totals"].items()},
             tuple(sorted(Chain(*chain) for chain in chains)),
@@ -267,10 +279,12 @@ class Coordinator:
                 raise PartyFailed(member.name, f"{member.name} joined as {frame.role} {frame.name}")
             self._say(member, self._job(member))
             member.connection.adopt(self.epoch)
+            joined = sum(each.route is not None for each in self.members.values())
+            self._note(f"{member.name} has joined, {joined} of {len(self.members)}")
         elif isinstance(frame, Ready):
             member.ready = frame
         elif isinstance(frame, Done):
-            member.done = frame
+            member.done, member.outcome = frame, self._outcome(member, frame)
             self._check_deadlock()
         elif isinstance(frame, Summary):
             member.summary = frame
@@ -286,6 +300,18 @@ class Coordinator:
         else:
             assert isinstance(frame, Failed)
             self._fail(member, frame)
+
+    def _outcome(self, member: Member, done: Done) -> Outcome | None:
+        """What a party has told.
+
+        Raises:
+            PartyFailed: what its program does not return.
+        """
+        try:
+            values = done.result["outcome"]
+            return None if values is None else outcome_of(self.run.sessions[self._session].program, values, done.arrays)
+        except (KeyError, RemoteProtocolError) as error:
+            raise PartyFailed(member.name, f"sent a bad result: {error}") from None
 
     def _fail(self, member: Member, failed: Failed) -> None:
         kind = ERRORS.get(failed.kind)
@@ -338,23 +364,21 @@ class Coordinator:
     def _node_job(self, party: str) -> Job:
         sessions, arrays = [], {}
         for index, session in enumerate(self.run.sessions):
-            mine = session.slice_of(party)
-            arrays.update(slice_arrays(str(index), mine.arrays))
+            values, own = session.told.get(party, (None, {}))
+            arrays.update(slice_arrays(str(index), own))
             key = party_key(self.run.seed, session.name, party).hex()
-            told_of = {"program": session.program, "slice": mine.values, "key": key}
+            told_of = {"program": session.program, "slice": values, "key": key}
             sessions.append({**told_of, "restartable": session.restartable})
         links = [
             {"link": link.name, "peer": peer, "public": self.public_keys.get(link.name)}
-            for link in self.run.links
-            for me, peer, _ in link.directions()
-            if me == party
+            for link, peer in self._links_of[party]
         ]
         key = data_key(self.run.workload, party).hex()
         hardware = told_hardware(self.run.hardware_of(party))
         return Job({"sessions": sessions, "links": links, "data_key": key, "hardware": hardware}, arrays)
 
     def _fiber_job(self, name: str) -> Job:
-        link = next(link for link in self.run.links if link.name == name)
+        link = self._links[name]
         keys = [
             {a: direction_key(self.run.seed, session.name, a, b).hex() for a, b, _ in link.directions()}
             for session in self.run.sessions

@@ -43,7 +43,7 @@ from ketwire.nodes.checkpoints.keeping import Keeper, held, keeper_of
 from ketwire.nodes.ledger import Ledger, Place
 from ketwire.nodes.processes.control import Control, Credentials, Stopped
 from ketwire.nodes.processes.security import Doorman
-from ketwire.nodes.processes.sockets import octets_of, poll_promptly, receive, router, send, sender_of
+from ketwire.nodes.processes.sockets import octets_of, receive, router, send, sender_of
 from ketwire.nodes.session import Totals, direction_name
 from ketwire.nodes.trampoline import octets
 
@@ -135,7 +135,7 @@ class FiberProcess:
 
     def _turn(self) -> None:
         """Wait for anything, and serve it."""
-        came = poll_promptly(self.poller, 1000)
+        came = self.poller.poll(1000)
         if not came:
             self._heed()  # silence of the coordinator is noticed there
         for socket, _ in came:

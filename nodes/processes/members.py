@@ -10,6 +10,7 @@ from ketwire.channels.wire.frames import Blocked, Done, Failed, Ready, Summary
 from ketwire.errors import KetwireError, LocalProtocolError, RemoteProtocolError, ScenarioError
 from ketwire.nodes.processes.control import TAKEN
 from ketwire.nodes.processes.sockets import octets_of
+from ketwire.protocols.node import Outcome
 
 RIVAL_S = 2.5  # a connection that its peer has closed is known to be gone by then
 MOST_RIVALS = 8  # of one party at a time
@@ -39,12 +40,13 @@ class Member:
         self.route: bytes | None = None
         self.ready: Ready | None = None
         self.done: Done | None = None
+        self.outcome: Outcome | None = None
         self.summary: Summary | None = None
         self.blocked: Blocked | None = None
         self.rivals: dict[bytes, Rival] = {}
 
     def begin(self) -> None:
-        self.done = self.summary = self.blocked = None
+        self.done = self.outcome = self.summary = self.blocked = None
 
     def meet(self, frames: list[Any], run: bytes, digest: bool) -> None:
         """Another connection has this party's key: its own is broken, or two processes have one key."""

@@ -46,9 +46,10 @@ from ketwire.nodes.holdings import HeraldReceipt
 from ketwire.nodes.party import PartyNode, check_drained, not_restartable
 from ketwire.nodes.processes.control import Control, Credentials, Stopped, slice_of
 from ketwire.nodes.processes.descriptors import for_node, provide
-from ketwire.nodes.processes.sockets import announced, dealer, octets_of, poll_promptly, receive, send
+from ketwire.nodes.processes.sockets import announced, dealer, octets_of, receive, send
 from ketwire.nodes.trampoline import Task, build_program, octets
 from ketwire.protocols.node import Checkpoint, Outcome, Program, Receive, Send, State
+from ketwire.protocols.typed import told
 
 BLOCKED_AFTER_MS = 50
 FIBER_WAIT_S = 30.0  # a fiber listens before anybody is told where
@@ -175,7 +176,7 @@ class NodeProcess:
                 by_ipc = self.credentials.coordinator.is_ipc
                 endpoint = announced(self.name, link["link"], told, link["public"], by_ipc)
                 socket = dealer(self.context, endpoint, self.credentials.keys, self.name)
-                fiber = f"{link['link']} at {endpoint.address}"
+                fiber = f"{link['link']} at {endpoint}"
                 peer = Peer(link["peer"], fiber, socket, self.control.run, self.credentials.digest)
                 self.peers[link["peer"]] = self.by_socket[socket] = peer
                 self.poller.register(socket, zmq.POLLIN)
@@ -221,7 +222,6 @@ class NodeProcess:
                 task.resume(self._send(start.session, node, peer, effect))
             else:
                 task.resume(self._receive(start.session, node, peer, effect))
-        assert task.outcome is not None
         self._report(start.session, node, task.outcome)
 
     def _send(self, session: int, node: PartyNode, peer: Peer, effect: Send) -> HeraldReceipt:
@@ -291,7 +291,7 @@ class NodeProcess:
         since, told = time.monotonic(), blocked is None
         while not ready():
             # To ask what is there is cheaper than to try and fail: one message a turn, then again.
-            came = [socket for socket, _ in poll_promptly(self.poller, 1000 if told else BLOCKED_AFTER_MS)]
+            came = [socket for socket, _ in self.poller.poll(1000 if told else BLOCKED_AFTER_MS)]
             # Also where it says nothing: silence of the coordinator is noticed there.
             if (not came or self.control.socket in came) and (heard := self.control.hear()) is not None:
                 if not isinstance(heard, Commit):
@@ -308,16 +308,16 @@ class NodeProcess:
                 self.control.say(blocked())
                 told = True
 
-    def _report(self, session: int, node: PartyNode, outcome: Outcome) -> None:
+    def _report(self, session: int, node: PartyNode, outcome: Outcome | None) -> None:
         chain = node.transcript.end()
+        values, arrays = (None, {}) if outcome is None else told(outcome, "outcome")
         facts = {
-            "values": outcome.values,
-            "known_ps": outcome.known_ps,
+            "outcome": values,
             "chain": list(chain),
             "sent": {peer.name: peer.sent for peer in self.peers.values()},
             "received": {peer.name: peer.received for peer in self.peers.values()},
         }
-        self.control.say(Done(session, node.now_ps, facts, dict(outcome.arrays)))
+        self.control.say(Done(session, node.now_ps, facts, arrays))
 
 
 def _checked(message: Message) -> Message:

@@ -20,6 +20,7 @@ import select
 import signal
 import socket
 import sys
+import traceback
 from contextlib import suppress
 
 
@@ -90,8 +91,6 @@ def _be_born(channel: socket.socket, mine: tuple[int, int], orders: int, output:
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else 1
     except BaseException:
-        import traceback  # noqa: PLC0415
-
         traceback.print_exc()
     finally:
         with suppress(OSError):

@@ -18,16 +18,17 @@ from ketwire.nodes.checkpoints.folders import socket_folder
 from ketwire.nodes.checkpoints.journal import Journal
 from ketwire.nodes.ledger import read_records
 from ketwire.nodes.processes.addresses import IPC
+from ketwire.nodes.processes.capacity import check_capacity
 from ketwire.nodes.processes.children import Children
 from ketwire.nodes.processes.control import OVER
 from ketwire.nodes.processes.coordinator import Coordinator
-from ketwire.nodes.processes.descriptors import for_run, provide
 from ketwire.nodes.processes.interpreters import check_fibers
 from ketwire.nodes.processes.security import KeyPair, new_keys
 from ketwire.nodes.processes.sockets import STAYS, bind
 from ketwire.nodes.session import COORDINATOR, Progress, Run, SessionResult, with_records
 
 JOIN_S = 120.0  # for processes that are only just born, on a busy machine too
+JOIN_EACH_S = 1.0
 
 
 def run_processes(
@@ -52,8 +53,7 @@ def run_processes(
     Raises:
         ScenarioError, PartyFailed, Deadlock, RemoteProtocolError, LocalProtocolError.
     """
-    count = len(run.parties) + len(run.links)
-    provide(for_run(count), f"{count} processes")
+    check_capacity(run)
     with journal_of(run, out) as journal:
         if journal is None:
             results = _epoch(run, progress, ledger, base, out, plaintext, digest, None)
@@ -93,7 +93,8 @@ def _epoch(
         keys: dict[str, KeyPair] = {} if plaintext else {name: new_keys() for name in names}
         own = None if plaintext else new_keys()
         public = {name: pair.public for name, pair in keys.items()}
-        coordinator = Coordinator(context, run, own, public, progress, folder, digest, None, JOIN_S, journal, warn)
+        patience_s = JOIN_S + JOIN_EACH_S * len(names)
+        coordinator = Coordinator(context, run, own, public, progress, folder, digest, None, patience_s, journal, warn)
         children = Children(coordinator.poller)
         coordinator.watch = partial(_watch, children, place)
         try:
@@ -111,7 +112,7 @@ def _epoch(
                 }
                 for index, name in enumerate(names, start=1):
                     log = _log(out, name)
-                    role = "node" if name in run.parties else "fiber"
+                    role = "node" if index <= len(run.parties) else "fiber"
                     orders = {**common, **_orders(name, role, keys.get(name), _socket(place, index), log)}
                     children.start(name, orders, log, interpreters.get(name))
                 return coordinator.conduct()

@@ -13,7 +13,6 @@ section 3).
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -26,6 +25,7 @@ from ketwire.channels.wire.arrays import Octets
 from ketwire.channels.wire.refusals import OversizedFrame, TruncatedFrame
 from ketwire.errors import PartyFailed, ScenarioError
 from ketwire.nodes.processes.addresses import IPC, Address, AddressError
+from ketwire.nodes.processes.lookup import resolved
 from ketwire.nodes.processes.security import ZAP_DOMAIN, KeyPair
 
 Socket = Any  # zmq.Socket; its stubs are generic over the return types of recv
@@ -45,13 +45,18 @@ STAYS = "expected the folder of this run's sockets to stay until its end"
 class Endpoint:
     """Where a binder is reached, and its public key (None: plaintext).
 
-    address: HOST:PORT; within a run on one machine ipc://PATH.
-    is_ipv6: whether by IPv6. A socket asks for addresses of one kind alone when it looks up a name.
+    address: HOST:PORT, the host a number; within a run on one machine ipc://PATH.
+    is_ipv6: whether by IPv6.
+    given: the address as it was given, with a name perhaps; "": like `address`.
     """
 
     address: str
     public: str | None
     is_ipv6: bool = False
+    given: str = ""
+
+    def __str__(self) -> str:
+        return self.given or self.address
 
     @property
     def is_ipc(self) -> bool:
@@ -59,12 +64,13 @@ class Endpoint:
 
 
 def endpoint_at(address: Address, public: str | None) -> Endpoint:
-    """The endpoint at `address`. A name stays one: sockets look it up anew whenever they connect.
+    """The endpoint at `address`.
 
     Raises:
         AddressError: the name does not resolve on this machine.
     """
-    return Endpoint(str(address), public, address.resolved().needs_ipv6)
+    found = resolved(address)
+    return Endpoint(str(found), public, found.needs_ipv6, str(address))
 
 
 def announced(name: str, fiber: str, told: Any, public: str | None, by_ipc: bool = False) -> Endpoint:
@@ -171,27 +177,6 @@ def receive(socket: Socket, flags: int = _LAST) -> list[Any]:
         frame = take(flags, False)
         frames.append(frame)
     return frames
-
-
-# A process that sleeps takes some 50 us to be woken and finds its caches cold, which costs more than a
-# small message does. So whoever waits asks for a moment before it sleeps, and yields its core meanwhile.
-PROMPT_S = 150e-6
-
-
-def receive_promptly(socket: Socket) -> list[Any]:
-    """Wait for the next message; asks for a moment before it sleeps."""
-    until = time.perf_counter() + PROMPT_S
-    while not (frames := receive(socket)) and time.perf_counter() < until:
-        os.sched_yield()
-    return frames or receive(socket, 0)
-
-
-def poll_promptly(poller: zmq.Poller, timeout_ms: int) -> list[tuple[Any, int]]:
-    """What `poller.poll` answers; asks for a moment before it sleeps."""
-    until = time.perf_counter() + PROMPT_S
-    while not (events := poller.poll(0)) and time.perf_counter() < until:
-        os.sched_yield()
-    return events or poller.poll(timeout_ms)
 
 
 def octets_of(frames: Sequence[Any]) -> list[Octets]:

@@ -35,6 +35,22 @@ def made_estimator(values: Mapping[str, Json], groups: Sequence[Sequence[int]] |
 
 
 @dataclass(frozen=True)
+class Terms:
+    """What a scenario says of estimates, public in a slice.
+
+    estimator: its `name` and settings. copies: of each visit, or else epsilon and delta. derived: visits whose
+    parameters are derived by. blocks: of parameters, where the estimator is told them.
+    """
+
+    estimator: Json
+    copies: int | None
+    epsilon: float | None
+    delta: float | None
+    derived: tuple[int, ...]
+    blocks: list[list[int]] | None = None
+
+
+@dataclass(frozen=True)
 class Agreement:
     """What all parties of a session work out alike from its public values and what owners told.
 
@@ -48,38 +64,36 @@ class Agreement:
     groups: Mapping[int, Sequence[Sequence[int]]]
 
     @classmethod
-    def of(cls, values: Mapping[str, Json], public: Mapping[str, int]) -> Agreement:
-        """values: of a slice: `estimator` with its settings, `copies` or else `epsilon` and `delta`, the visits
-        that are `derived` by, and `blocks` where an estimator is told them.
-        """
-        shifted = values["estimator"]["name"] == ParameterShift.name
+    def of(cls, terms: Terms, public: Mapping[str, int]) -> Agreement:
+        """public: what the owners told."""
+        shifted = terms.estimator["name"] == ParameterShift.name
         kind: type[Demand] | type[Shifts] = Shifts if shifted else Demand
-        numbers = {int(visit): heard(kind, public, int(visit)) for visit in values["derived"]}
-        promise = promise_of(values["epsilon"], values["delta"], numbers)
-        groups = _groups(values.get("blocks"), numbers)
+        numbers = {visit: heard(kind, public, visit) for visit in terms.derived}
+        promise = promise_of(terms.epsilon, terms.delta, numbers)
+        groups = _groups(terms.blocks, numbers)
         copies = {}
         for visit, each in numbers.items():
-            if values["copies"] is not None:
-                copies[visit] = int(values["copies"])
+            if terms.copies is not None:
+                copies[visit] = terms.copies
             elif isinstance(each, Shifts):
                 copies[visit] = ParameterShift().copies([each], promise)
             else:
-                copies[visit] = made_estimator(values["estimator"], groups.get(visit)).copies(each, promise)
+                copies[visit] = made_estimator(terms.estimator, groups.get(visit)).copies(each, promise)
         return cls(promise, numbers, copies, groups)
 
-    def refuse_few(self, values: Mapping[str, Json], key: str = "protocol.copies") -> None:
+    def refuse_few(self, terms: Terms, key: str = "protocol.copies") -> None:
         """Refuse copies that the estimator cannot deal to all that it measures at a visit.
 
-        values: as for `of`. key: where the scenario gives the copies.
+        key: where the scenario gives the copies.
 
         Raises:
             ScenarioError: there are fewer.
         """
-        given, name = values["copies"], values["estimator"]["name"]
+        given, name = terms.copies, terms.estimator["name"]
         for visit, each in self.numbers.items():
             if given is None or isinstance(each, Shifts):
                 continue
-            least = parts_of(made_estimator(values["estimator"], self.groups.get(visit)), each, self.promise)
+            least = parts_of(made_estimator(terms.estimator, self.groups.get(visit)), each, self.promise)
             if given < least:
                 raise ScenarioError(f"{key}: {given} given, expected {least} or more for estimator {name}")
 
@@ -133,14 +147,14 @@ def parts_of(estimator: Estimator, asked: Demand, promise: Promise) -> int:
     return {Commuting.name: asked.blocks, Direct.name: asked.readings}.get(estimator.name, 1)
 
 
-def public_numbers(values: Mapping[str, Json], circuit: Circuit, visit: int) -> dict[str, Shape]:
+def public_numbers(terms: Terms, circuit: Circuit, visit: int) -> dict[str, Shape]:
     """What the owner of a visit tells of its unitary, for the estimator of the session.
 
     Raises:
         ScenarioError: numbers too large to be told.
     """
-    if values["estimator"]["name"] == ParameterShift.name:
+    if terms.estimator["name"] == ParameterShift.name:
         return facts(Shifts.of(circuit), visit)
     blocks = blocks_of(circuit)
-    frames = frame_facts(blocks, visit) if values.get("blocks") is not None else {}
+    frames = frame_facts(blocks, visit) if terms.blocks is not None else {}
     return {**facts(Demand.of(blocks), visit), **frames}

@@ -7,14 +7,15 @@ at once from these, and needs nothing further. The way back ends at the first vi
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ketwire.protocols.gradient.programs import Gradients
 from ketwire.protocols.inference import Owned
-from ketwire.protocols.layers import Step, build_layers
-from ketwire.protocols.node import Json, Loader, Node, Outcome, Slice
+from ketwire.protocols.layers import Part, Step, build_layers
+from ketwire.protocols.node import Json, Loader, Node
 from ketwire.protocols.numbers import receive_numbers, send_numbers
 from ketwire.quantum.circuits import Circuit, Contraction
 from ketwire.quantum.gradients.features import contributions
@@ -64,21 +65,30 @@ class _Part:
         return np.asarray(2 * scale * contributions(self.unitary, pair[None])[0])
 
 
+@dataclass(frozen=True)
+class DenseGradientSlice:
+    """A party's part of the circuit; bits of a number; the first visit with parameters."""
+
+    part: Part
+    bits: int
+    first_owner: int
+
+
 class DenseGradientParty:
     """Any party: it carries the state on, and on the way back reads its derivatives."""
 
-    def __init__(self, slice: Slice, load: Loader) -> None:
-        bare = {**slice.values, "visits": {}}
-        self._owned = Owned(Slice(bare), load)
-        self._bits: int = slice.values["bits"]
-        self._first: int = slice.values["first_owner"]
+    Slice, Outcome = DenseGradientSlice, Gradients
+
+    def __init__(self, slice: DenseGradientSlice, load: Loader) -> None:
+        self._owned = Owned(replace(slice.part, visits={}), load)
+        self._bits, self._first = slice.bits, slice.first_owner
         self._parts = {
-            int(visit): [_part(spec, self._owned.qubits, load) for spec in specs]
-            for visit, specs in slice.values["visits"].items()
+            visit: [_part(spec, self._owned.qubits, load) for spec in specs]
+            for visit, specs in slice.part.visits.items()
         }
         self.shapes = self._owned.shapes
 
-    async def run(self, node: Node) -> Outcome:
+    async def run(self, node: Node) -> Gradients | None:
         path, kept = self._owned.path, {}
         for visit, party in enumerate(path):
             if party == node.name:
@@ -86,7 +96,7 @@ class DenseGradientParty:
                 kept[visit] = self._passed(visit, vector)
                 if visit < len(path) - 1:
                     await self._send(node, path[visit + 1], kept[visit][-1])
-        gradients: dict[str, Floats] = {}
+        gradients: dict[int, Floats] = {}
         for visit in range(len(path) - 1, self._first - 1, -1):
             if path[visit] != node.name:
                 continue
@@ -97,10 +107,10 @@ class DenseGradientParty:
                 dual = await self._receive(node, path[visit + 1])
             dual, found = self._back(visit, kept[visit], dual)
             if len(found):
-                gradients[f"gradient-{visit}"] = found
+                gradients[visit] = found
             if visit > self._first:
                 await self._send(node, path[visit - 1], dual)
-        return Outcome({}, gradients)
+        return Gradients(gradients) if gradients else None
 
     async def _arriving(self, node: Node, visit: int, previous: str) -> Vector:
         if visit:

@@ -8,6 +8,8 @@ layers of others look, though not what is in them, so these are rotations and Ha
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -15,35 +17,50 @@ from ketwire.channels.copies import States
 from ketwire.channels.messages import Packed
 from ketwire.protocols.announce import announce
 from ketwire.protocols.descriptions import gathered, pack_answers, unknown_angles, unpack_answers
-from ketwire.protocols.gradient.features import Share, exact_derivatives, share_of, with_flags
-from ketwire.protocols.inference import input_state
-from ketwire.protocols.node import Loader, Node, Outcome, Shape, Slice
+from ketwire.protocols.gradient.features import Share, exact_derivatives, input_of, share_of
+from ketwire.protocols.gradient.programs import Gradients
+from ketwire.protocols.layers import Part
+from ketwire.protocols.node import Json, Loader, Node, Shape
 
 Floats = NDArray[np.float64]
 LARGEST = 0.5
 """Of the derivatives of a probability by the angle of a rotation: half the difference of two probabilities."""
 
 
+@dataclass(frozen=True)
+class DescriptionSlice:
+    """A party's part of the circuit, and the plan.
+
+    angles, derivatives: how many each party has, and wants; others: to the collector, how the layers of others look
+    """
+
+    part: Part
+    bits: int
+    collector: str
+    angles: dict[str, int]
+    derivatives: dict[str, int]
+    others: dict[int, list[Json]] | None = None
+
+
 class DescriptionParty:
     """Any party: it sends its angles to `collector` and hears its derivatives, or is the one that has all angles."""
 
-    def __init__(self, slice: Slice, load: Loader) -> None:
-        values = slice.values
-        self._bits: int = values["bits"]
-        self._collector: str = values["collector"]
-        self._angles: dict[str, int] = values["angles"]
-        self._derivatives: dict[str, int] = values["derivatives"]
-        self._share = share_of(values, load)
-        bare, flags = int(values["qubits"]), int(values["flags"])
-        self.shapes = {"qubits": Shape(bare, "protocol.qubits")}
+    Slice, Outcome = DescriptionSlice, Gradients
+
+    def __init__(self, slice: DescriptionSlice, load: Loader) -> None:
+        part = slice.part
+        self._bits, self._collector = slice.bits, slice.collector
+        self._angles, self._derivatives = slice.angles, slice.derivatives
+        self._share = share_of(part, load)
+        self.shapes = {"qubits": Shape(part.qubits, "protocol.qubits")}
         self._others: Share | None = None
         self._inputs: States | None = None
-        if "others" in values:
-            self._others = share_of({**values, "visits": values["others"]}, unknown_angles)
+        if slice.others is not None:
+            self._others = share_of(replace(part, visits=slice.others), unknown_angles)
             # An input that another party holds is |0...0>.
-            self._inputs = with_flags(input_state(values.get("input"), bare, load), flags)
+            self._inputs = input_of(replace(part, starts=True), load)
 
-    async def run(self, node: Node) -> Outcome:
+    async def run(self, node: Node) -> Gradients | None:
         path, collector, bits = self._share.path, self._collector, self._bits
         heard = await gathered(node, path, self._angles, bits, self._own_angles, collector)
         found = self._worked_out(heard) if node.name == collector else {}
@@ -59,7 +76,7 @@ class DescriptionParty:
                 assert told is not None
                 found = self._by_visit(unpack_answers(told, bits, count, LARGEST, signed=True))
         own = {visit: values for visit, values in found.items() if path[visit] == node.name and len(values)}
-        return Outcome({}, {f"gradient-{visit}": values for visit, values in own.items()})
+        return Gradients(own) if own else None
 
     def _own_angles(self) -> Floats:
         """In the order of this party's visits."""

@@ -24,7 +24,8 @@ from ketwire.channels.copies import Copies, States
 from ketwire.errors import ScenarioError
 from ketwire.protocols.gradient.outline import derivable
 from ketwire.protocols.gradient.reading import Reader
-from ketwire.protocols.layers import Step, build_layers
+from ketwire.protocols.inference import input_state
+from ketwire.protocols.layers import Part, Step, build_layers
 from ketwire.protocols.node import Json, Kept, Loader, Node, Procedure, Stock
 from ketwire.protocols.stream import Batch
 from ketwire.quantum.circuits import Circuit, Contraction, joined
@@ -83,18 +84,17 @@ class Share:
         self.segments[visit] = Segment(self.segments[visit].circuit, parameters)
 
 
-def share_of(values: dict[str, Json], load: Loader) -> Share:
-    """A party's share from its slice: `path`, `qubits`, `flags` and its `visits` (lists of layers).
+def share_of(part: Part, load: Loader) -> Share:
+    """A party's share of the circuit, from what its slice tells of it.
 
     Each layer says by `flag` which flag qubit a contraction has, and by `trainable` whether its angles move.
 
     Raises:
         ScenarioError: what a layer holds does not fit the register.
     """
-    bare, flags = int(values["qubits"]), int(values["flags"])
-    total = bare + flags
+    bare, total = part.qubits, part.qubits + part.flags
     segments, trainable = {}, {}
-    for key, specs in values["visits"].items():
+    for visit, specs in part.visits.items():
         parts, parameters = [Circuit(total, ())], [NO_PARAMETERS]
         moves = [np.zeros(0, dtype=np.bool_)]
         for spec in specs:
@@ -102,10 +102,10 @@ def share_of(values: dict[str, Json], load: Loader) -> Share:
                 parts.append(_coherent(step, bare, total, spec))
                 parameters.append(step.parameters)
                 moves.append(np.full(len(step.parameters), bool(spec.get("trainable", True))))
-        segments[int(key)] = Segment(joined(parts), np.concatenate(parameters))
-        trainable[int(key)] = np.concatenate(moves)
+        segments[visit] = Segment(joined(parts), np.concatenate(parameters))
+        trainable[visit] = np.concatenate(moves)
     projector = Projector(0, flags=tuple(range(bare, total)))
-    return Share(tuple(values["path"]), total, projector, segments, trainable)
+    return Share(part.path, total, projector, segments, trainable)
 
 
 def _coherent(step: Step, bare: int, total: int, spec: dict[str, Json]) -> Circuit:
@@ -126,6 +126,11 @@ def exact_derivatives(shares: Sequence[Share], inputs: States) -> dict[int, Floa
     visits = sorted(segments)
     found = exact_gradients([segments[visit] for visit in visits], inputs, shares[0].projector)
     return {visit: part[0] for visit, part in zip(visits, found, strict=True)}
+
+
+def input_of(part: Part, load: Loader) -> States | None:
+    """At the party that starts: the input's state with its flags in |0>, shape (1, 2**n); None elsewhere."""
+    return with_flags(input_state(part.input, part.qubits, load), part.flags) if part.starts else None
 
 
 def with_flags(states: States, flags: int) -> States:

@@ -1,4 +1,5 @@
 """Training a distributed circuit: the program of each step, its data and optimisers, and the rivals.
 
-Only the sessions of the kind `training` name it.
+The kind `training` imports it, and `nodes.traced`, which runs a training once more for `--check`. No other protocol
+does.
 """

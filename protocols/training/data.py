@@ -6,6 +6,7 @@ in the scenario's hands; how they are split, and in which order they are taken, 
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -63,21 +64,31 @@ class Schedule:
         return np.asarray(order[number * self._batch : (number + 1) * self._batch])
 
 
+@dataclass(frozen=True)
+class Data:
+    """Where the samples are, by part, and what is done to them."""
+
+    train: Json
+    test: Json
+    standardise: bool = False
+    constant: float | None = None
+
+
 class Samples:
     """The start party's rows, float64, by part: standardised, with a constant, as they will be encoded."""
 
-    def __init__(self, values: dict[str, Json], qubits: int, load: Loader) -> None:
+    def __init__(self, data: Data, qubits: int, load: Loader) -> None:
         keys = {part: f"protocol.data.{part}" for part in PARTS}
-        loaded = [rows_of(key, load(key, values[part])["values"]) for part, key in keys.items()]
+        loaded = [rows_of(key, load(key, getattr(data, part))["values"]) for part, key in keys.items()]
         if loaded[0].shape[1] != loaded[1].shape[1]:
             raise ScenarioError(
                 f"protocol.data.test: rows of {loaded[1].shape[1]} entries given, expected {loaded[0].shape[1]}, "
                 "as in the training part"
             )
-        if values["standardise"]:
+        if data.standardise:
             loaded = standardised(*loaded)
-        if values["constant"] is not None:
-            loaded = [np.column_stack([rows, np.full(len(rows), values["constant"])]) for rows in loaded]
+        if data.constant is not None:
+            loaded = [np.column_stack([rows, np.full(len(rows), data.constant)]) for rows in loaded]
         self.rows: dict[str, Floats] = dict(zip(PARTS, loaded, strict=True))
         self.entries = loaded[0].shape[1]
         if self.entries > 1 << qubits:
@@ -130,16 +141,25 @@ def _refuse_zeros(rows: Floats, part: str) -> None:
         raise ScenarioError(f"protocol.data.{part}: row {zero[0]} is all zero, expected vectors with a direction")
 
 
+@dataclass(frozen=True)
+class Judging:
+    """The objective, with its settings, and at the party that judges where the labels are, by part."""
+
+    objective: Json
+    train: Json = None
+    test: Json = None
+
+
 class Labels:
     """The judge's labels, by part, as the objective wants them; float64, shape (rows,)."""
 
-    def __init__(self, values: dict[str, Json], objective: Objective, load: Loader) -> None:
+    def __init__(self, judging: Judging, objective: Objective, load: Loader) -> None:
         self.of: dict[str, Floats] = {}
         self.shapes: dict[str, Shape] = {}
         classes: NDArray[Any] | None = None
         for part in PARTS:
             key = f"protocol.labels.{part}"
-            arrays = load(key, values[part])
+            arrays = load(key, getattr(judging, part))
             labels = labels_of(key, arrays)
             if labels.ndim != 1:
                 told = f"labels of shape {list(labels.shape)} given, expected a flat list of them, or label_column"

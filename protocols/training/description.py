@@ -8,8 +8,8 @@ test part. It needs to know how the layers look, though not what is in them: rot
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,57 +19,68 @@ from ketwire.errors import RemoteProtocolError
 from ketwire.protocols.announce import announce
 from ketwire.protocols.codes import pack_bits, unpack_bits
 from ketwire.protocols.descriptions import gathered
-from ketwire.protocols.node import Loader, Node, Outcome, Shape, Slice
+from ketwire.protocols.node import Loader, Node, Outcome, Shape
 from ketwire.protocols.numbers import EXACT_BITS, messages_of, pack_numbers, unpack_numbers
-from ketwire.protocols.training.data import Labels, joined_shapes
-from ketwire.protocols.training.holding import Holding
+from ketwire.protocols.training.holding import Holding, Model
 from ketwire.protocols.training.meter import Meter
-from ketwire.protocols.training.objectives import Objective, objective
 from ketwire.protocols.training.rivals import decided_by, train_alone
 
 Floats = NDArray[np.float64]
 
 
+@dataclass(frozen=True)
+class DescriptionSlice:
+    """What a party on the path holds; bits of an angle, how many each party has, and the steps of the training."""
+
+    model: Model | None = None
+    bits: int = 0
+    angles: dict[str, int] = field(default_factory=dict)
+    steps: int = 0
+
+
+@dataclass(frozen=True)
+class Described(Outcome):
+    """What a party had sent before the training; the losses, where it was; at the last party the accuracy."""
+
+    bits: int
+    losses: NDArray[np.float64] | None = None
+    test_accuracy: float | None = None
+
+
 class DescriptionParty:
     """Any party: it sends its angles, or is the start party, which trains."""
 
-    def __init__(self, slice: Slice, load: Loader) -> None:
-        self.values = slice.values
-        self.shapes: dict[str, Shape] = {}
-        if "path" not in self.values:
-            return
-        self._path: list[str] = self.values["path"]
-        self._counts: dict[str, int] = self.values["angles"]
-        # The start party has everybody's layers; what it draws for those of others is replaced by what it is told.
-        own = {key: value for key, value in self.values.items() if key not in ("objective", "labels")}
-        self._held = Holding(own, load)
-        self._objective: Objective | None = objective(self.values["objective"]) if "objective" in self.values else None
-        self._labels: Labels | None = None
-        if "labels" in self.values:
-            assert self._objective is not None
-            self._labels = Labels(self.values["labels"], self._objective, load)
-        self.shapes = joined_shapes(self._held.samples, self._labels)
+    Slice, Outcome = DescriptionSlice, Described
 
-    async def run(self, node: Node) -> Outcome:
-        if "path" not in self.values:
-            return Outcome()
+    def __init__(self, slice: DescriptionSlice, load: Loader) -> None:
+        self.told = slice
+        self.shapes: dict[str, Shape] = {}
+        if slice.model is None:
+            return
+        # The start party has everybody's layers; what it draws for those of others is replaced by what it is told.
+        self._held = Holding(slice.model, load)
+        self._path, self._objective, self._labels = self._held.path, self._held.objective, self._held.labels
+        self.shapes = self._held.shapes
+
+    async def run(self, node: Node) -> Described | None:
+        if self.told.model is None:
+            return None
         meter, start = Meter(node), self._path[0]
         angles = partial(self._angles, node.name)
-        heard = await gathered(meter.node, self._path, self._counts, self.values["bits"], angles, start)
+        heard = await gathered(meter.node, self._path, self.told.angles, self.told.bits, angles, start)
         for party, theirs in heard.items():
             self._take(party, theirs)
         labels = await self._ship(meter.node, "train", self._path[-1], start, self._own_labels("train"))
-        told_of: dict[str, Any] = {"bits": meter.taken().bits}  # what is there now is enough to train
-        decisions, losses = None, None
+        bits = meter.taken().bits  # what is there now is enough to train
+        decisions, losses, accuracy = None, None, None
         if node.name == start:
             assert labels is not None
             losses, decisions = self._train(labels)
         decisions = await self._ship(meter.node, "test", start, self._path[-1], decisions)
-        arrays = {} if losses is None else {"losses": np.array(losses)}
         truth = self._own_labels("test")
         if node.name == self._path[-1] and truth is not None and decisions is not None:
-            told_of["test_accuracy"] = float((decisions == truth).mean())
-        return Outcome(told_of, arrays)
+            accuracy = float((decisions == truth).mean())
+        return Described(bits, None if losses is None else np.array(losses), accuracy)
 
     def _own_labels(self, part: str) -> Floats | None:
         return None if self._labels is None else self._labels.of[part]
@@ -130,5 +141,5 @@ class DescriptionParty:
             for part, rows in held.samples.rows.items()
         }
         schedule = held.schedule(len(states["train"]))
-        losses = train_alone(held, self._objective, labels, states["train"], schedule, self.values["steps"])
+        losses = train_alone(held, self._objective, labels, states["train"], schedule, self.told.steps)
         return losses, decided_by(held, self._objective, states["test"])

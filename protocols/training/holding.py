@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -12,9 +13,9 @@ from numpy.typing import NDArray
 
 from ketwire.errors import ScenarioError
 from ketwire.protocols.gradient.features import Share, parties_with_parameters, share_of
-from ketwire.protocols.layers import LARGEST_ANGLE
+from ketwire.protocols.layers import LARGEST_ANGLE, Part
 from ketwire.protocols.node import Json, Loader
-from ketwire.protocols.training.data import Labels, Samples, Schedule, joined_shapes
+from ketwire.protocols.training.data import Data, Judging, Labels, Samples, Schedule, joined_shapes
 from ketwire.protocols.training.objectives import Objective, objective
 from ketwire.protocols.training.optimisers import OPTIMISERS, Optimiser
 from ketwire.protocols.training.optimisers import State as Moments
@@ -26,34 +27,56 @@ GRADIENT_BITS = 32
 """Behind the point, of a gradient that moves parameters and of derivatives of losses: 2e-10, far below shot noise."""
 
 
+@dataclass(frozen=True)
+class Validation:
+    """Which share of the training rows is kept back, every how many steps it is looked at, and when training stops."""
+
+    share: float
+    every: int
+    copies: int
+    patience: int
+
+
+@dataclass(frozen=True)
+class Model:
+    """What a party of a training has, and the public plan of it, whoever trains.
+
+    trained: visits with parameters that move, anybody's. batch: samples of a step, None for all
+    optimiser: its `name` and settings. data: at the start party. judging: at the party that judges
+    """
+
+    part: Part
+    trained: tuple[int, ...]
+    schedule_key: str
+    batch: int | None
+    validation: Validation | None
+    optimiser: Json
+    data: Data | None = None
+    judging: Judging | None = None
+
+
 class Holding:
     """One party's share of the circuit with its optimiser and, by its place, samples or labels."""
 
-    def __init__(self, values: Mapping[str, Json], load: Loader) -> None:
-        self.values = values
-        self.path: tuple[str, ...] = tuple(values["path"])
+    def __init__(self, model: Model, load: Loader) -> None:
+        self.model = model
+        self.path, self.flags, self.trained = model.part.path, model.part.flags, model.trained
         self.last = len(self.path) - 1
-        self.flags: int = values["flags"]
-        self.share: Share = share_of(dict(values), load)
-        self.trained: list[int] = values["trained"]
-        """Visits with parameters that move, anybody's."""
+        self.share: Share = share_of(model.part, load)
         self.mine = sorted(set(parties_with_parameters(self.share)) & set(self.trained))
         self.moments: dict[int, Moments] = {}
-        self.optimiser: Optimiser = OPTIMISERS[values["optimiser"]["name"]](
-            **{key: value for key, value in values["optimiser"].items() if key != "name"}
+        self.optimiser: Optimiser = OPTIMISERS[model.optimiser["name"]](
+            **{key: value for key, value in model.optimiser.items() if key != "name"}
         )
         for visit in self.mine:
             self.moments[visit] = self.optimiser.start(len(self.parameters(visit)))
-        self.objective: Objective | None = objective(values["objective"]) if "objective" in values else None
-        self.samples = Samples(values["data"], values["qubits"], load) if "data" in values else None
-        self.labels = Labels(values["labels"], self.objective, load) if self.objective is not None else None
+        self.samples, self.objective, self.labels = held_data(model.data, model.judging, model.part.qubits, load)
         self.shapes = joined_shapes(self.samples, self.labels)
 
     def schedule(self, rows: int) -> Schedule:
         """Which rows each step takes, the same at every party."""
-        validation = self.values["validation"]
-        share = validation["share"] if validation else 0.0
-        return Schedule(bytes.fromhex(self.values["schedule_key"]), rows, self.values["batch"], share)
+        share = self.model.validation.share if self.model.validation is not None else 0.0
+        return Schedule(bytes.fromhex(self.model.schedule_key), rows, self.model.batch, share)
 
     def parameters(self, visit: int) -> Floats:
         return self.share.segments[visit].values
@@ -140,3 +163,14 @@ class Holding:
         for visit in sorted(self.share.segments):
             told.update(self.parameters(visit).astype("<f8").tobytes())
         return told.hexdigest()
+
+
+def held_data(
+    data: Data | None, judging: Judging | None, qubits: int, load: Loader
+) -> tuple[Samples | None, Objective | None, Labels | None]:
+    """A party's samples, its objective and its labels, where it has them."""
+    samples = Samples(data, qubits, load) if data is not None else None
+    if judging is None:
+        return samples, None, None
+    judge = objective(judging.objective)
+    return samples, judge, Labels(judging, judge, load) if judging.train is not None else None

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ketwire.channels.copies import Copies
-from ketwire.protocols.node import Node, Stock
+from ketwire.protocols.node import Node, Outcome, Stock
 from ketwire.protocols.stream import Tally
 from ketwire.quantum.gradients.estimation import Estimate
 
@@ -108,6 +108,27 @@ HELD = ("registers_held", "qubits_held")
 COLUMNS = ("qubits_emitted", "qubits_delivered", "bits", "circuits", "copies", "clock_ps", "ebits", *HELD)
 
 
+@dataclass(frozen=True)
+class Counts:
+    """Copies emitted at the start, as many as were needed in the mean, and measured; samples; readings of |Φ>."""
+
+    emitted: int
+    needed: float
+    measured: int
+    samples: int
+    readings: int
+
+
+@dataclass(frozen=True)
+class Course(Outcome):
+    """What a party noted of each step, `COLUMNS`, shape (steps, columns); and the party that judges, (steps,) losses
+    and (validations, 2) losses and accuracies."""
+
+    costs: NDArray[np.int64]
+    losses: NDArray[np.float64] | None = None
+    validations: NDArray[np.float64] | None = None
+
+
 class Series:
     """What a party notes of each step: its costs, its clock, and at the last party losses and validations.
 
@@ -139,21 +160,22 @@ class Series:
         self.steps = step + 1
 
     @property
-    def counts(self) -> list[float]:
-        return [self.copies, self.needed, self.measured, self.samples, self.readings]
+    def counts(self) -> Counts:
+        return Counts(self.copies, self.needed, self.measured, self.samples, self.readings)
 
-    def arrays(self) -> dict[str, NDArray[Any]]:
-        told: dict[str, NDArray[Any]] = {"costs": self._table[: self.steps]}
+    def arrays(self) -> dict[str, Any]:
+        """The fields of a `Course`."""
+        told: dict[str, Any] = {"costs": self._table[: self.steps]}
         if self.losses:
             told["losses"] = np.array(self.losses)
             told["validations"] = np.array(self.validations).reshape(-1, 2)
         return told
 
-    def restore(self, arrays: Mapping[str, NDArray[Any]], counts: Sequence[float]) -> None:
+    def restore(self, arrays: Mapping[str, NDArray[Any]], counts: Counts) -> None:
         """Go on from what `arrays` and `counts` told."""
         steps = self.steps = len(arrays["costs"])
-        self.needed = float(counts[1])
-        self.copies, self.measured, self.samples, self.readings = (int(counts[place]) for place in (0, 2, 3, 4))
+        self.copies, self.needed, self.measured = counts.emitted, counts.needed, counts.measured
+        self.samples, self.readings = counts.samples, counts.readings
         self._table[:steps] = arrays["costs"]
         self.losses = arrays["losses"].tolist() if "losses" in arrays else []
         if "validations" in arrays:

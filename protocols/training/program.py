@@ -28,7 +28,7 @@ in the place of samples).
 from __future__ import annotations
 
 import math
-from typing import Any
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,13 +40,14 @@ from ketwire.protocols.gradient.agreement import Agreement, public_numbers
 from ketwire.protocols.gradient.features import FeatureStage, Route, reader_at, refuse_large
 from ketwire.protocols.gradient.forward import ForwardStage
 from ketwire.protocols.gradient.shifts import run_shifted
-from ketwire.protocols.node import Loader, Node, Outcome, Shape, Slice, State
+from ketwire.protocols.node import Loader, Node, Shape, State
 from ketwire.protocols.numbers import pack_numbers, unpack_numbers
-from ketwire.protocols.repeaters import Supplies, chain_plans
+from ketwire.protocols.repeaters import Supplies
 from ketwire.protocols.stream import Stage, StreamPlan, Tally, run_stream
 from ketwire.protocols.training.data import Schedule
 from ketwire.protocols.training.holding import GRADIENT_BITS, Holding
-from ketwire.protocols.training.meter import Meter, Series
+from ketwire.protocols.training.meter import Counts, Course, Meter, Series
+from ketwire.protocols.training.plan import TrainingSlice
 from ketwire.quantum.circuits import Circuit
 from ketwire.quantum.gradients.estimation import Demand, half_ranges
 from ketwire.quantum.gradients.estimators import estimator
@@ -65,30 +66,49 @@ GO_ON, BEST, STOP = 0, 1, 2
 COPIES_BITS = 32
 
 
+@dataclass(frozen=True, kw_only=True)
+class Trained(Course):
+    """What a training came to.
+
+    training, whole: copies until the last step, and all. judged: loss and accuracy by part, at the party that judges
+    after: what came after the last step cost. trained_ps: when that ended
+    """
+
+    parameters_sha256: str
+    steps: int
+    decisions: int
+    trained_ps: int
+    training: Counts
+    whole: Counts
+    after: dict[str, int]
+    judged: dict[str, tuple[float, float]]
+
+
 class TrainingParty:
     """Any party of the training: roles differ only in the slice that they hold."""
 
+    Slice, Outcome = TrainingSlice, Trained
     holding: type[Holding] = Holding
 
-    def __init__(self, slice: Slice, load: Loader) -> None:
-        self.values = slice.values
+    def __init__(self, slice: TrainingSlice, load: Loader) -> None:
+        self.slice = slice
         self.shapes: dict[str, Shape] = {}
-        if "visits" not in self.values:  # neither on the path nor a repeater
+        if slice.training is None:
             return
-        self.held = self.holding(self.values, load)
+        self.told = told = slice.training
+        self.held = self.holding(told.model, load)
         self.shapes = dict(self.held.shapes)
-        self._estimator = estimator(self.values["estimator"])
+        self._estimator = estimator(told.terms.estimator["name"])
         self._wanted: dict[int, Circuit] = {}
         for visit in self.held.mine:
             segment = self._read(visit)
             if not isinstance(self._estimator, ParameterShift):
                 refuse_large(self._estimator, segment, "protocol.estimator")
-            self.shapes |= public_numbers(self.values["agreed"], segment.circuit, visit)
+            self.shapes |= public_numbers(told.terms, segment.circuit, visit)
         self._best: dict[int, Floats] = {}
         self._best_loss, self._waited, self._stopped = math.inf, 0, False
-        self._series = Series(self.values["steps"])
+        self._series = Series(slice.steps)
         self._supplies = Supplies()
-        self._chains = {name: chain_plans(told) for name, told in self.values["chains"].items()}
 
     def _read(self, visit: int) -> Segment:
         """The unitary whose derivatives are read: of a shifted one those alone that are wanted.
@@ -108,22 +128,24 @@ class TrainingParty:
 
     # ------------------------------------------------------------ the program
 
-    async def run(self, node: Node) -> Outcome:
-        if "visits" not in self.values:
-            return await look_on(node, self.values)
+    async def run(self, node: Node) -> Trained | None:
+        steps, every = self.slice.steps, self.slice.checkpoint_every
+        if self.slice.training is None:
+            await look_on(node, steps, every)
+            return None
         meter, held = Meter(node), self.held
         schedule = held.schedule(node.public["train rows"])
-        self._agreed = Agreement.of(self.values["agreed"], node.public)
+        self._agreed = Agreement.of(self.told.terms, node.public)
         self._want = dict(self._agreed.copies)
-        for step in range(self._resume(node), self.values["steps"]):
+        for step in range(self._resume(node), steps):
             if not self._stopped:
                 await self._step(meter.node, schedule, step)
                 if self._is_due(step):
                     self._stopped = await self._validate(meter.node, schedule)
                 self._series.close(step, meter.taken(), node.now_ps)
-                node.progress(step + 1, self.values["steps"], "steps")
+                node.progress(step + 1, steps, "steps")
             # After an early stop too: parties that only look on do not hear of it, and wait for everybody.
-            if (step + 1) % self.values["checkpoint_every"] == 0:
+            if (step + 1) % every == 0:
                 await node.checkpoint(step + 1, self._saved(step + 1))
         for visit, parameters in self._best.items():
             held.share.with_parameters(visit, parameters)
@@ -133,7 +155,7 @@ class TrainingParty:
         """One batch, from its samples to new parameters."""
         held, rows = self.held, schedule.batch(step)
         self._series.samples += len(rows)
-        z = await self._infer(node, "train", rows, self.values["loss_copies"])
+        z = await self._infer(node, "train", rows, self.told.loss_copies)
         estimates: dict[int, Floats | None] = {}
         if self._is_shifted:
             estimates |= await self._shifted(node, rows)
@@ -149,7 +171,7 @@ class TrainingParty:
                 gradient = 2.0 * product(slopes[None], values)[0] / len(rows)  # ∂<2Π - 1> = 2 ∂<Π>
             held.move(visit, gradient)
             asked[visit] = self._next_copies(visit, gradient, slopes)
-        if self.values["adaptive"] is not None:
+        if self.told.adaptive is not None:
             await self._announce_copies(node, asked)
 
     async def _stream(self, node: Node, plan: StreamPlan, stage: Stage | None) -> Tally:
@@ -163,7 +185,7 @@ class TrainingParty:
         samples = held.samples
         inputs = samples.states(part, rows, held.flags) if samples is not None else None
         stage = ForwardStage(held.share, len(rows), inputs, peek=exact)
-        plan = self._plan("forward", held.path, (held.share.qubits,) * held.last, 1 if exact else copies, len(rows))
+        plan = replace(self.told.plan, want=1 if exact else copies, items=len(rows))
         tally = await self._stream(node, plan, stage)
         return stage.read(node, tally.counts) if tally.counts is not None else None
 
@@ -175,7 +197,8 @@ class TrainingParty:
         inputs = held.samples.states("train", rows, held.flags) if held.samples is not None else None
         reader = reader_at(node, held.share, route, self._estimator, len(rows), self._want[visit])
         stage = FeatureStage(held.share, route, inputs, reader)
-        plan = self._plan(str(visit), route.parties, route.sizes, self._want[visit], len(rows))
+        plan = self.told.plan.along(route.parties, route.sizes, self.told.passages[visit], self._want[visit])
+        plan = replace(plan, items=len(rows))
         await self._stream(node, plan, stage)
         self._series.readings += plan.want * len(rows)
         if visit not in held.mine:
@@ -188,11 +211,9 @@ class TrainingParty:
         inputs = held.samples.states("train", rows, held.flags) if held.samples is not None else None
         plans: dict[int, ShiftPlan] = {visit: shift_plan(self._read(visit)) for visit in held.mine}
         runs = {visit: self._agreed.runs[visit] for visit in reversed(held.trained)}
-        sizes = (held.share.qubits,) * held.last
 
         async def stream(visit: int, stage: Stage | None) -> Tally:
-            plan = self._plan("forward", held.path, sizes, self._want[visit], len(rows))
-            return await self._stream(node, plan, stage)
+            return await self._stream(node, replace(self.told.plan, want=self._want[visit], items=len(rows)), stage)
 
         found = await run_shifted(node, held.share, inputs, len(rows), runs, self._want, plans, stream)
         estimates = {}
@@ -202,29 +223,9 @@ class TrainingParty:
             estimates[visit][:, moves] = values
         return estimates
 
-    def _plan(self, name: str, path: tuple[str, ...], sizes: tuple[int, ...], copies: int, items: int) -> StreamPlan:
-        values = self.values
-        survival = values["survivals"][name]
-        return StreamPlan(
-            path,
-            survival,
-            survival == 1.0,
-            copies,
-            items,
-            self.held.share.qubits,
-            values["max_batch_octets"],
-            budget_attempts=values["budget_attempts"],
-            shared=values["shared_rows"],
-            sizes=sizes,
-            window=values["window"],
-            chains=self._chains[name],
-            margin=values["margin"],
-            round_copies=values["round_copies"][name],
-        )
-
     async def _outer(self, node: Node, rows: Integers, z: Floats | None) -> Floats:
         """The outer derivatives, which the last party tells all others."""
-        held, bits = self.held, self.values["derivative_bits"]
+        held, bits = self.held, self.told.derivative_bits
         message: Packed | None = None
         if z is not None:
             assert held.objective is not None and held.labels is not None
@@ -240,7 +241,7 @@ class TrainingParty:
 
     def _next_copies(self, visit: int, gradient: Floats, slopes: Floats) -> int:
         """Copies that the norm test asks for, from the gradient just estimated."""
-        rule = self.values["adaptive"]
+        rule = self.told.adaptive
         if rule is None:
             return self._want[visit]
         bound = self._variance_bound(visit)
@@ -249,7 +250,7 @@ class TrainingParty:
         least = self._agreed.copies[visit]
         if one == 0.0:  # no sample has a slope: there is no gradient, and no noise that it could drown in
             return least
-        return int(np.clip(math.ceil(significant(one / (rule["ratio"] ** 2 * signal))), least, rule["most"]))
+        return int(np.clip(math.ceil(significant(one / (rule.ratio ** 2 * signal))), least, rule.most))
 
     def _variance_bound(self, visit: int) -> float:
         """Of the estimates of one sample's derivatives of <Π> from one copy, summed over them."""
@@ -261,14 +262,15 @@ class TrainingParty:
         return parts * float(half_ranges(blocks)[1].sum())
 
     async def _announce_copies(self, node: Node, asked: dict[int, int]) -> None:
+        assert self.told.adaptive is not None
         for visit in self.held.trained:
             mine = Answers(np.array([asked[visit]]), COPIES_BITS) if visit in asked else None
-            limits = self._agreed.copies[visit], self.values["adaptive"]["most"]
+            limits = self._agreed.copies[visit], self.told.adaptive.most
             self._want[visit] = await self._told(node, self.held.path[visit], mine, *limits)
 
     async def _told(self, node: Node, origin: str, message: Answers | None, least: int, most: int) -> int:
         """One whole number from `least` to `most`, which `origin` tells all."""
-        heard = await announce(node, self.held.path, origin, message, Answers, chains=self._chains["forward"])
+        heard = await announce(node, self.held.path, origin, message, Answers, chains=self.told.plan.passage.chains)
         assert heard is not None
         if heard.values.shape != (1,) or not least <= heard.values[0] <= most:
             told = f"{origin} announced {heard.values.tolist()}, expected one number from {least} to {most}"
@@ -278,20 +280,21 @@ class TrainingParty:
     # ------------------------------------------------------------ validation, end, checkpoints
 
     def _is_due(self, step: int) -> bool:
-        validation = self.values["validation"]
-        return validation is not None and (step + 1) % validation["every"] == 0
+        validation = self.told.model.validation
+        return validation is not None and (step + 1) % validation.every == 0
 
     async def _validate(self, node: Node, schedule: Schedule) -> bool:
         """An inference of the validation samples, on which the last party judges; True to stop."""
-        held, rows = self.held, schedule.validation
-        z = await self._infer(node, "train", rows, self.values["validation"]["copies"])
+        held, rows, validation = self.held, schedule.validation, self.told.model.validation
+        assert validation is not None
+        z = await self._infer(node, "train", rows, validation.copies)
         verdict = None
         if z is not None:
             loss, accuracy = self._judged("train", rows, z)
             self._series.validations.append((loss, accuracy))
             self._waited = 0 if loss < self._best_loss else self._waited + 1
             self._best_loss = min(loss, self._best_loss)
-            stop = self._waited >= self.values["validation"]["patience"]
+            stop = self._waited >= validation.patience
             verdict = Answers(np.array([STOP if stop else GO_ON if self._waited else BEST]), 2)
         said = await self._told(node, held.path[-1], verdict, GO_ON, STOP)
         if said == BEST:
@@ -306,29 +309,29 @@ class TrainingParty:
         right = held.objective.decide(z) == labels
         return float(snap(held.objective.losses(z, labels).mean())), float(right.mean())
 
-    async def _finish(self, meter: Meter, schedule: Schedule) -> Outcome:
+    async def _finish(self, meter: Meter, schedule: Schedule) -> Trained:
         """Every part once more with the final parameters, and what there is to tell."""
         trained_ps = meter.node.now_ps
-        counts = dict(zip(("emitted", "needed", "measured", "samples", "readings"), self._series.counts, strict=True))
+        counts = self._series.counts
         parts = {
             "train": ("train", schedule.training),
             "validation": ("train", schedule.validation),
             "test": ("test", np.arange(meter.node.public["test rows"])),
         }
-        told: dict[str, Any] = {"parameters_sha256": self.held.digest()}
+        judged: dict[str, tuple[float, float]] = {}
         for name, (part, rows) in parts.items():
             if len(rows) == 0:
                 continue
-            z = await self._infer(meter.node, part, rows, self.values["test_copies"])
+            z = await self._infer(meter.node, part, rows, self.told.test_copies)
             if z is not None:
-                told[f"{name}_loss"], told[f"{name}_accuracy"] = self._judged(part, rows, z)
-        told["decisions"] = meter.node.public["test rows"]
-        told |= {"trained_ps": trained_ps, "steps": self._series.steps, "training": counts}
-        told |= {"emitted": self._series.copies, "needed": self._series.needed}
-        told |= {"measured": self._series.measured, "finally": vars(meter.taken())}
+                judged[name] = self._judged(part, rows, z)
         # The last party's result ends with its last inference; what the others have is final when training ends.
         known_ps = meter.node.read_ps if meter.node.name == self.held.path[-1] else trained_ps
-        return Outcome(told, self._series.arrays(), known_ps)
+        return Trained(
+            **self._series.arrays(), parameters_sha256=self.held.digest(), steps=self._series.steps,
+            decisions=meter.node.public["test rows"], trained_ps=trained_ps, training=counts,
+            whole=self._series.counts, after=vars(meter.taken()), judged=judged, known_ps=known_ps,
+        )  # fmt: skip
 
     def _saved(self, step: int) -> State:
         values = {
@@ -336,7 +339,7 @@ class TrainingParty:
             "best_loss": self._best_loss if math.isfinite(self._best_loss) else None,
             "waited": self._waited,
             "stopped": self._stopped,
-            "counts": self._series.counts,
+            "counts": vars(self._series.counts),
         }
         best = {f"best {visit}": parameters for visit, parameters in self._best.items()}
         return State(values, {**self.held.saved(), **best, **self._series.arrays(), **self._supplies.saved()})
@@ -346,7 +349,7 @@ class TrainingParty:
         if node.restored is None:
             return 0
         step, state = node.restored.step, node.restored.state
-        self._series.restore(state.arrays, state.values["counts"])
+        self._series.restore(state.arrays, Counts(**state.values["counts"]))
         self.held.restore(state.arrays, self._series.steps)
         self._supplies.restore(state.arrays)
         self._want = dict(state.values["want"])
@@ -359,10 +362,9 @@ class TrainingParty:
         return step
 
 
-async def look_on(node: Node, values: dict[str, Any]) -> Outcome:
+async def look_on(node: Node, steps: int, every: int) -> None:
     """A party that no register and no pair visits: it takes part in checkpoints alone."""
     begin = 0 if node.restored is None else node.restored.step
-    for step in range(begin + 1, values["steps"] + 1):
-        if step % values["checkpoint_every"] == 0:
+    for step in range(begin + 1, steps + 1):
+        if step % every == 0:
             await node.checkpoint(step, State())
-    return Outcome()

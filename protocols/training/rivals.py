@@ -12,7 +12,7 @@ The description of the model as a rival is in `ketwire.protocols.training.descri
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from ketwire.channels.messages import Packed
 from ketwire.protocols.announce import announce
 from ketwire.protocols.gradient.features import with_flags
-from ketwire.protocols.node import Json, Loader, Node, Outcome, Shape, Slice, State
+from ketwire.protocols.node import Loader, Node, Outcome, Shape, State
 from ketwire.protocols.numbers import (
     messages_of,
     pack_numbers,
@@ -28,10 +28,10 @@ from ketwire.protocols.numbers import (
     send_numbers,
     unpack_numbers,
 )
-from ketwire.protocols.training.data import Labels, Samples, Schedule, are_classes, joined_shapes
-from ketwire.protocols.training.holding import Holding
-from ketwire.protocols.training.meter import Meter, Series
-from ketwire.protocols.training.objectives import Objective, objective
+from ketwire.protocols.training.data import Data, Judging, Labels, Schedule, are_classes, joined_shapes
+from ketwire.protocols.training.holding import Holding, Model, held_data
+from ketwire.protocols.training.meter import Course, Meter, Series
+from ketwire.protocols.training.objectives import Objective
 from ketwire.protocols.training.program import look_on
 from ketwire.quantum.gradients.exact import exact_gradients, reflected
 from ketwire.quantum.gradients.features import contributions
@@ -42,20 +42,42 @@ Integers = NDArray[np.int64]
 States = NDArray[np.complex128]
 
 
+@dataclass(frozen=True)
+class BackpropSlice:
+    """The steps, bits of a number, and what a party on the path holds."""
+
+    steps: int
+    checkpoint_every: int
+    bits: int
+    model: Model | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Backpropagated(Course):
+    """What it came to; test_accuracy: at the party that judges."""
+
+    parameters_sha256: str
+    steps: int
+    test_accuracy: float | None
+
+
 class BackpropParty:
     """Any party of back-propagation over the network."""
 
-    def __init__(self, slice: Slice, load: Loader) -> None:
-        self.values = slice.values
-        self.shapes: dict[str, Shape] = {}
-        if "visits" in self.values:
-            self.held = Holding(self.values, load)
-            self.shapes = dict(self.held.shapes)
-            self._series = Series(self.values["steps"])
+    Slice, Outcome = BackpropSlice, Backpropagated
 
-    async def run(self, node: Node) -> Outcome:
-        if "visits" not in self.values:
-            return await look_on(node, self.values)
+    def __init__(self, slice: BackpropSlice, load: Loader) -> None:
+        self.told = slice
+        self.shapes: dict[str, Shape] = {}
+        if slice.model is not None:
+            self.held = Holding(slice.model, load)
+            self.shapes = dict(self.held.shapes)
+            self._series = Series(slice.steps)
+
+    async def run(self, node: Node) -> Backpropagated | None:
+        if self.told.model is None:
+            await look_on(node, self.told.steps, self.told.checkpoint_every)
+            return None
         held, meter = self.held, Meter(node)
         schedule = held.schedule(node.public["train rows"])
         begin = 0
@@ -63,17 +85,19 @@ class BackpropParty:
             begin = node.restored.step
             held.restore(node.restored.state.arrays, begin)
             self._series.restore(node.restored.state.arrays, self._series.counts)
-        for step in range(begin, self.values["steps"]):
+        for step in range(begin, self.told.steps):
             await self._step(meter.node, schedule.batch(step))
             self._series.close(step, meter.taken(), node.now_ps)
-            if (step + 1) % self.values["checkpoint_every"] == 0:
+            if (step + 1) % self.told.checkpoint_every == 0:
                 await node.checkpoint(step + 1, State({}, {**held.saved(), **self._series.arrays()}))
         inputs = await self._forward(meter.node, "test", np.arange(node.public["test rows"]))
-        told: dict[str, Any] = {"parameters_sha256": held.digest(), "steps": self._series.steps}
+        accuracy = None
         if held.objective is not None and held.labels is not None:
             decided = held.objective.decide(_expected(held, self._ends(inputs)))
-            told["test_accuracy"] = float((decided == held.labels.of["test"]).mean())
-        return Outcome(told, self._series.arrays())
+            accuracy = float((decided == held.labels.of["test"]).mean())
+        return Backpropagated(
+            **self._series.arrays(), parameters_sha256=held.digest(), steps=self._series.steps, test_accuracy=accuracy
+        )
 
     async def _step(self, node: Node, rows: Integers) -> None:
         held = self.held
@@ -140,7 +164,7 @@ class BackpropParty:
     async def _tell(self, node: Node, peer: str, states: States) -> None:
         # The amplitudes with all flags in |0>: what left them never comes back to the loss.
         inside = np.ascontiguousarray(states[:, :: 1 << self.held.flags])
-        await send_numbers(node, peer, inside.view(np.float64).reshape(-1), self.values["bits"])
+        await send_numbers(node, peer, inside.view(np.float64).reshape(-1), self.told.bits)
 
     async def _hear(self, node: Node, peer: str, samples: int) -> States:
         size = 1 << self.held.share.qubits - self.held.flags
@@ -180,63 +204,85 @@ def expected_of(circuit: Holding, states: States) -> Floats:
     return _expected(circuit, _through(circuit, states))
 
 
+@dataclass(frozen=True)
+class RawDataSlice:
+    """The path, empty at who is not on it; bits of an entry; the constant that is not sent; samples or labels."""
+
+    path: tuple[str, ...] = ()
+    qubits: int = 0
+    constant: float | None = None
+    bits: int = 0
+    data: Data | None = None
+    judging: Judging | None = None
+
+
+@dataclass(frozen=True)
+class Classified:
+    """What the last party makes of the rows; nothing where the labels are no classes."""
+
+    classifier: str | None = None
+    test_accuracy: float | None = None
+    cross_validation: float | None = None
+
+
+@dataclass(frozen=True)
+class RawDataTold(Outcome):
+    """What a party had sent before the test part, and at the last one what it made of all."""
+
+    bits: int
+    classified: Classified | None = None
+
+
 class RawDataParty:
     """Any party of the rival that ships the samples to the last party."""
 
-    def __init__(self, slice: Slice, load: Loader) -> None:
-        self.values = slice.values
-        self.shapes: dict[str, Shape] = {}
-        if "path" not in self.values:
-            return
-        self.samples, self.labels, self.shapes = _data_of(self.values, load)
+    Slice, Outcome = RawDataSlice, RawDataTold
+
+    def __init__(self, slice: RawDataSlice, load: Loader) -> None:
+        self.told = slice
+        self.samples, _, self.labels = held_data(slice.data, slice.judging, slice.qubits, load)
+        self.shapes = joined_shapes(self.samples, self.labels)
         if self.samples is not None:
-            width = self.samples.entries - (self.values["constant"] is not None)
+            width = self.samples.entries - (slice.constant is not None)
             self.shapes["entries"] = Shape(width, "protocol.data.train")
 
-    async def run(self, node: Node) -> Outcome:
-        if "path" not in self.values:
-            return Outcome()
+    async def run(self, node: Node) -> RawDataTold | None:
+        if not self.told.path:
+            return None
         meter = Meter(node)
         train = await self._ship(meter.node, "train")
-        told: dict[str, Any] = {"bits": meter.taken().bits}  # what is there now is enough to train
+        bits = meter.taken().bits  # what is there now is enough to train
         test = await self._ship(meter.node, "test")
         if train is None or test is None or self.labels is None:
-            return Outcome(told)
-        return Outcome({**told, **self._classified(train, test, self.labels)})
+            return RawDataTold(bits)
+        return RawDataTold(bits, self._classified(train, test, self.labels))
 
     async def _ship(self, node: Node, part: str) -> Floats | None:
         """A part's rows, from the start to the last party, over all links between them; None elsewhere."""
-        path: list[str] = self.values["path"]
+        path = self.told.path
         width, rows = node.public["entries"], node.public[f"{part} rows"]
         mine = None if self.samples is None else self.samples.rows[part][:, :width].reshape(-1)
         told: list[Floats] = []
         for piece in messages_of(width * rows):
-            packed = None if mine is None else pack_numbers(mine[piece], self.values["bits"])
+            packed = None if mine is None else pack_numbers(mine[piece], self.told.bits)
             heard = await announce(node, path, path[0], packed, Packed, target=path[-1])
             if heard is None:
                 return None
             told.append(unpack_numbers(heard, piece.stop - piece.start))
         return np.concatenate(told).reshape(rows, width)
 
-    def _classified(self, train: Floats, test: Floats, labels: Labels) -> dict[str, Any]:
+    def _classified(self, train: Floats, test: Floats, labels: Labels) -> Classified:
         """What the last party does with it all. Labels that are no classes can be classified by nobody."""
         from ketwire.protocols.classifiers import chosen  # noqa: PLC0415 (the receiver of rows alone)
 
         names, classes = np.unique(labels.of["train"], return_inverse=True)
         if not are_classes(names):
-            return {"classifier": None, "test_accuracy": None}
-        if (constant := self.values["constant"]) is not None:
+            return Classified()
+        if (constant := self.told.constant) is not None:
             train, test = (np.column_stack([rows, np.full(len(rows), constant)]) for rows in (train, test))
         best = chosen(train, classes.astype(np.int64))
         accuracy = float((names[best.decide(test)] == labels.of["test"]).mean())
-        return {"classifier": best.name, "cross_validation": best.right / best.judged, "test_accuracy": accuracy}
-
-
-def _data_of(values: dict[str, Json], load: Loader) -> tuple[Samples | None, Labels | None, dict[str, Shape]]:
-    """A party's samples and labels, where it has them, and what is public of them."""
-    samples = Samples(values["data"], values["qubits"], load) if "data" in values else None
-    labels = Labels(values["labels"], objective(values["objective"]), load) if "labels" in values else None
-    return samples, labels, joined_shapes(samples, labels)
+        return Classified(best.name, accuracy, best.right / best.judged)
 
 
 def _through(held: Holding, states: States) -> States:

@@ -6,7 +6,8 @@ from typing import Any
 from numba import njit
 from numba.core import caching
 
-_Given: Any = getattr(caching, "UserProvidedCacheLocator", None) or caching._UserProvidedCacheLocator  # before 0.62
+_caching: Any = caching
+_Given: Any = getattr(caching, "UserProvidedCacheLocator", None) or _caching._UserProvidedCacheLocator  # its older name
 
 
 def jit(function: Any) -> Any:
@@ -14,7 +15,7 @@ def jit(function: Any) -> Any:
     try:
         return njit(cache=True, nogil=True, error_model="numpy")(function)
     except RuntimeError:  # numba finds no folder that it may write
-        made = njit(nogil=True, error_model="numpy")(function)
+        made: Any = njit(nogil=True, error_model="numpy")(function)
     try:
         made._cache = _Kept(function)
     except RuntimeError:  # nor one to read: compiled anew in each process
@@ -32,11 +33,11 @@ class _Locator(_Given):  # type: ignore[misc]
         os.stat(self.get_cache_path())
 
 
-class _Implementation(caching.CompileResultCacheImpl):  # type: ignore[misc]
-    _locator_classes = (_Locator,)
+class _Implementation(_caching.CompileResultCacheImpl):  # type: ignore[misc]
+    _locator_classes = [_Locator]  # noqa: RUF012 (as numba has it)
 
 
-class _Kept(caching.FunctionCache):  # type: ignore[misc]
+class _Kept(_caching.FunctionCache):  # type: ignore[misc]
     """A cache that is only read."""
 
     _impl_class = _Implementation

@@ -115,7 +115,7 @@ def choose_engine(work: float) -> EngineName:
         return "numpy"
     if importlib.util.find_spec("numba") is None:
         raise ScenarioError(
-            f"a circuit here is predicted to take {work:.3g} s, and above {FUSED_WORTH:g} s numba compiles it; numba is "
-            "not installed, expected the extra fast (pip install 'ketwire[fast]')"
+            f"a circuit here is predicted to take {work:.3g} s, and above {FUSED_WORTH:g} s numba compiles it; numba "
+            "is not installed, expected the extra fast (pip install 'ketwire[fast]')"
         )
     return "fused"

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from ketwire.quantum.arrays import Floats, Integers
-from ketwire.quantum.grid import significant
+from ketwire.quantum.grid import significant, significant_one
 
 CHUNK_PHOTONS = 1 << 20  # of one step over copies: bounds the memory of the errors drawn
 
@@ -18,7 +18,7 @@ def hits(places: int, chance: float, rng: np.random.Generator) -> Integers:
 
     Jumps from one to the next by geometric gaps, so the cost is that of the hits.
     """
-    chance = float(significant(chance))
+    chance = significant_one(chance)
     if chance <= 0.0:
         return np.zeros(0, dtype=np.int64)
     size = int(places * chance + 4 * np.sqrt(places * chance)) + 8
@@ -46,15 +46,14 @@ def pauli_errors(
     Candidates come at the highest rate of all; the uniform number that decides between X, Y and Z
     also thins them out to the rate of their own copy and qubit.
     """
-    edges = significant(edges)
-    highest = float(edges[..., 2].max(initial=0.0))
+    highest = significant_one(float(edges[..., 2].max(initial=0.0)))
     for start, count in _chunks_of_copies(copies, n):
         place = hits(count * n, highest, rng)
         if len(place) == 0:
             continue
         uniform = highest * rng.random(len(place))
         copy, qubit = start + place // n, place % n
-        own = edges[copy if len(edges) > 1 else 0, qubit if edges.shape[1] > 1 else 0]
+        own = significant(edges[copy if len(edges) > 1 else 0, qubit if edges.shape[1] > 1 else 0])
         kind = np.where(uniform < own[..., 0], 1, np.where(uniform < own[..., 1], 2, 3))
         real = uniform < own[..., 2]
         yield copy[real], qubit[real], kind[real]
@@ -63,13 +62,12 @@ def pauli_errors(
 def event_masks(chances: Floats, bits: Integers, copies: int, rng: np.random.Generator) -> Integers:
     """For each copy the sum of those of `bits` at which an event happened, int64, shape (copies,)."""
     masks = np.zeros(copies, dtype=np.int64)
-    chances = significant(chances)
-    highest = float(chances.max(initial=0.0))
+    highest = significant_one(float(chances.max(initial=0.0)))
     for start, count in _chunks_of_copies(copies, len(bits)):
         place = hits(count * len(bits), highest, rng)
         copy = start + place // len(bits)
         if chances.ndim:
-            real = highest * rng.random(len(place)) < chances[copy]
+            real = highest * rng.random(len(place)) < significant(chances[copy])
             place, copy = place[real], copy[real]
         mark(masks, copy, bits[place % len(bits)])
     return masks

@@ -35,8 +35,10 @@ def distinct(*columns: tuple[Integers, int]) -> tuple[Integers, Integers]:
 
 def compact(states: Complexes, row: Integers) -> Batch:
     """Drop the rows that no copy is in; the same arrays if there are none, or no copies."""
+    if len(row) == 0 or len(states) == 1:
+        return states, row
     used = np.bincount(row, minlength=len(states)) > 0
-    if used.all() or len(row) == 0:
+    if used.all():
         return states, row
     return states[used], (np.cumsum(used) - 1)[row]
 

@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 from ketwire.quantum.arrays import Complexes, Floats, Integers
 from ketwire.quantum.circuits import apply_matrix
 from ketwire.quantum.noise import shared_rows
-from ketwire.quantum.noise.events import event_masks, mark, pauli_errors
+from ketwire.quantum.noise.events import event_masks, pauli_errors
 from ketwire.quantum.noise.kraus import Kraus, pauli
 from ketwire.quantum.noise.shared_rows import (
     Batch,
@@ -49,12 +49,20 @@ def apply_paulis(states: Complexes, row: Integers, weights: ArrayLike, rng: np.r
     """
     states, row, n = _checked_batch(states, row)
     edges = _edges(weights, len(row), n)
-    x, z = np.zeros_like(row), np.zeros_like(row)
-    for copy, qubit, kind in pauli_errors(edges, len(row), n, rng):
-        bit = np.int64(1) << (n - 1 - qubit)
-        mark(x, copy, np.where(kind < 3, bit, 0))
-        mark(z, copy, np.where(kind > 1, bit, 0))
-    return apply_masks(states, row, x, z)
+    # The copies that met errors, and their X and Z as bits of the index: nothing here is as long as the batch.
+    parts = [_joined(copy, np.int64(1) << (n - 1 - qubit), kind)
+             for copy, qubit, kind in pauli_errors(edges, len(row), n, rng) if len(copy)]  # fmt: skip
+    if not parts:
+        return compact(states, row)
+    hit, x, z = (np.concatenate(each) for each in zip(*parts, strict=True)) if len(parts) > 1 else parts[0]
+    return _move(states, row, hit, x, z)
+
+
+def _joined(copy: Integers, bit: Integers, kind: Integers) -> tuple[Integers, Integers, Integers]:
+    """Errors of ascending copies that may come again, as one X and one Z for each copy that has any."""
+    starts = np.flatnonzero(np.diff(copy, prepend=-1))
+    x, z = (np.bitwise_or.reduceat(np.where(which, bit, 0), starts) for which in (kind < 3, kind > 1))
+    return copy[starts], x, z
 
 
 def apply_masks(states: Complexes, row: Integers, x: Integers, z: Integers) -> Batch:
@@ -62,11 +70,15 @@ def apply_masks(states: Complexes, row: Integers, x: Integers, z: Integers) -> B
 
     x, z: int64, shape (copies,), from 0 to 2**n - 1. Copies of one row with the same errors share a row.
     """
-    n = states.shape[1].bit_length() - 1
     hit = np.flatnonzero(x | z)
     if len(hit) == 0:
         return compact(states, row)
-    old, x, z = row[hit], x[hit], z[hit]
+    return _move(states, row, hit, x[hit], z[hit])
+
+
+def _move(states: Complexes, row: Integers, hit: Integers, x: Integers, z: Integers) -> Batch:
+    """`apply_masks` for errors of the copies `hit` alone."""
+    n, old = states.shape[1].bit_length() - 1, row[hit]
     # What was done to a state comes first, so that most runs of rows need not all of it.
     done = 2 * (x > 0) + (z > 0)
     first, place = distinct((done, 4), (old, len(states)), (x, 1 << n), (z, 1 << n))
@@ -251,7 +263,7 @@ def _checked_batch(states: Complexes, row: Integers) -> tuple[Complexes, Integer
                          "expected complex128 of (rows, 2**n) with n >= 1")
     if row.ndim != 1 or row.dtype != np.int64:
         raise ValueError(f"row: {row.dtype} of shape {row.shape} given, expected int64 of (copies,)")
-    if len(row) and (row.min() < 0 or row.max() >= len(states)):
+    if len(row) and row.view(np.uint64).max() >= len(states):  # as unsigned, what is below 0 is beyond everything
         raise ValueError(f"row: {row.min()} to {row.max()} given, expected 0 to {len(states) - 1}")
     return states, row, size.bit_length() - 1
 

@@ -8,9 +8,11 @@ quantum session runs once more, inline, with a witness (`nodes.witness`), on den
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
+
+from ketwire.quantum.binomial import accuracy_of
+from ketwire.scenarios.kinds.result import Noisy, Reference, RunResult
 
 if TYPE_CHECKING:
     from ketwire.nodes.session import Run
@@ -23,23 +25,19 @@ NOTHING = 1e-9
 """A bias that is rounding."""
 
 
-def bias(loaded: Loaded, run: Run, exact: Mapping[str, Any]) -> dict[str, Any]:
+def bias(loaded: Loaded, run: Run, exact: Any) -> Reference:
     """The entry `noisy` of a result, for kinds with a `witness`; empty for others.
 
-    exact: what `Kind.exact` answered
+    exact: the ideal value
 
-    expectation, standard_error: of the noisy expectation; 0 where it is exact
-    bias: expectation less the ideal value
-    epsilon, delta: with probability at least 1 - delta an estimate is within epsilon of the expectation
-        (the binomial law)
+    epsilon and delta are of the binomial law.
     """
     from ketwire.nodes.witness import expectation  # noqa: PLC0415
-    from ketwire.quantum.binomial import accuracy_of  # noqa: PLC0415
 
     kind, spec = loaded.kind, loaded.scenario.protocol
     witness = kind.witness(spec, loaded.network(), run.sessions[0])
     if witness is None:
-        return {}
+        return Reference()
     session, alike = witness
     # The built-in engine models every line, and is the one that is in this interpreter.
     links = tuple(
@@ -48,38 +46,37 @@ def bias(loaded: Loaded, run: Run, exact: Mapping[str, Any]) -> dict[str, Any]:
     )
     found = expectation(replace(run, links=links), session, loaded.base)
     delta = 1.0 - CONFIDENCE if spec.delta is None else spec.delta
-    return {
-        "noisy": {
-            "expectation": found.mean,
-            "standard_error": 0.0 if alike else found.standard_error,
-            "bias": found.mean - exact["exact"],
-            "epsilon": accuracy_of(spec.measured_copies, delta) if spec.epsilon is None else spec.epsilon,
-            "delta": delta,
-        }
-    }
+    noisy = Noisy(
+        expectation=found.mean,
+        standard_error=0.0 if alike else found.standard_error,
+        bias=found.mean - exact,
+        epsilon=accuracy_of(spec.measured_copies, delta) if spec.epsilon is None else spec.epsilon,
+        delta=delta,
+    )
+    return Reference(noisy=noisy)
 
 
-def bias_lines(result: Mapping[str, Any]) -> list[str]:
+def bias_lines(result: RunResult) -> list[str]:
     """The lines that tell a reader, after the table; none where nothing was worked out."""
-    noisy = result.get("noisy")
+    noisy, estimate, exact = result.noisy, result.estimate, result.exact
     # The kind `gradient` says with true or false whether there is noise, and tells its bias itself.
-    if not isinstance(noisy, Mapping) or result["estimate"] is None:
+    if not isinstance(noisy, Noisy) or not isinstance(estimate, int | float) or not isinstance(exact, int | float):
         return []
-    mean, error, shift = noisy["expectation"], noisy["standard_error"], noisy["bias"]
-    off = abs(result["estimate"] - mean)
+    mean, error, shift = noisy.expectation, noisy.standard_error, noisy.bias
+    off = abs(estimate - mean)
     rows = [
         (
             "estimate",
-            f"{result['estimate']:.5f}",
-            f"of the noisy expectation, by {result['copies']:,} copies: off by {off:.2g}, and by at most "
-            f"{noisy['epsilon']:.3g} with probability {1 - noisy['delta']:.6g}",
+            f"{estimate:.5f}",
+            f"of the noisy expectation, by {result.copies:,} copies: off by {off:.2g}, and by at most "
+            f"{noisy.epsilon:.3g} with probability {1 - noisy.delta:.6g}",
         ),
         (
             "noisy expectation",
             f"{mean:.5f}" + (f" +- {max(error, 1e-5):.5f}" if error else ""),
             "what the network as it is answers on average, with all that disturbs what arrives",
         ),
-        ("ideal value", f"{result['exact']:.5f}", "what it would answer if nothing did"),
+        ("ideal value", f"{exact:.5f}", "what it would answer if nothing did"),
         ("bias", f"{shift:+.5f}" if abs(shift) > NOTHING else "0", _of_bias(shift, error)),
     ]
     width = max(len(figure) for _, figure, _ in rows)

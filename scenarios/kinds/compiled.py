@@ -13,6 +13,7 @@ from typing import Any
 
 from ketwire.errors import ScenarioError
 from ketwire.nodes.session import Session
+from ketwire.quantum.engines.dispatch import choose_engine, predict_work
 from ketwire.scenarios.kinds.interface import Network
 
 AMPLITUDE_OCTETS = 16
@@ -32,12 +33,11 @@ def check_compiled(spec: Any, network: Network, session: Session, public: Mappin
     if not hasattr(spec, "layers") or not hasattr(spec, "qubits"):
         return  # none of ours that apply circuits
     from ketwire.protocols.gradient.outline import outline  # noqa: PLC0415
-    from ketwire.quantum.engines.dispatch import choose_engine, predict_work  # noqa: PLC0415
 
     flags = getattr(spec, "flags", 0)
     rows = _rows(spec, network, public, spec.qubits + flags)
     for party, given in session.slices.items():
-        for layers in given.values.get("visits", {}).values():
+        for layers in getattr(given, "visits", {}).values():
             circuit = outline(_flagged(layers), spec.qubits, flags)
             if circuit is None:
                 continue

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from pydantic import Field
@@ -21,19 +21,20 @@ from ketwire.channels.planning.budget import Crossing, refusal
 from ketwire.channels.transports import Direct
 from ketwire.errors import RemoteProtocolError, ScenarioError
 from ketwire.nodes.session import Session, SessionResult
-from ketwire.protocols.evidence import Findings, clopper_pearson, hoeffding_radius
-from ketwire.protocols.node import Loader, Slice
+from ketwire.protocols.decoys import DecoySlice, Judged
+from ketwire.protocols.evidence import clopper_pearson, hoeffding_radius
+from ketwire.protocols.node import Loader
 from ketwire.quantum.noise.trajectories import density_channel
 from ketwire.quantum.pauli_bases import EIGENVECTORS
 from ketwire.scenarios.kinds.inference.kind import Inference
+from ketwire.scenarios.kinds.inference.rivals import loss_of
 from ketwire.scenarios.kinds.inference.spec import InferenceSpec
 from ketwire.scenarios.kinds.interface import Judge, Kind, Network
 from ketwire.scenarios.kinds.layer_specs import Contraction
-from ketwire.scenarios.kinds.margin import retried
+from ketwire.scenarios.kinds.margin import Emitted, retried
+from ketwire.scenarios.kinds.result import Finding, Reference, Rival, RunResult, Summary
 from ketwire.scenarios.kinds.routes import line_between
 from ketwire.scenarios.schema.model import Strict
-
-_OF_DATA = frozenset({"zeros", "copies", "attempted", "needed"})
 
 
 class DecoyCheck(Strict):
@@ -53,10 +54,43 @@ class DecoysSpec(InferenceSpec):
     most_power: None = None
 
 
+class WatchedFinding(Finding):
+    """A classical rival, whose bits an eavesdropper reads."""
+
+    reveals: str = Field(description="what it shows to an eavesdropper")
+
+
+class DecoysSummary(Emitted, Summary):
+    """An estimate, and what decoys say of an eavesdropper."""
+
+    decoys: int = Field(description="decoys that were measured")
+    decoy_failures: int = Field(description="decoys with a wrong outcome")
+    decoy_failure_rate_low: float = Field(description="lower end of the share that fails, at confidence 1 - delta")
+    decoy_failure_rate_high: float = Field(description="upper end of the share that fails, at confidence 1 - delta")
+    error_rate: float | None = Field(description="share of wrong qubits of decoys; null without any")
+    error_rate_radius: float = Field(description="how far that is from its mean at most, at confidence 1 - delta")
+    noise_error_rate: float = Field(description="what the link's own noise makes of it in the mean")
+    eve_detected: bool = Field(description="whether decoys fail more often than noise explains")
+    excess_loss: bool = Field(description="whether more copies were lost than the fiber loses")
+    delta: float = Field(description="probability of a false alarm, at most")
+    rivals: Mapping[str, WatchedFinding] = Field(description="the classical rivals, by session")
+
+
+class WatchedRival(Rival, WatchedFinding):
+    """With its session's figures."""
+
+
+class DecoysResult(RunResult, DecoysSummary):
+    """The kind `decoys`."""
+
+    rivals: Mapping[str, WatchedRival] = Field(description="the classical rivals, by session")
+
+
 class Decoys(Kind):
     """See `ketwire.scenarios.kinds.interface.Kind`."""
 
     Spec = DecoysSpec
+    Result = DecoysResult
 
     def sessions(self, spec: DecoysSpec, network: Network) -> Sequence[Session]:
         for index, layer in enumerate(spec.layers):
@@ -66,21 +100,19 @@ class Decoys(Kind):
                     "the sender tells data from decoys"
                 )
         quantum, *rivals = Inference().sessions(spec, network)
-        path = quantum.slices[spec.start].values["path"]
-        line = _line(spec, network, path)
+        plan = quantum.slices[spec.start].plan
+        line = _line(spec, network, plan.path)
         failure = 1.0 - (1.0 - error_rate(line, spec.decoys.bases)) ** spec.qubits
         # What the parties know of the fiber is its own loss and noise: nobody tells them of her.
-        told = {
-            "survival": replace(line, eve=None).survival(spec.qubits),
-            "decoys": {**spec.decoys.model_dump(), "failure": failure},
-        }
-        slices = {name: Slice({**own.values, **told}) for name, own in quantum.slices.items()}
+        plan = replace(plan, passage=replace(plan.passage, survival=replace(line, eve=None).survival(spec.qubits)))
+        told = (plan, spec.decoys.share, spec.decoys.bases, spec.decoys.delta, failure)
+        slices = {name: DecoySlice(own.part, *told) for name, own in quantum.slices.items()}
         return [Session("decoys", "quantum", "decoys", slices), *rivals]
 
     def check(self, spec: DecoysSpec, network: Network, session: Session, public: Mapping[str, int]) -> None:
         if session.role != "quantum":
             return
-        path = session.slices[spec.start].values["path"]
+        path = session.slices[spec.start].plan.path
         crossing = Crossing("-".join(path), _line(spec, network, path), spec.qubits)
         copies = math.ceil(spec.measured_copies / (1.0 - spec.decoys.share))
         reason = refusal([crossing], copies, int(spec.budget_attempts))
@@ -91,38 +123,39 @@ class Decoys(Kind):
         """Nothing that `check` looks at is left to data."""
         return {"qubits": spec.qubits}
 
-    def summarise(self, spec: DecoysSpec, results: Sequence[SessionResult], judge: Judge) -> dict[str, Any]:
+    def summarise(self, spec: DecoysSpec, results: Sequence[SessionResult], judge: Judge) -> DecoysSummary:
         quantum, *rivals = results
-        told, findings = _told(quantum)
+        told = _told(quantum)
+        findings, counted = told.findings, told.counted
+        assert counted is not None
         delta = spec.decoys.delta
         line = _line(spec, judge.network, _path(quantum))
         low, high = clopper_pearson(findings.failed, findings.decoys, delta)
         checked = findings.decoys * spec.qubits
-        summary = {
-            "estimate": told["zeros"] / told["copies"],
-            "copies": told["copies"],
-            **retried(told["attempted"], told["needed"]),
-            "decoys": findings.decoys,
-            "decoy_failures": findings.failed,
-            "decoy_failure_rate_low": low,
-            "decoy_failure_rate_high": high,
-            "error_rate": findings.wrong / checked if checked else None,
-            "error_rate_radius": hoeffding_radius(findings.decoys, delta),
-            "noise_error_rate": error_rate(line, spec.decoys.bases),
-            "eve_detected": told["disturbed"],
-            "excess_loss": told["starved"],
-            "delta": delta,
-            "rivals": {
-                rival.name: {
-                    "estimate": next(o.values["loss"] for o in rival.outcomes.values() if o.values),
-                    "reveals": "all that it sends, to an eavesdropper",
-                }
+        summary = DecoysSummary(
+            estimate=counted.zeros / counted.copies,
+            copies=counted.copies,
+            **retried(counted.attempted, counted.needed),
+            decoys=findings.decoys,
+            decoy_failures=findings.failed,
+            decoy_failure_rate_low=low,
+            decoy_failure_rate_high=high,
+            error_rate=findings.wrong / checked if checked else None,
+            error_rate_radius=hoeffding_radius(findings.decoys, delta),
+            noise_error_rate=error_rate(line, spec.decoys.bases),
+            eve_detected=told.disturbed,
+            excess_loss=told.starved,
+            delta=delta,
+            rivals={
+                rival.name: WatchedFinding(
+                    estimate=loss_of(rival), reveals="all that it sends, to an eavesdropper"
+                )
                 for rival in rivals
             },
-        }
-        return {**summary, "verdict": _verdict(summary, quantum, rivals, spec.qubits)}
+        )
+        return summary.with_more(verdict=_verdict(summary, quantum, rivals, spec.qubits))
 
-    def exact(self, spec: DecoysSpec, network: Network, loaders: Mapping[str, Loader]) -> dict[str, Any]:
+    def exact(self, spec: DecoysSpec, network: Network, loaders: Mapping[str, Loader]) -> Reference:
         return Inference().exact(spec, network, loaders)
 
     def witness(self, spec: DecoysSpec, network: Network, session: Session) -> tuple[Session, bool] | None:
@@ -181,33 +214,31 @@ def _line(spec: DecoysSpec, network: Network, path: Sequence[str]) -> Line:
     return line
 
 
-def _told(quantum: SessionResult) -> tuple[dict[str, Any], Findings]:
+def _told(quantum: SessionResult) -> Judged:
     """What the receiver tells of its data, and what both tell of the decoys.
 
     Raises:
         RemoteProtocolError: they tell different things.
     """
-    both = [outcome.values for outcome in quantum.outcomes.values() if outcome.values]
-    common = [{name: value for name, value in values.items() if name not in _OF_DATA} for values in both]
+    both: list[Judged] = list(quantum.outcomes.values())
+    common = [{name: vars(each)[name] for name in ("findings", "disturbed", "starved")} for each in both]
     if len(both) != 2 or common[0] != common[1]:
         raise RemoteProtocolError(f"sender and receiver tell of different decoys: {common}")
-    told = next(values for values in both if "zeros" in values)
-    return told, Findings(**{name: told[name] for name in Findings.__dataclass_fields__})
+    return next(told for told in both if told.counted is not None)
 
 
 def _path(quantum: SessionResult) -> tuple[str, str]:
     """Sender and receiver: the one tells of decoys alone, the other of data too."""
-    receiver = next(name for name, outcome in quantum.outcomes.items() if "zeros" in outcome.values)
-    sender = next(name for name, outcome in quantum.outcomes.items() if outcome.values and name != receiver)
+    sender, receiver = sorted(quantum.outcomes, key=lambda party: quantum.outcomes[party].counted is not None)
     return sender, receiver
 
 
 def _verdict(
-    told: Mapping[str, Any], quantum: SessionResult, rivals: Sequence[SessionResult], qubits: int
+    told: DecoysSummary, quantum: SessionResult, rivals: Sequence[SessionResult], qubits: int
 ) -> str:
     """What the decoys say, what they cannot say, and what the classical rival would give away."""
     lines = [_of_decoys(told, qubits)]
-    if told["excess_loss"]:
+    if told.excess_loss:
         lines.append("but more copies were lost than the fiber loses: somebody, or something, takes photons.")
     best = min(rivals, key=lambda rival: rival.totals.payload_bits, default=None)
     if best is not None:
@@ -220,17 +251,17 @@ def _verdict(
     return "\n".join(lines)
 
 
-def _of_decoys(told: Mapping[str, Any], qubits: int) -> str:
-    if not told["decoys"]:
+def _of_decoys(told: DecoysSummary, qubits: int) -> str:
+    if told.error_rate is None:
         return "no decoy arrived: nothing is known about an eavesdropper."
     found = (
-        f"{told['decoy_failures']:,} of {told['decoys']:,} decoys failed, {told['error_rate']:.2%} of their qubits; "
-        f"the link's own noise makes {told['noise_error_rate']:.2%}"
+        f"{told.decoy_failures:,} of {told.decoys:,} decoys failed, {told.error_rate:.2%} of their qubits; "
+        f"the link's own noise makes {told.noise_error_rate:.2%}"
     )
-    if told["eve_detected"]:
-        return f"Eve is detected: {found} (a false alarm has a probability of at most {told['delta']:g})."
+    if told.eve_detected:
+        return f"Eve is detected: {found} (a false alarm has a probability of at most {told.delta:g})."
     return (
-        f"no decoy shows an eavesdropper: {found}. At confidence {1 - told['delta']:g} a decoy fails with a "
-        f"probability of at most {told['decoy_failure_rate_high']:.2%}. Who takes only what the fiber loses is "
+        f"no decoy shows an eavesdropper: {found}. At confidence {1 - told.delta:g} a decoy fails with a "
+        f"probability of at most {told.decoy_failure_rate_high:.2%}. Who takes only what the fiber loses is "
         "never seen."
     )

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 from ketwire.errors import ScenarioError
 from ketwire.nodes.session import Session
-from ketwire.protocols.node import Slice
+from ketwire.protocols.paths import visits_at
 from ketwire.scenarios.kinds.inference.spec import InferenceSpec
 from ketwire.scenarios.kinds.layer_specs import Hadamards, Rotations
 from ketwire.scenarios.kinds.paths import layers_of
@@ -21,19 +22,19 @@ class _Plan(NamedTuple):
 
     collector: str
     angles: dict[str, int]
-    others: dict[str, Any]
+    others: dict[int, list[Any]]
 
 
 def description_sessions(
     spec: InferenceSpec,
     path: Sequence[str],
     visits: Sequence[Sequence[int]],
-    values: Mapping[str, Mapping[str, Any]],
+    slices: Mapping[str, Any],
     program: str,
 ) -> list[Session]:
     """A session for each width: those that the scenario asks for, else 8 bits where it can run.
 
-    values: what each party is told in any case, its own layers among it.
+    slices: a dataclass for each party, with all that it is told but `bits`, `collector`, `angles` and `others`.
 
     Raises:
         ScenarioError: the scenario asks for it, and it cannot run.
@@ -45,10 +46,10 @@ def description_sessions(
         return []
     sessions = []
     for bits in DESCRIPTION_BITS if wanted is None else wanted:
-        told = {"bits": bits, "collector": plan.collector, "angles": plan.angles}
-        slices = {party: Slice({**own, **told}) for party, own in values.items()}
-        slices[plan.collector].values["others"] = plan.others
-        sessions.append(Session(f"description-{bits}-bit", "rival", program, slices))
+        told: dict[str, Any] = {"bits": bits, "collector": plan.collector, "angles": plan.angles}
+        own = {party: replace(slice, **told) for party, slice in slices.items()}
+        own[plan.collector] = replace(own[plan.collector], others=plan.others)
+        sessions.append(Session(f"description-{bits}-bit", "rival", program, own))
     return sessions
 
 
@@ -57,10 +58,7 @@ def _plan(spec: InferenceSpec, path: Sequence[str], visits: Sequence[Sequence[in
     parties = list(dict.fromkeys(path))
     if len(parties) == 1:
         return "the register never leaves its node"
-    owned = {
-        party: [index for owner, indices in zip(path, visits, strict=True) for index in indices if owner == party]
-        for party in parties
-    }
+    owned = {party: [index for visit in visits_at(path, party) for index in visits[visit]] for party in parties}
     counts = {party: angles_of(spec, owned[party]) for party in parties}
     if path[0] in counts and spec.input is not None:
         counts[path[0]] = None  # the input is no angle
@@ -71,7 +69,7 @@ def _plan(spec: InferenceSpec, path: Sequence[str], visits: Sequence[Sequence[in
     sizes = {party: math.inf if count is None else count for party, count in counts.items()}
     collector = max(reversed([*parties, path[-1]]), key=lambda party: (sizes[party], party == path[-1]))
     told = {party: count or 0 for party, count in counts.items()}
-    others: dict[str, Any] = {}
+    others: dict[int, list[Any]] = {}
     for party in parties:
         if party != collector:
             others |= layers_of(party, path, visits, lambda index: blank(spec, index))

@@ -10,11 +10,13 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from ketwire.errors import ScenarioError, one_line
 from ketwire.modules import find
+from ketwire.scenarios.kinds.result import Reference, RunResult, Summary, result_types
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -52,17 +54,28 @@ class Network:
 
     def link(self, a: str, b: str) -> Link | None:
         """The link that joins a and b, in either order; None where there is none."""
-        return next((link for link in self.links if set(link.ends) == {a, b}), None)
+        return self._joined.get(frozenset((a, b)))
 
     def is_hop(self, a: str, b: str) -> bool:
         """Whether a chain of repeaters makes its pairs over the link between a and b."""
+        return frozenset((a, b)) in self._hops
+
+    @cached_property
+    def _joined(self) -> dict[frozenset[str], Link]:
+        """Each link by its two ends. To look through all of them for each crossing would take n^2 steps."""
+        return {frozenset(link.ends): link for link in self.links}
+
+    @cached_property
+    def _hops(self) -> frozenset[frozenset[str]]:
+        """The ends of the links over which chains of repeaters make pairs."""
         from ketwire.channels.entanglement.chain import Chain  # noqa: PLC0415
 
         chains = ((link.ends, link.forward.transport) for link in self.links)
-        return any(
-            {a, b} in [set(hop) for hop in pairwise((ends[0], *chain.via, ends[1]))]
-            for ends, chain in chains
+        return frozenset(
+            frozenset(hop)
+            for (first, last), chain in chains
             if isinstance(chain, Chain)
+            for hop in pairwise((first, *chain.via, last))
         )
 
     def loaders(self) -> dict[str, Loader]:
@@ -106,6 +119,9 @@ class Kind(ABC):
     Spec: ClassVar[type[BaseModel]]
     """The type of `protocol`: a frozen model with a field `kind: Literal["its-name"]`."""
 
+    Result: ClassVar[Any] = RunResult
+    """The type of a whole result, or a union of types; each derives from RunResult and from what the kind tells."""
+
     @abstractmethod
     def sessions(self, spec: Any, network: Network) -> Sequence[Session]:
         """Who does what with which slice: the quantum session(s) first, then the classical rivals.
@@ -117,7 +133,9 @@ class Kind(ABC):
             ScenarioError: the protocol does not fit the network.
         """
 
-    def check(self, spec: Any, network: Network, session: Session, public: Mapping[str, int]) -> None:
+    def check(  # noqa: B027 (any shapes are right, unless a kind says otherwise)
+        self, spec: Any, network: Network, session: Session, public: Mapping[str, int]
+    ) -> None:
         """Look at the agreed public shapes before a session starts. By default, any are right.
 
         Raises:
@@ -132,23 +150,21 @@ class Kind(ABC):
         return None
 
     @abstractmethod
-    def summarise(self, spec: Any, results: Sequence[SessionResult], judge: Judge) -> dict[str, Any]:
-        """The protocol's own results, JSON values and arrays.
+    def summarise(self, spec: Any, results: Sequence[SessionResult], judge: Judge) -> Summary:
+        """The protocol's own results.
 
-        Known to the report: `estimate`, `error`, `copies` (copies measured), `test_accuracy` and
-        `baseline_accuracy`, `decisions` (how many the accuracy was measured on, which gives it an interval), and
-        `rivals`, a dict by session name with the same keys. A rival whose answer is too poor to be compared says
-        `comparable: False` (see `ketwire.scenarios.kinds.verdict`). `verdict`, a sentence on who wins,
+        The report shows what `Summary` has. `rivals` is a dict by session name. A rival whose answer is too poor to be
+        compared says `comparable=False` (see `ketwire.scenarios.kinds.verdict`). `verdict`, a sentence on who wins,
         replaces ketwire's own; a kind with several quantum sessions needs one, as sums over them
-        compare with no single rival. What the wire cost is added by ketwire and may not be given here.
+        compare with no single rival. What the wire cost is added by ketwire.
         """
 
-    def exact(self, spec: Any, network: Network, loaders: Mapping[str, Loader]) -> dict[str, Any]:
-        """The dense reference, computed in one place from everybody's data: `{"exact": ..., ...}`.
+    def exact(self, spec: Any, network: Network, loaders: Mapping[str, Loader]) -> Reference:
+        """The dense reference, computed in one place from everybody's data. Runs with --check alone.
 
-        `exact` has the form of `estimate`, a number or a list of them. Runs with --check alone. By default nothing.
+        `exact` has the form of `estimate`, a number or a list of them. By default nothing.
         """
-        return {}
+        return Reference()
 
     def witness(self, spec: Any, network: Network, session: Session) -> tuple[Session, bool] | None:
         """The quantum session as --check runs it once more to find the noisy expectation (`scenarios.kinds.bias`).
@@ -159,16 +175,21 @@ class Kind(ABC):
         """
         return None
 
-    def retraced(self, spec: Any, network: Network, run: Run, results: Sequence[SessionResult]) -> dict[str, Any]:
+    def retraced(self, spec: Any, network: Network, run: Run, results: Sequence[SessionResult]) -> Reference:
         """What --check learns by running a session of `run` again in one place. By default nothing.
 
         There the parties show what they keep to themselves in a run.
         """
-        return {}
+        return Reference()
 
-    def compared(self, spec: Any, result: Mapping[str, Any]) -> dict[str, Any]:
-        """What the kind has to add to the result object, `exact` being in it if asked for. By default nothing."""
-        return {}
+    def compared(self, spec: Any, summary: Any, result: Any) -> Summary:
+        """The summary once more, when the whole result is known, `exact` being in it if asked for.
+
+        Args:
+            summary: what `summarise` answered. By default it stays as it is.
+            result: of the type `Result`.
+        """
+        return summary  # type: ignore[no-any-return]
 
 
 # As in pyproject.toml, so that they are found without reading what every installed package declares;
@@ -222,4 +243,8 @@ def _import(name: str, target: str) -> Kind:
         )
     if not hasattr(made, "Spec"):
         raise ScenarioError(f"protocol.kind: {name!r} given, expected a kind with a Spec, this one has none")
+    try:
+        result_types(made.Result)
+    except TypeError as error:
+        raise ScenarioError(f"protocol.kind: {name!r} given: {error}") from None
     return made

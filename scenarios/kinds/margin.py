@@ -6,6 +6,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from ketwire.scenarios.kinds.result import Part
+
 Margin = Annotated[
     Literal["auto"] | Annotated[float, Field(ge=0, le=1000)],
     Field(
@@ -20,10 +22,14 @@ def margin_of(margin: float | Literal["auto"]) -> float | None:
     return None if margin == "auto" else float(margin)
 
 
-def retried(attempted: int, needed: float) -> dict[str, Any]:
-    """What a result says of the copies that were emitted.
+class Emitted(Part):
+    """What a result says of the copies that were emitted."""
 
-    attempted_copies: all. needed_copies: K/p of each item, what must be emitted in the mean. margin_copies: the
-    rest, chance included: below zero where more came through than was to be expected.
-    """
+    attempted_copies: int = Field(description="copies that were emitted")
+    needed_copies: float = Field(description="K/p of each item: what must be emitted in the mean")
+    margin_copies: float = Field(description="the rest, chance included: below zero where more came through")
+
+
+def retried(attempted: int, needed: float) -> dict[str, Any]:
+    """The fields of `Emitted`."""
     return {"attempted_copies": attempted, "needed_copies": needed, "margin_copies": attempted - needed}

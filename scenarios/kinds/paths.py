@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import Any
 
-from ketwire.channels.planning.budget import Crossing
+from ketwire.channels.planning.budget import Crossing, path_survival, round_copies
 from ketwire.errors import ScenarioError
-from ketwire.protocols.node import Slice
+from ketwire.protocols.layers import Part
+from ketwire.protocols.paths import visits_at
+from ketwire.protocols.stream import Passage
 from ketwire.scenarios.kinds.inference.spec import InferenceSpec
 from ketwire.scenarios.kinds.interface import Network
-from ketwire.scenarios.schema.chains import plan_values
+from ketwire.scenarios.schema.chains import plan_of
 from ketwire.scenarios.schema.strict import some
 
 
 def route_of(spec: InferenceSpec, network: Network) -> tuple[list[str], list[list[int]]]:
     """The party at each visit, and the indices of the layers that it applies there."""
     path, visits = [spec.start], [[]]  # type: tuple[list[str], list[list[int]]]
+    known = frozenset(network.parties)
     for index, layer in enumerate(spec.layers):
-        if layer.at not in network.parties:
+        if layer.at not in known:
             raise ScenarioError(
                 f"protocol.layers.{index}.at: {layer.at!r} given, expected a node: {some(network.parties)}"
             )
@@ -27,7 +30,7 @@ def route_of(spec: InferenceSpec, network: Network) -> tuple[list[str], list[lis
             path.append(layer.at)
             visits.append([])
         visits[-1].append(index)
-    if spec.start not in network.parties:
+    if spec.start not in known:
         raise ScenarioError(f"protocol.start: {spec.start!r} given, expected a node: {some(network.parties)}")
     for a, b in pairwise(path):
         if network.link(a, b) is None:
@@ -40,41 +43,38 @@ def route_of(spec: InferenceSpec, network: Network) -> tuple[list[str], list[lis
     return path, visits
 
 
-def chains_of(path: Sequence[str], crossings: Sequence[Crossing]) -> dict[str, Any]:
-    """The chain of repeaters of each crossing, where any has one."""
-    told = [plan_values(each.line, *ends) for each, ends in zip(crossings, pairwise(path), strict=True)]
-    return {"chains": told} if any(told) else {}
+def passage_of(path: Sequence[str], crossings: Sequence[Crossing], certain: bool = True) -> Passage:
+    """How copies come through the crossings of a path; certain: nothing but a crossing loses any."""
+    chains = tuple(plan_of(each.line, *ends) for each, ends in zip(crossings, pairwise(path), strict=True))
+    survival = path_survival(crossings)
+    return Passage(survival, survival == 1.0 and certain, round_copies(crossings), chains if any(chains) else ())
 
 
-def slice_of(
+def part_of(
     spec: InferenceSpec,
     network: Network,
     party: str,
     path: Sequence[str],
     visits: Sequence[Sequence[int]],
-    common: Mapping[str, Any],
+    flags: int = 0,
     told: Callable[[int], dict[str, Any]] | None = None,
-) -> Slice:
-    """What one party is given: the public plan, its own layers, and the input if it starts.
+) -> Part:
+    """One party's part of the circuit: its own layers, and the input if it starts.
 
     told: a layer by its number, as its owner is told it; `layer_values` where there is none.
     """
     mine = layers_of(party, path, visits, told or (lambda index: layer_values(spec, network, index)))
-    values: dict[str, Any] = {**common, "visits": mine}
-    if party == path[0]:
-        values["input"] = spec.input.located(network.base) if spec.input is not None else None
-    return Slice(values)
+    starts = party == path[0]
+    source = spec.input.located(network.base) if starts and spec.input is not None else None
+    return Part(tuple(path), spec.qubits, flags, mine, starts, source)
 
 
 def layers_of(
     party: str, path: Sequence[str], visits: Sequence[Sequence[int]], told: Callable[[int], dict[str, Any]]
-) -> dict[str, list[dict[str, Any]]]:
+) -> dict[int, list[Any]]:
     """A party's own layers by visit, each as `told` tells it from its index."""
-    return {
-        str(visit): [told(index) for index in indices]
-        for visit, (owner, indices) in enumerate(zip(path, visits, strict=True))
-        if owner == party and indices
-    }
+    own = ((visit, visits[visit]) for visit in visits_at(path, party))
+    return {visit: [told(index) for index in indices] for visit, indices in own if indices}
 
 
 def layer_values(spec: InferenceSpec, network: Network, index: int) -> dict[str, Any]:

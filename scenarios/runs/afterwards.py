@@ -8,48 +8,56 @@ it go on. So a run that is over is never lost, whatever a kind of a user's own d
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from dataclasses import is_dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
+from pydantic import ValidationError
 
 from ketwire.errors import LocalProtocolError, one_line
+from ketwire.scenarios.kinds.bias import bias
 from ketwire.scenarios.kinds.interface import Judge
+from ketwire.scenarios.kinds.result import FailedStep, Part, Reference, RunResult, Summary, plain
 from ketwire.scenarios.load import Loaded, from_file
-from ketwire.scenarios.runs.results import FAILED_KEY, plain, result_object
-from ketwire.scenarios.runs.results import with_compared as compared_with
+from ketwire.scenarios.runs.results import Counted, run_result
 from ketwire.scenarios.runs.table import table_text, verdict
 
 if TYPE_CHECKING:
     from ketwire.nodes.session import Run, SessionResult
     from ketwire.protocols.node import Outcome
 
+P = TypeVar("P", bound=Part)
 LISTED = 1000
 """Entries of an outcome's array that are listed where no summary tells of it."""
 
 
 class Afterwards:
-    """The result of a run that is over, and what failed after it.
-
-    failed: a dict for each step that failed: `step`, `kind` (the exception's type) and `message`, one line.
-    """
+    """The result of a run that is over, and what failed after it."""
 
     def __init__(self, loaded: Loaded, run: Run, results: Sequence[SessionResult], wall_s: float) -> None:
-        self.failed: list[dict[str, str]] = []
-        self._loaded, self._run, self.results, self._wall_s = loaded, run, results, wall_s
+        self.failed: list[FailedStep] = []
+        self._loaded, self._run, self.results = loaded, run, results
         self._kind, self._spec = loaded.kind, loaded.scenario.protocol
-        self._summary: Mapping[str, Any] = {}
-        self._exact: Mapping[str, Any] | None = None
-        self._made_last: dict[str, Any] | None = None
+        head: dict[str, Any] = {"scenario": loaded.name, "seed": run.seed}
+        if run.workload_seed is not None:
+            head["workload_seed"] = run.workload_seed
+        head["protocol"] = loaded.kind_name
+        self._counted = Counted.of(head, results, wall_s)
+        self._summary: Summary | None = None
+        self._references: list[Reference] = []
+        self._made_last: RunResult | None = None
 
     @property
-    def _result(self) -> dict[str, Any]:
+    def _result(self) -> RunResult:
         """As the last step that succeeded has made it; before any, the wire's figures alone."""
         if self._made_last is None:
-            self._made_last = self._made({}, None)
+            self._made_last = self._made(None, [])
         return self._made_last
 
     @_result.setter
-    def _result(self, made: dict[str, Any]) -> None:
+    def _result(self, made: RunResult) -> None:
         self._made_last = made
 
     @contextmanager
@@ -58,71 +66,71 @@ class Afterwards:
         try:
             with from_file(self._loaded.origin):
                 yield
-        except (Exception, SystemExit) as error:
+        except (Exception, SystemExit) as raised:
+            error = _plainly(raised)
             told = one_line(error, type(self._kind).__module__)
-            self.failed.append({"step": name, "kind": type(error).__name__, "message": told})
+            self.failed.append(FailedStep(step=name, kind=type(error).__name__, message=told))
 
     def has_failed(self, name: str) -> bool:
-        return any(failed["step"] == name for failed in self.failed)
+        return any(failed.step == name for failed in self.failed)
 
-    def told(self) -> dict[str, Any]:
-        """The result object as it is by now."""
+    def told(self) -> RunResult:
+        """The result as it is by now."""
         if not self.failed:
             return self._result
-        told = {**self._result, FAILED_KEY: list(self.failed)}
+        more: dict[str, Any] = {"afterwards_failed": list(self.failed)}
         if self.has_failed("summarise"):
-            told["outcomes"] = outcomes_of(self.results)
-        if "verdict" in told and not self.has_failed("table"):
+            more["outcomes"] = outcomes_of(self.results)
+        told = self._result.model_copy(update=more)
+        if told.verdict and not self.has_failed("table"):
             return told
-        return {**told, "verdict": verdict(told)}
+        return told.model_copy(update={"verdict": verdict(told)})
 
     def summarise(self) -> None:
         with self.step("summarise"):
-            summary = self._kind.summarise(self._spec, self.results, Judge(self._loaded.network()))
-            self._result = self._made(_dict(summary), None)
+            summary = _expected(Summary, self._kind.summarise(self._spec, self.results, Judge(self._loaded.network())))
+            self._result = self._made(summary, [])
             self._summary = summary
 
     def refer(self) -> None:
         """What --check compares with: the ideal value, and what kinds that run once more for it make of that."""
-        from ketwire.scenarios.kinds.bias import bias  # noqa: PLC0415
-
         network = self._loaded.network()
         with self.step("exact"):
             self._add(self._kind.exact(self._spec, network, network.loaders()))
-        if self._exact is not None:  # a bias is one from the ideal value
+        if not self.has_failed("exact"):  # a bias is one from the ideal value
             with self.step("witness"):
-                self._add(bias(self._loaded, self._run, self._exact))
+                self._add(bias(self._loaded, self._run, self._result.exact))
         with self.step("retraced"):
             self._add(self._kind.retraced(self._spec, network, self._run, self.results))
 
     def compare(self) -> None:
         """What the kind says of its own result; nothing where that has no summary."""
-        if self.has_failed("summarise"):
+        if self._summary is None:
             return
         with self.step("compared"):
-            told = _dict(self._kind.compared(self._spec, plain(self._result)))  # a copy
-            self._result = _written(compared_with(self._result, told))
+            compared = _expected(Summary, self._kind.compared(self._spec, self._summary, self._result))
+            if compared is not self._summary:
+                self._result = self._made(compared, self._references)
 
     def judge(self) -> None:
         """The verdict; the table is tried here, so that a result that it cannot show says so."""
         with self.step("table"):
             told = self.told()
-            judged = {**told, "verdict": verdict(told)}
-            table_text(judged)
-            self._result = {**self._result, "verdict": judged["verdict"]}
+            judged = {"verdict": verdict(told)}
+            table_text(told.model_copy(update=judged))
+            self._result = self._result.model_copy(update=judged)
 
     def _add(self, more: Any) -> None:
-        exact = {**(self._exact or {}), **_dict(more)}
-        self._result = self._made(self._summary, exact)
-        self._exact = exact
+        if not _expected(Reference, more).model_fields_set:
+            return
+        references = [*self._references, more]
+        self._result = self._made(self._summary, references)
+        self._references = references
 
-    def _made(self, summary: Mapping[str, Any], exact: Mapping[str, Any] | None) -> dict[str, Any]:
-        loaded = self._loaded
-        head: dict[str, Any] = {"scenario": loaded.name, "seed": self._run.seed}
-        if self._run.workload_seed is not None:
-            head["workload_seed"] = self._run.workload_seed
-        head["protocol"] = loaded.kind_name
-        return _written(result_object(head, self.results, summary, exact, self._wall_s))
+    def _made(self, summary: Summary | None, references: Sequence[Reference]) -> RunResult:
+        made = run_result(self._kind.Result, self._counted, summary, references)
+        _written(made.told())
+        return made
 
 
 def outcomes_of(results: Sequence[SessionResult]) -> dict[str, dict[str, Any]]:
@@ -136,19 +144,35 @@ def outcomes_of(results: Sequence[SessionResult]) -> dict[str, dict[str, Any]]:
 
 
 def _shown(outcome: Outcome) -> dict[str, Any] | None:
-    arrays = {
-        name: array if array.size <= LISTED else {"dtype": str(array.dtype), "shape": array.shape}
-        for name, array in outcome.arrays.items()
-    }
     try:
-        return _written(plain({**outcome.values, **arrays}))
+        return _written(plain(_listed(vars(outcome))))
     except Exception:  # of a type whose text cannot be had
         return None
 
 
-def _dict(told: Any) -> Mapping[str, Any]:
-    if not isinstance(told, Mapping):
-        raise LocalProtocolError(f"{type(told).__name__} returned, expected a dict")
+def _listed(value: Any) -> Any:
+    """A value with its dataclasses as dicts, and with what they are in the place of long arrays."""
+    if isinstance(value, np.ndarray) and value.size > LISTED:
+        return {"dtype": str(value.dtype), "shape": value.shape}
+    if is_dataclass(value):
+        value = vars(value)
+    if isinstance(value, dict):
+        return {str(key): _listed(each) for key, each in value.items()}
+    return [_listed(each) for each in value] if isinstance(value, list | tuple) else value
+
+
+def _plainly(error: BaseException) -> BaseException:
+    """What a model of a result says of values that do not fit it, in the words that one line has room for."""
+    if not isinstance(error, ValidationError):
+        return error
+    wrong = ((".".join(map(str, each["loc"])), each["msg"]) for each in error.errors(include_url=False))
+    told = "; ".join(f"{key}: {message}" for key, message in wrong)
+    return LocalProtocolError(f"{error.title}: {told}").with_traceback(error.__traceback__)
+
+
+def _expected(what: type[P], told: Any) -> P:
+    if not isinstance(told, what):
+        raise LocalProtocolError(f"{type(told).__name__} returned, expected a {what.__name__} ({what.__module__})")
     return told
 
 

@@ -10,14 +10,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ketwire.errors import Deadlock, LocalProtocolError, PartyFailed, RemoteProtocolError, ScenarioError
+from ketwire.nodes.session import COORDINATOR, Progress, Run, SessionResult
 from ketwire.scenarios.load import Loaded, from_file
 from ketwire.scenarios.runs.afterwards import Afterwards
 from ketwire.scenarios.runs.progress import watch
+from ketwire.scenarios.runs.resumable import ResumableDirectory
 from ketwire.scenarios.runs.rundir import RunDirectory
 
 if TYPE_CHECKING:
-    from ketwire.nodes.session import Progress, Run, SessionResult
-    from ketwire.scenarios.runs.resumable import ResumableDirectory
+    from ketwire.scenarios.kinds.result import RunResult
 
 FAILURES = (PartyFailed, Deadlock, RemoteProtocolError, LocalProtocolError)
 """What ends a run with exit code 3."""
@@ -47,10 +48,10 @@ class Options:
     resume: ResumableDirectory | None = None
 
 
-def launch(loaded: Loaded, runtime: Runtime, options: Options) -> dict[str, Any]:
-    """Run a scenario and answer with its result object, after writing the folder if one is asked for.
+def launch(loaded: Loaded, runtime: Runtime, options: Options) -> RunResult:
+    """Run a scenario and answer with its result, after writing the folder if one is asked for.
 
-    What fails after the run stands in the result under `afterwards_failed`.
+    The result is of a type that its kind declares. What fails after the run stands in it under `afterwards_failed`.
 
     Raises:
         ScenarioError: the user's input is wrong, the data that parties load included.
@@ -85,8 +86,6 @@ def _new_folder(loaded: Loaded, run: Run, options: Options) -> RunDirectory | No
         return None
     if options.by_hand or not any(session.restartable for session in run.sessions):
         return RunDirectory(options.out)
-    from ketwire.scenarios.runs.resumable import ResumableDirectory  # noqa: PLC0415
-
     return ResumableDirectory(options.out, loaded)
 
 
@@ -104,15 +103,13 @@ def _write(
         with after.step("trace"), _having_room(folder):
             folder.write_trace(_recorded(results))
     with after.step("out"), _having_room(folder):
-        folder.finish(loaded.resolved(), after.told())
+        folder.finish(loaded.resolved(), after.told().told())
 
 
 def _recorded(results: Sequence[SessionResult]) -> Sequence[SessionResult]:
     """Raises:
     PartyFailed: a fiber could not write its ledger.
     """
-    from ketwire.nodes.session import COORDINATOR  # noqa: PLC0415
-
     for result in results:
         if result.records_lost is not None:
             raise PartyFailed(COORDINATOR, result.records_lost)
@@ -124,8 +121,6 @@ def _having_room(folder: RunDirectory) -> Iterator[None]:
     """Raises:
     PartyFailed: the disk is full, say.
     """
-    from ketwire.nodes.session import COORDINATOR  # noqa: PLC0415
-
     try:
         yield
     except OSError as error:

@@ -1,4 +1,4 @@
-"""What a run came to, as one JSON object.
+"""Makes the result of a run, of what the wire counted and what its kind tells.
 
 At the top stand the figures of the quantum session; where a protocol has several, they are sums,
 virtual time too (as if run one after another), and the transcript is a hash over theirs. Beside
@@ -8,129 +8,115 @@ them stand the classical rivals, each with the figures of its own session.
 from __future__ import annotations
 
 import hashlib
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ketwire.errors import LocalProtocolError
+from ketwire.scenarios.kinds.result import (
+    Direction,
+    Figures,
+    Finding,
+    Part,
+    Reference,
+    RunResult,
+    SessionFigures,
+    Spoils,
+    Summary,
+    result_types,
+)
 
 if TYPE_CHECKING:
-    from ketwire.nodes.session import SessionResult, Totals
+    from ketwire.nodes.session import SessionResult
 
-WIRE_KEYS = (
-    "qubits_sent",
-    "qubits_delivered",
-    "ebits",
-    "payload_bits",
-    "control_bits",
-    "virtual_time_ps",
-    "links_idle_ps",
-    "transcript_sha256",
-)
-FAILED_KEY = "afterwards_failed"
-_AS_THEY_ARE = frozenset({str, int, bool, type(None)})
-_OURS = frozenset(
-    {*WIRE_KEYS, "scenario", "seed", "workload_seed", "protocol", "wall_s", "sessions", "bits", "eve", FAILED_KEY}
-)
+_SUMMED = ("qubits_sent", "qubits_delivered", "ebits", "payload_bits", "control_bits")
 
 
-def result_object(
-    head: Mapping[str, Any],
-    results: Sequence[SessionResult],
-    summary: Mapping[str, Any],
-    exact: Mapping[str, Any] | None,
-    wall_s: float,
-) -> dict[str, Any]:
-    """One JSON object for a run: see the module's head.
+@dataclass(frozen=True)
+class Counted:
+    """What ketwire counted of a run, by field of `RunResult` and of each rival's `Rival`.
+
+    copies: put on any fiber; a kind that knows how many were measured says so instead.
+    """
+
+    fields: Mapping[str, Any]
+    rivals: Mapping[str, Mapping[str, Any]]
+    copies: int
+
+    @classmethod
+    def of(cls, head: Mapping[str, Any], results: Sequence[SessionResult], wall_s: float) -> Counted:
+        """
+        Args:
+            head: scenario, seed and protocol.
+            results: what the runtime answered, quantum and rivals.
+            wall_s: how long the run took.
+        """
+        quantum = [result for result in results if result.role == "quantum"]
+        fields = {**head, **_figures(quantum), "wall_s": wall_s, "sessions": [_session(result) for result in results]}
+        if listened := {result.name: _spoils(result) for result in results if result.eve}:
+            fields["eve"] = listened
+        rivals = {result.name: _figures([result]) for result in results if result.role == "rival"}
+        for figures in rivals.values():
+            figures["bits"] = figures["payload_bits"] + figures["control_bits"]
+        return cls(fields, rivals, sum(result.totals.copies for result in quantum))
+
+
+def run_result(kind: Any, counted: Counted, summary: Summary | None, references: Sequence[Reference]) -> RunResult:
+    """The result of a run: see the module's head.
 
     Args:
-        head: scenario, seed, workload_seed if the scenario has one, and protocol.
-        results: what the runtime answered, quantum and rivals.
-        summary: what the kind makes of it (`Kind.summarise`).
-        exact: the reference of --check, if asked for.
-        wall_s: how long the run took.
+        kind: the type of its results, or a union of types (`Kind.Result`).
+        counted: what ketwire counted, which nothing that a kind tells replaces.
+        summary: what the kind makes of it (`Kind.summarise`); None where that failed.
+        references: what --check adds, if asked for.
 
     Raises:
-        LocalProtocolError: the kind gives figures that are the wire's to give, or speaks of rivals
-            that did not run.
+        LocalProtocolError: the kind gives figures that are the wire's to give, speaks of rivals
+            that did not run, or answers with parts of no result of its own.
     """
-    quantum = [result for result in results if result.role == "quantum"]
-    own = {**summary, **(exact or {})}
-    told = {name: dict(of) for name, of in own.pop("rivals", {}).items()}
-    _refuse_forged(own, told, {result.name for result in results if result.role == "rival"})
-    whole = {**head, "estimate": None, "exact": None, "error": None, "copies": _copies(quantum)}
-    whole |= {**_figures(quantum), "wall_s": wall_s, **own}
-    whole["error"] = _error(whole)
-    rivals = [result for result in results if result.role == "rival"]
-    whole["rivals"] = {each.name: _rival(each, told.get(each.name, {}), whole["exact"]) for each in rivals}
-    whole["sessions"] = [_session(result) for result in results]
-    if listened := {result.name: result.eve for result in results if result.eve}:
-        whole["eve"] = listened
-    made: dict[str, Any] = plain(whole)
-    return made
+    told = [*([] if summary is None else [summary]), *references]
+    whole = _type_of(kind, told)
+    own: dict[str, Any] = {"estimate": None, "exact": None, "verdict": "", "copies": counted.copies}
+    for part in told:
+        own |= part.given()
+    findings = own.pop("rivals", {})
+    _refuse_forged(findings, counted.rivals.keys())
+    model = whole.rival_type()
+    rivals = {
+        name: model.model_construct(**_told(findings.get(name), own["exact"]), **figures)
+        for name, figures in counted.rivals.items()
+    }
+    own["error"] = _error(own, own["exact"])
+    return whole.model_construct(**{**own, **counted.fields, "rivals": rivals})
 
 
-def with_compared(result: Mapping[str, Any], told: Mapping[str, Any]) -> dict[str, Any]:
-    """A result with what the kind has to add to it (`Kind.compared`).
-
-    Raises:
-        LocalProtocolError: that changes figures which are the wire's to give.
-    """
-    made: dict[str, Any] = plain({**result, **told})
-    if counted(made) != counted(result):
-        raise LocalProtocolError("a kind may not change figures or rivals: ketwire counts these")
-    return made
+def _type_of(kind: Any, told: Sequence[Part]) -> type[RunResult]:
+    """The type that has all that was told: the base where a kind needs no other, or its summary failed."""
+    types: tuple[type[RunResult], ...] = (RunResult, *result_types(kind))
+    for whole in types:
+        if all(issubclass(whole, type(part)) and not isinstance(part, Figures) for part in told):
+            return whole
+    given, known = ", ".join(type(part).__name__ for part in told), ", ".join(whole.__name__ for whole in types)
+    raise LocalProtocolError(f"{given} returned, expected parts of one of {known}, without what ketwire counts")
 
 
-def counted(result: Mapping[str, Any]) -> dict[str, Any]:
-    """What ketwire itself counted of a result, in the form of a whole one."""
-    told = {key: value for key, value in result.items() if key in _OURS}
-    rivals = {name: {key: rival[key] for key in rival if key in _OURS} for name, rival in result["rivals"].items()}
-    return {**told, "rivals": rivals}
-
-
-def failed_steps(result: Mapping[str, Any]) -> list[str]:
-    """The steps after the run that failed (`scenarios.runs.afterwards`)."""
-    return [failed["step"] for failed in result.get(FAILED_KEY, ())]
-
-
-def plain(value: Any) -> Any:
-    """A value as JSON has it: arrays as lists, numbers as Python's, what is not finite as null."""
-    kind = type(value)
-    if kind in _AS_THEY_ARE:  # most values; the general rule below says the same of them
-        return value
-    if kind is dict or isinstance(value, Mapping):
-        return {str(key): plain(below) for key, below in value.items()}
-    if isinstance(value, list | tuple | set | frozenset):
-        return [plain(below) for below in value]
-    if hasattr(value, "tolist"):  # numpy's arrays and scalars
-        return plain(value.tolist())
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    return value if isinstance(value, str | int) else str(value)
-
-
-def _refuse_forged(own: Mapping[str, Any], told: Mapping[str, Mapping[str, Any]], rivals: set[str]) -> None:
-    for of in (own, *told.values()):
-        if forged := _OURS & set(of):
-            raise LocalProtocolError(f"a kind may not give {', '.join(sorted(forged))}: ketwire counts these")
-    if unknown := set(told) - rivals:
+def _refuse_forged(findings: Mapping[str, Finding], rivals: Set[str]) -> None:
+    if forged := [name for name, finding in findings.items() if isinstance(finding, Figures)]:
+        raise LocalProtocolError(f"a kind may not give figures of {', '.join(forged)}: ketwire counts these")
+    if unknown := findings.keys() - rivals:
         raise LocalProtocolError(f"a kind speaks of rivals that did not run: {', '.join(sorted(unknown))}")
 
 
-def _rival(result: SessionResult, told: Mapping[str, Any], exact: Any) -> dict[str, Any]:
-    figures = _figures([result])
-    made = {"bits": figures["payload_bits"] + figures["control_bits"], **figures, "estimate": None, **told}
-    return {**made, "error": _error({"exact": exact, **made})}
+def _told(finding: Finding | None, exact: Any) -> dict[str, Any]:
+    """What a kind tells of a rival, with its error."""
+    own = {"estimate": None, **({} if finding is None else finding.given())}
+    return {**own, "error": _error(own, exact)}
 
 
 def _figures(results: Sequence[SessionResult]) -> dict[str, Any]:
     """The wire's figures of some sessions, summed."""
     totals = [result.totals for result in results]
-    figures: dict[str, Any] = {
-        key: sum(getattr(total, key) for total in totals)
-        for key in ("qubits_sent", "qubits_delivered", "ebits", "payload_bits", "control_bits")
-    }
+    figures: dict[str, Any] = {key: sum(getattr(total, key) for total in totals) for key in _SUMMED}
     # One session begins when everything of the one before is done.
     done_ps = sum(result.links_idle_ps for result in results[:-1])
     figures["virtual_time_ps"] = done_ps + results[-1].virtual_time_ps if results else 0
@@ -147,41 +133,30 @@ def _transcript(results: Sequence[SessionResult]) -> str:
     return hashlib.sha256(lines.encode()).hexdigest()
 
 
-def _copies(quantum: Sequence[SessionResult]) -> int:
-    """Copies put on any fiber; a kind that knows how many were measured says so instead."""
-    return sum(result.totals.copies for result in quantum)
+def _session(result: SessionResult) -> SessionFigures:
+    totals = result.totals
+    return SessionFigures.model_construct(
+        **_figures([result]),
+        name=result.name,
+        role=result.role,
+        messages=totals.messages,
+        copies=totals.copies,
+        clocks_ps=result.clocks_ps,
+        directions={name: Direction.model_construct(**vars(carried)) for name, carried in result.directions.items()},
+    )
 
 
-def _session(result: SessionResult) -> dict[str, Any]:
-    return {
-        "name": result.name,
-        "role": result.role,
-        **{name: figure for name, figure in _fields(result.totals).items() if name != "idle_ps"},
-        "virtual_time_ps": result.virtual_time_ps,
-        "links_idle_ps": result.links_idle_ps,
-        "transcript_sha256": result.transcript_sha256,
-        "clocks_ps": result.clocks_ps,
-        "directions": {name: _fields(totals) for name, totals in result.directions.items()},
-    }
+def _spoils(result: SessionResult) -> dict[str, Spoils]:
+    return {direction: Spoils.model_construct(**got) for direction, got in result.eve.items()}
 
 
-def _fields(totals: Totals) -> dict[str, int]:
-    return {name: getattr(totals, name) for name in totals.__dataclass_fields__}
-
-
-def _error(of: Mapping[str, Any]) -> Any:
-    """How far the estimate is from the exact value, the largest distance where they are lists."""
-    if of.get("error") is not None:
-        return of["error"]
-    estimate, exact = plain(of.get("estimate")), plain(of.get("exact"))
-    if _is_number(estimate) and _is_number(exact):
-        return abs(estimate - exact)
-    if isinstance(estimate, list) and isinstance(exact, list) and len(estimate) == len(exact) > 0:
-        pairs = list(zip(estimate, exact, strict=True))
-        if all(_is_number(value) for pair in pairs for value in pair):
-            return max(abs(a - b) for a, b in pairs)
-    return None
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+def _error(told: Mapping[str, Any], exact: Any) -> float | None:
+    """What was told, or how far the estimate is from the exact value, the largest distance where they are lists."""
+    estimate, error = told["estimate"], told.get("error")
+    if error is not None or estimate is None or exact is None:
+        return error
+    if isinstance(estimate, list) and isinstance(exact, list):
+        pairs = list(zip(estimate, exact, strict=True)) if len(estimate) == len(exact) else []
+        known = pairs and all(a is not None and b is not None for a, b in pairs)
+        return max(abs(a - b) for a, b in pairs) if known else None
+    return None if isinstance(estimate, list) or isinstance(exact, list) else abs(estimate - exact)

@@ -24,10 +24,10 @@ from ketwire.nodes.checkpoints.epochs import FOLDER
 from ketwire.nodes.checkpoints.folders import check_private
 from ketwire.nodes.checkpoints.sealed import seal, unseal
 from ketwire.scenarios.load import Loaded, admit
-from ketwire.scenarios.runs.results import FAILED_KEY
 from ketwire.scenarios.runs.rundir import Claim, RunDirectory, hold
 from ketwire.scenarios.schema.yamltext import MAX_OCTETS, parse
 
+FAILED_KEY = "afterwards_failed"
 SCENARIO, LAUNCH, RESULT = "scenario.yaml", "launch.json", "result.json"
 
 

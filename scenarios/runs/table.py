@@ -6,13 +6,11 @@ A terminal gets it drawn by rich; everything else gets aligned plain text, witho
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from ketwire.scenarios.kinds.bias import bias_lines
+from ketwire.scenarios.kinds.result import Figures, Finding, RunResult, Spoils, Summary
 from ketwire.scenarios.kinds.verdict import Rival, Standing, Winner, by_accuracy, by_promise, decided, undecided
-from ketwire.scenarios.runs.results import counted, failed_steps
-from ketwire.scenarios.runs.steptext import step_lines
 
 HEAD = ("", "qubits sent", "delivered", "payload bits", "control bits", "virtual time", "result")
 
@@ -25,7 +23,7 @@ SHOWN_CHARACTERS = 160
 _UNITS = ((10**12, "s"), (10**9, "ms"), (10**6, "us"), (10**3, "ns"), (1, "ps"))
 
 
-def table_text(result: Mapping[str, Any]) -> str:
+def table_text(result: RunResult) -> str:
     """The table as aligned plain text."""
     result = _showable(result)
     rows = [HEAD, *_rows(result)]
@@ -40,7 +38,7 @@ def table_text(result: Mapping[str, Any]) -> str:
     return "\n".join([_title(result), *lines, *remarks(result), verdict(result)])
 
 
-def print_table(result: Mapping[str, Any]) -> None:
+def print_table(result: RunResult) -> None:
     """The table on a terminal."""
     from rich.console import Console  # noqa: PLC0415
     from rich.table import Table  # noqa: PLC0415
@@ -69,7 +67,7 @@ def _narrowest(rows: Sequence[tuple[str, ...]]) -> int:
     return sum(widths) + 2 * len(HEAD)
 
 
-def verdict(result: Mapping[str, Any]) -> str:
+def verdict(result: RunResult) -> str:
     """One sentence: who wins on communication among runs that are as accurate (`scenarios.kinds.verdict`), by what
     factor.
 
@@ -78,16 +76,16 @@ def verdict(result: Mapping[str, Any]) -> str:
     accurate. A protocol whose sessions are no rivals of each other (many sizes, say) says `verdict` itself. Where what
     decides failed after the run, nobody wins.
     """
-    if missing := [step for step in JUDGED_BY if step in failed_steps(result)]:
+    if missing := [step for step in JUDGED_BY if step in result.failed_steps()]:
         return f"no verdict, as {missing[0]} failed; quantum took {_spoken(result)}."
-    if isinstance(result.get("verdict"), str):
-        return str(result["verdict"])
-    quantum = _qubits(result) + result["payload_bits"] + result["control_bits"]
-    rivals = [Rival(name, told["bits"], _standing(result, told)) for name, told in result["rivals"].items()]
+    if result.verdict:
+        return result.verdict
+    quantum = _qubits(result) + result.payload_bits + result.control_bits
+    rivals = [Rival(name, rival.bits, _standing(result, rival)) for name, rival in result.rivals.items()]
     winner, rival = decided(quantum, rivals)
     if winner is Winner.NOBODY or rival is None:
         return f"{undecided(rival, bool(rivals), 'more copies')}. Quantum took {_spoken(result)}."
-    bits, beside = int(rival.cost), _accuracies(result, result["rivals"][rival.name])
+    bits, beside = int(rival.cost), _accuracies(result, result.rivals[rival.name])
     if winner is Winner.TIE:
         return f"quantum and the classical {rival.name} tie on communication: {_spoken(result)}, {bits:,} bits{beside}."
     by = _factor(max(bits, quantum), min(bits, quantum))
@@ -97,41 +95,41 @@ def verdict(result: Mapping[str, Any]) -> str:
     return f"quantum wins on communication{by}: {_spoken(result)} against {bits:,} bits of {rival.name}{beside}."
 
 
-def _standing(result: Mapping[str, Any], rival: Mapping[str, Any]) -> Standing:
-    if rival.get("comparable") is False or result.get("comparable") is False:
-        return by_promise(result.get("comparable") is not False, rival.get("comparable") is not False)
+def _standing(result: RunResult, rival: Finding) -> Standing:
+    if rival.comparable is False or result.comparable is False:
+        return by_promise(result.comparable is not False, rival.comparable is not False)
     quantum, classical = _accuracy(result), _accuracy(rival)
     if quantum is None or classical is None:
         return Standing.SAME
-    return by_accuracy(quantum, classical, result.get("decisions"))
+    return by_accuracy(quantum, classical, result.decisions)
 
 
-def _accuracies(result: Mapping[str, Any], rival: Mapping[str, Any]) -> str:
+def _accuracies(result: RunResult, rival: Finding) -> str:
     quantum, classical = _accuracy(result), _accuracy(rival)
     if quantum is None or classical is None:
         return ""
     return f", at an accuracy of {quantum:.3f} (quantum) and {classical:.3f}"
 
 
-def remarks(result: Mapping[str, Any]) -> list[str]:
+def remarks(result: RunResult) -> list[str]:
     """What is said between the table and its verdict."""
-    lines = [*idle_lines(result), *pair_lines(result), *bias_lines(result), *step_lines(result, time_text)]
-    assumed = [f"assumption: {result['assumption']}."] if result.get("assumption") else []
+    lines = [*idle_lines(result), *pair_lines(result), *bias_lines(result), *result.remarks()]
+    assumed = [f"assumption: {result.assumption}."] if result.assumption else []
     return [*lines, *spoils(result), *assumed, *_outcomes(result)]
 
 
-def idle_lines(result: Mapping[str, Any]) -> list[str]:
+def idle_lines(result: RunResult) -> list[str]:
     """When the links are idle, where that is later than the result to the digits that the table shows."""
-    idle, known = (time_text(result[key]) for key in ("links_idle_ps", "virtual_time_ps"))
+    idle, known = time_text(result.links_idle_ps), time_text(result.virtual_time_ps)
     return [] if idle == known else [f"The links are idle after {idle}, when the last copy and report has arrived."]
 
 
-def _outcomes(result: Mapping[str, Any]) -> list[str]:
+def _outcomes(result: RunResult) -> list[str]:
     """A line on what each party's program returned, for a result that the kind could not summarise."""
-    if "summarise" not in failed_steps(result):
+    if "summarise" not in result.failed_steps():
         return []
     lines = []
-    for session, parties in result.get("outcomes", {}).items():
+    for session, parties in result.outcomes.items():
         for party, outcome in parties.items():
             told = json.dumps(outcome, ensure_ascii=False)
             rest = " ..." if len(told) > SHOWN_CHARACTERS else ""
@@ -139,29 +137,29 @@ def _outcomes(result: Mapping[str, Any]) -> list[str]:
     return lines
 
 
-def _showable(result: Mapping[str, Any]) -> Mapping[str, Any]:
+def _showable(result: RunResult) -> RunResult:
     """The result, or if the table cannot show what the kind makes of it, what ketwire itself counted."""
-    return counted(result) if "table" in failed_steps(result) else result
+    return result.counted() if "table" in result.failed_steps() else result
 
 
-def spoils(result: Mapping[str, Any]) -> list[str]:
+def spoils(result: RunResult) -> list[str]:
     """A line on each direction of each session that an eavesdropper listened in: what she got."""
     lines = []
-    for session in result.get("sessions", ()):
-        for direction, got in result.get("eve", {}).get(session["name"], {}).items():
-            copies = session["directions"][direction]["copies"]
+    for session in result.sessions:
+        for direction, got in result.eve.get(session.name, {}).items():
+            copies = session.directions[direction].copies
             what = [_spoils_of_copies(got, copies)] if copies else []
-            what += [f"read all {got['bits']:,} classical bits"] if got["bits"] else []
+            what += [f"read all {got.bits:,} classical bits"] if got.bits else []
             if what:
-                lines.append(f"Eve, {direction}, {session['name']}: {'; '.join(what)}.")
+                lines.append(f"Eve, {direction}, {session.name}: {'; '.join(what)}.")
     return lines
 
 
-def _spoils_of_copies(got: Mapping[str, Any], copies: int) -> str:
-    photons = f"{got['photons']:,} photons of {got['copies']:,} of {copies:,} copies"
-    if got["attack"] == "intercept-resend":
+def _spoils_of_copies(got: Spoils, copies: int) -> str:
+    photons = f"{got.photons:,} photons of {got.copies:,} of {copies:,} copies"
+    if got.attack == "intercept-resend":
         return f"measured {photons} and sent on what she saw"
-    return f"holds {photons}, {got['whole_copies']:,} of these whole"
+    return f"holds {photons}, {got.whole_copies:,} of these whole"
 
 
 def time_text(time_ps: int) -> str:
@@ -172,45 +170,46 @@ def time_text(time_ps: int) -> str:
     return "0 s"
 
 
-def _title(result: Mapping[str, Any]) -> str:
-    seeds = f"seed {result['seed']}"
-    if "workload_seed" in result:
-        seeds += f", workload seed {result['workload_seed']}"
-    return f"{result['scenario']}: {result['protocol']}, {seeds}, {result['wall_s']:.2f} s"
+def _title(result: RunResult) -> str:
+    seeds = f"seed {result.seed}"
+    if result.workload_seed is not None:
+        seeds += f", workload seed {result.workload_seed}"
+    return f"{result.scenario}: {result.protocol}, {seeds}, {result.wall_s:.2f} s"
 
 
-def _rows(result: Mapping[str, Any]) -> Sequence[tuple[str, ...]]:
+def _rows(result: RunResult) -> Sequence[tuple[str, ...]]:
     """One row for quantum, each of its sessions before it where it has several, one for each rival."""
-    quantum = [each for each in result.get("sessions", ()) if each["role"] == "quantum"]
-    told = result.get("estimators", {})  # what a session came to, where a kind says it for each
-    parts = [_row(each["name"], {**each, **told.get(each["name"], {})}) for each in quantum] if len(quantum) > 1 else []
+    quantum = [each for each in result.sessions if each.role == "quantum"]
+    found = {each.name: result.of_session(each.name) for each in quantum}
+    parts = [_row(each.name, each, found[each.name]) for each in quantum] if len(quantum) > 1 else []
     # Sums over sessions that each came to something of their own came to nothing themselves.
-    whole = _row("quantum, all", {**result, "estimate": None} if told else result) if parts else _row("quantum", result)
-    return [*parts, whole, *(_row(name, rival) for name, rival in result["rivals"].items())]
+    apart = parts and any(each is not None for each in found.values())
+    whole = _row("quantum, all" if parts else "quantum", result, None if apart else result)
+    return [*parts, whole, *(_row(name, rival, rival) for name, rival in result.rivals.items())]
 
 
-def _row(name: str, of: Mapping[str, Any]) -> tuple[str, ...]:
-    counts = (of[key] for key in ("qubits_sent", "qubits_delivered", "payload_bits", "control_bits"))
-    return (name, *(f"{count:,}" for count in counts), time_text(of["virtual_time_ps"]), _outcome(of))
+def _row(name: str, figures: Figures, found: Finding | None) -> tuple[str, ...]:
+    counts = (figures.qubits_sent, figures.qubits_delivered, figures.payload_bits, figures.control_bits)
+    shown = "" if found is None else _outcome(found)
+    return (name, *(f"{count:,}" for count in counts), time_text(figures.virtual_time_ps), shown)
 
 
-def _outcome(of: Mapping[str, Any]) -> str:
+def _outcome(found: Finding) -> str:
     """Accuracy or estimate, as the protocol has it."""
-    accuracy = _accuracy(of)
+    accuracy = _accuracy(found)
     if accuracy is not None:
-        baseline = of.get("baseline_accuracy")
+        baseline = found.baseline_accuracy if isinstance(found, Summary) else None
         return f"accuracy {accuracy:.3f}" + (f" (baseline {baseline:.3f})" if baseline is not None else "")
-    estimate, error = of.get("estimate"), of.get("error")
+    estimate, error = found.estimate, found.error
     if isinstance(estimate, list):
         text = f"{len(estimate)} estimates"
     else:
         text = "" if estimate is None else f"{estimate:.5g}" if isinstance(estimate, float) else str(estimate)
-    return text + (f", off by {error:.2g}" if isinstance(error, float | int) and text else "")
+    return text + (f", off by {error:.2g}" if error is not None and text else "")
 
 
-def _accuracy(of: Mapping[str, Any]) -> float | None:
-    value = of.get("test_accuracy", of.get("accuracy"))
-    return value if isinstance(value, int | float) else None
+def _accuracy(found: Finding) -> float | None:
+    return found.accuracy if found.test_accuracy is None else found.test_accuracy
 
 
 def _factor(large: int, small: int) -> str:
@@ -220,22 +219,22 @@ def _factor(large: int, small: int) -> str:
     return f" by a factor of {factor:.3g}" if factor < 1000 else f" by a factor of {factor:,.0f}"
 
 
-def _spoken(result: Mapping[str, Any]) -> str:
-    bits = result["payload_bits"] + result["control_bits"]
-    what = "qubits" if result["qubits_sent"] == _qubits(result) else "entangled pairs"
+def _spoken(result: RunResult) -> str:
+    bits = result.payload_bits + result.control_bits
+    what = "qubits" if result.qubits_sent == _qubits(result) else "entangled pairs"
     return f"{_qubits(result):,} {what}" + (f" and {bits:,} bits" if bits else "")
 
 
-def _qubits(result: Mapping[str, Any]) -> int:
+def _qubits(result: RunResult) -> int:
     """Pairs at a measured rate come without a number of photons; each of them is one qubit sent, at least."""
-    return int(max(result["qubits_sent"], result.get("ebits", 0)))
+    return max(result.qubits_sent, result.ebits)
 
 
-def pair_lines(result: Mapping[str, Any]) -> list[str]:
+def pair_lines(result: RunResult) -> list[str]:
     """A line on the pairs that were used up, where any were."""
-    ebits = result.get("ebits", 0)
+    ebits = result.ebits
     if not ebits:
         return []
-    if not result["qubits_sent"]:
+    if not result.qubits_sent:
         return [f"{ebits:,} entangled pairs were used up (ebits); how many photons they took is not known."]
     return [f"{ebits:,} entangled pairs were used up (ebits); the qubits sent are their photons, failed ones included."]

@@ -11,10 +11,12 @@ from ketwire.channels.entanglement.chain import MAX_HOPS, Chain
 from ketwire.channels.hardware import Hardware
 from ketwire.channels.line import Line
 from ketwire.channels.sums import exact_sum
+from ketwire.protocols.repeaters import ChainPlan
 from ketwire.scenarios.schema.links import Link
 from ketwire.scenarios.schema.nodes import Node, memories_alone
 from ketwire.scenarios.schema.strict import some
 
+Ends = frozenset[str]
 Complaint = tuple[str, Any, str]
 """A key, below `links` unless said otherwise, what was given there, and what was expected."""
 
@@ -26,6 +28,7 @@ def complaint(nodes: Mapping[str, Node], links: Sequence[Link]) -> Complaint | N
 
 def _complaints(nodes: Mapping[str, Node], links: Sequence[Link]) -> Iterator[Complaint]:
     serves: dict[frozenset[str], int] = {}
+    between = joined(links)
     hardware = {name: Hardware() for name in nodes}
     for index, link in enumerate(links):
         if link.via is None:
@@ -38,7 +41,7 @@ def _complaints(nodes: Mapping[str, Node], links: Sequence[Link]) -> Iterator[Co
         if not 1 <= len(link.via) < MAX_HOPS:
             yield f"{index}.via", list(link.via), f"1 to {MAX_HOPS - 1} repeaters, so at most {MAX_HOPS} hops"
         for a, b in _steps(link):
-            hop = _between(links, a, b)
+            hop = between.get(frozenset((a, b)))
             if hop is None or hop.carried_by != "teleport" or hop.via is not None:
                 given = "has none" if hop is None else "is none"
                 expected = f"a chain of links with transport teleport and pairs of their own; {a} to {b} {given}"
@@ -48,7 +51,7 @@ def _complaints(nodes: Mapping[str, Node], links: Sequence[Link]) -> Iterator[Co
                 yield f"{index}.via", list(link.via), f"hops of its own; {a} to {b} serves links.{other}"
         try:
             for ends in (link.between, link.between[::-1]):
-                line(links, link, hardware, *ends)
+                line(between, link, hardware, *ends)
         except ValueError as error:
             name, _, message = str(error).partition(": ")
             yield f"{index}.{name}", getattr(link, name, None), message.partition("expected ")[2] or message
@@ -70,8 +73,15 @@ def misplaced(nodes: Mapping[str, Node], links: Sequence[Link]) -> Complaint | N
     return None
 
 
-def line(links: Sequence[Link], link: Link, hardware: Mapping[str, Hardware], sender: str, receiver: str) -> Line:
-    """One direction of any of the links of a scenario.
+def joined(links: Sequence[Link]) -> Mapping[Ends, Link]:
+    """Links by their two ends."""
+    return {frozenset(link.between): link for link in links}
+
+
+def line(
+    between: Mapping[Ends, Link], link: Link, hardware: Mapping[str, Hardware], sender: str, receiver: str
+) -> Line:
+    """One direction of any of the links of a scenario, which `between` has by their ends.
 
     Raises:
         ValueError: values that contradict physics or each other; the message starts with the key.
@@ -79,7 +89,7 @@ def line(links: Sequence[Link], link: Link, hardware: Mapping[str, Hardware], se
     if link.via is None:
         way: Literal["forward", "backward"] = "forward" if (sender, receiver) == link.between else "backward"
         return link.line(hardware[sender], hardware[receiver], way)
-    hops = [(_between(links, a, b), a, b) for a, b in _steps(link)]
+    hops = [(between.get(frozenset((a, b))), a, b) for a, b in _steps(link)]
     lines = [hop.line(hardware[b], hardware[a]) for hop, a, b in hops if hop is not None]
     fiber = link.physics()
     if link.length_km is None:
@@ -99,26 +109,22 @@ def line(links: Sequence[Link], link: Link, hardware: Mapping[str, Hardware], se
     )  # fmt: skip
 
 
-def plan_values(physics: Line, sender: str, receiver: str) -> dict[str, Any] | None:
-    """What all parties of a chain are told of it (`protocols.repeaters.ChainPlan`); None for any other line."""
+def plan_of(physics: Line, sender: str, receiver: str) -> ChainPlan | None:
+    """What all parties of a chain are told of it; None for any other line."""
     chain = physics.transport
     if not isinstance(chain, Chain):
         return None
-    return {
-        "nodes": [receiver, *reversed(chain.via), sender],
-        "lanes": chain.lanes,
-        "folds": [chain.folds(hop) for hop in range(len(chain.hops))],
-        "in_turn": chain.generation == "sequential",
-        "distill": chain.distill_protocol,
-        "success": chain.planned().success,
-    }
+    return ChainPlan(
+        nodes=(receiver, *reversed(chain.via), sender),
+        lanes=chain.lanes,
+        folds=tuple(chain.folds(hop) for hop in range(len(chain.hops))),
+        in_turn=chain.generation == "sequential",
+        distill=chain.distill_protocol,
+        success=chain.planned().success,
+    )
 
 
 def _steps(link: Link) -> list[tuple[str, str]]:
     assert link.via is not None
     a, b = link.between
     return list(pairwise((a, *link.via, b)))
-
-
-def _between(links: Sequence[Link], a: str, b: str) -> Link | None:
-    return next((link for link in links if set(link.between) == {a, b}), None)

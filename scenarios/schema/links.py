@@ -3,19 +3,28 @@
 from __future__ import annotations
 
 import os
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Field, SerializerFunctionWrapHandler, model_serializer, model_validator
+from pydantic import (
+    BeforeValidator,
+    Field,
+    PrivateAttr,
+    SerializerFunctionWrapHandler,
+    ValidationInfo,
+    model_serializer,
+    model_validator,
+)
 
 from ketwire.channels.eve import Attack, BeamSplitter, InterceptResend
 from ketwire.channels.fiber import Fiber
 from ketwire.channels.hardware import Hardware
 from ketwire.channels.line import EngineName, Line
 from ketwire.channels.parts import Noise
-from ketwire.channels.presets import IN_A_RATE, PRESETS, fiber
+from ketwire.channels.presets import IN_A_RATE, PRESETS, Preset
 from ketwire.channels.timing import PS_PER_S
 from ketwire.channels.transports import Coded, Direct, Teleport
+from ketwire.scenarios.schema.known import known_in
 from ketwire.scenarios.schema.strict import NodeName, Strict, wrong
 
 
@@ -112,10 +121,10 @@ def _code_name(given: Any) -> Any:
 
 EveSpec = Annotated[InterceptResendSpec | BeamSplitterSpec, Field(discriminator="attack")]
 
-_TELEPORT_KEYS = frozenset(
+TELEPORT_KEYS = frozenset(
     {"scheme", "alpha", "rate_hz", "fidelity", "dark_count", "visibility", "memory_slots", "distill"}
 )
-_CODED_KEYS = frozenset({"code", "gate_s"})
+CODED_KEYS = frozenset({"code", "gate_s"})
 _CHAIN_KEYS = frozenset({"generation", "distill_spans", "distill_protocol"})
 _CLASSICAL_KEYS = frozenset({"length_km", "speed_km_per_s", "bandwidth_bps", "classical_delay_s"})
 
@@ -179,12 +188,16 @@ class Link(Strict):
         description="interpreter of the fiber's process: a path, from the scenario's folder, or a name on PATH",
     )
 
+    _preset: Preset = PrivateAttr(default=PRESETS["ideal"])
+
     @model_validator(mode="after")
-    def _physical(self) -> Self:
+    def _physical(self, info: ValidationInfo) -> Self:
         if self.between[0] == self.between[1]:
             raise wrong("between", list(self.between), "two different nodes")
-        if self.fiber not in PRESETS:
-            raise wrong("fiber", self.fiber, f"a preset: {', '.join(PRESETS)}")
+        known = known_in(info).links
+        if self.fiber not in known:
+            raise wrong("fiber", self.fiber, f"a preset: {', '.join(known)}")
+        self._preset = known[self.fiber]
         for name in self.model_fields_set & Fiber.__dataclass_fields__.keys():
             if getattr(self, name) is None and getattr(PRESETS["ideal"].fiber, name) is not None:
                 raise wrong(name, None, "a number")
@@ -218,7 +231,7 @@ class Link(Strict):
             if self.carried_by != "teleport":
                 raise wrong("transport", self.carried_by, "teleport, with via")
             physical = frozenset(Fiber.__dataclass_fields__) - _CLASSICAL_KEYS
-            beside, expected = _TELEPORT_KEYS | physical, "nothing here with via: the hops make the pairs"
+            beside, expected = TELEPORT_KEYS | physical, "nothing here with via: the hops make the pairs"
             if self.noise:
                 raise wrong("noise", [each.kind for each in self.noise], "nothing here with via")
             if self.engine != "builtin":
@@ -231,8 +244,8 @@ class Link(Strict):
 
     def _foreign(self) -> list[str]:
         """Keys that say something and mean nothing for this transport."""
-        own = {"teleport": _TELEPORT_KEYS, "coded": _CODED_KEYS, "direct": frozenset[str]()}[self.carried_by]
-        keys = sorted((_TELEPORT_KEYS | _CODED_KEYS) - own)
+        own = {"teleport": TELEPORT_KEYS, "coded": CODED_KEYS, "direct": frozenset[str]()}[self.carried_by]
+        keys = sorted((TELEPORT_KEYS | CODED_KEYS) - own)
         return [name for name in keys if getattr(self, name) is not None]
 
     def line(
@@ -261,13 +274,13 @@ class Link(Strict):
         told = getattr(self, name)
         if name in self.model_fields_set and (told is not None or name not in ("transport", "scheme")):
             return told
-        return PRESETS[self.fiber].transport(self.transport, self.scheme).get(name, told)
+        return self._preset.transport(self.transport, self.scheme).get(name, told)
 
     def _in_force(self, name: str) -> Any:
         """A setting as `_setting`, of the fiber too, for a message that is to show what was wrong."""
         if name in self.model_fields_set or name not in Fiber.__dataclass_fields__:
             return self._setting(name) if name in type(self).model_fields else None
-        return getattr(PRESETS[self.fiber].fiber, name)
+        return getattr(self._preset.fiber, name)
 
     def interpreter(self, base: str) -> str | None:
         """`python`, a path in it taken from the folder `base`."""
@@ -277,9 +290,10 @@ class Link(Strict):
         if self.carried_by == "direct":
             return Direct()
         if self.carried_by == "coded":
-            coded = {"code": self.code, "gate_ps": None if self.gate_s is None else round(self.gate_s * PS_PER_S)}
-            return Coded(**{name: value for name, value in coded.items() if value is not None})  # type: ignore[arg-type]
-        given = {name: self._setting(name) for name in _TELEPORT_KEYS - {"distill"}}
+            gate_s = self._setting("gate_s")
+            coded = {"code": self._setting("code"), "gate_ps": None if gate_s is None else round(gate_s * PS_PER_S)}
+            return Coded(**{name: value for name, value in coded.items() if value is not None})
+        given = {name: self._setting(name) for name in TELEPORT_KEYS - {"distill"}}
         chosen: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
         if self.distill is not None:
             from ketwire.channels.entanglement.distill import Schedule  # noqa: PLC0415
@@ -292,7 +306,8 @@ class Link(Strict):
 
     def physics(self) -> Fiber:
         """The fiber of one direction, without losses where a measured rate of pairs has them in it."""
-        return fiber(self.fiber, **self._overrides(), **(IN_A_RATE if self._is_measured() else {}))
+        without: dict[str, Any] = dict(IN_A_RATE) if self._is_measured() else {}
+        return replace(self._preset.fiber, **self._overrides(), **without)
 
     def _overrides(self) -> dict[str, Any]:
         physical = Fiber.__dataclass_fields__
@@ -315,5 +330,5 @@ class Link(Strict):
             settings |= {"dark_count": None, "visibility": None}
         if isinstance(transport, Coded):
             settings = {"code": transport.code, "gate_s": transport.gate_ps / PS_PER_S}
-        of_transport = {name: settings.get(name) for name in (_TELEPORT_KEYS | _CODED_KEYS) - {"distill"}}
+        of_transport = {name: settings.get(name) for name in (TELEPORT_KEYS | CODED_KEYS) - {"distill"}}
         return {**told, "transport": transport.kind, **of_transport, **physics}

@@ -66,6 +66,10 @@ class Scenario(Strict):
         min_length=2, max_length=MAX_NODES, description="the parties, by name"
     )
     links: tuple[Link, ...] = Field(min_length=1, max_length=MAX_LINKS, description="the fibers between them")
+    presets: str | None = Field(
+        None, min_length=1, max_length=4096, pattern=r"^[^\x00]+$",
+        description="a file of presets of one's own, from the scenario's folder",
+    )
     protocol: Any
 
     @model_validator(mode="after")

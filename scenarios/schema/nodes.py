@@ -5,10 +5,19 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any, Self
 
-from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
+from pydantic import (
+    Field,
+    PrivateAttr,
+    SerializerFunctionWrapHandler,
+    ValidationInfo,
+    model_serializer,
+    model_validator,
+)
 
 from ketwire.channels.hardware import ERRORS, HARDWARE, Hardware
+from ketwire.channels.hardware import Preset as Kit
 from ketwire.channels.timing import PS_PER_S
+from ketwire.scenarios.schema.known import known_in
 from ketwire.scenarios.schema.strict import Strict, wrong
 
 _SECONDS = {
@@ -40,10 +49,14 @@ class Node(Strict):
     p_gate2: float | None = Field(None, ge=0, le=1, description="depolarizing of both after a gate on two qubits")
     p_readout: float | None = Field(None, ge=0, le=1, description="probability that a bit is read wrongly")
 
+    _kit: Kit = PrivateAttr(default=HARDWARE["ideal"])
+
     @model_validator(mode="after")
-    def _physical(self) -> Self:
-        if self.hardware not in HARDWARE:
-            raise wrong("hardware", self.hardware, f"a preset: {', '.join(HARDWARE)}")
+    def _physical(self, info: ValidationInfo) -> Self:
+        known = known_in(info).nodes
+        if self.hardware not in known:
+            raise wrong("hardware", self.hardware, f"a preset: {', '.join(known)}")
+        self._kit = known[self.hardware]
         for name in self.model_fields_set - {"hardware", *_LIFETIMES}:
             if getattr(self, name) is None:
                 raise wrong(name, None, "a number")
@@ -62,7 +75,7 @@ class Node(Strict):
             ValueError: values that no hardware has, together with those of the preset.
         """
         chosen = {name: getattr(self, name) for name in self.model_fields_set - {"hardware"}}
-        preset = HARDWARE[self.hardware].hardware
+        preset = self._kit.hardware
         lifetimes = {
             ps: None if chosen[s] is None else chosen[s] * PS_PER_S for s, ps in _LIFETIMES.items() if s in chosen
         }
@@ -78,7 +91,7 @@ class Node(Strict):
 
     def _numbers(self) -> dict[str, float | None]:
         """Every number in the units of a scenario: as given, else the preset's."""
-        preset = HARDWARE[self.hardware].hardware
+        preset = self._kit.hardware
         lifetimes = {s: getattr(preset.memory, ps) for s, ps in _LIFETIMES.items()}
         numbers: dict[str, float | None] = {s: t and t / PS_PER_S for s, t in lifetimes.items()}
         numbers |= {s: getattr(preset, ps) / PS_PER_S for s, ps in _SECONDS.items()}

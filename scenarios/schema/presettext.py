@@ -6,51 +6,84 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from textwrap import wrap
 
-from ketwire.channels.hardware import ERRORS, HARDWARE, TIMES
+from ketwire.channels.hardware import ERRORS, TIMES
 from ketwire.channels.hardware import Preset as Kit
-from ketwire.channels.presets import PRESETS, Figure, Preset
+from ketwire.channels.presets import Figure, Preset
 from ketwire.channels.timing import PS_PER_S
 from ketwire.errors import ScenarioError
+from ketwire.scenarios.schema.known import Known
+from ketwire.scenarios.schema.ownpresets import installed, known_link, of_file
 from ketwire.scenarios.schema.yamltext import dump
 
 WIDTH = 100  # of comments
 
 
-def listed() -> str:
-    """All presets, by kind."""
-    return "\n".join((*link_list(), *hardware_list()))
+def presets_text(name_or_file: str | None = None) -> str:
+    """What `ketwire presets` prints: all presets, those of a file (checked), or one as a piece of a scenario.
+
+    Raises:
+        ScenarioError: no preset has this name, or presets of one's own are wrong.
+    """
+    if name_or_file is None:
+        return listed(installed())
+    if "/" in name_or_file or name_or_file.endswith((".yaml", ".yml", ".json")):
+        known = of_file(name_or_file, "", installed())
+        links = {name: known.links[name] for kind, name in _of(name_or_file, known) if kind == "links"}
+        nodes = {name: known.nodes[name] for kind, name in _of(name_or_file, known) if kind == "nodes"}
+        return listed(Known(links, nodes, known.origins))
+    return fragment(name_or_file, known_link(name_or_file))
 
 
-def fragment(name: str) -> str:
+def _of(origin: str, known: Known) -> list[tuple[str, str]]:
+    return [preset for preset, each in known.origins.items() if each == origin]
+
+
+def listed(known: Known) -> str:
+    """Presets by kind."""
+    return "\n".join((*link_list(known), *hardware_list(known)))
+
+
+def fragment(name: str, known: Known) -> str:
     """One preset in YAML, its sources as comments; valid as a part of a scenario.
 
     Raises:
         ScenarioError: no preset has this name.
     """
-    if name not in PRESETS:
-        # Every preset of hardware has a link of the same name.
-        raise ScenarioError(f"presets: {name!r} given, expected one of {', '.join(PRESETS)}")
-    return "\n".join(link_fragment(name)) + "\n"
+    if name not in known.links and name not in known.nodes:
+        names = dict.fromkeys((*known.links, *known.nodes))
+        raise ScenarioError(f"presets: {name!r} given, expected one of {', '.join(names)}")
+    return "\n".join(link_fragment(name, known) if name in known.links else node_fragment(name, known)) + "\n"
 
 
-def link_list() -> Iterator[str]:
-    """A line for what each preset of a link is, one for its sources."""
+def link_list(known: Known) -> Iterator[str]:
+    """A line for what each preset of a link is, one for its sources, one for where it is not ketwire's own."""
     yield "links (fiber: NAME)"
-    width = max(map(len, PRESETS))
-    for name, preset in PRESETS.items():
+    width = _width(known)
+    for name, preset in known.links.items():
         yield f"  {name.ljust(width)}  {preset.summary}"
         yield f"  {' ' * width}  source: {preset.source}"
+        yield from _origin("links", name, known)
     yield ""
 
 
-def hardware_list() -> Iterator[str]:
+def _width(known: Known) -> int:
+    return max(map(len, (*known.links, *known.nodes)), default=0)
+
+
+def _origin(kind: str, name: str, known: Known) -> Iterator[str]:
+    if (kind, name) in known.origins:
+        yield f"  {' ' * _width(known)}  from: {known.origins[kind, name]}"
+
+
+def hardware_list(known: Known) -> Iterator[str]:
     """The same for the presets of nodes."""
     yield "nodes (hardware: NAME)"
-    width = max(map(len, PRESETS))
-    for name, kit in HARDWARE.items():
+    width = _width(known)
+    for name, kit in known.nodes.items():
         numbers = ", ".join(f"{key}: {value}" for key, value in _hardware_figures(kit).items())
         yield f"  {name.ljust(width)}  {numbers or 'perfect'}"
         yield from (f"  {' ' * width}  {line}" for line in wrap(f"source: {kit.source}", WIDTH - width - 4))
+        yield from _origin("nodes", name, known)
     yield ""
 
 
@@ -63,17 +96,27 @@ def _hardware_figures(kit: Kit) -> dict[str, str]:
     return {key: f"{value:g}" for key, value in told.items()}
 
 
-def link_fragment(name: str) -> Iterator[str]:
+def node_fragment(name: str, known: Known) -> Iterator[str]:
+    """A preset of a node, by name, with what it stands for."""
+    yield from (f"# {line}" for line in wrap(f"Source of the hardware: {known.nodes[name].source}", WIDTH - 2))
+    yield from _hardware(name, known)
+
+
+def _hardware(name: str, known: Known) -> Iterator[str]:
+    yield "nodes:"
+    for node in ("alice", "bob"):
+        yield f"  {node}:"
+        yield f"    hardware: {name}"
+        yield from (f"    # {key}: {value}" for key, value in _hardware_figures(known.nodes[name]).items())
+
+
+def link_fragment(name: str, known: Known) -> Iterator[str]:
     """A preset of a link as it would be written out, line by line."""
-    preset = PRESETS[name]
-    for text in _comments(name, preset):
+    preset = known.links[name]
+    for text in _comments(name, preset, known):
         yield from (f"# {line}" for line in wrap(text, WIDTH - 2))
-    if name in HARDWARE and not HARDWARE[name].hardware.is_perfect:
-        yield "nodes:"
-        for node in ("alice", "bob"):
-            yield f"  {node}:"
-            yield f"    hardware: {name}"
-            yield from (f"    # {key}: {value}" for key, value in _hardware_figures(HARDWARE[name]).items())
+    if _has_hardware(name, known):
+        yield from _hardware(name, known)
     elif preset.memory:
         yield "nodes:"
         for node in ("alice", "bob"):
@@ -89,16 +132,21 @@ def link_fragment(name: str) -> Iterator[str]:
         yield from _figures(others, "    # ")
 
 
-def _comments(name: str, preset: Preset) -> Iterator[str]:
+def _has_hardware(name: str, known: Known) -> bool:
+    """Whether nodes have a preset of the same name, which is not perfect."""
+    return name in known.nodes and not known.nodes[name].hardware.is_perfect
+
+
+def _comments(name: str, preset: Preset, known: Known) -> Iterator[str]:
     yield preset.summary
     yield f"Source: {preset.source}"
     if preset.left_out:
         yield f"Not in its sources, and ideal here: {preset.left_out}"
     if "length_km" not in preset.figures:
         yield "It has no length of its own: say length_km."
-    if name in HARDWARE and not HARDWARE[name].hardware.is_perfect:
+    if _has_hardware(name, known):
         yield "Hardware belongs to the nodes: naming the fiber does not set it."
-        yield f"Source of the hardware: {HARDWARE[name].source}"
+        yield f"Source of the hardware: {known.nodes[name].source}"
     elif preset.memory:
         yield "Memories belong to the nodes: naming the fiber does not set them."
 

@@ -161,7 +161,7 @@ ASSUMPTION = (
 )
 
 
-def assumption(spec: BaseModel) -> dict[str, str]:
+def assumption(spec: BaseModel) -> dict[str, Any]:
     """What the costs of rivals assume of a spec with random sources, for a kind's summary; empty without any."""
     return {"assumption": ASSUMPTION} if _is_random(spec) else {}
 

@@ -2,7 +2,7 @@
 
 Scalars follow the YAML 1.2 core schema (`no` is a string, `1e7` a number). Refused, each with one
 line: duplicate keys, keys that are not strings, tags, merge keys (`<<`), several documents, nesting
-beyond 64 levels, texts above 1 MiB, and aliases that stand for more than that. The events come from
+beyond 64 levels, texts above 8 MiB, and aliases that stand for more than 1 MiB. The events come from
 libyaml where it is there; what they mean is decided here, so no constructor of PyYAML ever runs.
 """
 
@@ -10,13 +10,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import yaml
 
 from ketwire.errors import ScenarioError
 
-MAX_OCTETS = 1 << 20
+MAX_OCTETS = 8 << 20  # a scenario of ten thousand nodes, all its numbers written out
+MAX_ALIASED_OCTETS = 1 << 20
 MAX_DEPTH = 64
 _MERGE = "<<"  # a key that merges mappings in YAML 1.1, where it is not quoted
 _TOO_DEEP = f"nested more than {MAX_DEPTH} levels deep, expected fewer"
@@ -49,7 +51,7 @@ def parse(text: str, origin: str) -> Any:
         ScenarioError: one line with origin, line number and what was expected.
     """
     if len(text.encode("utf-8", "surrogatepass")) > MAX_OCTETS:
-        raise ScenarioError(f"{origin}: more than {MAX_OCTETS} octets given, expected at most 1 MiB of YAML")
+        raise ScenarioError(f"{origin}: more than {MAX_OCTETS} octets given, expected at most 8 MiB of YAML")
     try:
         events = _events(text, origin)
         value = _Reader(events, origin).value(next(events), 1)
@@ -62,6 +64,26 @@ def parse(text: str, origin: str) -> Any:
     except UnicodeError:
         raise ScenarioError(f"{origin}: characters that no text has given, expected UTF-8") from None
     return value
+
+
+def read(path: Path, origin: str, what: str = "scenario file") -> str:
+    """The text of a YAML file, at most 8 MiB; errors call it `origin`, and what it should be `what`.
+
+    Raises:
+        ScenarioError: it cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            octets = file.read(MAX_OCTETS + 1)
+    except (OSError, ValueError) as error:
+        told = getattr(error, "strerror", None) or str(error)
+        raise ScenarioError(f"{origin}: {told}, expected a {what} that can be read") from None
+    if len(octets) > MAX_OCTETS:
+        raise ScenarioError(f"{origin}: more than {MAX_OCTETS} octets given, expected at most 8 MiB of YAML")
+    try:
+        return octets.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ScenarioError(f"{origin}: octet {error.start} is no text, expected UTF-8") from None
 
 
 def dump(value: Any) -> str:
@@ -103,7 +125,7 @@ class _Reader:
         self._events = events
         self._origin = origin
         self._anchored: dict[str, Any] = {}
-        self._left = MAX_OCTETS
+        self._left = MAX_ALIASED_OCTETS
 
     def value(self, event: Any, depth: int) -> Any:
         """The value that begins with `event`, at most MAX_DEPTH levels deep."""

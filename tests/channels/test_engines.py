@@ -503,9 +503,10 @@ def test_the_path_starts_from_the_scenario_s_folder(
 
 def test_fibers_started_by_hand_name_no_interpreter(tmp_path: Path) -> None:
     from ketwire.nodes.processes.by_hand import serve_coordinator
+    from ketwire.nodes.processes.given import Given
 
     with pytest.raises(ScenarioError, match=r"links\.0\.python: .* given for alice-bob, expected nothing here"):
-        serve_coordinator(over(chatter(), sys.executable), tmp_path, "127.0.0.1:1")
+        serve_coordinator(over(chatter(), sys.executable), Given(tmp_path), "127.0.0.1:1")
 
 
 @needs_no_netsquid

@@ -24,6 +24,7 @@ from ketwire.nodes.processes.run import run_processes
 from ketwire.quantum.layers import haar_state
 from ketwire.scenarios import cli
 from ketwire.scenarios.load import validate
+from ketwire.scenarios.schema.known import Known
 from ketwire.scenarios.schema.model import Link
 from ketwire.scenarios.schema.presettext import fragment
 from ketwire.scenarios.schema.yamltext import parse
@@ -230,7 +231,7 @@ def test_a_preset_gives_one_transcript_everywhere(name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_fragment_is_a_valid_part_of_a_scenario(name: str) -> None:
-    text = fragment(name)
+    text = fragment(name, Known())
     told = parse(text, "fragment")
     data = scenario(name)
     data["nodes"] |= told.get("nodes", {})
@@ -250,7 +251,7 @@ def test_the_command_lists_names_and_sources(capsys: pytest.CaptureFixture[str])
         assert f"  {name}" in said and preset.summary in said and f"source: {preset.source}" in said
     assert max(map(len, said.splitlines())) <= 110
     assert cli.execute(["presets", "oxford-2025"]) == 0
-    assert capsys.readouterr().out == fragment("oxford-2025")
+    assert capsys.readouterr().out == fragment("oxford-2025", Known())
 
 
 def test_an_unknown_preset_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:

@@ -43,9 +43,9 @@ def errors(hardware: Mapping[str, Hardware], line: Line | None = None, **changed
     on = replace(network(), hardware=dict(hardware), links=(Link(("a", "b"), line, line),))
     spec = spec_of(**{**SHORT, **changed})
     run = replace(run_of(spec, on), hardware=dict(hardware))
-    told = KIND.retraced(spec, on, run, run_inline(run))["gradient_error"]
+    told = KIND.retraced(spec, on, run, run_inline(run)).gradient_error
     assert told is not None
-    return dict(told)
+    return told.told()
 
 
 def sampled(estimator: str, copies: int) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -294,7 +294,7 @@ def slopes(function: Callable[[np.ndarray], Any], at: np.ndarray = ALL) -> np.nd
 
 
 def summarised(loaded: Loaded, results: Sequence[SessionResult]) -> Data:
-    return loaded.kind.summarise(loaded.scenario.protocol, results, Judge(loaded.network()))
+    return loaded.kind.summarise(loaded.scenario.protocol, results, Judge(loaded.network())).told()
 
 
 # ---------------------------------------------------------------- gradients
@@ -313,7 +313,7 @@ def test_every_estimator_keeps_its_promise_on_layers_of_one_s_own(tmp_path: Path
         assert error < (1e-9 if name == "exact" else 0.4), name
     assert np.abs(found["rivals"]["dense-state-64-bit"]["estimate"] - expected).max() < 1e-9
     network = loaded.network()
-    exact = loaded.kind.exact(loaded.scenario.protocol, network, network.loaders())["exact"]
+    exact = loaded.kind.exact(loaded.scenario.protocol, network, network.loaders()).exact
     assert np.abs(exact - expected).max() < 1e-9
     # Bob has 1 + 3 shifted gates and one parameter fed by two; of Alice U has three, crx two and ry one.
     assert found["estimators"]["parameter-shift"]["copies"] % 2 == 0
@@ -371,7 +371,7 @@ def test_explicit_blocks_are_checked_against_what_owners_tell(tmp_path: Path) ->
         return summarised(loaded, run_inline(loaded.run()))
 
     found = run([[1, 0], [2], [3, 4], [5], [6]], told_to_both)
-    assert np.abs(found["estimate"] - found["estimators"]["exact"]["estimate"]).max() < 0.3
+    assert np.abs(np.subtract(found["estimate"], found["estimators"]["exact"]["estimate"])).max() < 0.3
     for blocks, told, said in (
         ([[0, 2], [1], [3, 4], [5], [6]], told_to_both, r"estimators.0.blocks.0: parameters 0 and 2 together given"),
         ([[0, 1], [2, 3], [4], [5], [6]], told_to_both, r"blocks.1: parameters 2 and 3 together given"),
@@ -404,10 +404,7 @@ def steps_of(loaded: Loaded) -> dict[int, np.ndarray]:
     session = replace(run.sessions[0], program="tests.scenarios.kinds.training.test_kind:Telling")
     told = run_inline(replace(run, sessions=(session,)))[0].outcomes
     return {
-        int(name.split()[1]): array
-        for outcome in told.values()
-        for name, array in outcome.arrays.items()
-        if name.startswith("parameters")
+        visit: array for outcome in told.values() for visit, array in outcome.parameters.items()
     }
 
 
@@ -464,13 +461,7 @@ def test_inline_and_processes_give_one_transcript(kind: str, tmp_path: Path) -> 
     inline, apart = run_inline(run), run_processes(run)
     assert [each.transcript_sha256 for each in inline] == [each.transcript_sha256 for each in apart]
     first, second = (summarised(loaded, results) for results in (inline, apart))
-    assert plain(first) == plain(second)
-
-
-def plain(told: Any) -> Any:
-    if isinstance(told, Mapping):
-        return {name: plain(value) for name, value in told.items()}
-    return told.tolist() if isinstance(told, np.ndarray) else told
+    assert first == second
 
 
 def test_an_interrupted_training_by_shifts_goes_on_to_the_same_angles(
@@ -525,7 +516,7 @@ def test_amplitude_estimation_bounces_through_own_layers(tmp_path: Path) -> None
     told = {"estimation": "amplitude", "epsilon": 0.01, "delta": 0.01}
     loaded = scenario(tmp_path, "inference", **told)
     network = loaded.network()
-    exact = loaded.kind.exact(loaded.scenario.protocol, network, network.loaders())["exact"]
+    exact = loaded.kind.exact(loaded.scenario.protocol, network, network.loaders()).exact
     assert abs(exact - expected) < 1e-12
     assert abs(summarised(loaded, run_inline(loaded.run()))["estimate"] - expected) < 0.01
 
@@ -600,4 +591,4 @@ def test_the_rival_that_ships_rows_asks_for_no_layer(tmp_path: Path) -> None:
     """Programs and matrices stay with their owners: rows are classified by what suits them."""
     loaded = scenario(tmp_path, "training", rivals={"backprop": [], "raw": [8], "description": []})
     raw = next(each for each in loaded.run().sessions if each.name == "raw-data-8-bit")
-    assert not any("layer" in repr(slice_.values) for slice_ in raw.slices.values())
+    assert not any("layer" in repr(slice_) for slice_ in raw.slices.values())

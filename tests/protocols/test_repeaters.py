@@ -237,7 +237,7 @@ def test_errors_of_registers_are_as_frequent_as_their_pairs_say() -> None:
     hop = {"scheme": "given", "rate_hz": 1e5, "fidelity": 0.92, "memory_slots": 1000}
     data = scenario(3, of_hops=[hop] * 3)
     data["protocol"]["copies"] = copies = 20_000
-    zeros = inline(data).outcomes["bob"].values["zeros"]
+    zeros = inline(data).outcomes["bob"].zeros
     bell = np.array([0.92, *[0.08 / 3] * 3])
     joined = swap_bell(swap_bell(bell, bell), bell)
     p = 1 - joined[1] - joined[2]
@@ -552,7 +552,7 @@ def there_and_back(hops: int, of_hops: Data, end: Data) -> Data:
 def test_chains_give_one_transcript_everywhere(name: str) -> None:
     data = there_and_back(3, *LATE[name])
     result = inline(data)
-    assert result.outcomes["bob"].values["attempted"] > 5
+    assert result.outcomes["bob"].attempted > 5
     assert Threads(loaded(data).run()).conduct()[0].transcript_sha256 == result.transcript_sha256
     other = inline({**data, "seed": 6})
     assert other.transcript_sha256 != result.transcript_sha256
@@ -561,8 +561,8 @@ def test_chains_give_one_transcript_everywhere(name: str) -> None:
 def test_sixteen_hops_carry_registers() -> None:
     data = scenario(16)
     result = inline(data)
-    assert result.totals.ebits == 16 * 40 and result.outcomes["bob"].values["copies"] == 40
-    loss_free = result.outcomes["bob"].values["zeros"]
+    assert result.totals.ebits == 16 * 40 and result.outcomes["bob"].copies == 40
+    loss_free = result.outcomes["bob"].zeros
     assert loss_free == 40  # double clicks without dark counts, memories that hold: perfect pairs
 
 
@@ -625,7 +625,7 @@ def test_further_waves_make_what_is_missing_and_no_more(monkeypatch: pytest.Monk
         have = sum(living[: len(expected)])
     assert sizes == expected and len(sizes) > 40
     assert result.totals.ebits == 4 * sum(sizes)
-    assert 4 < result.outcomes["bob"].values["zeros"] < 36
+    assert 4 < result.outcomes["bob"].zeros < 36
 
 
 @pytest.mark.parametrize("name", ["distill_spans", "plain"])

@@ -91,7 +91,7 @@ def test_streams_over_a_link_follow_the_rule(want: int, items: int, p: float, ma
     """Whole streams against Monte Carlo of the rule: copies emitted, in the mean of 8, to 4 standard errors."""
     physics = Fiber(detector_efficiency=p, emission_rate_hz=1e9)
     plan = plan_of(survival=p, want=want, items=items, qubits=1, margin=margin, round_copies=500.0)
-    made = [sum(streamed(plan, physics, seed=seed).outcomes["a"].values["attempted"]) for seed in range(8)]
+    made = [sum(streamed(plan, physics, seed=seed).outcomes["a"].attempted) for seed in range(8)]
     expected, error = mean(want, items, p, margin, 150, round_copies=500.0)
     scale = want * items / p
     assert abs(np.mean(made) - expected * scale) < 4 * scale * error * math.sqrt(150) * math.sqrt(1 / 8 + 1 / 150)

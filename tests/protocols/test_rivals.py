@@ -136,22 +136,10 @@ def test_more_entries_than_a_vector_has_are_their_mistake() -> None:
 
 @pytest.mark.parametrize(("values", "bits"), [([0], 3), ([-1] * 4, 1), ([2] * 4, 1)])
 def test_answers_that_are_none_are_their_mistake(values: list[int], bits: int) -> None:
-    from ketwire.protocols.node import Slice
+    from ketwire.protocols.sides import DescriptionSlice, OwnHalf, Side
 
-    party = rivals.DescriptionParty(
-        Slice(
-            {
-                "role": "receiver",
-                "task": "promise",
-                "sender": "alice",
-                "receiver": "bob",
-                "bits": 1,
-                "layers": 2,
-            },
-            {"minus": np.zeros((2, 4), dtype=np.bool_)},
-        ),
-        lambda key, source: {},
-    )
+    side = Side("alice", "bob", half=OwnHalf(minus=np.zeros((2, 4), dtype=np.bool_)))
+    party = rivals.DescriptionParty(DescriptionSlice(side, bits=1, layers=2), lambda key, source: {})
     wire: Any = Wire(Answers(np.array(values), bits))
     wire.public = {"items": 4, "entries": 4}
     wire.name = "bob"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -23,10 +23,11 @@ from ketwire.nodes.holdings import FirstLiving
 from ketwire.nodes.inline import run_inline
 from ketwire.nodes.party import PartyNode
 from ketwire.nodes.session import Link, Run, Session, SessionResult
-from ketwire.protocols.node import Kept, Loader, Node, Outcome, Slice
+from ketwire.protocols.node import Kept, Loader, Node, Outcome
 from ketwire.protocols.stream import (
     OCTETS_PER_COPY,
     Batch,
+    Passage,
     StreamPlan,
     batches,
     report_hops,
@@ -38,10 +39,34 @@ Ints = NDArray[np.int64]
 
 
 def plan_of(path: Sequence[str] = ("a", "b"), **changed: Any) -> StreamPlan:
-    return replace(StreamPlan(tuple(path), 0.5, False, 10, 3, 2), **changed)
+    passage = Passage(**{"survival": 0.5, "certain": False} | {
+        name: changed.pop(name) for name in ("survival", "certain", "round_copies") if name in changed
+    })  # fmt: skip
+    return replace(StreamPlan(tuple(path), passage, 10, 3, 2), **changed)
 
 
 # ---------------------------------------------------------------- whole streams, inline
+
+
+@dataclass(frozen=True)
+class Streamed:
+    """A stream; the success of a contraction by visit; who lies, and what of."""
+
+    plan: StreamPlan
+    contract: dict[int, float] = field(default_factory=dict)
+    liar: str = ""
+    report: tuple[int, ...] = ()
+    copies: int = 0
+    qubits: int = 0
+
+
+@dataclass(frozen=True)
+class Known(Outcome):
+    """What a party knows at the end."""
+
+    attempted: list[int]
+    counts: list[list[int]] | None
+    batches: list[list[int]]
 
 
 class StreamParty:
@@ -50,26 +75,26 @@ class StreamParty:
     At each visit in `contract` the register meets a contraction of that success probability.
     """
 
+    Slice, Outcome = Streamed, Known
     shapes: ClassVar[dict[str, Any]] = {}
 
-    def __init__(self, slice: Slice, load: Loader) -> None:
-        self.values = slice.values
-        self.plan = StreamPlan(**{**slice.values["plan"], "path": tuple(slice.values["plan"]["path"])})
+    def __init__(self, slice: Streamed, load: Loader) -> None:
+        self.plan, self.contract = slice.plan, slice.contract
         self.firsts: list[list[int]] = []
 
-    async def run(self, node: Node) -> Outcome:
+    async def run(self, node: Node) -> Known | None:
         if node.name not in self.plan.path:
-            return Outcome()
+            return None
         tally = await run_stream(node, self.plan, self)
         counts = None if tally.counts is None else tally.counts.tolist()
-        return Outcome({"attempted": tally.attempted.tolist(), "counts": counts, "batches": self.firsts})
+        return Known(tally.attempted.tolist(), counts, self.firsts)
 
     def prepare(self, node: Node, batch: Batch) -> Copies:
         states = np.eye(1 << self.plan.qubits, dtype=np.complex128)
         return node.prepare(states[batch.items % len(states)], batch.counts)
 
     def transform(self, node: Node, visit: int, copies: Copies) -> Copies:
-        success = self.values["contract"].get(str(visit))
+        success = self.contract.get(visit)
         if success is None:
             return copies
         matrix = math.sqrt(success) * np.eye(1 << self.plan.qubits, dtype=np.complex128)
@@ -83,11 +108,11 @@ class StreamParty:
 
 
 def streamed(
-    plan: StreamPlan, physics: Fiber, contract: dict[str, float] | None = None, seed: int = 3
+    plan: StreamPlan, physics: Fiber, contract: dict[int, float] | None = None, seed: int = 3
 ) -> SessionResult:
     parties = tuple(dict.fromkeys((*plan.path, "idle")))
     links = {tuple(sorted(hop)) for hop in itertools.pairwise(plan.path)}
-    slices = {party: Slice({"plan": vars(plan), "contract": contract or {}}) for party in parties}
+    slices = {party: Streamed(plan, contract or {}) for party in parties}
     session = Session("s", "quantum", f"{__name__}:StreamParty", slices)
     run = Run(seed, parties, tuple(Link.over((a, b), physics) for a, b in sorted(links)), (session,))
     return run_inline(run)[0]
@@ -108,12 +133,12 @@ PATHS = ["ab", "aba", "abab", "abcabc", "abcba", "a"]
     st.integers(1, 25),
     st.integers(1, 3),
     st.sampled_from([1, 100, 500, 1 << 24]),
-    st.dictionaries(st.sampled_from(["0", "1"]), st.sampled_from([1.0, 0.7, 0.2]), max_size=1),
+    st.dictionaries(st.sampled_from([0, 1]), st.sampled_from([1.0, 0.7, 0.2]), max_size=1),
     st.sampled_from([None, 0.0, 2.0]),
     st.integers(0, 1 << 30),
 )
 def test_every_item_is_measured_exactly_k_times(
-    path: str, efficiency: float, want: int, items: int, qubits: int, octets: int, contract: dict[str, float],
+    path: str, efficiency: float, want: int, items: int, qubits: int, octets: int, contract: dict[int, float],
     margin: float | None, seed: int,
 ) -> None:  # fmt: skip
     physics = Fiber(detector_efficiency=efficiency, length_km=0.1, emission_rate_hz=1e9)
@@ -122,22 +147,22 @@ def test_every_item_is_measured_exactly_k_times(
     expected = want * items / survival / min(contract.values(), default=1.0)
     octets = octets if expected < 1000 else 1 << 24  # a thousand small batches take long and show no more
     want = want if expected < 1e6 else 1
-    plan = StreamPlan(tuple(path), survival, certain, want, items, qubits, octets, margin=margin)
+    plan = StreamPlan(tuple(path), Passage(survival, certain), want, items, qubits, octets, margin=margin)
     result = streamed(plan, physics, contract, seed)
-    told = {party: outcome.values for party, outcome in result.outcomes.items() if outcome.values}
-    assert set(told) == set(path) and result.outcomes["idle"].values == {}
-    counts = np.array(told[path[-1]]["counts"])
+    told = result.outcomes
+    assert set(told) == set(path)
+    counts = np.array(told[path[-1]].counts)
     assert counts.shape == (items, 2)
     for item in range(items):
         assert counts[item].tolist() == ([0, want] if item % 2 else [want, 0])
-    attempted = told[path[-1]]["attempted"]
-    assert all(values["attempted"] == attempted for values in told.values()) and min(attempted) >= want
+    attempted = told[path[-1]].attempted
+    assert all(each.attempted == attempted for each in told.values()) and min(attempted) >= want
     assert not certain or attempted == [want] * items
-    assert all(told[party]["counts"] is None for party in path if party != path[-1])
+    assert all(told[party].counts is None for party in path if party != path[-1])
     if len(path) > 1:
         first = result.directions[f"{path[0]}->{path[1]}"]
         alive_twice = sum(hop == (path[0], path[1]) for hop in itertools.pairwise(path))
-        dead_at_start = "0" in contract and contract["0"] < 1
+        dead_at_start = contract.get(0, 1.0) < 1
         if alive_twice == 1 and not dead_at_start:
             assert first.qubits_sent == sum(attempted) * qubits
         assert all(total.qubits_delivered <= total.qubits_sent for total in result.directions.values())
@@ -151,14 +176,14 @@ def test_what_lets_nothing_through_is_given_up() -> None:
     with pytest.raises(
         ScenarioError, match=r"budget_attempts: 10000 given, but of \d+ emitted copies 0 came through"
     ):
-        streamed(plan, Fiber(), {"0": 0.0})
+        streamed(plan, Fiber(), {0: 0.0})
 
 
 def test_a_first_round_beyond_the_budget_is_still_run() -> None:
     """The first round was judged before the run; its margin is no reason to stop."""
     plan = plan_of(survival=0.5, want=100, items=1, qubits=1, budget_attempts=1)
     result = streamed(plan, Fiber(detector_efficiency=0.5))
-    assert sum(result.outcomes["b"].values["counts"][0]) == 100
+    assert sum(result.outcomes["b"].counts[0]) == 100
 
 
 # ---------------------------------------------------------------- which copies are kept
@@ -244,24 +269,25 @@ def test_no_batch_is_larger_than_the_wire_takes() -> None:
 class Liar:
     """Bob, who reports or sends what the plan excludes."""
 
+    Slice, Outcome = Streamed, Known
     shapes: ClassVar[dict[str, Any]] = {}
 
-    def __init__(self, slice: Slice, load: Loader) -> None:
-        self.values = slice.values
+    def __init__(self, slice: Streamed, load: Loader) -> None:
+        self.lies = slice
 
-    async def run(self, node: Node) -> Outcome:
+    async def run(self, node: Node) -> Known | None:
         if node.name == "a":
-            states = np.eye(1, 1 << self.values["qubits"], dtype=np.complex128)
-            await node.send("b", node.prepare(states, np.array([self.values["copies"]])))
-            return Outcome()
+            states = np.eye(1, 1 << self.lies.qubits, dtype=np.complex128)
+            await node.send("b", node.prepare(states, np.array([self.lies.copies])))
+            return None
         await node.receive("a", Copies)
-        await node.send("a", Arrivals(np.array(self.values["report"])))
-        return Outcome()
+        await node.send("a", Arrivals(np.array(self.lies.report)))
+        return None
 
 
 def lied_to(liar: str, **lies: Any) -> None:
     plan = plan_of(survival=0.9, want=5, items=2)
-    slices = {party: Slice({"plan": vars(plan), "contract": {}, "liar": liar, **lies}) for party in "ab"}
+    slices = {party: Streamed(plan, liar=liar, **lies) for party in "ab"}
     session = Session("s", "quantum", f"{__name__}:Mixed", slices)
     run_inline(Run(1, ("a", "b"), (Link.over(("a", "b"), Fiber()),), (session,)))
 
@@ -269,19 +295,20 @@ def lied_to(liar: str, **lies: Any) -> None:
 class Mixed:
     """One honest party and one liar."""
 
+    Slice, Outcome = Streamed, Known
     shapes: ClassVar[dict[str, Any]] = {}
 
-    def __init__(self, slice: Slice, load: Loader) -> None:
-        self.honest, self.liar, self.who = StreamParty(slice, load), Liar(slice, load), slice.values["liar"]
+    def __init__(self, slice: Streamed, load: Loader) -> None:
+        self.honest, self.liar, self.who = StreamParty(slice, load), Liar(slice, load), slice.liar
 
-    async def run(self, node: Node) -> Outcome:
+    async def run(self, node: Node) -> Known | None:
         return await (self.liar if node.name == self.who else self.honest).run(node)
 
 
 @pytest.mark.parametrize("report", [[5], [5, 5, 5], [5, 7], [5, 10**6]])
 def test_false_reports_are_the_reporter_s_fault(report: list[int]) -> None:
     with pytest.raises(RemoteProtocolError, match="b reported"):
-        lied_to("b", report=report)
+        lied_to("b", report=tuple(report))
 
 
 @pytest.mark.parametrize(("copies", "qubits"), [(3, 2), (20, 1)])

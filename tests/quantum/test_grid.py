@@ -15,6 +15,7 @@ from ketwire.quantum.grid import (
     product,
     rough_product,
     significant,
+    significant_one,
     slice_bits,
     sliced,
     snap,
@@ -39,6 +40,15 @@ def test_snap_takes_what_rounding_left_of_zero_to_a_positive_zero() -> None:
 def test_snap_keeps_numbers_that_are_beyond_its_grid() -> None:
     for value in (1e300, -1e300, 2.0**60 + 2.0**10, math.inf, -math.inf):
         assert snap(value) == value
+
+
+def test_one_number_is_rounded_as_many_are() -> None:
+    """Ties included, which go to the even neighbour."""
+    rng = np.random.default_rng(4)
+    random = np.ldexp(rng.random(500), rng.integers(-300, 300, 500))
+    ties = (2.0**39 + np.arange(20) + 0.5) * 2.0**-45
+    values = np.concatenate([random, ties, -ties, [0.0, 1.0, 0.5, 5e-324]])
+    assert [significant_one(value) for value in values.tolist()] == significant(values).tolist()
 
 
 def test_significant_keeps_numbers_of_any_size_to_its_bits() -> None:

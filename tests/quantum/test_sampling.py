@@ -10,7 +10,7 @@ from ketwire.quantum import layers, pauli_bases
 from ketwire.quantum.gradients.joint import JointPaulis
 from ketwire.quantum.noise import kraus, trajectories
 from ketwire.quantum.observables import Projector
-from ketwire.quantum.sampling import outcomes_in_order, sample, split
+from ketwire.quantum.sampling import outcomes_in_order, sample, split, successes
 
 CASES = 100_000
 CHUNK = 20_000
@@ -131,3 +131,20 @@ def test_outcomes_that_rounding_made_possible_are_never_drawn() -> None:
     p = np.array([[1e-17, 0.5, 1e-17, 0.5]])
     assert set(outcomes_in_order(p, np.zeros(10_000, dtype=np.int64), np.random.default_rng(5)).tolist()) == {1, 3}
     assert sample(p, np.array([10_000]), np.random.default_rng(5))[0, [0, 2]].tolist() == [0, 0]
+
+
+@pytest.mark.parametrize("chance", [0.0, 1e-12, 0.3, 0.5, 0.7, 1.0 - 1e-9, 1.0])
+@pytest.mark.parametrize("trials", [1, 2, 7, 24])
+def test_successes_are_numpy_s_binomial_numbers(trials: int, chance: float) -> None:
+    one, other = np.random.default_rng(trials), np.random.default_rng(trials)
+    found = successes(trials, chance, 20_000, one)
+    assert found.dtype == np.int64 and (found == other.binomial(trials, chance, size=20_000)).all()
+
+
+def test_each_success_takes_one_uniform_number() -> None:
+    """So a batch in two parts is the batch, and no draw depends on the chance."""
+    whole, parts = np.random.default_rng(3), np.random.default_rng(3)
+    both = [successes(5, 0.4, count, parts) for count in (10, 30)]
+    assert np.concatenate(both).tolist() == successes(5, 0.4, 40, whole).tolist()
+    assert len(successes(5, 0.4, 0, whole)) == 0
+    assert whole.bit_generator.state == parts.bit_generator.state

@@ -32,18 +32,30 @@ SCENARIO: dict[str, Any] = {
 MARKED = "import pathlib\npathlib.Path(__file__ + '.ran').touch()\n"
 GATES = MARKED + "from ketwire.quantum.gates import Gate\ndef ansatz(qubits):\n    return [Gate('h', (0,))]\n"
 KIND = MARKED + """\
+from dataclasses import dataclass
 from typing import Literal
 from ketwire.nodes.session import Session
 from ketwire.protocols.node import Outcome
 from ketwire.scenarios.kinds import interface
+from ketwire.scenarios.kinds.result import Reference, Summary
 from ketwire.scenarios.schema.model import Strict
 from .helper import ESTIMATE
 
+@dataclass(frozen=True)
+class Slice:
+    pass
+
+@dataclass(frozen=True)
+class Told(Outcome):
+    estimate: float
+    module: str
+
 class Party:
+    Slice, Outcome = Slice, Told
     def __init__(self, slice, load):
         self.shapes = {}
     async def run(self, node):
-        return Outcome({"estimate": ESTIMATE, "module": type(self).__module__})
+        return Told(ESTIMATE, type(self).__module__)
 
 class Spec(Strict):
     kind: Literal["json:Kind"]
@@ -53,9 +65,9 @@ class Kind(interface.Kind):
     def sessions(self, spec, network):
         return [Session("own", "quantum", "json:Party", {})]
     def summarise(self, spec, results, judge):
-        return {"estimate": results[0].outcomes["bob"].values["estimate"], "copies": 0}
+        return Summary(estimate=results[0].outcomes["bob"].estimate, copies=0)
     def exact(self, spec, network, loaders):
-        return {"exact": ESTIMATE}
+        return Reference(exact=ESTIMATE)
 """
 NAMES = ("json", "re", "select", "array", "typer", "pydantic", "zmq", "yaml")
 
@@ -150,16 +162,16 @@ def test_each_folder_has_modules_of_its_own(tmp_path: Path) -> None:
         (folder / "json.py").write_text(KIND)
         (folder / "helper.py").write_text(f"ESTIMATE = {number}\n")
         loaded = load(str(folder / "s.yaml"))
-        found.append(loaded.kind.exact(None, loaded.network(), {})["exact"])
+        found.append(loaded.kind.exact(None, loaded.network(), {}).exact)
     assert found == [0, 1]
 
 
 def test_what_raises_in_the_folder_is_named(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     folder = wrote(tmp_path / "there", kind="json:Kind")
-    (folder / "json.py").write_text(KIND.replace("return Outcome(", "return ESTIMATE  # ("))
+    (folder / "json.py").write_text(KIND.replace("return Told(", "return ESTIMATE  # ("))
     (folder / "helper.py").write_text("ESTIMATE = 0.25\n")
     assert cli.execute(["run", str(folder / "s.yaml"), "--inline"]) == 3
-    assert "ketwire: alice: json: float returned, expected an Outcome\n" in capfd.readouterr().err
+    assert "ketwire: alice: json: float returned, expected Told or None\n" in capfd.readouterr().err
     (folder / "helper.py").write_text("import coins\n")
     modules.settle(None)
     again = tmp_path / "again"

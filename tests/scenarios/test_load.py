@@ -150,6 +150,11 @@ BAD = [
         "ketwire.scenarios.kinds.interface, this one is not",
     ),
     (changed("protocol.kind", "scenario_kinds:Halved"), "sessions"),
+    (
+        changed("protocol.kind", "scenario_kinds:Misdeclared"),
+        "protocol.kind: 'scenario_kinds:Misdeclared' given: Result: <class 'dict'> given, expected models that derive "
+        "from RunResult first",
+    ),
     (changed("protocol.kind", "scenario_kinds:Unspecified"), "expected a kind with a Spec, this one has none"),
     (changed("protocol", "echo"), 'protocol: "echo" given, expected a mapping with kind'),
     (changed("protocol.limit", 0), "protocol.limit: 0 given, expected at least 1"),
@@ -244,8 +249,8 @@ MEANT = [
     ("sead", 3, "; did you mean seed?"),
     ("protocol.nubmers", 3, "; did you mean numbers?"),
     ("nodes.alice.t1s", 1.0, "; did you mean t1_s?"),
-    ("xyzzy", 3, "links, protocol, topology"),
-    ("seed" * 200, 3, "links, protocol, topology"),
+    ("xyzzy", 3, "links, presets, protocol, topology"),
+    ("seed" * 200, 3, "links, presets, protocol, topology"),
 ]
 
 
@@ -269,8 +274,8 @@ def test_files_that_cannot_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     binary = tmp_path / "binary.yaml"
     binary.write_bytes(b"seed: \xff\xfe")
     assert refused(load, str(binary)).endswith("octet 6 is no text, expected UTF-8")
-    binary.write_bytes(b"#" * (1 << 20) + b"\n")
-    assert "expected at most 1 MiB" in refused(load, str(binary))
+    binary.write_bytes(b"#" * (8 << 20) + b"\n")
+    assert "expected at most 8 MiB" in refused(load, str(binary))
     monkeypatch.chdir(tmp_path)
     assert refused(load, "nothing").startswith("scenario: 'nothing' given, expected a file or one of ")
 
@@ -437,10 +442,10 @@ def test_relative_paths_start_from_the_scenario(tmp_path: Path, monkeypatch: pyt
     path = written(tmp_path, changed("protocol.numbers", {"path": "data/x.npy"}))
     monkeypatch.chdir(tmp_path / "elsewhere")
     slices = load(path).run().sessions[0].slices
-    assert slices["alice"].values["numbers"] == {"path": str(tmp_path / "data" / "x.npy")}
-    assert "numbers" not in slices["bob"].values
+    assert slices["alice"].numbers == {"path": str(tmp_path / "data" / "x.npy")}
+    assert slices["bob"].numbers is None
     by_hand = load(path).run(by_hand=True).sessions[0].slices
-    assert by_hand["alice"].values["numbers"] == {"path": "data/x.npy"}
+    assert by_hand["alice"].numbers == {"path": "data/x.npy"}
 
 
 def test_kinds_are_found_by_entry_point(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from ketwire.errors import ScenarioError
 from ketwire.nodes.processes.by_hand import serve_coordinator, serve_node
+from ketwire.nodes.processes.given import Given
 from ketwire.nodes.processes.security import write_keys
 from ketwire.nodes.session import COORDINATOR
 from ketwire.scenarios.load import load
@@ -29,9 +30,9 @@ def test_an_address_is_refused_under_the_option_that_it_was_given_for(address: s
     write_keys(tmp_path / "keys", [*run.parties, *(link.name for link in run.links), COORDINATOR])
     told = rf"{address}: {told}, expected HOST:PORT or \[IPv6\]:PORT$"
     with pytest.raises(ScenarioError, match=f"^--coordinator: {told}"):
-        serve_node(run.parties[0], tmp_path / "keys", address)
+        serve_node(run.parties[0], Given(tmp_path / "keys"), address)
     with pytest.raises(ScenarioError, match=f"^--bind: {told}"):
-        serve_coordinator(run, tmp_path / "keys", address)
+        serve_coordinator(run, Given(tmp_path / "keys"), address)
 
 
 def test_a_folder_without_room_for_logs_is_refused(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
 """The kind `gradient`: its spec, what it makes of a network, its sessions, and its report.
 
-Only the entry point names it.
+No other kind imports it. The table of kinds names `kind`.
 """

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 
@@ -14,19 +13,22 @@ from ketwire.channels.planning.budget import path_survival, refusal
 from ketwire.channels.planning.representation import differing, expected_rows
 from ketwire.errors import ScenarioError
 from ketwire.nodes.session import Session, SessionResult
-from ketwire.protocols.gradient.agreement import NO_FRAME, Agreement, frame_fact, public_numbers, starts_of
-from ketwire.protocols.gradient.features import Route, exact_derivatives, share_of, with_flags
+from ketwire.protocols.gradient.agreement import NO_FRAME, Agreement, Terms, frame_fact, public_numbers, starts_of
+from ketwire.protocols.gradient.dense_rival import DenseGradientSlice
+from ketwire.protocols.gradient.description import DescriptionSlice
+from ketwire.protocols.gradient.features import Route, exact_derivatives, input_of, share_of
 from ketwire.protocols.gradient.outline import outline
-from ketwire.protocols.inference import input_state
-from ketwire.protocols.node import Loader, Shape, Slice
+from ketwire.protocols.gradient.programs import GradientSlice
+from ketwire.protocols.node import Loader, Shape
 from ketwire.quantum.gradients.parameter_shift import ParameterShift
 from ketwire.scenarios.kinds.descriptions import angles_of, description_sessions
 from ketwire.scenarios.kinds.gradient.layout import Layout
+from ketwire.scenarios.kinds.gradient.models import GradientResult, GradientSummary
 from ketwire.scenarios.kinds.gradient.report import compared, summary
 from ketwire.scenarios.kinds.gradient.spec import AnyEstimator, GradientSpec
 from ketwire.scenarios.kinds.imperfect import gates_err, refuse_unstated
 from ketwire.scenarios.kinds.interface import Judge, Kind, Network
-from ketwire.scenarios.kinds.margin import margin_of
+from ketwire.scenarios.kinds.result import Reference
 
 NOISY_COPIES = 1000
 """Whose mean is the noisy mean, where nobody says how many the reference is to have."""
@@ -36,6 +38,7 @@ class Gradient(Kind):
     """See `ketwire.scenarios.kinds.interface.Kind`."""
 
     Spec = GradientSpec
+    Result = GradientResult
 
     def sessions(self, spec: GradientSpec, network: Network) -> Sequence[Session]:
         layout = Layout.of(spec, network)
@@ -44,22 +47,14 @@ class Gradient(Kind):
             raise ScenarioError("protocol.layers: no trainable angles given, expected a parameter to derive by")
         for each in spec.estimators:
             refuse_unstated(each.name, [layout.path[visit] for visit in layout.derived], layout.hardware)
-        common = {
-            "path": list(layout.path),
-            "qubits": spec.qubits,
-            "flags": spec.flags,
-            "max_batch_octets": spec.max_batch_octets,
-            "budget_attempts": int(spec.budget_attempts),
-            "window": spec.window,
-            "margin": margin_of(spec.margin),
-            "epsilon": spec.epsilon,
-            "delta": spec.delta,
-        }
+        parts = {party: layout.part(party) for party in network.parties}
         made = []
         for name, each in zip(spec.session_names(), spec.estimators, strict=True):
-            own = _plan(layout, each)
-            program = "gradient/parameter-shift" if each.name == "parameter-shift" else "gradient"
-            slices = {party: _slice(layout, party, {**common, **own}) for party in network.parties}
+            shifted = each.name == ParameterShift.name
+            passages = {} if shifted else {visit: layout.passage(layout.route(visit)) for visit in layout.derived}
+            program = "gradient/parameter-shift" if shifted else "gradient"
+            terms = _terms(layout, each)
+            slices = {party: GradientSlice(part, layout.plan, terms, passages) for party, part in parts.items()}
             made.append(Session(name, "quantum", program, slices))
         return [*made, *_rivals(layout)]
 
@@ -67,12 +62,12 @@ class Gradient(Kind):
         if session.role != "quantum":
             return
         layout = Layout.of(spec, network)
-        values = next(iter(session.slices.values())).values
-        agreed, index = Agreement.of(values, public), spec.session_names().index(session.name)
+        terms = next(iter(session.slices.values())).terms
+        agreed, index = Agreement.of(terms, public), spec.session_names().index(session.name)
         own = f"protocol.estimators.{index}"
-        if values.get("blocks") is not None:
-            _check_blocks(own, values, agreed, public)
-        agreed.refuse_few(values, f"{own}.copies" if spec.estimators[index].copies is not None else "protocol.copies")
+        if terms.blocks is not None:
+            _check_blocks(own, terms.blocks, agreed, public)
+        agreed.refuse_few(terms, f"{own}.copies" if spec.estimators[index].copies is not None else "protocol.copies")
         total = 0.0
         for route, copies in _streams(layout, agreed):
             crossings = layout.crossings(route)
@@ -93,43 +88,42 @@ class Gradient(Kind):
         if session.role != "quantum":
             return {"qubits": spec.qubits}
         for slice in session.slices.values():
-            for visit, layers in slice.values["visits"].items():
+            for visit, layers in slice.part.visits.items():
                 circuit = outline(layers, spec.qubits, spec.flags)
                 if circuit is None:
                     return None
                 if circuit.parameter_count:
-                    told |= public_numbers(slice.values, circuit, int(visit))
+                    told |= public_numbers(slice.terms, circuit, visit)
         return {name: shape.value for name, shape in told.items()}
 
-    def summarise(self, spec: GradientSpec, results: Sequence[SessionResult], judge: Judge) -> dict[str, Any]:
+    def summarise(self, spec: GradientSpec, results: Sequence[SessionResult], judge: Judge) -> GradientSummary:
         return summary(spec, Layout.of(spec, judge.network), results)
 
-    def compared(self, spec: GradientSpec, result: Mapping[str, Any]) -> dict[str, Any]:
-        """Errors, whether promises were kept, and who took least."""
-        return compared(spec, result)
+    def compared(self, spec: GradientSpec, summary: GradientSummary, result: GradientResult) -> GradientSummary:
+        """With errors, whether promises were kept, and who took least."""
+        return compared(spec, summary, result)
 
-    def exact(self, spec: GradientSpec, network: Network, loaders: Mapping[str, Loader]) -> dict[str, Any]:
+    def exact(self, spec: GradientSpec, network: Network, loaders: Mapping[str, Loader]) -> Reference:
         layout = Layout.of(spec, network)
-        public = {"path": list(layout.path), "qubits": spec.qubits, "flags": spec.flags}
-        slices = {party: _slice(layout, party, public).values for party in dict.fromkeys(layout.path)}
-        shares = [share_of(values, loaders[party]) for party, values in slices.items()]
+        parts = {party: layout.part(party) for party in dict.fromkeys(layout.path)}
+        shares = [share_of(part, loaders[party]) for party, part in parts.items()]
         first = layout.path[0]
-        inputs = with_flags(input_state(slices[first]["input"], spec.qubits, loaders[first]), spec.flags)
-        return {"exact": np.concatenate(list(exact_derivatives(shares, inputs).values()))}
+        inputs = input_of(parts[first], loaders[first])
+        assert inputs is not None
+        return Reference(exact=np.concatenate(list(exact_derivatives(shares, inputs).values())).tolist())
 
 
 def _rivals(layout: Layout) -> list[Session]:
     """The classical sessions: states at each width, and angles where they describe the circuit."""
     spec = layout.spec
     made: list[Session] = []
-    public = {"path": list(layout.path), "qubits": spec.qubits}
+    parts = {party: layout.part(party) for party in layout.network.parties}
     for bits in spec.dense_state.bits if spec.dense_state is not None else ():
-        own = {**public, "bits": bits, "first_owner": min(layout.derived)}
-        slices = {party: _slice(layout, party, own) for party in layout.network.parties}
+        slices = {party: DenseGradientSlice(part, bits, min(layout.derived)) for party, part in parts.items()}
         made.append(Session(f"dense-state-{bits}-bit", "rival", "gradient/dense-state", slices))
-    own = {**public, "flags": spec.flags, "derivatives": _derivatives(layout)}
-    values = {party: _slice(layout, party, own).values for party in layout.network.parties}
-    return [*made, *description_sessions(spec, layout.path, layout.visits, values, "gradient/description")]
+    derivatives = _derivatives(layout)
+    described = {party: DescriptionSlice(part, 0, "", {}, derivatives) for party, part in parts.items()}
+    return [*made, *description_sessions(spec, layout.path, layout.visits, described, "gradient/description")]
 
 
 def _derivatives(layout: Layout) -> dict[str, int]:
@@ -140,29 +134,16 @@ def _derivatives(layout: Layout) -> dict[str, int]:
     return counts
 
 
-def _slice(layout: Layout, party: str, common: Mapping[str, Any]) -> Slice:
-    """What one party is given: the public plan, its own layers, and the input if it starts."""
-    owned = [visit for visit, owner in enumerate(layout.path) if owner == party and layout.visits[visit]]
-    values = {**common, "visits": {str(visit): layout.layers(visit) for visit in owned}}
-    if party == layout.path[0]:
-        source = layout.spec.input
-        values["input"] = source.located(layout.network.base) if source is not None else None
-    return Slice(values)
-
-
 # ---------------------------------------------------------------- copies
 
 
-def _plan(layout: Layout, each: AnyEstimator) -> dict[str, Any]:
-    """The streams of an estimator: one for each visit with parameters, or whole inferences."""
-    copies = each.copies or layout.spec.copies
+def _terms(layout: Layout, each: AnyEstimator) -> Terms:
+    """What parties agree by on the copies of an estimator."""
+    spec, copies = layout.spec, each.copies or layout.spec.copies
     if each.name == "exact":
         copies = each.copies or (NOISY_COPIES if layout.is_noisy else 1)
-    told = {"estimator": each.settings, "copies": copies, "derived": layout.derived}
-    told["blocks"] = getattr(each, "blocks", None)
-    if each.name == ParameterShift.name:
-        return {**told, "whole": layout.stream(layout.whole)}
-    return {**told, "routes": [layout.stream(layout.route(visit)) for visit in layout.derived]}
+    blocks = getattr(each, "blocks", None)
+    return Terms(each.settings, copies, spec.epsilon, spec.delta, tuple(layout.derived), blocks)
 
 
 def _streams(layout: Layout, agreed: Agreement) -> list[tuple[Route, int]]:
@@ -172,19 +153,19 @@ def _streams(layout: Layout, agreed: Agreement) -> list[tuple[Route, int]]:
     return [(layout.route(visit), copies) for visit, copies in agreed.copies.items()]
 
 
-def _check_blocks(key: str, values: Mapping[str, Any], agreed: Agreement, public: Mapping[str, int]) -> None:
+def _check_blocks(key: str, blocks: list[list[int]], agreed: Agreement, public: Mapping[str, int]) -> None:
     """Refuse explicit blocks that are no partition, or whose parameters share no frame."""
     count, starts = agreed.promise.parameters, starts_of(agreed.numbers)
-    if sorted(number for block in values["blocks"] for number in block) != list(range(count)):
+    if sorted(number for block in blocks for number in block) != list(range(count)):
         raise ScenarioError(
-            f"{key}.blocks: {values['blocks']} given, expected each of the parameters 0 to {count - 1} once"
+            f"{key}.blocks: {blocks} given, expected each of the parameters 0 to {count - 1} once"
         )
     frames = {
         start + own: (visit, public[frame_fact(own, visit)])
         for visit, start in starts.items()
         for own in range(agreed.numbers[visit].parameters)
     }
-    for index, block in enumerate(values["blocks"]):
+    for index, block in enumerate(blocks):
         torn = next((number for number in block if frames[number][1] == NO_FRAME), None)
         if torn is not None:
             raise ScenarioError(

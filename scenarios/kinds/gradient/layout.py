@@ -8,14 +8,17 @@ from typing import Any
 
 from ketwire.channels.eve import InterceptResend
 from ketwire.channels.hardware import Hardware
-from ketwire.channels.planning.budget import Crossing, path_survival, round_copies
+from ketwire.channels.planning.budget import Crossing
 from ketwire.channels.planning.representation import differing, expected_rows
 from ketwire.protocols.gradient.features import Route
+from ketwire.protocols.layers import Part
+from ketwire.protocols.stream import Passage, StreamPlan
 from ketwire.scenarios.kinds.gradient.spec import GradientSpec
 from ketwire.scenarios.kinds.imperfect import gates_err
 from ketwire.scenarios.kinds.interface import Network
 from ketwire.scenarios.kinds.layer_specs import Contraction
-from ketwire.scenarios.kinds.paths import chains_of, layer_values, route_of
+from ketwire.scenarios.kinds.margin import margin_of
+from ketwire.scenarios.kinds.paths import layer_values, part_of, passage_of, route_of
 from ketwire.scenarios.kinds.routes import crossings_of, flags_of
 
 
@@ -32,16 +35,6 @@ class Layout:
     def of(cls, spec: GradientSpec, network: Network) -> Layout:
         path, visits = route_of(spec, network)
         return cls(spec, network, tuple(path), tuple(map(tuple, visits)))
-
-    def layers(self, visit: int) -> list[dict[str, Any]]:
-        """The layers of a visit as their owner's slice has them; contractions with the flag that each has."""
-        told = []
-        for index in self.visits[visit]:
-            values = layer_values(self.spec, self.network, index)
-            if isinstance(self.spec.layers[index], Contraction):
-                values["flag"] = flags_of(self.spec.layers, before=index)
-            told.append(values)
-        return told
 
     @cached_property
     def derived(self) -> list[int]:
@@ -85,16 +78,33 @@ class Layout:
         """Of the parties on the path that are not perfect."""
         return {party: self.network.hardware[party] for party in self.path if party in self.network.hardware}
 
-    def stream(self, route: Route) -> dict[str, Any]:
-        """The plan of one stream, as slices carry it."""
-        crossings = self.crossings(route)
-        survival = path_survival(crossings)
-        return {
-            "visit": route.visit,
-            "survival": survival,
-            "round_copies": round_copies(crossings),
-            "certain": survival == 1.0,
+    def passage(self, route: Route) -> Passage:
+        return passage_of(route.parties, self.crossings(route))
+
+    @cached_property
+    def plan(self) -> StreamPlan:
+        """Of a whole inference; parties agree on its copies."""
+        spec = self.spec
+        return StreamPlan(
+            self.path,
+            self.passage(self.whole),
+            want=1,
+            items=1,
+            qubits=spec.total_qubits,
+            max_batch_octets=spec.max_batch_octets,
+            margin=margin_of(spec.margin),
+            budget_attempts=int(spec.budget_attempts),
             # A copy that met errors of its own has a state of its own.
-            "shared": not gates_err(self.hardware.values()),
-            **chains_of(route.parties, crossings),
-        }
+            shared=not gates_err(self.hardware.values()),
+            window=spec.window,
+        )
+
+    def part(self, party: str) -> Part:
+        """What a party is told of the circuit: its own layers, contractions with the flag that each has."""
+        return part_of(self.spec, self.network, party, self.path, self.visits, self.spec.flags, self._layer)
+
+    def _layer(self, index: int) -> dict[str, Any]:
+        values = layer_values(self.spec, self.network, index)
+        if isinstance(self.spec.layers[index], Contraction):
+            values["flag"] = flags_of(self.spec.layers, before=index)
+        return values

@@ -10,7 +10,7 @@ run meets an error with a probability of at most delta / 2, which is then taken 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -18,19 +18,22 @@ import numpy as np
 
 from ketwire.channels.eve import InterceptResend
 from ketwire.channels.hardware import Hardware
-from ketwire.channels.planning.budget import Crossing, path_survival, refusal, round_copies
+from ketwire.channels.planning.budget import Crossing, path_survival, refusal
 from ketwire.channels.planning.representation import differing, error_probability
 from ketwire.channels.sums import exact_sum
 from ketwire.errors import ScenarioError
 from ketwire.nodes.session import Session, SessionResult
-from ketwire.protocols.node import Slice
+from ketwire.protocols.amplitude import AmplitudeSlice, SampledFound
+from ketwire.protocols.stream import StreamPlan
 from ketwire.quantum.amplitude import FIRST_SHOTS, AmplitudeEstimation
+from ketwire.scenarios.kinds.inference.models import AmplitudeSummary
 from ketwire.scenarios.kinds.inference.rivals import as_accurate, rival_sessions
 from ketwire.scenarios.kinds.inference.spec import InferenceSpec
 from ketwire.scenarios.kinds.interface import Network
 from ketwire.scenarios.kinds.layer_specs import Contraction
 from ketwire.scenarios.kinds.margin import margin_of, retried
-from ketwire.scenarios.kinds.paths import chains_of, layer_values, route_of, slice_of
+from ketwire.scenarios.kinds.paths import layer_values, part_of, passage_of, route_of
+from ketwire.scenarios.kinds.result import Finding, RunResult
 from ketwire.scenarios.kinds.routes import crossings_of, flags_of
 from ketwire.scenarios.schema.sources import assumption
 
@@ -50,27 +53,26 @@ class Amplitude:
         assert spec.epsilon is not None and spec.delta is not None
         most_power = _most_power(spec, there, back)
         noise = _noise(there, back, spec, most_power)
-        common = {
-            "path": path,
-            "qubits": spec.qubits,
-            "flags": flags_of(spec.layers),
-            "max_batch_octets": spec.max_batch_octets,
-            "budget_attempts": int(spec.budget_attempts),
-            "epsilon": spec.epsilon,
-            "delta": spec.delta * (1 - NOISY_SHARE) if noise else spec.delta,
-            "most_power": most_power,
-            "margin": margin_of(spec.margin),
-            "there": _way(path, there),
-            "back": _way(path[::-1], back),
-        }
+        flags, copies = flags_of(spec.layers), spec.measured_copies
+        plan = StreamPlan(
+            tuple(path),
+            passage_of(path, there),
+            copies,
+            items=1,
+            qubits=spec.qubits + flags,
+            max_batch_octets=spec.max_batch_octets,
+            margin=margin_of(spec.margin),
+            budget_attempts=int(spec.budget_attempts),
+        )
         told = partial(_told, spec, network)
-        slices = {party: slice_of(spec, network, party, path, visits, common, told) for party in network.parties}
+        parts = {party: part_of(spec, network, party, path, visits, flags, told) for party in network.parties}
+        delta = spec.delta * (1 - NOISY_SHARE) if noise else spec.delta
+        common = (plan, passage_of(path[::-1], back), spec.epsilon, delta, most_power)
+        slices = {party: AmplitudeSlice(part, *common) for party, part in parts.items()}
         made = [Session("amplitude", "quantum", "inference/amplitude", slices)]
-        copies = spec.measured_copies
         if not there or refusal(there, copies, int(spec.budget_attempts)) is None:
-            own = {party: Slice({**slice.values, "copies": copies}) for party, slice in slices.items()}
-            made.append(Session("sampling", "rival", "inference/amplitude/sampling", own))
-        return [*made, *rival_sessions(spec, network, path, visits, slices, coherent=True)]
+            made.append(Session("sampling", "rival", "inference/amplitude/sampling", slices))
+        return [*made, *rival_sessions(spec, network, path, visits, parts, coherent=True)]
 
     def check(self, spec: InferenceSpec, network: Network, session: Session) -> None:
         """Refuse an estimation whose longest shots, about as many as it will take, pass the budget."""
@@ -78,55 +80,54 @@ class Amplitude:
             return
         path, _ = route_of(spec, network)
         there, back = _ways(spec, network, path)
-        power = _longest(spec, session.slices[path[0]].values["most_power"])
+        power = _longest(spec, session.slices[path[0]].most_power)
         crossings = [*there, *[*back, *there] * power]
         reason = refusal(crossings, _shots(spec, power), int(spec.budget_attempts)) if crossings else None
         if reason is not None:
             raise ScenarioError(f"protocol.most_power: {_steps(power)}: {reason}; or fewer steps, or sampling")
 
-    def summarise(self, spec: InferenceSpec, results: Sequence[SessionResult], network: Network) -> dict[str, Any]:
+    def summarise(self, spec: InferenceSpec, results: Sequence[SessionResult], network: Network) -> AmplitudeSummary:
+        assert spec.epsilon is not None and spec.delta is not None
         quantum, *rivals = results
-        found = next(outcome.values for outcome in quantum.outcomes.values() if outcome.values)
+        (found,) = quantum.outcomes.values()
         path, _ = route_of(spec, network)
         there, back = _ways(spec, network, path)
-        requests = np.array(found["requests"])
+        requests = np.array(found.requests)
         noisy_shots = exact_sum(
             int(count) * error_probability([*there, *[*back, *there] * int(power)]) for power, count, _ in requests
         )
-        told = {
-            "estimate": found["estimate"],
-            "interval": [found["low"], found["high"]],
-            "copies": int(requests[:, 1].sum()),
-            **retried(found["attempted"], found["needed"]),
-            "largest_power": int(requests[:, 0].max()),
-            "uses": found["uses"],
-            "requests": found["requests"],
-            "noisy_shots": noisy_shots,
-            "promise_holds": bool(noisy_shots <= NOISY_SHARE * (spec.delta or 0.0)),
-            "epsilon": spec.epsilon,
-            "delta": spec.delta,
-            "rivals": {rival.name: {"estimate": _estimate(rival)} for rival in rivals},
+        summary = AmplitudeSummary(
+            estimate=found.estimate,
+            interval=[found.low, found.high],
+            copies=int(requests[:, 1].sum()),
+            **retried(found.attempted, found.needed),
+            largest_power=int(requests[:, 0].max()),
+            uses=found.uses,
+            requests=found.requests,
+            noisy_shots=noisy_shots,
+            promise_holds=bool(noisy_shots <= NOISY_SHARE * spec.delta),
+            epsilon=spec.epsilon,
+            delta=spec.delta,
+            rivals={rival.name: Finding(estimate=_estimate(rival)) for rival in rivals},
             **assumption(spec),
-        }
-        return {**told, "verdict": _verdict(spec, quantum, rivals, told)}
+        )
+        return summary.with_more(verdict=_verdict(quantum, rivals, summary))
 
-    def compared(self, spec: InferenceSpec, result: Mapping[str, Any]) -> dict[str, Any]:
-        return {}
+    def compared(self, spec: InferenceSpec, summary: AmplitudeSummary, result: RunResult) -> AmplitudeSummary:
+        return summary
 
     def witness(self, spec: InferenceSpec, network: Network, session: Session) -> tuple[Session, bool] | None:
         return None
 
 
 def _estimate(rival: SessionResult) -> float:
-    values = next(outcome.values for outcome in rival.outcomes.values() if outcome.values)
-    return float(values["loss"] if "loss" in values else values["zeros"] / values["copies"])
+    (found,) = rival.outcomes.values()
+    return float(found.zeros / found.copies if isinstance(found, SampledFound) else found.loss)
 
 
-def _verdict(
-    spec: InferenceSpec, quantum: SessionResult, rivals: Sequence[SessionResult], told: Mapping[str, Any]
-) -> str:
+def _verdict(quantum: SessionResult, rivals: Sequence[SessionResult], told: AmplitudeSummary) -> str:
     own = quantum.totals.qubits_sent
-    took = f"amplitude estimation took {own:,} qubits with up to {_steps(told['largest_power'])}"
+    took = f"amplitude estimation took {own:,} qubits with up to {_steps(told.largest_power)}"
     sampling = next((rival.totals.qubits_sent for rival in rivals if rival.name == "sampling"), None)
     if sampling is None:
         lines = [f"{took}; sampling to the same promise would pass the budget."]
@@ -134,12 +135,12 @@ def _verdict(
         less = "more" if sampling < own else "less"
         factor = max(own, sampling) / max(min(own, sampling), 1)
         lines = [f"{took}, sampling to the same promise {sampling:,}: {factor:.3g} times {less}."]
-    if not told["promise_holds"]:
-        lines.append(f"{told['noisy_shots']:.2g} shots met an error on average: epsilon is not promised.")
-    assert spec.epsilon is not None
+    if not told.promise_holds:
+        lines.append(f"{told.noisy_shots:.2g} shots met an error on average: epsilon is not promised.")
     classical = {rival.name: rival for rival in rivals if rival.name != "sampling"}
     estimates = {name: _estimate(rival) for name, rival in classical.items()}
-    kept = as_accurate(estimates, told["estimate"], spec.epsilon, None)
+    assert isinstance(told.estimate, float)
+    kept = as_accurate(estimates, told.estimate, told.epsilon, None)
     able = [rival for name, rival in classical.items() if kept[name]]
     if able:
         best = min(able, key=lambda rival: rival.totals.payload_bits)
@@ -154,14 +155,6 @@ def _steps(power: int) -> str:
 
 
 # ---------------------------------------------------------------- the plan
-
-
-def _way(path: Sequence[str], crossings: Sequence[Crossing]) -> dict[str, Any]:
-    return {
-        "survival": path_survival(crossings),
-        "round_copies": round_copies(crossings),
-        **chains_of(path, crossings),
-    }
 
 
 def _ways(spec: InferenceSpec, network: Network, path: Sequence[str]) -> tuple[list[Crossing], list[Crossing]]:

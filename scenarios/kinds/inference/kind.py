@@ -6,13 +6,16 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from ketwire.nodes.session import Session, SessionResult
+from ketwire.protocols.inference_rivals import DenseStateParty, DenseStateSlice
 from ketwire.protocols.node import Loader
 from ketwire.protocols.numbers import EXACT_BITS
 from ketwire.scenarios.kinds.inference.amplitude import Amplitude
+from ketwire.scenarios.kinds.inference.models import AmplitudeResult, SamplingResult
 from ketwire.scenarios.kinds.inference.sampling import Sampling
 from ketwire.scenarios.kinds.inference.spec import InferenceSpec
 from ketwire.scenarios.kinds.interface import Judge, Kind, Network
-from ketwire.scenarios.kinds.paths import route_of, slice_of
+from ketwire.scenarios.kinds.paths import part_of, route_of
+from ketwire.scenarios.kinds.result import Reference, RunResult, Summary
 
 
 class Estimation(Protocol):
@@ -20,10 +23,8 @@ class Estimation(Protocol):
 
     def sessions(self, spec: InferenceSpec, network: Network) -> Sequence[Session]: ...
     def check(self, spec: InferenceSpec, network: Network, session: Session) -> None: ...
-    def summarise(
-        self, spec: InferenceSpec, results: Sequence[SessionResult], network: Network
-    ) -> dict[str, Any]: ...
-    def compared(self, spec: InferenceSpec, result: Mapping[str, Any]) -> dict[str, Any]: ...
+    def summarise(self, spec: InferenceSpec, results: Sequence[SessionResult], network: Network) -> Summary: ...
+    def compared(self, spec: InferenceSpec, summary: Any, result: RunResult) -> Summary: ...
     def witness(self, spec: InferenceSpec, network: Network, session: Session) -> tuple[Session, bool] | None:
         """The quantum session as --check runs it once more, and whether all its copies end in the same state.
 
@@ -39,6 +40,7 @@ class Inference(Kind):
     """See `ketwire.scenarios.kinds.interface.Kind`."""
 
     Spec = InferenceSpec
+    Result = SamplingResult | AmplitudeResult
 
     def sessions(self, spec: InferenceSpec, network: Network) -> Sequence[Session]:
         return ESTIMATIONS[spec.estimation].sessions(spec, network)
@@ -50,25 +52,24 @@ class Inference(Kind):
         """Nothing that `check` looks at is left to data."""
         return {"qubits": spec.qubits}
 
-    def summarise(self, spec: InferenceSpec, results: Sequence[SessionResult], judge: Judge) -> dict[str, Any]:
+    def summarise(self, spec: InferenceSpec, results: Sequence[SessionResult], judge: Judge) -> Summary:
         return ESTIMATIONS[spec.estimation].summarise(spec, results, judge.network)
 
-    def compared(self, spec: InferenceSpec, result: Mapping[str, Any]) -> dict[str, Any]:
-        return ESTIMATIONS[spec.estimation].compared(spec, result)
+    def compared(self, spec: InferenceSpec, summary: Summary, result: RunResult) -> Summary:
+        return ESTIMATIONS[spec.estimation].compared(spec, summary, result)
 
-    def exact(self, spec: InferenceSpec, network: Network, loaders: Mapping[str, Loader]) -> dict[str, Any]:
-        from ketwire.protocols.inference_rivals import DenseStateParty  # noqa: PLC0415 (with --check alone)
-
+    def exact(self, spec: InferenceSpec, network: Network, loaders: Mapping[str, Loader]) -> Reference:
         path, visits = route_of(spec, network)
-        public = {"path": path, "qubits": spec.qubits, "bits": EXACT_BITS, "coherent": spec.estimation == "amplitude"}
+        coherent = spec.estimation == "amplitude"
+        parts = {party: part_of(spec, network, party, path, visits) for party in dict.fromkeys(path)}
         parties = {
-            party: DenseStateParty(slice_of(spec, network, party, path, visits, public), loaders[party])
-            for party in dict.fromkeys(path)
+            party: DenseStateParty(DenseStateSlice(part, EXACT_BITS, coherent), loaders[party])
+            for party, part in parts.items()
         }
         vector = parties[path[0]].start()
         for visit, party in enumerate(path):
             vector = parties[party].carry(visit, vector)
-        return {"exact": parties[path[-1]].loss(vector)}
+        return Reference(exact=parties[path[-1]].loss(vector))
 
     def witness(self, spec: InferenceSpec, network: Network, session: Session) -> tuple[Session, bool] | None:
         return ESTIMATIONS[spec.estimation].witness(spec, network, session)

@@ -13,10 +13,13 @@ from typing import Any
 
 from ketwire.channels.streams import derive_key
 from ketwire.errors import ScenarioError
-from ketwire.nodes.session import Session
-from ketwire.protocols.node import Slice
+from ketwire.nodes.session import Session, SessionResult
+from ketwire.protocols.inference_rivals import DenseStateSlice, DescriptionSlice
+from ketwire.protocols.layers import Part
 from ketwire.protocols.numbers import EXACT_BITS
+from ketwire.protocols.sketch import MOST_NUMBERS, SketchSlice, signs_for
 from ketwire.scenarios.kinds.descriptions import description_sessions
+from ketwire.scenarios.kinds.inference.models import Promise, SamplingSummary
 from ketwire.scenarios.kinds.inference.spec import InferenceSpec
 from ketwire.scenarios.kinds.interface import Network
 from ketwire.scenarios.kinds.layer_specs import Contraction
@@ -30,36 +33,38 @@ def rival_sessions(
     network: Network,
     path: Sequence[str],
     visits: Sequence[Sequence[int]],
-    slices: Mapping[str, Slice],
+    parts: Mapping[str, Part],
     coherent: bool = False,
 ) -> list[Session]:
     """The sessions of all rivals that can run.
 
-    slices: of the quantum session, which rivals add to. coherent: contractions' flags count as outcomes.
+    parts: of the circuit, by party. coherent: contractions' flags count as outcomes.
 
     Raises:
         ScenarioError: one that the scenario asks for cannot run.
     """
 
-    def made(name: str, program: str, told: Mapping[str, Any]) -> Session:
-        return Session(name, "rival", program, {party: Slice({**own, **told}) for party, own in parties.items()})
-
-    parties = {party: {**slice.values, "coherent": coherent} for party, slice in slices.items()}
-
-    sessions = [
-        made(f"dense-state-{bits}-bit", "inference/dense-state", {"bits": bits})
-        for bits in (spec.dense_state.bits if spec.dense_state is not None else ())
-    ]
-    sessions += description_sessions(spec, path, visits, parties, "inference/description")
+    sessions = []
+    for bits in spec.dense_state.bits if spec.dense_state is not None else ():
+        slices: dict[str, Any] = {party: DenseStateSlice(part, bits, coherent) for party, part in parts.items()}
+        sessions.append(Session(f"dense-state-{bits}-bit", "rival", "inference/dense-state", slices))
+    described = {party: DescriptionSlice(part, 0, coherent) for party, part in parts.items()}
+    sessions += description_sessions(spec, path, visits, described, "inference/description")
     reason = _no_sketch(spec, path)
     if spec.sketch and reason is not None:
         raise ScenarioError(f"protocol.sketch: true given, expected false or null, as {reason}")
     if reason is None and spec.sketch is not False:
         epsilon, delta = promise_of(spec)
         key = derive_key(network.seed, "shared randomness", "sketch").hex()
-        told = {"bits": 1, "shared_key": key, "epsilon": epsilon, "delta": delta}
-        sessions.append(made("sketch", "inference/sketch", told))
+        slices = {party: SketchSlice(part, 1, False, key, epsilon, delta) for party, part in parts.items()}
+        sessions.append(Session("sketch", "rival", "inference/sketch", slices))
     return sessions
+
+
+def loss_of(rival: SessionResult) -> float:
+    """What a rival found."""
+    (found,) = rival.outcomes.values()
+    return float(found.loss)
 
 
 def promise_of(spec: InferenceSpec) -> tuple[float, float]:
@@ -74,8 +79,6 @@ def promise_of(spec: InferenceSpec) -> tuple[float, float]:
 
 def _no_sketch(spec: InferenceSpec, path: Sequence[str]) -> str | None:
     """Why there is none; None where there can be one."""
-    from ketwire.protocols.sketch import MOST_NUMBERS, signs_for  # noqa: PLC0415
-
     if len(path) != 2:
         return f"the register crosses {len(path) - 1} times, and a sketch is of one crossing"
     if any(isinstance(layer, Contraction) for layer in spec.layers):
@@ -109,12 +112,13 @@ def as_accurate(estimates: Mapping[str, float], own: float, epsilon: float, exac
     return {name: name == "sketch" or abs(found - truth) <= epsilon for name, found in estimates.items()}
 
 
-def compared(spec: InferenceSpec, result: Mapping[str, Any]) -> dict[str, Any]:
-    """What `comparable` is, of the quantum run and of its rivals: whether they keep the promise of the copies."""
+def compared(spec: InferenceSpec, summary: SamplingSummary, exact: Any) -> SamplingSummary:
+    """With what `comparable` is, of the quantum run and of its rivals: whether they keep the promise of the copies."""
     epsilon, delta = promise_of(spec)
-    estimates = {name: told["estimate"] for name, told in result["rivals"].items()}
-    kept = as_accurate(estimates, result["estimate"], epsilon, result["exact"])
-    rivals = {name: {**told, "comparable": kept[name]} for name, told in result["rivals"].items()}
-    truth = reference(estimates, result["exact"])
-    own = truth is None or abs(result["estimate"] - truth) <= epsilon
-    return {"rivals": rivals, "comparable": own, "promise": {"epsilon": epsilon, "delta": delta}}
+    found: Any = summary.estimate
+    estimates: dict[str, Any] = {name: rival.estimate for name, rival in summary.rivals.items()}
+    kept = as_accurate(estimates, found, epsilon, exact)
+    rivals = {name: rival.with_more(comparable=kept[name]) for name, rival in summary.rivals.items()}
+    truth = reference(estimates, exact)
+    own = truth is None or abs(found - truth) <= epsilon
+    return summary.with_more(rivals=rivals, comparable=own, promise=Promise(epsilon=epsilon, delta=delta))

@@ -5,23 +5,24 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
 
 from ketwire.channels.copies import MAX_COPIES
 from ketwire.channels.hardware import Hardware
-from ketwire.channels.planning.budget import Crossing, path_survival, refusal, round_copies
+from ketwire.channels.planning.budget import Crossing, refusal
 from ketwire.channels.planning.representation import Representation, chosen, differing
 from ketwire.channels.planning.representation import refusal as density_refusal
 from ketwire.errors import ScenarioError
 from ketwire.nodes.session import Session, SessionResult
-from ketwire.protocols.node import Slice
-from ketwire.protocols.stream import OCTETS_PER_COPY
-from ketwire.scenarios.kinds.inference.rivals import compared, rival_sessions
+from ketwire.protocols.inference import InferenceSlice
+from ketwire.protocols.stream import OCTETS_PER_COPY, StreamPlan
+from ketwire.scenarios.kinds.inference.models import SamplingSummary
+from ketwire.scenarios.kinds.inference.rivals import compared, loss_of, rival_sessions
 from ketwire.scenarios.kinds.inference.spec import InferenceSpec
 from ketwire.scenarios.kinds.interface import Network
 from ketwire.scenarios.kinds.layer_specs import Contraction, Unitary
 from ketwire.scenarios.kinds.margin import margin_of, retried
-from ketwire.scenarios.kinds.paths import chains_of, route_of, slice_of
+from ketwire.scenarios.kinds.paths import part_of, passage_of, route_of
+from ketwire.scenarios.kinds.result import Finding, RunResult
 from ketwire.scenarios.kinds.routes import crossings_of
 from ketwire.scenarios.schema.sources import assumption
 
@@ -37,24 +38,23 @@ class Sampling:
         crossings = _crossings(spec, network, path)
         hardware = {party: network.hardware[party] for party in path if party in network.hardware}
         representation = _representation(spec, crossings, hardware)
-        common = {
-            "path": path,
-            "qubits": spec.qubits,
-            "copies": spec.measured_copies,
-            "survival": path_survival(crossings),
-            "certain": path_survival(crossings) == 1.0 and not any(isinstance(x, Contraction) for x in spec.layers),
-            "max_batch_octets": spec.max_batch_octets,
-            "budget_attempts": int(spec.budget_attempts),
-            "representation": representation,
-            "shared_rows": representation == "trajectories" or differing(crossings, hardware) is None,
-            "window": spec.window,
-            "margin": margin_of(spec.margin),
-            "round_copies": round_copies(crossings),
-            **chains_of(path, crossings),
-        }
-        slices = {party: slice_of(spec, network, party, path, visits, common) for party in network.parties}
+        plan = StreamPlan(
+            tuple(path),
+            passage_of(path, crossings, certain=not any(isinstance(x, Contraction) for x in spec.layers)),
+            spec.measured_copies,
+            items=1,
+            qubits=spec.qubits,
+            max_batch_octets=spec.max_batch_octets,
+            margin=margin_of(spec.margin),
+            budget_attempts=int(spec.budget_attempts),
+            mixed=representation == "density",
+            shared=representation == "trajectories" or differing(crossings, hardware) is None,
+            window=spec.window,
+        )
+        parts = {party: part_of(spec, network, party, path, visits) for party in network.parties}
+        slices = {party: InferenceSlice(part, plan) for party, part in parts.items()}
         sessions = [Session("inference", "quantum", "inference", slices)]
-        return [*sessions, *rival_sessions(spec, network, path, visits, slices)]
+        return [*sessions, *rival_sessions(spec, network, path, visits, parts)]
 
     def check(self, spec: InferenceSpec, network: Network, session: Session) -> None:
         if session.role != "quantum":
@@ -65,26 +65,23 @@ class Sampling:
         if reason is not None:
             raise ScenarioError(f"protocol.copies: {reason}")
 
-    def summarise(self, spec: InferenceSpec, results: Sequence[SessionResult], network: Network) -> dict[str, Any]:
+    def summarise(self, spec: InferenceSpec, results: Sequence[SessionResult], network: Network) -> SamplingSummary:
         quantum, *rivals = results
-        counts = next(outcome.values for outcome in quantum.outcomes.values() if outcome.values)
-        losses = {
-            rival.name: next(outcome.values["loss"] for outcome in rival.outcomes.values() if outcome.values)
-            for rival in rivals
-        }
-        return {
-            "estimate": counts["zeros"] / counts["copies"],
-            "copies": counts["copies"],
-            **retried(counts["attempted"], counts["needed"]),
-            "representation": counts["representation"],
-            "epsilon": spec.epsilon,
-            "delta": spec.delta,
-            "rivals": {name: {"estimate": loss} for name, loss in losses.items()},
+        (counts,) = quantum.outcomes.values()
+        losses = {rival.name: loss_of(rival) for rival in rivals}
+        return SamplingSummary(
+            estimate=counts.zeros / counts.copies,
+            copies=counts.copies,
+            **retried(counts.attempted, counts.needed),
+            representation=counts.representation,
+            epsilon=spec.epsilon,
+            delta=spec.delta,
+            rivals={name: Finding(estimate=loss) for name, loss in losses.items()},
             **assumption(spec),
-        }
+        )
 
-    def compared(self, spec: InferenceSpec, result: Mapping[str, Any]) -> dict[str, Any]:
-        return compared(spec, result)
+    def compared(self, spec: InferenceSpec, summary: SamplingSummary, result: RunResult) -> SamplingSummary:
+        return compared(spec, summary, result.exact)
 
     def witness(self, spec: InferenceSpec, network: Network, session: Session) -> tuple[Session, bool] | None:
         """The quantum session as --check runs it once more, and whether all its copies end in the same state.
@@ -99,8 +96,10 @@ class Sampling:
         octets = 0 if alike else spec.measured_copies * (16 << 2 * spec.qubits)
         if quiet or octets > WITNESS_OCTETS or density_refusal(crossings, spec.qubits, spec.measured_copies, hardware):
             return session, quiet
-        told = {"representation": "density", "shared_rows": alike}
-        slices = {party: Slice({**slice.values, **told}) for party, slice in session.slices.items()}
+        slices = {
+            party: replace(slice, plan=replace(slice.plan, mixed=True, shared=alike))
+            for party, slice in session.slices.items()
+        }
         # Flags of a contraction that may be misread leave copies in different states.
         return replace(session, slices=slices), alike and not any(isinstance(x, Contraction) for x in spec.layers)
 

@@ -1,4 +1,4 @@
 """The kind `subspace`: its spec, and its two tasks.
 
-Only the entry point names it, and the benchmarks of measurements.
+No other kind imports it; `benchmarks` does, to measure measurements. The table of kinds names `kind`.
 """

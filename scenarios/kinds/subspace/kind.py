@@ -8,19 +8,20 @@ data, the judge's labels. See `ketwire.protocols.subspace` and `ketwire.protocol
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from ketwire.channels.planning.budget import Crossing, refusal
 from ketwire.errors import ScenarioError
 from ketwire.nodes.session import Session, SessionResult
 from ketwire.protocols.node import Loader
 from ketwire.scenarios.kinds.interface import Judge, Kind, Network
+from ketwire.scenarios.kinds.result import Reference, Summary
 from ketwire.scenarios.kinds.subspace.classify import (
     classify_exact,
     classify_sessions,
     classify_summary,
     labels_of_items,
 )
+from ketwire.scenarios.kinds.subspace.models import ClassifyResult, PromiseResult
 from ketwire.scenarios.kinds.subspace.promise import promise_exact, promise_sessions, promise_summary
 from ketwire.scenarios.kinds.subspace.spec import ClassifySpec, PromiseSpec, SubspaceSpec
 from ketwire.scenarios.kinds.subspace.tasks import line_of
@@ -30,6 +31,7 @@ class Subspace(Kind):
     """See `ketwire.scenarios.kinds.interface.Kind`."""
 
     Spec = SubspaceSpec
+    Result = ClassifyResult | PromiseResult
 
     def sessions(self, spec: SubspaceSpec, network: Network) -> Sequence[Session]:
         task = spec.root
@@ -64,13 +66,13 @@ class Subspace(Kind):
             return None
         return {"qubits": int(session.name.removeprefix("n")), "items": task.trials}
 
-    def summarise(self, spec: SubspaceSpec, results: Sequence[SessionResult], judge: Judge) -> dict[str, Any]:
+    def summarise(self, spec: SubspaceSpec, results: Sequence[SessionResult], judge: Judge) -> Summary:
         task = spec.root
         if isinstance(task, PromiseSpec):
             return promise_summary(task, results, judge)
         return classify_summary(task, results, judge)
 
-    def exact(self, spec: SubspaceSpec, network: Network, loaders: Mapping[str, Loader]) -> dict[str, Any]:
+    def exact(self, spec: SubspaceSpec, network: Network, loaders: Mapping[str, Loader]) -> Reference:
         task = spec.root
         if isinstance(task, PromiseSpec):
             return promise_exact(task, network)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,12 +15,13 @@ from ketwire.channels.streams import derive_key, stream
 from ketwire.channels.sums import exact_sum
 from ketwire.nodes.session import Session, SessionResult
 from ketwire.protocols.codes import default_plan
-from ketwire.protocols.node import Slice
+from ketwire.protocols.sides import CodeSlice, DescriptionSlice, OwnHalf, OwnVectors, RawSlice, Side
 from ketwire.quantum import half_spaces
 from ketwire.scenarios.kinds.interface import Judge, Network
 from ketwire.scenarios.kinds.margin import retried
+from ketwire.scenarios.kinds.subspace.models import PromiseFinding, PromiseReference, PromiseSummary, Size
 from ketwire.scenarios.kinds.subspace.spec import PromiseSpec
-from ketwire.scenarios.kinds.subspace.tasks import accuracy, bits_of, quantum_figures, session, stream_values
+from ketwire.scenarios.kinds.subspace.tasks import accuracy, bits_of, quantum_figures, session, sides_of, streamed
 from ketwire.scenarios.kinds.verdict import Rival, Winner, by_promise, decided, reaches, undecided
 from ketwire.scenarios.schema.sources import ASSUMPTION
 
@@ -41,41 +44,42 @@ def _deal(
 def promise_sessions(task: PromiseSpec, network: Network, line: Line, qubits: int) -> list[Session]:
     half, vectors, _ = _deal(network, qubits, task.trials)
     if isinstance(half, half_spaces.ProductHalf):
-        layers, own = len(half.signs), Slice({}, {"minus": half.signs < 0})
+        layers, own = len(half.signs), OwnHalf(minus=half.signs < 0)
     else:
         assert isinstance(half, half_spaces.DenseHalf)
-        layers, own = 0, Slice({}, {"matrix": half.matrix})
-
-    def made(name: str, program: str, **common: Any) -> Session:
-        return session(
-            task, network, name, program, common=common, sender=Slice({}, {"vectors": vectors}), receiver=own
-        )
-
+        layers, own = 0, OwnHalf(matrix=half.matrix)
+    public = Side(task.sender, task.receiver)
+    sides = sides_of(task, network, replace(public, own=OwnVectors(dealt=vectors)), replace(public, half=own))
     name = f"n{qubits}"
     # Shared randomness: a key that both sides hold, which is public and independent of the dealer's.
     shared_key = derive_key(network.seed, "shared randomness", name).hex()
-    sessions = [made(name, "subspace", **stream_values(task, line))]
+    sessions = [session(name, "subspace", sides, streamed(task, line))]
+    codes = {}
     if task.block_code:
         plan = default_plan(1 << qubits)
-        code = {"blocks": plan.blocks, "bits_per_block": plan.bits_per_block}
-        sessions.append(made(f"{name}-block-code", "subspace/code", shared_key=shared_key, **code))
+        codes["block"] = (plan.blocks, plan.bits_per_block)
     if task.single_code is not None and qubits <= task.single_code.max_qubits:
-        code = {"blocks": 1, "bits_per_block": task.single_code.bits}
-        sessions.append(made(f"{name}-single-code", "subspace/code", shared_key=shared_key, **code))
+        codes["single"] = (1, task.single_code.bits)
+    for code, told in codes.items():
+        sessions.append(session(f"{name}-{code}-code", "subspace/code", sides, partial(_coded, shared_key, told)))
     for bits in task.raw:
-        raw = {"bits": bits, "low": -1.0, "high": 1.0, "relative": True, "sparse": False, "constant": None}
-        sessions.append(made(f"{name}-raw-{bits}-bit", "subspace/raw", **raw))
+        raw = partial(RawSlice, bits=bits, low=-1.0, high=1.0, relative=True, sparse=False)
+        sessions.append(session(f"{name}-raw-{bits}-bit", "subspace/raw", sides, raw))
     if task.description:
-        bits = 1 if layers else task.description_bits
-        sessions.append(made(f"{name}-description", "subspace/description", bits=bits, layers=layers))
+        described = partial(DescriptionSlice, bits=1 if layers else task.description_bits, layers=layers)
+        sessions.append(session(f"{name}-description", "subspace/description", sides, described))
     return sessions
 
 
-def promise_summary(task: PromiseSpec, results: Sequence[SessionResult], judge: Judge) -> dict[str, Any]:
+def _coded(shared_key: str, plan: tuple[int, int], side: Side) -> CodeSlice:
+    return CodeSlice(side, shared_key, *plan)
+
+
+def promise_summary(task: PromiseSpec, results: Sequence[SessionResult], judge: Judge) -> PromiseSummary:
     by_name = {result.name: result for result in results}
     figures: list[dict[str, Any]] = []
-    rows: list[dict[str, Any]] = []
-    rivals: dict[str, dict[str, Any]] = {}
+    rows: list[Size] = []
+    rivals: dict[str, PromiseFinding] = {}
     for qubits in task.qubits:
         name = f"n{qubits}"
         answers = _deal(judge.network, qubits, task.trials)[2]
@@ -86,37 +90,36 @@ def promise_summary(task: PromiseSpec, results: Sequence[SessionResult], judge: 
             if result.name.startswith(f"{name}-")
         }
         rivals |= {f"{name}-{rival}": figure for rival, figure in told.items()}
-        row = {
-            "n": qubits,
-            "N": 1 << qubits,
-            "qubits_per_decision": figures[-1]["qubits_per_decision"],
-            "bits_per_decision": bits_of(by_name[name]) / task.trials,  # heralds and reports, on lossy fibers
-            "accuracy": accuracy(by_name[name], task, answers),
-            "rivals": told,
-        }
+        row = Size(
+            n=qubits,
+            N=1 << qubits,
+            qubits_per_decision=figures[-1]["qubits_per_decision"],
+            bits_per_decision=bits_of(by_name[name]) / task.trials,  # heralds and reports, on lossy fibers
+            accuracy=accuracy(by_name[name], task, answers),
+            rivals=told,
+        )
         rows.append(row)
-    return {
-        "copies": sum(figure["copies"] for figure in figures),
+    return PromiseSummary(
+        copies=sum(figure["copies"] for figure in figures),
         **retried(
             sum(figure["attempted_copies"] for figure in figures),
             exact_sum(figure["needed_copies"] for figure in figures),
         ),
-        "accuracy": float(np.mean([row["accuracy"] for row in rows])),
-        "sizes": rows,
-        "rivals": rivals,
-        "assumption": ASSUMPTION,  # of the vectors and half spaces that the judge deals
-        "verdict": _promise_verdict(task, rows),
-    }
+        accuracy=float(np.mean([row.accuracy for row in rows])),
+        sizes=rows,
+        rivals=rivals,
+        assumption=ASSUMPTION,  # of the vectors and half spaces that the judge deals
+        verdict=_promise_verdict(task, rows),
+    )
 
 
-def _promise_rival(task: PromiseSpec, result: SessionResult, answers: NDArray[np.int64]) -> dict[str, Any]:
-    told = {
-        "accuracy": accuracy(result, task, answers),
-        "bits_per_decision": bits_of(result) / task.trials,
-    }
+def _promise_rival(task: PromiseSpec, result: SessionResult, answers: NDArray[np.int64]) -> PromiseFinding:
+    told = PromiseFinding(
+        accuracy=accuracy(result, task, answers), bits_per_decision=bits_of(result) / task.trials
+    )
     if result.name.endswith("-description"):
         # One half space serves all trials here; whoever asks once pays for it alone.
-        told["bits_for_one_decision"] = bits_of(result) - task.trials + 1
+        return told.with_more(bits_for_one_decision=bits_of(result) - task.trials + 1)
     return told
 
 
@@ -124,7 +127,7 @@ GOAL = 0.95
 """The promise that runs of the task `promise` keep or not: to be right so often. What the block codes are made for."""
 
 
-def _promise_verdict(task: PromiseSpec, rows: Sequence[Mapping[str, Any]]) -> str:
+def _promise_verdict(task: PromiseSpec, rows: Sequence[Size]) -> str:
     """Who wins at each size, a line each. Costs are compared among runs that are right often enough."""
     told = [f"cost of one decision, among protocols that are right with a probability of {GOAL:g} or more:"]
     told += [_promise_line(task, row) for row in rows]
@@ -133,16 +136,15 @@ def _promise_verdict(task: PromiseSpec, rows: Sequence[Mapping[str, Any]]) -> st
     return "\n".join(told)
 
 
-def _promise_line(task: PromiseSpec, row: Mapping[str, Any]) -> str:
-    sent = row["qubits_per_decision"] + row["bits_per_decision"]
-    qubits = f"{row['qubits_per_decision']:.4g} qubits"
-    qubits += f" and {row['bits_per_decision']:.4g} bits" if row["bits_per_decision"] else ""
-    keeps = reaches(row["accuracy"], task.trials, GOAL)
-    qubits += "" if keeps else f" (right in {row['accuracy']:.3f})"
-    able = {name: rival for name, rival in row["rivals"].items() if reaches(rival["accuracy"], task.trials, GOAL)}
+def _promise_line(task: PromiseSpec, row: Size) -> str:
+    sent = row.qubits_per_decision + row.bits_per_decision
+    qubits = f"{row.qubits_per_decision:.4g} qubits"
+    qubits += f" and {row.bits_per_decision:.4g} bits" if row.bits_per_decision else ""
+    keeps = reaches(row.accuracy, task.trials, GOAL)
+    qubits += "" if keeps else f" (right in {row.accuracy:.3f})"
+    able = {name: rival for name, rival in row.rivals.items() if reaches(rival.accuracy, task.trials, GOAL)}
     rivals = [
-        Rival(name, rival["bits_per_decision"], by_promise(keeps, name in able))
-        for name, rival in row["rivals"].items()
+        Rival(name, rival.bits_per_decision, by_promise(keeps, name in able)) for name, rival in row.rivals.items()
     ]
     winner, rival = decided(sent, rivals)
     won = {
@@ -151,15 +153,15 @@ def _promise_line(task: PromiseSpec, row: Mapping[str, Any]) -> str:
         Winner.TIE: "a tie",
         Winner.NOBODY: undecided(rival, bool(rivals), "more copies"),
     }[winner]
-    costs = ", ".join(f"{name} {rival['bits_per_decision']:.4g}" for name, rival in able.items())
-    return f"  N = {row['N']:>5,}: {qubits:>9} | bits: {costs or 'none'} | {won}"
+    costs = ", ".join(f"{name} {rival.bits_per_decision:.4g}" for name, rival in able.items())
+    return f"  N = {row.N:>5,}: {qubits:>9} | bits: {costs or 'none'} | {won}"
 
 
-def promise_exact(task: PromiseSpec, network: Network) -> dict[str, Any]:
+def promise_exact(task: PromiseSpec, network: Network) -> PromiseReference:
     """Expected accuracy from the exact probabilities of a right outcome; of more copies, as if of one."""
     right = []
     for qubits in task.qubits:
         half, vectors, answers = _deal(network, qubits, task.trials)
         inside = half_spaces.share_inside(half, vectors)
         right.append(float(np.where(answers == 1, inside, 1 - inside).mean()))
-    return {"exact_accuracy": float(np.mean(right))}
+    return PromiseReference(exact_accuracy=float(np.mean(right)))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any, Literal
 
 import numpy as np
@@ -10,15 +11,16 @@ from numpy.typing import NDArray
 
 from ketwire.channels.copies import MAX_QUBITS
 from ketwire.channels.line import Line
-from ketwire.channels.planning.budget import Crossing, round_copies
+from ketwire.channels.planning.budget import Crossing
 from ketwire.errors import ScenarioError
 from ketwire.nodes.session import Session, SessionResult
-from ketwire.protocols.node import Slice
+from ketwire.protocols.sides import Side, SubspaceSlice
+from ketwire.protocols.stream import StreamPlan
 from ketwire.scenarios.kinds.interface import Network
 from ketwire.scenarios.kinds.margin import margin_of, retried
+from ketwire.scenarios.kinds.paths import passage_of
 from ketwire.scenarios.kinds.routes import line_between
-from ketwire.scenarios.kinds.subspace.spec import ClassifySpec, Common, PromiseSpec
-from ketwire.scenarios.schema.chains import plan_values
+from ketwire.scenarios.kinds.subspace.spec import Common
 from ketwire.scenarios.schema.strict import some
 
 
@@ -46,40 +48,41 @@ def line_of(task: Common, network: Network) -> Line:
     return line_between(network, task.sender, task.receiver)
 
 
-def session(
-    task: PromiseSpec | ClassifySpec,
-    network: Network,
-    name: str,
-    program: str,
-    *,
-    common: Mapping[str, Any],
-    sender: Slice,
-    receiver: Slice,
-) -> Session:
-    """One session: `common` is public, `sender` and `receiver` add what each owns, others have nothing."""
-    public = {"task": task.task, "sender": task.sender, "receiver": task.receiver, **common}
-    beside = public if "chains" in common else {"task": task.task}  # repeaters share the plan
-    slices = {party: Slice({**beside, "role": "idle"}) for party in network.parties}
-    for party, part, own in ((task.sender, "sender", sender), (task.receiver, "receiver", receiver)):
-        slices[party] = Slice({"role": part, **public, **own.values}, own.arrays)
+Sides = Mapping[str, Side]
+"""What each party of a session has; others than sender and receiver own nothing."""
+
+
+def sides_of(task: Common, network: Network, sender: Side, receiver: Side) -> Sides:
+    """`sender` and `receiver` at these two, nobody's data at the others."""
+    idle = replace(sender, own=None)
+    return {**dict.fromkeys(network.parties, idle), task.sender: sender, task.receiver: receiver}
+
+
+def session(name: str, program: str, sides: Sides, made: Callable[[Side], Any]) -> Session:
+    """One session; made: a party's slice from its side."""
     role: Literal["quantum", "rival"] = "quantum" if program == "subspace" else "rival"
-    return Session(name, role, program, slices)
+    return Session(name, role, program, {party: made(side) for party, side in sides.items()})
 
 
-def stream_values(task: Common, line: Line) -> dict[str, Any]:
-    return {
-        "copies": task.copies,
-        "survivals": [line.survival(qubits) for qubits in range(1, MAX_QUBITS + 1)],
-        "max_batch_octets": task.max_batch_octets,
-        "budget_attempts": int(task.budget_attempts),
-        "margin": margin_of(task.margin),
-        "round_copies": [round_copies([Crossing("", line, qubits)]) for qubits in range(1, MAX_QUBITS + 1)],
-        **({"chains": [chain]} if (chain := plan_values(line, task.sender, task.receiver)) is not None else {}),
-    }
+def streamed(task: Common, line: Line) -> Callable[[Side], SubspaceSlice]:
+    """The slices of a quantum session; how many items and qubits there are, its parties find out."""
+    path = (task.sender, task.receiver)
+    passages = tuple(passage_of(path, [Crossing("", line, qubits)]) for qubits in range(1, MAX_QUBITS + 1))
+    plan = StreamPlan(
+        path,
+        passages[0],
+        task.copies,
+        items=1,
+        qubits=1,
+        max_batch_octets=task.max_batch_octets,
+        margin=margin_of(task.margin),
+        budget_attempts=int(task.budget_attempts),
+    )
+    return lambda side: SubspaceSlice(side, plan, passages)
 
 
 def decisions(result: SessionResult, task: Common) -> NDArray[np.int64]:
-    return np.asarray(result.outcomes[task.receiver].arrays["decisions"], dtype=np.int64)
+    return np.asarray(result.outcomes[task.receiver].decisions)
 
 
 def accuracy(result: SessionResult, task: Common, answers: NDArray[np.int64]) -> float:
@@ -91,10 +94,10 @@ def bits_of(result: SessionResult) -> int:
 
 
 def quantum_figures(result: SessionResult, task: Common, items: int) -> dict[str, Any]:
-    told = result.outcomes[task.receiver].values
+    told = result.outcomes[task.receiver]
     return {
-        "copies": told["measured"],
-        **retried(told["attempted"], told["needed"]),
+        "copies": told.measured,
+        **retried(told.attempted, told.needed),
         "qubits_per_decision": result.totals.qubits_sent / items,
         "qubits_delivered_per_decision": result.totals.qubits_delivered / items,
     }

@@ -1,4 +1,4 @@
 """The kind `training`: its spec, its sessions, its result and the checks beside a run.
 
-Only the entry point names it.
+No other kind imports it; `benchmarks` does, to choose settings. The table of kinds names `kind`.
 """

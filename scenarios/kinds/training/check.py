@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -14,6 +13,7 @@ from ketwire.nodes.traced import Collector, Step, retrace
 from ketwire.protocols.training.holding import Holding
 from ketwire.protocols.training.rivals import expected_of
 from ketwire.quantum.gradients.exact import exact_gradients
+from ketwire.scenarios.kinds.training.models import GradientErrors
 
 Floats = NDArray[np.float64]
 
@@ -54,7 +54,7 @@ class Errors:
         ))  # fmt: skip
 
 
-FIGURES = ("norm", "largest", "relative", "cosine", "from_shots", "from_noise")
+FIGURES = tuple(GradientErrors.model_fields)
 
 
 def _compared(exact: Floats, mean: Floats, estimate: Floats) -> list[float]:
@@ -73,7 +73,7 @@ def _compared(exact: Floats, mean: Floats, estimate: Floats) -> list[float]:
 
 def gradient_errors(
     run: Run, result: SessionResult, whole: Whole, base: str
-) -> dict[str, list[float]] | None:
+) -> GradientErrors | None:
     """The figures of every step of a run that gave `result`; None if it cannot be run again to the same end.
 
     Raises:
@@ -85,9 +85,9 @@ def gradient_errors(
     again = retrace(run, run.sessions[0], Collector(len(whole.circuit.trained), errors.take), base)
     if _digests(again) != _digests(result):
         return None
-    table: Sequence[Sequence[float]] = np.array(errors.rows).reshape(-1, len(FIGURES)).T.tolist()
-    return dict(zip(FIGURES, map(list, table), strict=True))
+    table = np.array(errors.rows).reshape(-1, len(FIGURES)).T.tolist()
+    return GradientErrors(**dict(zip(FIGURES, table, strict=True)))
 
 
 def _digests(result: SessionResult) -> dict[str, Any]:
-    return {party: outcome.values.get("parameters_sha256") for party, outcome in result.outcomes.items()}
+    return {party: outcome.parameters_sha256 for party, outcome in result.outcomes.items()}

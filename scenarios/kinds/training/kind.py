@@ -4,59 +4,69 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from dataclasses import replace
+from functools import partial
+from typing import Any
 
 import numpy as np
 
-from ketwire.channels.planning.budget import Crossing, path_survival, refusal, round_copies
+from ketwire.channels.planning.budget import Crossing, refusal
 from ketwire.channels.planning.representation import differing
 from ketwire.channels.streams import derive_key
 from ketwire.errors import ScenarioError
 from ketwire.nodes.session import Run, Session, SessionResult
-from ketwire.protocols.gradient.agreement import Agreement
+from ketwire.protocols.gradient.agreement import Agreement, Terms
 from ketwire.protocols.gradient.features import Route
-from ketwire.protocols.node import Loader, Slice
-from ketwire.protocols.training.data import Schedule
-from ketwire.protocols.training.holding import Holding
-from ketwire.protocols.training.rivals import decided_by, train_alone
+from ketwire.protocols.layers import Part
+from ketwire.protocols.node import Loader
+from ketwire.protocols.stream import StreamPlan
+from ketwire.protocols.training.data import PARTS, Data, Judging, Schedule
+from ketwire.protocols.training.description import DescriptionSlice
+from ketwire.protocols.training.holding import Holding, Model, Validation
+from ketwire.protocols.training.plan import Adaptive, TrainingSlice
+from ketwire.protocols.training.plan import Training as Told
+from ketwire.protocols.training.rivals import BackpropSlice, RawDataSlice, decided_by, train_alone
 from ketwire.scenarios.kinds.descriptions import DESCRIPTION_BITS, angles_of, blank
 from ketwire.scenarios.kinds.imperfect import gates_err, refuse_unstated
 from ketwire.scenarios.kinds.interface import Judge, Kind, Network
 from ketwire.scenarios.kinds.layer_specs import Hadamards, Rotations
 from ketwire.scenarios.kinds.margin import margin_of
-from ketwire.scenarios.kinds.paths import chains_of, layer_values, layers_of, route_of
+from ketwire.scenarios.kinds.paths import layer_values, layers_of, passage_of, route_of
 from ketwire.scenarios.kinds.routes import crossings_of, flags_of
+from ketwire.scenarios.kinds.training.models import TrainingReference, TrainingResult, TrainingSummary
 from ketwire.scenarios.kinds.training.results import baseline, summary
 from ketwire.scenarios.kinds.training.spec import TrainingSpec
-
-PROGRAMS = {
-    "training": "training",
-    "backprop": "training/backprop",
-    "raw-data": "training/raw-data",
-    "description": "training/description",
-}
 
 
 class Training(Kind):
     """See `ketwire.scenarios.kinds.interface.Kind`."""
 
     Spec = TrainingSpec
+    Result = TrainingResult
 
     def sessions(self, spec: TrainingSpec, network: Network) -> Sequence[Session]:
         path, visits = _path(spec, network)
         _refuse_frozen(spec)
         refuse_unstated(spec.estimator, [path[visit] for visit in _trained(spec, visits)], network.hardware)
-        common = _common(spec, network, path, visits)
-        sessions = [_session("training", spec, network, path, visits, common)]
+        sessions = [_quantum_session(spec, network, path, visits)]
+        models = {party: _model(spec, network, party, path, visits) for party in dict.fromkeys(path)}
         for bits in spec.rivals.backprop:
-            name = f"backprop-{bits}-bit"
-            sessions.append(_session(name, spec, network, path, visits, {**common, "bits": bits}))
+            slices: dict[str, Any] = {
+                party: BackpropSlice(spec.steps, spec.checkpoint_every, bits, models.get(party))
+                for party in network.parties
+            }
+            sessions.append(Session(f"backprop-{bits}-bit", "rival", "training/backprop", slices, restartable=True))
+        described = {**models, path[0]: _described(spec, network, models[path[0]], path, visits)}
         for bits in _description_bits(spec):
-            told = {**common, "bits": bits, "angles": _angles(spec, path, visits)}
-            sessions.append(_session(f"description-{bits}-bit", spec, network, path, visits, told))
+            angles = _angles(spec, path, visits)
+            slices = {party: DescriptionSlice(own, bits, angles, spec.steps) for party, own in described.items()}
+            sessions.append(Session(f"description-{bits}-bit", "rival", "training/description", slices))
         for bits in spec.rivals.raw:
-            told = {"path": path, "qubits": spec.qubits, "constant": spec.data.constant, "bits": bits}
-            sessions.append(_raw_session(f"raw-data-{bits}-bit", spec, network, path, told))
+            slices = {
+                party: RawDataSlice(tuple(path), spec.qubits, spec.data.constant, bits, own.data, own.judging)
+                for party, own in models.items()
+            }
+            sessions.append(Session(f"raw-data-{bits}-bit", "rival", "training/raw-data", slices))
         return sessions
 
     def check(self, spec: TrainingSpec, network: Network, session: Session, public: Mapping[str, int]) -> None:
@@ -77,7 +87,7 @@ class Training(Kind):
         _check_memory(spec, path, rows, public["test rows"], batch)
         asked: list[tuple[int | None, int, int, str]] = [(None, spec.loss_copies, batch, "loss_copies")]
         asked += [(None, spec.test_copies, max(rows, public["test rows"]), "test_copies")]
-        asking = session.slices[path[0]].values["agreed"]
+        asking = session.slices[path[0]].training.terms
         agreed = Agreement.of(asking, public)
         agreed.refuse_few(asking)
         if spec.adaptive is not None and spec.adaptive.most < (needed := max(agreed.copies.values())):
@@ -94,37 +104,41 @@ class Training(Kind):
             if reason is not None:
                 raise ScenarioError(f"protocol.{key}: {reason}")
 
-    def summarise(self, spec: TrainingSpec, results: Sequence[SessionResult], judge: Judge) -> dict[str, Any]:
+    def summarise(self, spec: TrainingSpec, results: Sequence[SessionResult], judge: Judge) -> TrainingSummary:
         path, visits = _path(spec, judge.network)
         return summary(spec, path, sum(bool(indices) for indices in visits), results, judge)
 
-    def exact(self, spec: TrainingSpec, network: Network, loaders: Mapping[str, Loader]) -> dict[str, Any]:
+    def exact(self, spec: TrainingSpec, network: Network, loaders: Mapping[str, Loader]) -> TrainingReference:
         """The same training with exact gradients, in one place: its losses and its accuracy."""
         whole, last, states = self._in_one_place(spec, network, loaders)
         assert last.objective is not None and last.labels is not None
         labels, schedule = last.labels.of, last.schedule(len(states["train"]))
         losses = train_alone(whole, last.objective, labels["train"], states["train"], schedule, spec.steps)
         right = decided_by(whole, last.objective, states["test"]) == labels["test"]
-        told = {"exact_losses": losses, "exact_test_accuracy": float(right.mean())}
-        return {**told, "baseline_accuracy": baseline(spec, loaders[spec.start], network)}
+        return TrainingReference(
+            exact_losses=list(losses),
+            exact_test_accuracy=float(right.mean()),
+            baseline_accuracy=baseline(spec, loaders[spec.start], network),
+        )
 
     def retraced(
         self, spec: TrainingSpec, network: Network, run: Run, results: Sequence[SessionResult]
-    ) -> dict[str, Any]:
+    ) -> TrainingReference:
         """What running the quantum session once more shows: each step's gradient beside the exact one."""
         from ketwire.scenarios.kinds.training.check import Whole, gradient_errors  # noqa: PLC0415
 
         whole, last, states = self._in_one_place(spec, network, network.loaders())
-        return {"gradient_error": gradient_errors(run, results[0], Whole(whole, last, states["train"]), network.base)}
+        errors = gradient_errors(run, results[0], Whole(whole, last, states["train"]), network.base)
+        return TrainingReference(gradient_error=errors)
 
     def _in_one_place(
         self, spec: TrainingSpec, network: Network, loaders: Mapping[str, Loader]
     ) -> tuple[Holding, Holding, dict[str, Any]]:
         """Who holds everybody's layers, who judges, and the samples' states by part."""
         path, visits = _path(spec, network)
-        common = _common(spec, network, path, visits)
-        slices = {party: _slice(spec, network, party, path, visits, common) for party in dict.fromkeys(path)}
-        held = {party: Holding(slices[party].values, loaders[party]) for party in slices}
+        held = {
+            party: Holding(_model(spec, network, party, path, visits), loaders[party]) for party in dict.fromkeys(path)
+        }
         whole, last = held[path[0]], held[path[-1]]
         for other in held.values():
             whole.take_in(other)
@@ -233,40 +247,83 @@ def _way(spec: TrainingSpec, path: Sequence[str], visit: int | None) -> tuple[tu
     return route.parties, route.sizes
 
 
-def _common(
+def _quantum_session(
     spec: TrainingSpec, network: Network, path: Sequence[str], visits: Sequence[Sequence[int]]
-) -> dict[str, Any]:
-    """What is public."""
+) -> Session:
     trained = _trained(spec, visits)
-    passages: dict[str, list[Crossing]] = {"forward": _crossings(spec, network, path, None)}
-    passages |= {str(visit): _crossings(spec, network, path, visit) for visit in trained}
-    crossings = [crossing for each in passages.values() for crossing in each]
-    parties = {name: _way(spec, path, None if name == "forward" else int(name))[0] for name in passages}
+    ways = {visit: _way(spec, path, visit)[0] for visit in trained}
+    crossings = {visit: _crossings(spec, network, path, visit) for visit in (None, *trained)}
     hardware = {party: network.hardware[party] for party in path if party in network.hardware}
-    return {
-        "path": list(path),
-        "qubits": spec.qubits,
-        "flags": flags_of(spec.layers),
-        "trained": trained,
-        "schedule_key": derive_key(network.workload, "shared randomness", "batches").hex(),
-        "agreed": {
-            "estimator": {"name": spec.estimator},
-            "copies": 1 if spec.estimator == "exact" else spec.copies,
-            "epsilon": spec.epsilon,
-            "delta": spec.delta,
-            "derived": trained,
-        },
-        "chains": {name: chains_of(parties[name], each).get("chains", []) for name, each in passages.items()},
-        "margin": margin_of(spec.margin),
-        "round_copies": {name: round_copies(each) for name, each in passages.items()},
-        "survivals": {name: path_survival(each) for name, each in passages.items()},
-        "shared_rows": differing(crossings, hardware) is None and not gates_err(hardware.values()),
-        "optimiser": _optimiser(spec),
-        "validation": spec.validation.model_dump(mode="json") if spec.validation is not None else None,
-        "adaptive": spec.adaptive.model_dump(mode="json") if spec.adaptive is not None else None,
-        "budget_attempts": int(spec.budget_attempts),
-        **{name: getattr(spec, name) for name in _PLAIN},
+    plan = StreamPlan(
+        tuple(path),
+        passage_of(path, crossings[None]),
+        want=1,
+        items=1,
+        qubits=spec.qubits + flags_of(spec.layers),
+        max_batch_octets=spec.max_batch_octets,
+        margin=margin_of(spec.margin),
+        budget_attempts=int(spec.budget_attempts),
+        shared=differing([each for way in crossings.values() for each in way], hardware) is None
+        and not gates_err(hardware.values()),
+        window=spec.window,
+    )
+    told = partial(
+        Told,
+        plan=plan,
+        passages={visit: passage_of(ways[visit], crossings[visit]) for visit in trained},
+        terms=Terms(
+            {"name": spec.estimator}, 1 if spec.estimator == "exact" else spec.copies, spec.epsilon, spec.delta,
+            tuple(trained),
+        ),
+        loss_copies=spec.loss_copies,
+        test_copies=spec.test_copies,
+        derivative_bits=spec.derivative_bits,
+        adaptive=None if spec.adaptive is None else Adaptive(spec.adaptive.ratio, spec.adaptive.most),
+    )  # fmt: skip
+    slices = {
+        party: TrainingSlice(
+            spec.steps,
+            spec.checkpoint_every,
+            told(_model(spec, network, party, path, visits)) if plan.has_part(party) else None,
+        )
+        for party in network.parties
     }
+    return Session("training", "quantum", "training", slices, restartable=True)
+
+
+def _model(
+    spec: TrainingSpec, network: Network, party: str, path: Sequence[str], visits: Sequence[Sequence[int]]
+) -> Model:
+    """The public plan, a party's own layers, and samples or labels where it has them."""
+    base, validation = network.base, spec.validation
+    data = {part: getattr(spec.data, part).located(base) for part in PARTS}
+    labels = {part: getattr(spec.labels, part).located(base) for part in PARTS}
+    objective = spec.objective.model_dump(mode="json")
+    mine = layers_of(party, path, visits, lambda index: _told(spec, network, index))
+    return Model(
+        Part(tuple(path), spec.qubits, flags_of(spec.layers), mine),
+        tuple(_trained(spec, visits)),
+        derive_key(network.workload, "shared randomness", "batches").hex(),
+        spec.batch,
+        None if validation is None else Validation(**validation.model_dump(mode="json")),
+        _optimiser(spec),
+        Data(**data, standardise=spec.data.standardise, constant=spec.data.constant) if party == path[0] else None,
+        Judging(objective, **labels) if party == path[-1] else None,
+    )
+
+
+def _described(
+    spec: TrainingSpec, network: Network, start: Model, path: Sequence[str], visits: Sequence[Sequence[int]]
+) -> Model:
+    """What the start party holds that trains alone: how the layers of others look, which is public, and no more."""
+    others = {
+        visit: [{**_told(spec, network, index), **blank(spec, index)} for index in indices]
+        for visit, indices in enumerate(visits)
+        if path[visit] != path[0]
+    }
+    part = replace(start.part, visits={**start.part.visits, **others})
+    judging = start.judging or Judging(spec.objective.model_dump(mode="json"))
+    return replace(start, part=part, judging=judging)
 
 
 def _optimiser(spec: TrainingSpec) -> dict[str, Any]:
@@ -286,89 +343,6 @@ def _of_gradients(spec: TrainingSpec, agreed: Agreement, batch: int) -> list[tup
     # Shifted runs go the way of an inference, whosoever's angles they shift.
     totals = ((sum(each[visit] * runs for visit, runs in agreed.runs.items()), key) for each, key in counted)
     return [(None, copies, batch, key) for copies, key in totals]
-
-
-def _repeaters(common: Mapping[str, Any]) -> list[str]:
-    """Who makes pairs for the registers and never has one."""
-    chains = [chain["nodes"][1:-1] for chain in common["chains"]["forward"] if chain is not None]
-    return [name for name in dict.fromkeys(name for nodes in chains for name in nodes) if name not in common["path"]]
-
-
-_PLAIN = (
-    "steps",
-    "batch",
-    "estimator",
-    "loss_copies",
-    "test_copies",
-    "window",
-    "derivative_bits",
-    "checkpoint_every",
-    "max_batch_octets",
-)
-
-
-def _session(
-    name: str,
-    spec: TrainingSpec,
-    network: Network,
-    path: Sequence[str],
-    visits: Sequence[Sequence[int]],
-    common: Mapping[str, Any],
-) -> Session:
-    beside = {"steps": spec.steps, "checkpoint_every": spec.checkpoint_every}
-    slices = {party: Slice(beside) for party in network.parties}
-    for party in dict.fromkeys(path):
-        slices[party] = _slice(spec, network, party, path, visits, common)
-    kind = next(kind for kind in PROGRAMS if name.startswith(kind))
-    if kind == "training":
-        slices |= {repeater: Slice({**common, "visits": {}}) for repeater in _repeaters(common)}
-    if kind == "description":
-        # How the layers look is public, what is in them is not: the first party is told the first alone.
-        others = {
-            str(visit): [{**_told(spec, network, index), **blank(spec, index)} for index in indices]
-            for visit, indices in enumerate(visits)
-            if path[visit] != path[0]
-        }
-        start = slices[path[0]].values
-        objective = spec.objective.model_dump(mode="json")
-        slices[path[0]] = Slice({**start, "visits": {**start["visits"], **others}, "objective": objective})
-    role: Literal["quantum", "rival"] = "quantum" if kind == "training" else "rival"
-    return Session(name, role, PROGRAMS[kind], slices, restartable=kind != "description")
-
-
-def _raw_session(
-    name: str, spec: TrainingSpec, network: Network, path: Sequence[str], told: Mapping[str, Any]
-) -> Session:
-    """The samples cross and no layer matters: parties have data and labels alone."""
-    slices = {party: Slice() for party in network.parties}
-    for party in dict.fromkeys(path):
-        slices[party] = Slice({**told, **_data_values(spec, network, party, path)})
-    return Session(name, "rival", PROGRAMS["raw-data"], slices)
-
-
-def _slice(
-    spec: TrainingSpec,
-    network: Network,
-    party: str,
-    path: Sequence[str],
-    visits: Sequence[Sequence[int]],
-    common: Mapping[str, Any],
-) -> Slice:
-    """The public plan, a party's own layers, and samples or labels where it has them."""
-    mine = layers_of(party, path, visits, lambda index: _told(spec, network, index))
-    return Slice({**common, "visits": mine, **_data_values(spec, network, party, path)})
-
-
-def _data_values(spec: TrainingSpec, network: Network, party: str, path: Sequence[str]) -> dict[str, Any]:
-    """Where samples or labels are, at the parties that have them."""
-    values: dict[str, Any] = {}
-    if party == path[0]:
-        parts = {part: getattr(spec.data, part).located(network.base) for part in ("train", "test")}
-        values["data"] = {**parts, "standardise": spec.data.standardise, "constant": spec.data.constant}
-    if party == path[-1]:
-        values["labels"] = {part: getattr(spec.labels, part).located(network.base) for part in ("train", "test")}
-        values["objective"] = spec.objective.model_dump(mode="json")
-    return values
 
 
 def _told(spec: TrainingSpec, network: Network, index: int) -> dict[str, Any]:

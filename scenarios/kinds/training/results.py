@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,10 +11,14 @@ from numpy.typing import NDArray
 from ketwire.nodes.session import SessionResult
 from ketwire.protocols.loaded import labels_of, rows_of
 from ketwire.protocols.training.data import are_classes, standardised
+from ketwire.protocols.training.description import Described
 from ketwire.protocols.training.meter import COLUMNS, HELD, SUMMED
+from ketwire.protocols.training.program import Trained
+from ketwire.protocols.training.rivals import RawDataTold
 from ketwire.scenarios.kinds.interface import Judge, Network
 from ketwire.scenarios.kinds.margin import retried
 from ketwire.scenarios.kinds.routes import flags_of
+from ketwire.scenarios.kinds.training.models import Overhead, PerStep, TrainingFinding, TrainingSummary
 from ketwire.scenarios.kinds.training.spec import TrainingSpec
 from ketwire.scenarios.kinds.verdict import Rival, Winner, by_accuracy, decided, undecided
 from ketwire.scenarios.runs.table import time_text
@@ -26,34 +30,35 @@ PS_COLUMN, COPIES_COLUMN = COLUMNS.index("clock_ps"), COLUMNS.index("copies")
 
 def summary(
     spec: TrainingSpec, path: Sequence[str], segments: int, results: Sequence[SessionResult], judge: Judge
-) -> dict[str, Any]:
+) -> TrainingSummary:
     """See `ketwire.scenarios.kinds.interface.Kind.summarise`; `segments`: visits at which something is applied."""
     quantum, *others = results
-    told = quantum.outcomes[path[-1]].values
-    arrays = quantum.outcomes[path[-1]].arrays
+    told: Trained = quantum.outcomes[path[-1]]
+    assert told.losses is not None and told.validations is not None
     steps = _by_step(quantum, path)
-    judged = {f"{part}_{what}": told.get(f"{part}_{what}") for part in ("train", "validation", "test")
-              for what in ("loss", "accuracy")}  # fmt: skip
+    judged: dict[str, Any] = {}
+    for part in ("train", "validation", "test"):
+        judged[f"{part}_loss"], judged[f"{part}_accuracy"] = told.judged.get(part, (None, None))
     public = all(isinstance(getattr(spec.data, part), DatasetSource) for part in ("train", "test"))
     rivals = {rival.name: _rival(rival, path, judged["train_loss"]) for rival in others}
-    made = {
+    made = TrainingSummary(
         **judged,
-        "baseline_accuracy": baseline(spec, judge.load, judge.network) if public else None,
-        "decisions": told["decisions"],
-        "copies": told["measured"],
-        **retried(told["emitted"], told["needed"]),
-        "steps": told["steps"],
-        "losses": arrays["losses"],
-        "validations": arrays["validations"],
-        "per_step": steps,
-        "parameters_sha256": {
-            party: quantum.outcomes[party].values["parameters_sha256"] for party in dict.fromkeys(path)
+        baseline_accuracy=baseline(spec, judge.load, judge.network) if public else None,
+        decisions=told.decisions,
+        copies=told.whole.measured,
+        **retried(told.whole.emitted, told.whole.needed),
+        steps=told.steps,
+        losses=told.losses.tolist(),
+        validations=told.validations.tolist(),
+        per_step=steps,
+        parameters_sha256={
+            party: quantum.outcomes[party].parameters_sha256 for party in dict.fromkeys(path)
         },
-        "overhead": _overhead(spec, path, segments, quantum),
-        "rivals": rivals,
+        overhead=_overhead(spec, path, segments, quantum),
+        rivals=rivals,
         **assumption(spec),
-    }
-    return {**made, "verdict": _verdict(made, quantum, spec.steps)}
+    )
+    return made.with_more(verdict=_verdict(made, quantum, spec.steps))
 
 
 def baseline(spec: TrainingSpec, load: Load, network: Network) -> float | None:
@@ -81,127 +86,130 @@ def baseline(spec: TrainingSpec, load: Load, network: Network) -> float | None:
 
 def _tables(result: SessionResult) -> list[NDArray[np.int64]]:
     """What each party noted of its steps; who noted nothing took no part."""
-    noted = [outcome.arrays["costs"] for outcome in result.outcomes.values() if "costs" in outcome.arrays]
+    noted = [outcome.costs for outcome in result.outcomes.values()]
     assert len({len(table) for table in noted}) == 1
     return noted
 
 
-def _by_step(result: SessionResult, path: Sequence[str]) -> dict[str, list[Any]]:
+def _by_step(result: SessionResult, path: Sequence[str]) -> PerStep:
     """Loss and costs of each step, summed over parties, repeaters included, and how much later each step ended.
 
     Qubits, ebits and bits are those of the wire's totals, which also have what comes after the last step.
     """
     tables = _tables(result)
-    told = {name: sum(table[:, COLUMNS.index(name)] for table in tables) for name in SUMMED}
+    told: dict[str, Any] = {name: sum(table[:, COLUMNS.index(name)] for table in tables) for name in SUMMED}
     told |= {name: np.maximum.reduce([table[:, COLUMNS.index(name)] for table in tables]) for name in HELD}
     clocks = np.maximum.reduce([table[:, PS_COLUMN] for table in tables])
     told["virtual_time_ps"] = np.diff(clocks, prepend=0)
-    emitted = result.outcomes[path[0]].arrays["costs"][:, COPIES_COLUMN]
+    emitted = result.outcomes[path[0]].costs[:, COPIES_COLUMN]
     told["attempted_copies"] = np.diff(emitted, prepend=0)
-    told["loss"] = result.outcomes[path[-1]].arrays["losses"]
-    return {name: np.asarray(values).tolist() for name, values in told.items()}
+    told["loss"] = result.outcomes[path[-1]].losses
+    return PerStep(**told)
 
 
-def _overhead(spec: TrainingSpec, path: Sequence[str], segments: int, result: SessionResult) -> dict[str, Any]:
+def _overhead(spec: TrainingSpec, path: Sequence[str], segments: int, result: SessionResult) -> Overhead:
     """Operations and memory beside ordinary back-propagation of the same model, in one place.
 
     Back-propagation applies each party's circuit once forward and once back to every sample of a batch, and
     keeps the state before each layer. What an owner applies to read its copies counts as one application a
     copy. What a party holds at once is what was counted while it ran: see `protocols.training.meter.Cost`.
     """
-    told = result.outcomes[path[-1]].values["training"]
+    told = result.outcomes[path[-1]].training
     tables = _tables(result)
     applied = sum(int(table[:, COLUMNS.index("circuits")].sum()) for table in tables)
-    read = told["readings"]
-    usual = 2 * segments * told["samples"]
+    read = told.readings
+    usual = 2 * segments * told.samples
     registers, qubits = (max(int(table[:, COLUMNS.index(name)].max(initial=0)) for table in tables) for name in HELD)
-    batch = -(-told["samples"] // max(result.outcomes[path[-1]].values["steps"], 1))
+    batch = -(-told.samples // max(result.outcomes[path[-1]].steps, 1))
     usual_qubits = spec.qubits + flags_of(spec.layers)
     numbers = len(spec.layers) * batch * 2 * (1 << usual_qubits)
-    return {
-        "circuit_applications": applied + read,
-        "backprop_circuit_applications": usual,
-        "operations_factor": (applied + read) / usual,
-        "registers_at_once": registers,
-        "qubits_at_once": qubits,
-        "qubits_of_a_register": usual_qubits + (spec.estimator != "parameter-shift"),  # an ancilla, if there is |Φ>
-        "backprop_numbers_at_once": numbers,
-    }
+    return Overhead(
+        circuit_applications=applied + read,
+        backprop_circuit_applications=usual,
+        operations_factor=(applied + read) / usual,
+        registers_at_once=registers,
+        qubits_at_once=qubits,
+        qubits_of_a_register=usual_qubits + (spec.estimator != "parameter-shift"),  # an ancilla, if there is |Φ>
+        backprop_numbers_at_once=numbers,
+    )
 
 
-def _rival(rival: SessionResult, path: Sequence[str], loss: float | None) -> dict[str, Any]:
+def _rival(rival: SessionResult, path: Sequence[str], loss: float | None) -> TrainingFinding:
     """A rival's accuracy and what it had sent by then: `training_bits`, without what classifies the test part.
 
     Of one that takes steps also when its loss was as low as the quantum protocol's final one.
     """
-    told = {name: value for outcome in rival.outcomes.values() for name, value in outcome.values.items()
-            if name in ("test_accuracy", "classifier", "cross_validation")}  # fmt: skip
-    shipped = [outcome.values["bits"] for outcome in rival.outcomes.values() if "bits" in outcome.values]
-    steps = [outcome.arrays["losses"] for outcome in rival.outcomes.values() if "losses" in outcome.arrays]
-    if not steps:
-        return {**told, "training_bits": sum(shipped)}
+    outcomes = list(rival.outcomes.values())
+    shipped = [outcome.bits for outcome in outcomes if isinstance(outcome, RawDataTold | Described)]
+    if (classified := next((found for each in outcomes if (found := getattr(each, "classified", None))), None)):
+        told: dict[str, Any] = {"classifier": classified.classifier, "test_accuracy": classified.test_accuracy}
+        if classified.cross_validation is not None:
+            told["cross_validation"] = classified.cross_validation
+        return TrainingFinding(**told, training_bits=sum(shipped))
+    told = {"test_accuracy": next(each.test_accuracy for each in outcomes if each.test_accuracy is not None)}
+    steps = [outcome.losses for outcome in outcomes if outcome.losses is not None]
     losses = steps[0]
     reached = np.flatnonzero(losses <= loss) if loss is not None else np.zeros(0, dtype=np.int64)
     taken = int(reached[0]) if len(reached) else None  # updates made before this loss was seen
     told |= {"losses": losses, "steps_to_same_loss": taken}
     if shipped:  # before the first step
         bits = sum(shipped)
-        return {**told, "bits_to_same_loss": None if taken is None else bits, "training_bits": bits}
+        return TrainingFinding(**told, bits_to_same_loss=None if taken is None else bits, training_bits=bits)
     by_step = _by_step(rival, path)
-    bits_to_same_loss = None if taken is None else sum(by_step["bits"][:taken])
-    return {
-        **told, "bits_to_same_loss": bits_to_same_loss, "training_bits": sum(by_step["bits"]), "per_step": by_step
-    }  # fmt: skip
+    bits_to_same_loss = None if taken is None else sum(by_step.bits[:taken])
+    return TrainingFinding(
+        **told, bits_to_same_loss=bits_to_same_loss, training_bits=sum(by_step.bits), per_step=by_step
+    )
 
 
 def _steps(count: int) -> str:
     return "1 step" if count == 1 else f"{count} steps"
 
 
-def _verdict(made: Mapping[str, Any], quantum: SessionResult, planned: int) -> str:
+def _verdict(made: TrainingSummary, quantum: SessionResult, planned: int) -> str:
     """Who came to the same accuracy with the least on the wire; only figures that were counted."""
     totals = quantum.totals
     bits = totals.payload_bits + totals.control_bits
-    ended = f" of {planned}, where validation ended it," if made["steps"] < planned else ""
+    ended = f" of {planned}, where validation ended it," if made.steps < planned else ""
     lines = [
-        f"after {_steps(made['steps'])}{ended} the training loss is {made['train_loss']:.4g}: "
+        f"after {_steps(made.steps)}{ended} the training loss is {made.train_loss:.4g}: "
         f"{totals.qubits_sent:,} qubits and {bits:,} bits, {time_text(quantum.virtual_time_ps)} of virtual time, "
-        f"{made['overhead']['operations_factor']:,.0f} times the circuits of back-propagation in one place."
+        f"{made.overhead.operations_factor:,.0f} times the circuits of back-propagation in one place."
     ]
-    lines += [f"  {name} {_told_of(told)}" for name, told in made["rivals"].items()]
-    if any(told.get("steps_to_same_loss") == 0 for told in made["rivals"].values()):
+    lines += [f"  {name} {_told_of(told)}" for name, told in made.rivals.items()]
+    if any(told.steps_to_same_loss == 0 for told in made.rivals.values()):
         lines.append("  there is nothing to compare: the loss is no lower than the first batch's was at the start.")
-    elif made["rivals"]:
+    elif made.rivals:
         lines.append(f"  {_winner(made)}")
     return "\n".join(lines)
 
 
-def _told_of(told: Mapping[str, Any]) -> str:
+def _told_of(told: TrainingFinding) -> str:
     """What a rival came to, and when its loss was as low."""
-    if told["test_accuracy"] is None:
+    if told.test_accuracy is None:
         return "does nothing, as the labels are no classes."
-    at = f"comes to {told['test_accuracy']:.3f} with {told['training_bits']:,} bits"
-    if "steps_to_same_loss" not in told:
-        return f"{at}, by {told['classifier']}."
-    steps = told["steps_to_same_loss"]
+    at = f"comes to {told.test_accuracy:.3f} with {told.training_bits:,} bits"
+    if "steps_to_same_loss" not in told.model_fields_set:  # it takes no steps
+        return f"{at}, by {told.classifier}."
+    steps = told.steps_to_same_loss
     if steps is None:
         return f"{at}; its loss does not get as low in as many steps."
     if steps == 0:
         return f"{at}; its loss is as low with the angles at the start, before its first step."
-    return f"{at}; its loss gets as low in {_steps(steps)} with {told['bits_to_same_loss']:,}."
+    return f"{at}; its loss gets as low in {_steps(steps)} with {told.bits_to_same_loss:,}."
 
 
-def _winner(made: Mapping[str, Any]) -> str:
+def _winner(made: TrainingSummary) -> str:
     """Accuracy on the test part first, then the bits of training; the quantum side pays for its steps alone.
 
     What comes after the last step judges the angles, and rivals are not asked for it either.
     """
-    ours = sum(sum(made["per_step"][name]) for name in ("qubits_emitted", "bits"))
-    accuracy = made["test_accuracy"]
-    able = {name: told for name, told in made["rivals"].items() if told["test_accuracy"] is not None}
+    ours = sum(made.per_step.qubits_emitted) + sum(made.per_step.bits)
+    accuracy: Any = made.test_accuracy  # that of rivals is none where this is
+    able = {name: told.test_accuracy for name, told in made.rivals.items() if told.test_accuracy is not None}
     rivals = [
-        Rival(name, told["training_bits"], by_accuracy(accuracy, told["test_accuracy"], made["decisions"]))
-        for name, told in able.items()
+        Rival(name, made.rivals[name].training_bits, by_accuracy(accuracy, right, made.decisions))
+        for name, right in able.items()
     ]
     winner, rival = decided(ours, rivals)
     if winner is Winner.NOBODY or rival is None:
@@ -211,5 +219,5 @@ def _winner(made: Mapping[str, Any]) -> str:
     beside = f"{rival.cost:,} of {rival.name}"
     return (
         f"{who} on communication: {ours:,} qubits and bits of the steps against {beside}, at an accuracy of "
-        f"{accuracy:.3f} and {able[rival.name]['test_accuracy']:.3f}."
+        f"{accuracy:.3f} and {able[rival.name]:.3f}."
     )

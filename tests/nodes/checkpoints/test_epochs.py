@@ -39,6 +39,7 @@ from ketwire.protocols.node import Checkpoint, Outcome, State
 from ketwire.quantum.observables import Projector
 from tests.kit import TELECOM, Threads, checkpoint, receive, recording, scripted, send, stepping
 from tests.nodes.processes.test_run import alive, children_of
+from tests.programs import Script
 
 LINES = {
     "direct": Line(TELECOM),
@@ -68,8 +69,7 @@ def facts(results: list[SessionResult], records: bool = False) -> list[Any]:
     return [
         (
             result.name, result.transcript_sha256, result.chains, result.directions, result.clocks_ps,
-            {party: outcome.values for party, outcome in result.outcomes.items()},
-            {party: outcome.arrays["parameters"].tobytes() for party, outcome in result.outcomes.items()},
+            {party: (told.moves, told.clock, told.parameters.tobytes()) for party, told in result.outcomes.items()},
             result.records if records else (), result.eve,
         )
         for result in results
@@ -472,16 +472,16 @@ def test_misuse_is_told_alike(runtime: Any, run: Run, error: type[Exception], to
 class HoldingParty:
     """Comes to a checkpoint with a register at its processor."""
 
+    Slice, Outcome = Script, Outcome
     shapes: dict[str, Any] = {}
 
     def __init__(self, slice: Any, load: Any) -> None:
         pass
 
-    async def run(self, node: Any) -> Outcome:
+    async def run(self, node: Any) -> None:
         held = node.prepare(np.eye(1, 2, dtype=np.complex128), np.array([3]))
         await node.checkpoint(1, State())
         node.measure(held, Projector(0), np.zeros(3, dtype=np.int64), 1)
-        return Outcome()
 
 
 def test_a_register_at_the_processor_is_not_carried_over() -> None:
@@ -502,9 +502,12 @@ def test_a_register_at_the_processor_is_not_carried_over() -> None:
         ({}, {"a": np.array([None])}, "arrays: a of object given"),
     ],
 )
-def test_what_cannot_be_saved_is_the_programs_fault(values: Any, arrays: Any, told: str) -> None:
+def test_what_cannot_be_saved_is_the_programs_fault(
+    values: Any, arrays: Any, told: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tests.programs.State", lambda: State(values, arrays))
     with pytest.raises(LocalProtocolError, match="alice: checkpoint 1: " + told):
-        run_inline(pair([checkpoint(1, values, **arrays)], [checkpoint(1)]))
+        run_inline(pair([checkpoint(1)], [checkpoint(1)]))
 
 
 # ---------------------------------------------------------------- privacy, and full disks

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,20 +17,30 @@ from ketwire.nodes.processes import node as node_process
 from ketwire.nodes.processes.run import run_processes
 from ketwire.nodes.session import Run, Session
 from ketwire.protocols.layers import build_layers
-from ketwire.protocols.node import Loader, Node, Outcome, Slice
+from ketwire.protocols.node import Json, Loader, Node, Outcome
 from tests.kit import Threads, place, recording, scripted
 
 SECRET = "made-up-marker-77"
 HERE = __file__
 
 
+@dataclass(frozen=True)
+class Mistake:
+    """What goes wrong, and over which data."""
+
+    how: str
+    source: Json
+
+
 class Careless:
     """A party whose mistakes quote what it holds."""
 
-    def __init__(self, slice: Slice, load: Loader) -> None:
-        self.how = slice.values["how"]
+    Slice, Outcome = Mistake, Outcome
+
+    def __init__(self, slice: Mistake, load: Loader) -> None:
+        self.how = slice.how
         if self.how == "table":
-            load("protocol.data", {"path": "private.csv", **slice.values["source"]})
+            load("protocol.data", {"path": "private.csv", **slice.source})
         if self.how == "layer":
             spec = {"key": "protocol.layers.0", "layer": "openqasm", "program": {"path": "private.qasm"}}
             build_layers([spec], 1, load)
@@ -37,7 +48,7 @@ class Careless:
             int(SECRET)  # while it is built
         self.shapes: Any = {SECRET: 3} if self.how == "shapes" else {}
 
-    async def run(self, node: Node) -> Outcome:
+    async def run(self, node: Node) -> None:
         if self.how == "running":
             raise KeyError(SECRET)  # while it runs
         if self.how == "array":
@@ -49,7 +60,6 @@ class Careless:
                 int(SECRET)
             except ValueError as error:
                 raise RuntimeError(f"no number in {SECRET}") from error  # quotes another
-        return Outcome()
 
 
 class Thing(str):
@@ -59,7 +69,7 @@ class Thing(str):
 
 def careless(how: str, source: dict[str, Any]) -> Run:
     run = scripted({"alice": [], "bob": []})
-    slices = {"alice": Slice({"how": how, "source": source}), "bob": Slice({"how": "well", "source": {}})}
+    slices = {"alice": Mistake(how, source), "bob": Mistake("well", {})}
     return Run(run.seed, run.parties, run.links, (Session("s0", "quantum", f"{__name__}:Careless", slices),))
 
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from ketwire.channels.messages import Answers
 from ketwire.channels.wire.connection import Connection, Role
@@ -27,7 +29,7 @@ from ketwire.nodes.processes.sockets import Endpoint, dealer
 from ketwire.nodes.processes.sockets import receive as take
 from ketwire.nodes.processes.sockets import send as put
 from ketwire.nodes.session import Run
-from ketwire.protocols.node import Loader, Node, Outcome, Slice
+from ketwire.protocols.node import Loader, Node, Outcome
 from tests.kit import Threads, recording, scripted
 
 PATIENCE_S = 10.0
@@ -202,15 +204,31 @@ def test_strangers_never_reach_the_coordinator() -> None:
 # --- secrets stay at home ---------------------------------------------------------------------------
 
 
+@dataclass(frozen=True)
+class Secret:
+    """A party's own numbers, and whether it gives them away."""
+
+    leak: bool
+    own: NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Entries(Outcome):
+    """How many there are."""
+
+    entries: int
+
+
 class OwnerParty:
     """Alice and Bob each load data of their own and send each other something made of it, or it itself."""
 
-    def __init__(self, slice: Slice, load: Loader) -> None:
-        self.own = slice.arrays["own"]
-        self.leak = slice.values["leak"]
+    Slice, Outcome = Secret, Entries
+
+    def __init__(self, slice: Secret, load: Loader) -> None:
+        self.own, self.leak = slice.own, slice.leak
         self.shapes: dict[str, Any] = {}
 
-    async def run(self, node: Node) -> Outcome:
+    async def run(self, node: Node) -> Entries:
         peer = "bob" if node.name == "alice" else "alice"
         told = self.own.view(np.int64) if self.leak else np.array([len(self.own)])
         if node.name == "alice":
@@ -219,14 +237,14 @@ class OwnerParty:
         else:
             await node.receive(peer, Answers)
             await node.send(peer, Answers(told, 64))
-        return Outcome({"entries": len(self.own)})
+        return Entries(len(self.own))
 
 
 def owned_run(leak: bool) -> tuple[Run, dict[str, np.ndarray]]:
     rng = np.random.default_rng(3)
     data = {party: rng.standard_normal(40) for party in ("alice", "bob")}
     run = scripted({"alice": [], "bob": []}, program=f"{__name__}:OwnerParty")
-    slices = {party: Slice({"leak": leak}, {"own": data[party]}) for party in data}
+    slices = {party: Secret(leak, data[party]) for party in data}
     session = type(run.sessions[0])("s0", "quantum", run.sessions[0].program, slices)
     return Run(run.seed, run.parties, run.links, (session,)), data
 

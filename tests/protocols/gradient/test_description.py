@@ -56,7 +56,7 @@ def test_one_node_may_hold_more_than_angles(layers: list[Data]) -> None:
     result = outcome(scenario(layers, input=None, description=[64]))
     assert result["rivals"]["description-64-bit"]["error"] < 1e-12
     (session,) = sessions(scenario(layers, input=None))
-    assert session.slices["a"].values["collector"] == "a"
+    assert session.slices["a"].collector == "a"
 
 
 def test_derivatives_by_gates_of_one_s_own_stay_with_their_owner() -> None:
@@ -180,7 +180,7 @@ def test_no_party_is_told_what_another_holds() -> None:
     angles = [0.123, 4.567, 1.891, 2.345]
     layers = [rotations("b", angles={"values": angles}), rotations("a", sublayers=2)]
     (session,) = sessions(scenario(layers, input=None))
-    alice, bob = (session.slices[party].values for party in "ab")
-    assert alice["collector"] == "a" and "protocol.layers.0" in repr(alice["others"])
+    alice, bob = (session.slices[party] for party in "ab")
+    assert alice.collector == "a" and "protocol.layers.0" in repr(alice.others)
     assert not any(str(angle) in repr(alice) for angle in angles) and all(str(angle) in repr(bob) for angle in angles)
-    assert "others" not in bob
+    assert bob.others is None

@@ -22,7 +22,7 @@ from ketwire.errors import ScenarioError
 from ketwire.nodes.inline import run_inline
 from ketwire.nodes.party import PartyNode
 from ketwire.nodes.processes.run import run_processes
-from ketwire.protocols.gradient.features import Route, Share, share_of, with_flags
+from ketwire.protocols.gradient.features import Route, Share, input_of, share_of
 from ketwire.protocols.inference import input_state
 from ketwire.protocols.node import Setting
 from ketwire.protocols.training.meter import COLUMNS
@@ -120,13 +120,10 @@ def oracle(loaded: Loaded, hardware: Mapping[str, Hardware]) -> np.ndarray:
     run, network_ = loaded.run(), loaded.network()
     segments: dict[int, Segment] = {}
     for party, slice_ in run.sessions[0].slices.items():
-        if "visits" not in slice_.values:
-            continue
-        share: Share = share_of(slice_.values, network_.loaders()[party])
+        share: Share = share_of(slice_.part, network_.loaders()[party])
         segments |= {visit: frozen(each, share.trainable[visit]) for visit, each in share.segments.items()}
-        if "input" in slice_.values:
-            bare, flags = slice_.values["qubits"], slice_.values["flags"]
-            state = with_flags(input_state(slice_.values["input"], bare, network_.loaders()[party]), flags)[0]
+        if (inputs := input_of(slice_.part, network_.loaders()[party])) is not None:
+            state = inputs[0]
     n, nodes = share.qubits, [hardware.get(party, Hardware()) for party in share.path]
     found = []
     for own in (visit for visit, segment in sorted(segments.items()) if segment.circuit.parameter_count):
@@ -292,8 +289,8 @@ def test_parameter_shift_differentiates_the_noisy_expectation() -> None:
     loaded = on(scenario("ba", estimators=["parameter-shift"], copies=20_000), a=ERRING, b=OTHER)
     result = outcome(loaded)
     run, network_ = loaded.run(), loaded.network()
-    shares = {party: share_of(run.sessions[0].slices[party].values, network_.loaders()[party]) for party in "ab"}
-    state = input_state(run.sessions[0].slices["b"].values["input"], 2, network_.loaders()["b"])
+    shares = {party: share_of(run.sessions[0].slices[party].part, network_.loaders()[party]) for party in "ab"}
+    state = input_state(run.sessions[0].slices["b"].part.input, 2, network_.loaders()["b"])
     nodes = {"a": ERRING, "b": OTHER}
 
     def expectation(angles: np.ndarray) -> float:
@@ -510,7 +507,7 @@ def test_a_readout_shrinks_what_the_exact_reference_sees() -> None:
     found = run_inline(replace(run_of(spec, on_them), hardware=on_them.hardware))[0]
     labels = np.array(run_labels(spec))
     expected = (((1 - 2 * p) * outputs(ANGLES, ROWS) - labels) ** 2).mean()
-    assert found.outcomes["a"].arrays["losses"][0] == pytest.approx(expected, abs=1e-12)
+    assert found.outcomes["a"].losses[0] == pytest.approx(expected, abs=1e-12)
 
 
 def run_labels(spec: Any) -> list[float]:
@@ -572,7 +569,7 @@ def test_trapped_ions_25_km_apart_train_alike_inline_and_in_processes() -> None:
     inline, processes = run_inline(run), run_processes(run)
     assert whole(inline) == whole(processes)
     told = inline[0]
-    assert len(told.outcomes["alice"].arrays["losses"]) == 2 and told.totals.ebits > 0
+    assert len(told.outcomes["alice"].losses) == 2 and told.totals.ebits > 0
     # Bob reads two copies of both samples in each step, 1.5 ms each, before it ends.
-    clocks = told.outcomes["bob"].arrays["costs"][:, COLUMNS.index("clock_ps")]
+    clocks = told.outcomes["bob"].costs[:, COLUMNS.index("clock_ps")]
     assert np.diff(clocks, prepend=0).min() > 4 * 1_500_000_000

@@ -369,7 +369,7 @@ def test_a_run_with_a_program_of_bob_s(tmp_path: Path) -> None:
     assert [each.transcript_sha256 for each in inline] == [each.transcript_sha256 for each in processes]
     expected = np.abs(circuit_of(PROGRAM).unitary([0.4, -1.3])[:4, 0]) ** 2
     rival = next(each for each in inline if each.name == "dense-state-64-bit")
-    assert rival.outcomes["bob"].values["loss"] == pytest.approx(expected.sum(), abs=1e-12)
+    assert rival.outcomes["bob"].loss == pytest.approx(expected.sum(), abs=1e-12)
 
 
 @pytest.mark.parametrize(

@@ -176,7 +176,7 @@ def test_a_packaged_fold_has_no_way_to_a_data_set(scenario: str, tmp_path: Path)
     loaded, _ = fold_of(question, 0, 2, tmp_path)
     run = loaded.run()
     assert len(run.sessions) == 1
-    told = json.dumps({party: slice_.values for party, slice_ in run.sessions[0].slices.items()})
+    told = json.dumps({party: each.values for party, each in run.sessions[0].told.items()})
     file = str(tmp_path / "draw-0-fold-2.npz")
     assert told.count('"dataset"') == 0 and told.count('"path": "') == told.count(f'"path": "{file}"') == 4
     written, rows = np.load(file), Rows.of(question.loaded())
@@ -193,7 +193,7 @@ def test_what_is_trained_does_not_depend_on_the_rows_left_out(twenty: str, tmp_p
     def told() -> dict[str, Any]:
         summary: dict[str, Any] = loaded.kind.summarise(
             loaded.scenario.protocol, run_inline(loaded.run()), Judge(loaded.network())
-        )
+        ).told()
         return summary
 
     before, arrays = told(), dict(np.load(file))

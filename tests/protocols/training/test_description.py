@@ -18,11 +18,11 @@ def test_at_full_width_it_takes_the_steps_of_the_reference() -> None:
     spec = spec_of(rivals={**ONLY, "description": [64, 8]})
     exact, *rivals = carried_out(spec, telling=False)
     losses, _ = reference(Squared(), [np.arange(12)] * 4, np.ones(12, dtype=bool))
-    assert np.abs(rivals[0].outcomes["a"].arrays["losses"] - losses).max() < 1e-10
+    assert np.abs(rivals[0].outcomes["a"].losses - losses).max() < 1e-10
     assert rivals[0].totals.payload_bits == 4 * 64 and rivals[1].totals.payload_bits == 4 * 8
-    assert 0 < np.abs(rivals[1].outcomes["a"].arrays["losses"] - losses).max() < 0.2
-    told = KIND.summarise(spec, [exact, *rivals], Judge(network()))
-    assert told["rivals"]["description-64-bit"]["test_accuracy"] == exact.outcomes["a"].values["test_accuracy"]
+    assert 0 < np.abs(rivals[1].outcomes["a"].losses - losses).max() < 0.2
+    told = KIND.summarise(spec, [exact, *rivals], Judge(network())).told()
+    assert told["rivals"]["description-64-bit"]["test_accuracy"] == exact.outcomes["a"].test_accuracy
     assert told["rivals"]["description-8-bit"]["training_bits"] == 32
 
 
@@ -34,7 +34,7 @@ def test_labels_come_to_the_samples_and_decisions_go_back() -> None:
     results = carried_out(spec, telling=False)
     bits = 8 * 8 + len(LABELS)
     assert results[1].totals.payload_bits == bits + len(TEST_LABELS)
-    told = KIND.summarise(spec, results, Judge(network()))
+    told = KIND.summarise(spec, results, Judge(network())).told()
     rival = told["rivals"]["description-8-bit"]
     assert rival["training_bits"] == bits and "description-8-bit comes to" in told["verdict"]
     # The last party knows the same labels, and the exact training the same angles.
@@ -63,5 +63,5 @@ def test_no_party_is_told_what_another_holds() -> None:
     spec = spec_of(rivals={**ONLY, "description": [8]})
     session = KIND.sessions(spec, network())[1]
     bobs = spec.layers[1].angles.model_dump()["values"]  # type: ignore[union-attr]
-    assert all(str(angle) not in repr(session.slices["a"].values) for angle in bobs)
-    assert "protocol.layers.1" in repr(session.slices["a"].values)
+    assert all(str(angle) not in repr(session.slices["a"]) for angle in bobs)
+    assert "protocol.layers.1" in repr(session.slices["a"])

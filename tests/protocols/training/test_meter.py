@@ -20,10 +20,11 @@ from ketwire.channels.parts import Noise
 from ketwire.nodes.inline import run_inline
 from ketwire.nodes.processes.run import run_processes
 from ketwire.nodes.session import Link, SessionResult
+from ketwire.protocols import typed
 from ketwire.scenarios.kinds.interface import Judge
+from ketwire.scenarios.kinds.result import RunResult
+from ketwire.scenarios.kinds.training.models import TrainingResult
 from ketwire.scenarios.load import Loaded, validate
-from ketwire.scenarios.runs.steptext import step_lines
-from ketwire.scenarios.runs.table import time_text
 from tests.nodes.checkpoints.test_epochs import Interrupted, interrupt, killer
 from tests.scenarios.kinds.training.test_kind import (
     ANGLES,
@@ -61,12 +62,12 @@ def chain(**changed: Any) -> Loaded:
 
 
 def summed(loaded: Loaded, results: list[SessionResult]) -> dict[str, Any]:
-    return loaded.kind.summarise(loaded.scenario.protocol, results, Judge(loaded.network()))
+    return loaded.kind.summarise(loaded.scenario.protocol, results, Judge(loaded.network())).told()
 
 
 def accounts(per_step: dict[str, list[int]], result: SessionResult) -> list[tuple[int, int]]:
     """Steps and what came after them, beside the wire's totals."""
-    ends = [outcome.values["finally"] for outcome in result.outcomes.values() if "finally" in outcome.values]
+    ends = [outcome.after for outcome in result.outcomes.values()]
     totals = result.totals
     wire = {"qubits_emitted": totals.qubits_sent, "qubits_delivered": totals.qubits_delivered,
             "ebits": totals.ebits, "bits": totals.payload_bits + totals.control_bits}  # fmt: skip
@@ -116,12 +117,12 @@ def test_a_repeater_hears_of_an_early_stop() -> None:
     validation = {"share": 0.25, "every": 1, "patience": 1, "copies": 1}
     loaded = chain(optimiser={"name": "sgd", "rate": 25.0}, steps=12, validation=validation, adaptive=None, batch=None)
     outcomes = run_inline(loaded.run())[0].outcomes
-    steps = {party: outcomes[party].values["steps"] for party in ("a", "b", "r")}
+    steps = {party: outcomes[party].steps for party in ("a", "b", "r")}
     assert len(set(steps.values())) == 1 and steps["r"] < 12
 
 
 def test_what_a_repeater_holds_is_public() -> None:
-    told = json.dumps(chain().run().sessions[0].slices["r"].values)
+    told = json.dumps(chain().run().sessions[0].told["r"].values)
     assert "angles" not in told and "labels" not in told and "values" not in told
 
 
@@ -155,11 +156,11 @@ def test_every_step_is_what_the_wire_counts() -> None:
     on = network(LOSSY)
     spec = spec_of(**{**SAMPLED, "rivals": {"backprop": [16], "raw": [], "description": []}})
     results = carried_out(spec, on)
-    summary = KIND.summarise(spec, results, Judge(on))
+    summary = KIND.summarise(spec, results, Judge(on)).told()
     assert all(ours == wire for ours, wire in accounts(summary["per_step"], results[0]))
     rival = summary["rivals"]["backprop-16-bit"]["per_step"]
     assert 0 < sum(rival["bits"]) < results[1].totals.payload_bits and rival["ebits"] == [0] * 4
-    assert summary["per_step"]["loss"] == summary["losses"].tolist()
+    assert summary["per_step"]["loss"] == summary["losses"]
 
 
 @pytest.mark.parametrize(("window", "registers"), [(None, 48), (5, 24)])
@@ -167,7 +168,7 @@ def test_the_memory_told_is_what_a_party_had_in_its_hands(window: int | None, re
     """Six samples: 48 copies for losses, or at most the window's; 24 of |Φ>, of three qubits, kept to be read."""
     spec = spec_of(**{**SAMPLED, **ALONE, "adaptive": None, "validation": None, "window": window})
     results = carried_out(spec, network())
-    overhead = KIND.summarise(spec, results, Judge(network()))["overhead"]
+    overhead = KIND.summarise(spec, results, Judge(network())).overhead.told()
     assert overhead["registers_at_once"] == registers and overhead["qubits_at_once"] == max(48 * 2, 24 * 3) - (
         0 if window is None else 48 * 2 - 24 * 3
     )
@@ -176,14 +177,15 @@ def test_the_memory_told_is_what_a_party_had_in_its_hands(window: int | None, re
 
 def test_a_summary_shows_the_first_and_the_last_step() -> None:
     spec = spec_of(**{**SAMPLED, **ALONE, "steps": 9})
-    told = KIND.summarise(spec, carried_out(spec, network(LOSSY)), Judge(network(LOSSY)))
-    lines = [line.split() for line in step_lines(told, time_text)]
+    summary = KIND.summarise(spec, carried_out(spec, network(LOSSY)), Judge(network(LOSSY)))
+    told = summary.told()
+    lines = [line.split() for line in TrainingResult.model_construct(**summary.given()).remarks()]
     numbers = [int(line[0]) for line in lines[1:-1]]
     assert numbers[0] == 1 and numbers[-1] == told["steps"] and len(numbers) <= 6
     for number, line in zip(numbers, lines[1:-1], strict=True):
         shown = [told["per_step"][name][number - 1] for name in ("attempted_copies", "qubits_emitted", "ebits", "bits")]
         assert [int(cell.replace(",", "")) for cell in line[2:6]] == shown
-    assert step_lines({"estimate": 1.0}, time_text) == []
+    assert RunResult.model_construct(estimate=1.0).remarks() == []
 
 
 # ---------------------------------------------------------------- gradients beside the exact ones
@@ -195,7 +197,7 @@ def checked(changed: dict[str, Any], physics: Fiber | Line) -> tuple[dict[str, A
     on = replace(on, links=(Link(("a", "b"), line, line),))
     spec = spec_of(**{**SAMPLED, **ALONE, "adaptive": None, "validation": None, **changed})
     run = run_of(spec, on)
-    return KIND.retraced(spec, on, run, run_inline(run))["gradient_error"], spec, on
+    return KIND.retraced(spec, on, run, run_inline(run)).gradient_error.told(), spec, on
 
 
 @pytest.mark.parametrize("trainable", ["all", ["b"]])
@@ -243,7 +245,7 @@ def test_a_run_that_does_not_come_again_is_not_spoken_of() -> None:
     spec = spec_of(**{**SAMPLED, **ALONE})
     run = run_of(spec, network())
     other = run_inline(run_of(spec, replace(network(), seed=6)))
-    assert KIND.retraced(spec, network(), run, other) == {"gradient_error": None}
+    assert KIND.retraced(spec, network(), run, other).told() == {"gradient_error": None}
 
 
 def test_nothing_private_is_told_without_check() -> None:
@@ -252,5 +254,4 @@ def test_nothing_private_is_told_without_check() -> None:
     assert "gradient_error" not in summed(loaded, results)
     angles = ANGLES.tobytes()
     for outcome in results[0].outcomes.values():
-        assert not any(array.size and array.tobytes() in angles for array in outcome.arrays.values())
-    assert not any(name.startswith("parameters ") for each in results[0].outcomes.values() for name in each.arrays)
+        assert not any(array.size and array.tobytes() in angles for array in typed.told(outcome).arrays.values())

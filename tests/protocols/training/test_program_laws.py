@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from ketwire.nodes.data import make_loader
 from ketwire.nodes.inline import run_inline
-from ketwire.protocols.training.data import Samples
+from ketwire.protocols.training.data import Data, Samples
 from ketwire.protocols.training.holding import Holding
 from ketwire.protocols.training.meter import Meter
 from ketwire.protocols.training.objectives import Logistic, Squared
@@ -129,8 +129,8 @@ def test_it_stops_when_patience_ends_and_goes_back_to_the_best(
     with monkeypatch.context() as patched:
         scripted(patched, losses)
         stopped = carried_out(spec, telling=True)[0]
-    assert stopped.outcomes["a"].values["steps"] == steps
-    assert stopped.outcomes["a"].arrays["validations"][:, 0].tolist() == losses[: steps // 2]
+    assert stopped.outcomes["a"].steps == steps
+    assert stopped.outcomes["a"].validations[:, 0].tolist() == losses[: steps // 2]
     with monkeypatch.context() as patched:
         scripted(patched, sorted(losses, reverse=True))  # ever better, so that the last angles are the best
         kept = carried_out(spec_of(validation={**validation, "patience": 9}, steps=best), telling=True)[0]
@@ -145,7 +145,7 @@ def test_a_training_interrupted_while_it_waits_stops_where_it_would_have(
     validation = {"share": 0.25, "every": 1, "patience": 3, "copies": 1}
     run = run_of(spec_of(validation=validation, **DIVERGING, checkpoint_every=1), network(), telling=True)
     plain = run_inline(run)
-    losses = plain[0].outcomes["a"].arrays["validations"][:, 0]
+    losses = plain[0].outcomes["a"].validations[:, 0]
     # So that it goes on from before the least loss, from where it waits, and from after the end.
     assert losses.argmin() == 4 and len(losses) == 8 and (np.diff(losses[:5]) < 0).all()
     with monkeypatch.context() as patched, pytest.raises(Interrupted):
@@ -159,8 +159,8 @@ def test_a_training_interrupted_while_it_waits_stops_where_it_would_have(
 
 @pytest.mark.parametrize(("standardise", "constant"), [(False, 2.5), (True, 0.3), (False, None)])
 def test_rows_are_encoded_as_the_scenario_says(standardise: bool, constant: float | None) -> None:
-    values = {"train": {"values": ROWS.tolist()}, "test": {"values": TESTS.tolist()}}
-    samples = Samples({**values, "standardise": standardise, "constant": constant}, 3, make_loader(bytes(32), "."))
+    data = Data({"values": ROWS.tolist()}, {"values": TESTS.tolist()}, standardise, constant)
+    samples = Samples(data, 3, make_loader(bytes(32), "."))
     for part, rows in (("train", ROWS), ("test", TESTS)):
         expected = np.zeros((len(rows), 8))
         expected[:, :3] = (rows - ROWS.mean(axis=0)) / ROWS.std(axis=0) if standardise else rows
@@ -177,14 +177,14 @@ COUNTED: dict[str, Any] = {"estimator": "commuting", "copies": 4, "loss_copies":
 
 
 def summary(spec: TrainingSpec, on: Any) -> dict[str, Any]:
-    return KIND.summarise(spec, carried_out(spec, on), Judge(on))
+    return KIND.summarise(spec, carried_out(spec, on), Judge(on)).told()
 
 
 def test_every_copy_that_is_measured_is_one_that_was_asked_for() -> None:
-    outcome = carried_out(spec_of(**COUNTED, steps=3))[0].outcomes["a"].values
-    of_training = outcome["training"]["measured"]
+    outcome = carried_out(spec_of(**COUNTED, steps=3))[0].outcomes["a"]
+    of_training = outcome.training.measured
     assert of_training == 3 * 6 * (5 + 3 * 4)
-    assert outcome["measured"] - of_training == 7 * (12 + 5)
+    assert outcome.whole.measured - of_training == 7 * (12 + 5)
 
 
 def test_overhead_is_counted_by_hand() -> None:
@@ -233,7 +233,7 @@ def test_rivals_are_judged_where_their_batch_is_as_good() -> None:
     spec = spec_of(layers=[{**layer, "at": at} for layer, at in zip(layers, "abb", strict=True)],
                    optimiser={"name": "momentum", "rate": 1.0, "decay": 0.8}, steps=9, rivals=rivals)  # fmt: skip
     results = carried_out(spec)
-    told = KIND.summarise(spec, results, Judge(network()))
+    told = KIND.summarise(spec, results, Judge(network())).told()
     exact, raw = told["rivals"]["backprop-64-bit"], told["rivals"]["raw-data-8-bit"]
     steps = next(step for step, loss in enumerate(exact["losses"]) if loss <= told["train_loss"])
     assert 0 < steps < 8 and exact["steps_to_same_loss"] == steps
@@ -272,7 +272,7 @@ def test_back_propagation_computes_from_what_it_was_sent(bits: int, monkeypatch:
         before.append(rounded(before[-1] @ matrix.T, bits))
     ends = before[2] @ U[2].T
     z = np.abs(ends) ** 2 @ signs / (np.abs(ends) ** 2).sum(axis=1)
-    assert abs(result.outcomes["a"].arrays["losses"][0] - ((z - labels) ** 2).mean()) < 1e-8  # a scale has 30 bits
+    assert abs(result.outcomes["a"].losses[0] - ((z - labels) ** 2).mean()) < 1e-8  # a scale has 30 bits
     back = [(2 * (z - labels) / 12)[:, None] * ends * signs]
     for matrix in (U[2], U[1]):
         back.insert(0, rounded(back[0] @ matrix.conj(), bits))
@@ -287,7 +287,7 @@ def test_every_step_draws_anew() -> None:
     spec = spec_of(estimator="commuting", copies=4, loss_copies=8, test_copies=1, steps=40,
                    optimiser={"name": "sgd", "rate": 1e-9})  # fmt: skip
     result = carried_out(spec, telling=True)[0]
-    losses = result.outcomes["a"].arrays["losses"]
+    losses = result.outcomes["a"].losses
     assert len(np.unique(losses)) > 30
     # Were outcomes the same in each step, forty of them would move the angles forty times as far as one.
     z, labels = outputs(ANGLES.reshape(-1), ROWS), np.where(np.array(LABELS) == 8, 1.0, -1.0)

@@ -10,7 +10,6 @@ import json
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
 from ketwire.nodes.inline import run_inline
@@ -18,7 +17,7 @@ from ketwire.nodes.processes.run import run_processes
 from ketwire.scenarios.load import Loaded, load
 from tests.kit import rarely
 from tests.nodes.checkpoints.test_epochs import Interrupted, interrupt
-from tests.protocols.test_layers_own import ALICES, BOBS, LABELS, PROGRAM, ROWS, TURNS, plain, summarised
+from tests.protocols.test_layers_own import ALICES, BOBS, LABELS, PROGRAM, ROWS, TURNS, summarised
 from tests.protocols.training.test_meter import accounts
 from tests.scenarios.kinds.training.test_kind import whole
 
@@ -102,12 +101,12 @@ def test_together_they_are_counted_and_compared_and_come_again(
     told = summarised(loaded, results)
     assert all(ours == wire for ours, wire in accounts(told["per_step"], results[0]))
     assert told["overhead"]["circuit_applications"] > sum(told["per_step"]["circuits"]) or "shifts" in name
-    compared = loaded.kind.retraced(loaded.scenario.protocol, loaded.network(), run, results)["gradient_error"]
+    compared = loaded.kind.retraced(loaded.scenario.protocol, loaded.network(), run, results).gradient_error.told()
     assert [len(each) for each in compared.values()] == [told["steps"]] * len(compared)
     assert (max(compared["from_noise"]) > 0.01) == bool(hardware)
     assert (max(compared["from_shots"]) > 0.01) == (protocol.get("estimator") != "exact")
     if "early stop" in name:
-        assert {each.values["steps"] for each in results[0].outcomes.values()} == {told["steps"]}
+        assert {each.steps for each in results[0].outcomes.values()} == {told["steps"]}
     if name in APART:
         assert whole(run_processes(run)) == whole(results)
     if name in RESUMED:
@@ -137,11 +136,11 @@ def test_a_gradient_of_own_layers_over_repeaters_by_imperfect_owners(tmp_path: P
     loaded = scenario(tmp_path, CHAIN, layers, SLOW, protocol)
     results = run_inline(loaded.run())
     found = summarised(loaded, results)
-    shapes = {name: each["estimate"].shape for name, each in found["estimators"].items()}
-    assert shapes == dict.fromkeys(("commuting", "parameter-shift", "exact"), (2,))
+    shapes = {name: len(each["estimate"]) for name, each in found["estimators"].items()}
+    assert shapes == dict.fromkeys(("commuting", "parameter-shift", "exact"), 2)
     apart = run_processes(loaded.run())
     assert [each.transcript_sha256 for each in apart] == [each.transcript_sha256 for each in results]
-    assert json.dumps(plain(summarised(loaded, apart))) == json.dumps(plain(found))
+    assert summarised(loaded, apart) == found
     assert all(each.totals.ebits > 0 for each in results)
     narrow = {**protocol, "estimators": estimators[:1], "window": 3}
     [slow] = run_inline(scenario(tmp_path, CHAIN, layers, SLOW, narrow).run())
@@ -159,6 +158,6 @@ def test_where_no_sample_has_a_slope_nobody_asks_for_more_copies(estimator: str,
     run = loaded.run()
     results = run_inline(run)
     told = summarised(loaded, results)
-    assert told["losses"].tolist() == [0.0, 0.0] and len(set(told["per_step"]["circuits"])) == 1
-    compared = loaded.kind.retraced(loaded.scenario.protocol, loaded.network(), run, results)["gradient_error"]
-    assert compared["norm"] == compared["largest"] == [0.0, 0.0] and np.isnan(compared["relative"]).all()
+    assert told["losses"] == [0.0, 0.0] and len(set(told["per_step"]["circuits"])) == 1
+    compared = loaded.kind.retraced(loaded.scenario.protocol, loaded.network(), run, results).gradient_error.told()
+    assert compared["norm"] == compared["largest"] == [0.0, 0.0] and compared["relative"] == [None, None]

@@ -53,7 +53,7 @@ def test_a_stream_of_shots_has_the_survival_of_all_its_crossings() -> None:
     party = AmplitudeParty(loaded.run().sessions[0].slices["b"], loaded.network().loaders()["b"])
     for power in (0, 1, 4):
         plan = party.plan(Shots(power, 7))
-        assert abs(plan.survival - 0.99 ** (2 * (2 * power + 1))) < 1e-12
+        assert abs(plan.passage.survival - 0.99 ** (2 * (2 * power + 1))) < 1e-12
         assert (plan.want, plan.budget_attempts, len(plan.path)) == (7, 4567, 2 * power + 2)
 
 

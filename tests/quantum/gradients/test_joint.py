@@ -24,7 +24,9 @@ from ketwire.quantum.gradients.parameter_shift import ParameterShift
 from ketwire.quantum.gradients.shadows import expectations, inversion, median_plan
 from ketwire.quantum.segments import Segment
 from ketwire.scenarios.kinds.gradient import kind as gradient
+from ketwire.scenarios.kinds.gradient.models import Estimated, GradientSummary
 from ketwire.scenarios.kinds.gradient.report import _radius, _sum, _verdict
+from ketwire.scenarios.kinds.result import Finding
 from tests.scenarios.kinds.gradient.test_kind import contraction, outcome, rotations, scenario
 
 Matrix = NDArray[np.complex128]
@@ -293,25 +295,28 @@ def test_a_window_makes_copies_wait() -> None:
 
 def test_the_cheapest_is_named_and_pairs_count() -> None:
     dear, cheap = (
-        {"qubits_sent": 10, "ebits": e, "bits": 3, "promise_kept": None, "estimate": [0.1], "error": None}
+        Estimated.model_construct(qubits_sent=10, ebits=e, bits=3, promise_kept=None, estimate=[0.1], error=None)
         for e in (90, 5)
     )
     assert (_sum(dear), _sum(cheap)) == (103, 18)
     spec = scenario("ba").scenario.protocol
-    rivals = {
-        "dense-state-8-bit": {"bits": 20, "error": None, "estimate": [0.13]},
-        "dense-state-64-bit": {"bits": 160, "error": None, "estimate": [0.12]},
-    }
-    result = {"estimators": {"direct": dear, "commuting": cheap}, "rivals": rivals, "noisy": False}
-    said = _verdict(spec, result)
+    rivals = {"dense-state-8-bit": Finding(estimate=[0.13]), "dense-state-64-bit": Finding(estimate=[0.12])}
+    bits = {"dense-state-8-bit": 20, "dense-state-64-bit": 160}
+
+    def verdict() -> str:
+        estimators = {"direct": dear, "commuting": cheap}
+        told = GradientSummary.model_construct(estimators=estimators, rivals=rivals, noisy=False)
+        return _verdict(spec, told, bits)
+
+    said = verdict()
     assert said.startswith("commuting took least, 10 qubits and 5 ebits and 3 bits; direct")
     assert "commuting wins on communication: 10 qubits and 5 ebits and 3 bits of commuting against 20 bits" in said
-    rivals["dense-state-8-bit"]["estimate"] = [0.62]
-    assert "against 160 bits of dense-state-64-bit (off by 0)" in _verdict(spec, result)
-    rivals["dense-state-8-bit"] |= {"bits": 10, "estimate": [0.13]}
-    assert "the classical dense-state-8-bit wins" in _verdict(spec, result)
+    rivals["dense-state-8-bit"] = Finding(estimate=[0.62])
+    assert "against 160 bits of dense-state-64-bit (off by 0)" in verdict()
+    rivals["dense-state-8-bit"], bits["dense-state-8-bit"] = Finding(estimate=[0.13]), 10
+    assert "the classical dense-state-8-bit wins" in verdict()
     del rivals["dense-state-64-bit"]
-    assert "nobody wins: how accurate the rivals are shows with --check" in _verdict(spec, result)
+    assert "nobody wins: how accurate the rivals are shows with --check" in verdict()
 
 
 def test_parameters_are_counted_through_unitaries_of_unlike_sizes() -> None:
@@ -330,11 +335,16 @@ def test_parameters_are_counted_through_unitaries_of_unlike_sizes() -> None:
 def test_the_radius_of_a_noisy_mean_is_hoeffding_s() -> None:
     """2 P exp(-2 K r² / w²) = delta for means of K numbers within w of each other, at the state where r is largest."""
     spec = scenario("ba", epsilon=0.1, delta=0.2).scenario.protocol
-    told: Any = {"copies_per_state": {"0": 900, "1": 250}, "range_per_state": {"0": 1.0, "1": 1.0}}
-    radius = _radius(spec, {"parameters": 8, "estimators": {"exact": told}})
+
+    def radius_of(first: float) -> float:
+        told = Estimated.model_construct(
+            copies_per_state={"0": 900, "1": 250}, range_per_state={"0": first, "1": 1.0}
+        )
+        return _radius(spec, GradientSummary.model_construct(parameters=8, estimators={"exact": told}))
+
+    radius = radius_of(1.0)
     assert abs(2 * 8 * math.exp(-2 * 250 * radius**2) - 0.2) < 1e-9
-    told["range_per_state"]["0"] = 3.0
-    radius = _radius(spec, {"parameters": 8, "estimators": {"exact": told}})
+    radius = radius_of(3.0)
     assert abs(2 * 8 * math.exp(-2 * 900 * radius**2 / 9) - 0.2) < 1e-9
 
 

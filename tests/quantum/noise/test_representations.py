@@ -173,7 +173,7 @@ def run_of(line: Line, spec: InferenceSpec) -> Run:
 
 
 def told(line: Line, spec: InferenceSpec, results: list[SessionResult]) -> dict[str, Any]:
-    return KIND.summarise(spec, results, Judge(network(line)))
+    return KIND.summarise(spec, results, Judge(network(line))).told()
 
 
 def assert_agree(one: dict[str, Any], other: dict[str, Any]) -> None:
@@ -215,7 +215,7 @@ def test_the_transcript_tells_the_representation() -> None:
         spec = spec_of(2, representation=representation, copies=100)
         results[representation] = run_inline(run_of(Line(GLASS), spec))[0]
     drawn, exact = results["trajectories"], results["density"]
-    assert drawn.outcomes["b"].values["zeros"] == exact.outcomes["b"].values["zeros"]
+    assert drawn.outcomes["b"].zeros == exact.outcomes["b"].zeros
     assert drawn.totals == exact.totals and drawn.clocks_ps == exact.clocks_ps
     assert drawn.transcript_sha256 != exact.transcript_sha256
 
@@ -226,16 +226,16 @@ def test_batches_are_cut_for_matrices() -> None:
     spec = spec_of(3, representation="density", copies=200, max_batch_octets=1 << 13, dense_state=None)
     (result,) = run_inline(run_of(waiting, spec))
     assert result.totals.messages >= 3 * 200 / 6
-    assert result.outcomes["b"].values["copies"] == 200
+    assert result.outcomes["b"].copies == 200
     tiny = spec_of(3, representation="density", copies=20, max_batch_octets=1024, dense_state=None)
-    assert run_inline(run_of(waiting, tiny))[0].outcomes["b"].values["copies"] == 20
+    assert run_inline(run_of(waiting, tiny))[0].outcomes["b"].copies == 20
 
 
 def test_pure_copies_are_refused_where_the_plan_says_mixed() -> None:
     run = run_of(Line(GLASS), spec_of(2, representation="density", copies=10, dense_state=None))
     session = run.sessions[0]
     slices = dict(session.slices)
-    slices["a"] = replace(slices["a"], values={**slices["a"].values, "representation": "trajectories"})
+    slices["a"] = replace(slices["a"], plan=replace(slices["a"].plan, mixed=False))
     run = replace(run, sessions=(replace(session, slices=slices),))
     with pytest.raises(RemoteProtocolError, match=r"1 rows> came where \d+ of 2 qubits in mixed states were planned"):
         run_inline(run)
@@ -333,7 +333,7 @@ def test_auto_takes_density_where_trajectories_would_be_more() -> None:
         assert chosen(crossings(line, qubits, 3), qubits, copies) == choice
         run = run_of(line, spec_of(qubits, copies=copies, dense_state=None))
         for slice in run.sessions[0].slices.values():
-            assert slice.values["representation"] == choice
+            assert slice.plan.mixed == (choice == "density")
 
 
 def test_random_times_before_a_memory_without_a_bin_make_copies_differ() -> None:
@@ -350,6 +350,6 @@ def test_density_that_does_not_fit_is_refused() -> None:
     with pytest.raises(ScenarioError, match=r"memories of a-b.* 1025 of 8 qubits take 1.1e\+09 octets.*1024 copies"):
         run_of(LINES["teleport"], many)
     assert run_of(LINES["teleport"], spec_of(8, representation="density", copies=1024))
-    assert run_of(LINES["noisy"], many).sessions[0].slices["b"].values["shared_rows"]
+    assert run_of(LINES["noisy"], many).sessions[0].slices["b"].plan.shared
     with pytest.raises(ValueError, match="representation"):
         spec_of(2, representation="tensor")

@@ -18,6 +18,7 @@ from ketwire.nodes.processes.run import run_processes
 from ketwire.nodes.witness import expectation
 from ketwire.quantum.binomial import accuracy_of, count_for
 from ketwire.scenarios.kinds.bias import CONFIDENCE, bias_lines
+from ketwire.scenarios.kinds.result import RunResult
 from ketwire.scenarios.load import Loaded, load, validate
 from ketwire.scenarios.runs.launch import Options, launch
 from ketwire.scenarios.runs.table import table_text
@@ -37,7 +38,7 @@ def loaded(
     return validate(copy.deepcopy(data), "test.yaml", "test", ".")
 
 
-def checked(scenario: Loaded) -> dict[str, Any]:
+def checked(scenario: Loaded) -> RunResult:
     def inline(run: Any, progress: Any, ledger: bool, base: str, out: Any) -> Any:
         return run_inline(run, progress, ledger, base)
 
@@ -76,10 +77,10 @@ CLOSED: dict[str, tuple[Loaded, float]] = {
 def test_the_noisy_expectation_is_the_closed_form(name: str) -> None:
     scenario, closed = CLOSED[name]
     result = checked(scenario)
-    assert abs(result["exact"] - 1.0) < 1e-12
-    assert abs(result["noisy"]["expectation"] - closed) < 1e-12 and result["noisy"]["standard_error"] == 0.0
-    assert abs(result["noisy"]["bias"] - (closed - 1.0)) < 1e-12
-    assert result["error"] == abs(result["estimate"] - result["exact"])  # as without the witness
+    assert abs(result.exact - 1.0) < 1e-12 and result.noisy is not None
+    assert abs(result.noisy.expectation - closed) < 1e-12 and result.noisy.standard_error == 0.0
+    assert abs(result.noisy.bias - (closed - 1.0)) < 1e-12
+    assert result.error == abs(result.estimate - result.exact)  # as without the witness
 
 
 def test_where_copies_wait_for_times_of_their_own_the_mean_is_over_these() -> None:
@@ -91,7 +92,7 @@ def test_where_copies_wait_for_times_of_their_own_the_mean_is_over_these() -> No
         run = scenario.run()
         session = run.sessions[0]
         found[representation] = expectation(run, session)
-        told = checked(scenario)["noisy"]
+        told = checked(scenario).told()["noisy"]
         assert told["expectation"] == pytest.approx(expectation(run, _density(scenario)).mean, abs=1e-12)
         assert 0.0 < told["standard_error"] < 0.02
     drawn, averaged = found["auto"], found["density"]
@@ -102,13 +103,13 @@ def test_where_copies_wait_for_times_of_their_own_the_mean_is_over_these() -> No
 
 def _density(scenario: Loaded) -> Any:
     session, exact = scenario.kind.witness(scenario.scenario.protocol, scenario.network(), scenario.run().sessions[0])
-    assert not exact and session.slices["bob"].values["representation"] == "density"
+    assert not exact and session.slices["bob"].plan.mixed
     return session
 
 
 def test_too_large_for_matrices_is_drawn_and_says_how_sure_it_is() -> None:
     result = checked(loaded(noise("dephasing", 0.2), qubits=9, copies=1000))
-    noisy = result["noisy"]
+    noisy = result.told()["noisy"]
     assert abs(noisy["expectation"] - 0.8) < 4.5 * noisy["standard_error"]
     assert noisy["standard_error"] == pytest.approx(np.sqrt(0.16 / 1000), rel=0.1)
 
@@ -119,9 +120,9 @@ def test_epsilon_and_delta_are_promised_of_the_noisy_expectation_and_not_of_the_
     off_noisy = off_ideal = 0
     for seed in range(runs):
         again = validate({**scenario.scenario.model_dump(mode="json"), "seed": seed}, "test.yaml", "test", ".")
-        counts = next(o.values for o in run_inline(again.run())[0].outcomes.values() if o.values)
-        assert counts["copies"] == count_for(epsilon, delta)
-        estimate = counts["zeros"] / counts["copies"]
+        counts = next(iter(run_inline(again.run())[0].outcomes.values()))
+        assert counts.copies == count_for(epsilon, delta)
+        estimate = counts.zeros / counts.copies
         off_noisy += abs(estimate - 0.6) > epsilon
         off_ideal += abs(estimate - 1.0) > epsilon
     assert off_noisy <= stats.binom.ppf(1 - 1e-4, runs, delta)
@@ -148,7 +149,7 @@ def test_where_nothing_disturbs_there_is_no_bias_and_without_check_no_word_of_it
         return run_inline(run, progress, ledger, base)
 
     result = launch(loaded(noise("dephasing", 0.2)), inline, Options(progress=False))
-    assert "noisy" not in result and bias_lines(result) == []
+    assert "noisy" not in result.told() and bias_lines(result) == []
 
 
 def test_a_witness_changes_nothing_of_what_is_measured() -> None:
@@ -159,14 +160,14 @@ def test_a_witness_changes_nothing_of_what_is_measured() -> None:
         return run_processes(run, progress, ledger, base, out)
 
     both = [launch(scenario, processes, Options(check=True, progress=False)), checked(scenario)]
-    assert both[0]["transcript_sha256"] == both[1]["transcript_sha256"] and both[0]["noisy"] == both[1]["noisy"]
-    assert both[0]["transcript_sha256"] == run_inline(scenario.run())[0].transcript_sha256
+    assert both[0].transcript_sha256 == both[1].transcript_sha256 and both[0].noisy == both[1].noisy
+    assert both[0].transcript_sha256 == run_inline(scenario.run())[0].transcript_sha256
 
 
 def test_kinds_without_a_witness_are_checked_as_before() -> None:
     small = ["protocol.qubits=[4]", "protocol.trials=20", "protocol.block_code=false", "protocol.single_code=null"]
     result = checked(load("subspace", small))
-    assert "noisy" not in result and bias_lines(result) == []
+    assert "noisy" not in result.told() and bias_lines(result) == []
 
 
 def test_the_table_of_a_gradient_over_noisy_nodes_is_written() -> None:
@@ -176,5 +177,5 @@ def test_the_table_of_a_gradient_over_noisy_nodes_is_written() -> None:
         "nodes.bob={p_gate2: 0.01}",
     ]
     result = checked(load("gradient-two-parties", ["links.0.fiber=ideal", *sets]))
-    assert result["noisy"] is True and "afterwards_failed" not in result
+    assert result.noisy is True and not result.afterwards_failed
     assert "commuting" in table_text(result)

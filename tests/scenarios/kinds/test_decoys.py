@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -20,9 +20,9 @@ from ketwire.nodes.inline import run_inline
 from ketwire.nodes.processes.run import run_processes
 from ketwire.nodes.session import SessionResult
 from ketwire.protocols import retries
-from ketwire.protocols.decoys import DecoyParty
+from ketwire.protocols.decoys import DecoyParty, DecoySlice, Judged
 from ketwire.protocols.evidence import Findings, at_least, at_most, clopper_pearson, hoeffding_radius
-from ketwire.protocols.node import Slice
+from ketwire.protocols.node import Loader
 from ketwire.scenarios.kinds.decoys import error_rate
 from ketwire.scenarios.kinds.interface import Judge
 from ketwire.scenarios.load import Loaded, load, validate
@@ -61,13 +61,13 @@ def loaded(link: dict[str, Any] | None = None, seed: int = 1, decoys: Any = None
 
 def outcome(scenario: Loaded) -> tuple[dict[str, Any], list[SessionResult]]:
     results = run_inline(scenario.run())
-    return scenario.kind.summarise(scenario.scenario.protocol, results, Judge(scenario.network())), results
+    return scenario.kind.summarise(scenario.scenario.protocol, results, Judge(scenario.network())).told(), results
 
 
-def over_seeds(scenario: Loaded, runs: int) -> list[dict[str, Any]]:
+def over_seeds(scenario: Loaded, runs: int) -> list[Judged]:
     """What Bob tells, seed by seed."""
     run = scenario.run()
-    return [run_inline(replace(run, seed=seed))[0].outcomes["bob"].values for seed in range(runs)]
+    return [run_inline(replace(run, seed=seed))[0].outcomes["bob"] for seed in range(runs)]
 
 
 def resend(share: float, basis: str = "random", **more: Any) -> dict[str, Any]:
@@ -150,7 +150,7 @@ def test_without_her_and_without_noise_no_decoy_fails_and_data_alone_pass_the_la
     """Bob's rotations would spoil any decoy that went through them."""
     told, results = outcome(loaded({"fiber": "telecom-fiber", "length_km": 2.0}, copies=3000))
     assert told["decoys"] > 1000 and told["decoy_failures"] == 0 and not told["eve_detected"]
-    exact = loaded().kind.exact(loaded().scenario.protocol, loaded().network(), loaded().network().loaders())["exact"]
+    exact = loaded().kind.exact(loaded().scenario.protocol, loaded().network(), loaded().network().loaders()).exact
     assert abs(told["estimate"] - exact) <= 4 * math.sqrt(exact * (1 - exact) / 3000)
     assert told["copies"] == 3000 and not told["excess_loss"] and results[0].eve == {}
 
@@ -182,7 +182,7 @@ def test_false_alarms_over_many_seeds() -> None:
     runs, delta = 100, 0.2
     link = {"noise": [{"kind": "depolarizing", "probability": 0.1}]}
     told = over_seeds(loaded(link, copies=60, decoys={"delta": delta}), runs)
-    assert 0 < sum(each["disturbed"] for each in told) <= runs * delta + 4 * math.sqrt(runs * delta * (1 - delta))
+    assert 0 < sum(each.disturbed for each in told) <= runs * delta + 4 * math.sqrt(runs * delta * (1 - delta))
 
 
 @pytest.mark.long
@@ -190,8 +190,8 @@ def test_she_is_found_as_often_as_the_closed_form_says() -> None:
     """Without noise one failure is enough: 1 - (1 - s (1 - (3/4)^n))^D, each run with its own D."""
     runs, share = 120, 0.02
     told = over_seeds(loaded(resend(share), copies=30), runs)
-    power = np.array([1 - (1 - share * (1 - 0.75**2)) ** each["decoys"] for each in told])
-    found = sum(each["disturbed"] for each in told)
+    power = np.array([1 - (1 - share * (1 - 0.75**2)) ** each.findings.decoys for each in told])
+    found = sum(each.disturbed for each in told)
     assert 0.1 < power.mean() < 0.9
     assert abs(found - power.sum()) <= 4 * math.sqrt((power * (1 - power)).sum())
 
@@ -220,7 +220,7 @@ def test_who_takes_more_shows_as_loss_and_never_as_an_error() -> None:
 
 def test_the_fibers_own_loss_raises_no_alarm() -> None:
     told = over_seeds(loaded(GLASS, copies=50, decoys={"delta": 0.2}), 60)
-    assert 0 < sum(each["starved"] for each in told) <= 60 * 0.2 + 4 * math.sqrt(60 * 0.16)
+    assert 0 < sum(each.starved for each in told) <= 60 * 0.2 + 4 * math.sqrt(60 * 0.16)
 
 
 # ---------------------------------------------------------------- time and bits
@@ -256,9 +256,7 @@ def test_inline_and_processes_give_one_transcript_and_one_result(name: str) -> N
     inline = run_inline(run)[0]
     for other in (Threads(run).conduct()[0], *([run_processes(run)[0]] if name == "lossy" else [])):
         assert other.transcript_sha256 == inline.transcript_sha256 and other.eve == inline.eve
-        assert {party: o.values for party, o in other.outcomes.items()} == {
-            party: o.values for party, o in inline.outcomes.items()
-        }
+        assert other.outcomes == inline.outcomes
 
 
 def test_another_round_follows_where_too_few_came(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -266,7 +264,7 @@ def test_another_round_follows_where_too_few_came(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(retries, "planned", lambda missing, *_: np.full(len(missing), 2))
     told, results = outcome(loaded({"fiber": "telecom-fiber", "length_km": 5.0}, qubits=3, copies=4))
     assert told["copies"] == 4 and told["attempted_copies"] > 4
-    assert results[0].outcomes["alice"].values["emitted"] == 2
+    assert results[0].outcomes["alice"].findings.emitted == 2
     messages = results[0].directions["bob->alice"].messages
     rounds = told["attempted_copies"] // 2
     assert rounds < messages < 2 * rounds, "a round in which nothing came ends with saying so"
@@ -324,10 +322,10 @@ def test_the_packaged_run_says_what_eve_got() -> None:
     scenario = load("eavesdropper")
     result = launch(scenario, lambda run, *_: run_inline(run), Options(progress=False, check=True))
     text = table.table_text(result)
-    spoils = result["eve"]["decoys"]["alice->bob"]
+    spoils = result.eve["decoys"]["alice->bob"].told()
     assert f"measured {spoils['photons']:,} photons of {spoils['copies']:,} of" in text
     assert "Eve is detected" in text and "dense-state-8-bit: read all 129 classical bits" in text
-    assert result["rivals"]["dense-state-8-bit"]["error"] < 0.01
+    assert result.rivals["dense-state-8-bit"].error < 0.01
     hidden = load("eavesdropper", ["links.0.eve={attack: beam-splitter, in_place_of_loss: true}"])
     text = table.table_text(launch(hidden, lambda run, *_: run_inline(run), Options(progress=False)))
     assert "no decoy shows an eavesdropper" in text and "holds" in text and "never seen" in text
@@ -343,7 +341,7 @@ def test_a_resolved_scenario_with_her_runs_the_same(name: str) -> None:
 def test_a_run_without_her_says_nothing_of_her() -> None:
     result = launch(load("two-layer-inference", ["protocol.copies=10", "protocol.epsilon=null", "protocol.delta=null"]),
                     lambda run, *_: run_inline(run), Options(progress=False))  # fmt: skip
-    assert "eve" not in result and table.spoils(result) == []
+    assert "eve" not in result.told() and table.spoils(result) == []
 
 
 # ---------------------------------------------------------------- refusals
@@ -442,11 +440,24 @@ def test_a_basis_that_there_is_not_is_refused() -> None:
         bob._read(announced([1, 2], width=4, fill=0b11110000), 9)
 
 
+@dataclass(frozen=True)
+class LiarSlice(DecoySlice):
+    """What a party lies about."""
+
+    lie: str
+
+
 class Liar(DecoyParty):
     """Says what its slice tells it to in place of what it should; for both roles."""
 
+    Slice = LiarSlice
+
+    def __init__(self, slice: LiarSlice, load: Loader) -> None:
+        super().__init__(slice, load)
+        self.lie = slice.lie
+
     async def run(self, node: Any) -> Any:
-        lie = self._values["lie"]
+        lie = self.lie
         path = self._owned.path
 
         class Lying:
@@ -480,7 +491,7 @@ class Liar(DecoyParty):
 def test_a_peer_that_lies_is_named(lie: str, message: str) -> None:
     run = loaded(copies=20).run()
     session = run.sessions[0]
-    slices = {name: Slice({**own.values, "lie": lie}) for name, own in session.slices.items()}
+    slices = {name: LiarSlice(**vars(own), lie=lie) for name, own in session.slices.items()}
     lying = replace(session, program=f"{__name__}:Liar", slices=slices)
     with pytest.raises(RemoteProtocolError, match=message):
         run_inline(replace(run, sessions=(lying,)))
@@ -489,6 +500,8 @@ def test_a_peer_that_lies_is_named(lie: str, message: str) -> None:
 def test_parties_that_tell_different_things_are_refused() -> None:
     scenario = loaded(copies=20)
     (result,) = run_inline(scenario.run())
-    result.outcomes["alice"].values["failed"] += 1
+    alice = result.outcomes["alice"]
+    other = replace(alice, findings=replace(alice.findings, failed=alice.findings.failed + 1))
+    result = replace(result, outcomes={**result.outcomes, "alice": other})
     with pytest.raises(RemoteProtocolError, match="tell of different decoys"):
         scenario.kind.summarise(scenario.scenario.protocol, [result], Judge(scenario.network()))

@@ -16,8 +16,8 @@ from ketwire.errors import PartyFailed, ScenarioError
 from ketwire.nodes.inline import run_inline
 from ketwire.nodes.processes.run import run_processes
 from ketwire.scenarios import cli
+from ketwire.scenarios.kinds.result import Figures
 from ketwire.scenarios.load import load
-from ketwire.scenarios.runs.results import WIRE_KEYS, counted
 from tests import mistakes
 from tests.hands import Hands, hands
 from tests.kit import place, rarely, unannounced
@@ -71,12 +71,17 @@ def sound(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 
     path = tmp_path_factory.mktemp("sound") / "m.yaml"
     path.write_text(SCENARIO)
-    return launch(load(str(path)), cli.runtime_of(True, False), Options(check=True, progress=False))
+    return launch(load(str(path)), cli.runtime_of(True, False), Options(check=True, progress=False)).told()
 
 
 def same_figures(told: dict[str, Any], sound: dict[str, Any]) -> bool:
-    drop = {"wall_s": 0, "afterwards_failed": 0}
-    return {**counted(told), **drop} == {**counted(sound), **drop}
+    def counted(result: dict[str, Any]) -> Any:
+        names = {"scenario", "seed", "protocol", "sessions", *Figures.model_fields}
+        rivals = {each: {name: rival[name] for name in rival if name in {"bits", *Figures.model_fields}}
+                  for each, rival in result["rivals"].items()}  # fmt: skip
+        return {name: result[name] for name in names}, rivals
+
+    return bool(counted(told) == counted(sound))
 
 
 # ---------------------------------------------------------------- the kind fails
@@ -105,14 +110,17 @@ def test_a_step_that_fails_after_the_run_stands_beside_the_result(
 @pytest.mark.parametrize(
     ("fault", "step", "message"),
     [
-        ("nothing", "summarise", "NoneType returned, expected a dict"),
-        ("forged", "summarise", "a kind may not give qubits_sent: ketwire counts these"),
+        ("nothing", "summarise", "NoneType returned, expected a Summary"),
+        ("forged", "summarise", "qubits_sent: Extra inputs are not permitted"),
+        ("mistyped", "summarise", "accuracy: Input should be a valid number"),
+        ("foreign", "summarise", "Foreign returned, expected parts of one of RunResult, MistakenResult"),
+        ("figures", "summarise", "a kind may not give figures of again: ketwire counts these"),
         ("ghost", "summarise", "a kind speaks of rivals that did not run: nobody"),
         ("unwritable", "summarise", "UnicodeEncodeError: "),
         ("huge", "summarise", "ValueError: Exceeds the limit"),
         ("exits", "summarise", "SystemExit: 0"),
         ("quiet", "summarise", "Quiet"),
-        ("swindle", "compared", "a kind may not change figures or rivals: ketwire counts these"),
+        ("swindle", "compared", "a kind may not give figures of again: ketwire counts these"),
         ("table", "table", "ValueError: "),
     ],
 )
@@ -132,9 +140,11 @@ def test_without_a_summary_costs_and_outcomes_are_told(
     """Two steps fail, each with its line."""
     run = Run(capfd, folder, how, "--json", "--check", *fails("summarise", "exact"))
     assert run.code == 3 and [each["step"] for each in run.told["afterwards_failed"]] == ["summarise", "exact"]
-    assert same_figures(run.told, sound) and {*WIRE_KEYS} <= {*run.told}
+    assert same_figures(run.told, sound) and {*Figures.model_fields} <= {*run.told}
     heads, many = sound["estimate"], {"dtype": "float64", "shape": [2000]}
-    assert run.told["outcomes"]["tosses"]["alice"] == {"heads": heads, "few": [1, 2], "many": many}
+    assert run.told["outcomes"]["tosses"]["alice"] == {
+        "known_ps": None, "heads": heads, "arrived": None, "given": None, "few": [1, 2], "many": many,
+    }  # fmt: skip
     assert run.told["outcomes"]["tosses"]["bob"]["arrived"] == sound["qubits_delivered"]
 
 
@@ -240,7 +250,8 @@ BLAMED = {
     "library": ("PartyFailed", f"{place(mistakes.__file__, 'json.loads(')}: JSONDecodeError: "),
     "exit": ("PartyFailed", f"{place(mistakes.__file__, 'SystemExit(0)')}: SystemExit: 0"),
     "consumed": ("LocalProtocolError", f"{place(mistakes.__file__, '# sent before')}: these 50 copies of 1 qubits"),
-    "returned": ("LocalProtocolError", "tests.mistakes: dict returned, expected an Outcome"),
+    "returned": ("LocalProtocolError", "tests.mistakes: dict returned, expected Tossed or None"),
+    "numpy": ("LocalProtocolError", "tests.mistakes: outcome.heads: int64 given, expected int"),
     "shapes": ("LocalProtocolError", "tests.mistakes:Party: shapes: {'tosses': 3} given, expected a dict of Shape("),
 }
 SLOW = set(BLAMED) - {"run"}
@@ -295,11 +306,25 @@ def test_a_kind_whose_module_raises_is_bad_input(folder: Path, capfd: pytest.Cap
 # ---------------------------------------------------------------- slices and prints
 
 
-def test_who_is_given_no_slice_has_an_empty_one(folder: Path) -> None:
+def test_who_is_given_no_slice_has_one_of_defaults(folder: Path) -> None:
     run = load(str(folder / "m.yaml")).run()
     for runtime in (run_inline, run_processes):
         quantum, rival = runtime(run)
-        assert quantum.outcomes["bob"].values["given"] == rival.outcomes["bob"].values["given"] == 0
+        assert quantum.outcomes["bob"].given == rival.outcomes["bob"].given == repr(mistakes.Mistake())
+
+
+@pytest.mark.parametrize(
+    ("what", "place_of", "words"),
+    [
+        ("slice", "# no dataclass", "tosses: slice of alice: dict given, expected a frozen dataclass"),
+        ("field", "# no int", "tosses: slice of alice.printed: str given, expected int"),
+    ],
+)
+def test_a_slice_of_another_type_is_bad_input(
+    what: str, place_of: str, words: str, folder: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    run = Run(capfd, folder, "--inline", *wrong(what))
+    assert run.code == 2 and f"{place(mistakes.__file__, place_of)}: {words}" in run.err and "Traceback" not in run.err
 
 
 @pytest.mark.parametrize("how", HOW)

@@ -10,13 +10,15 @@ from typing import Any
 
 import numpy as np
 import pytest
+from pydantic import Field, ValidationError
 
 from ketwire.channels.records import Record
 from ketwire.channels.transcript import Chain
 from ketwire.errors import LocalProtocolError, ScenarioError
 from ketwire.nodes.session import SessionResult, Totals
+from ketwire.scenarios.kinds.result import Finding, Reference, Rival, RunResult, Summary, plain, result_types
 from ketwire.scenarios.runs import progress
-from ketwire.scenarios.runs.results import plain, result_object
+from ketwire.scenarios.runs.results import Counted, run_result
 from ketwire.scenarios.runs.rundir import RunDirectory
 from ketwire.scenarios.runs.table import print_table, table_text, time_text, verdict
 
@@ -40,15 +42,26 @@ QUANTUM = session("echo", "quantum", Totals(1, 3, 12, 10, 0, 0, 3))
 RIVAL = session("raw", "rival", Totals(1, payload_bits=640, control_bits=2), clock_ps=7)
 
 
-def told(
-    summary: dict[str, Any], *results: SessionResult, exact: dict[str, Any] | None = None
-) -> dict[str, Any]:
-    return result_object(HEAD, results or (QUANTUM, RIVAL), summary, exact, 0.25)
+class Asked(Summary):
+    epsilon: float = Field(default=0.0, description="as asked")
+
+
+class AskedResult(RunResult, Asked):
+    pass
+
+
+def made(summary: Summary | None, *results: SessionResult, exact: Any = None) -> RunResult:
+    references = [] if exact is None else [Reference(exact=exact)]
+    return run_result(AskedResult, Counted.of(HEAD, results or (QUANTUM, RIVAL), 0.25), summary, references)
+
+
+def told(summary: Summary | None, *results: SessionResult, exact: Any = None) -> dict[str, Any]:
+    return made(summary, *results, exact=exact).told()
 
 
 def test_the_result_has_the_wires_figures() -> None:
     result = told(
-        {"estimate": 0.5, "epsilon": 0.1, "rivals": {"raw": {"estimate": 0.75}}}, exact={"exact": 0.7}
+        Asked(estimate=0.5, epsilon=0.1, rivals={"raw": Finding(estimate=0.75)}), exact=0.7
     )
     expected = {
         **HEAD, "estimate": 0.5, "exact": 0.7, "copies": 3, "qubits_sent": 12, "qubits_delivered": 10,
@@ -67,26 +80,59 @@ def test_the_result_has_the_wires_figures() -> None:
 
 
 def test_what_is_not_known_is_null() -> None:
-    result = told({})
+    result = told(None)
     assert (
         result["estimate"] is result["exact"] is result["error"] is result["rivals"]["raw"]["error"] is None
     )
 
 
 def test_the_kind_says_how_many_copies_were_measured_and_nothing_else_of_the_wire() -> None:
-    assert told({"copies": 2})["copies"] == 2
-    for forged in ({"qubits_sent": 1}, {"rivals": {"raw": {"bits": 1}}}, {"wall_s": 0}):
-        with pytest.raises(LocalProtocolError, match="a kind may not give"):
-            told(forged)
+    assert told(Summary(copies=2))["copies"] == 2
+    with pytest.raises(LocalProtocolError, match="a kind may not give figures of raw: ketwire counts these"):
+        told(Summary(rivals={"raw": Rival.model_construct(bits=1)}))
     with pytest.raises(LocalProtocolError, match="rivals that did not run: ghost"):
-        told({"rivals": {"ghost": {}}})
+        told(Summary(rivals={"ghost": Finding()}))
+    whole = made(Summary(estimate=1))
+    with pytest.raises(LocalProtocolError, match="RunResult returned, expected parts of one of RunResult, AskedResult"):
+        told(whole)
+    slipped = Summary().model_copy(update={"qubits_sent": 0, "wall_s": 0.0})
+    assert (told(slipped)["qubits_sent"], told(slipped)["wall_s"]) == (12, 0.25)
+
+
+@pytest.mark.parametrize("name", ["qubits_sent", "wall_s", "sessions", "afterwards_failed"])
+def test_a_kinds_part_has_no_field_that_ketwire_counts(name: str) -> None:
+    with pytest.raises(ValidationError, match="Extra inputs are not permitted"):
+        Summary(**{name: 1})
+    with pytest.raises(TypeError, match=f"^a kind may not give {name}: ketwire counts these$"):
+        type("Forged", (Summary,), {"__annotations__": {name: int}, "__module__": __name__})
+
+
+@pytest.mark.parametrize("name", ["remarks", "counted", "of_session"])
+def test_a_kinds_part_has_no_field_that_hides_a_method_of_results(name: str) -> None:
+    with pytest.raises(TypeError, match=f"^{name} given as a field, expected a name that no method of results has$"):
+        type("Hiding", (Summary,), {"__annotations__": {name: int}, "__module__": __name__})
+
+
+def test_a_result_is_of_the_type_that_has_what_was_told() -> None:
+    assert type(made(None)) is type(made(Summary())) is RunResult and type(made(Asked())) is AskedResult
+    assert not hasattr(made(None), "epsilon")
+    with pytest.raises(ValidationError, match="frozen"):
+        made(Asked()).qubits_sent = 1  # type: ignore[misc]
+
+
+def test_results_derive_from_ketwires_model_first() -> None:
+    assert result_types(AskedResult | RunResult) == (AskedResult, RunResult)
+    backwards = type("Backwards", (Asked, RunResult), {"__module__": __name__})
+    for wrong in (dict, Asked, backwards):
+        with pytest.raises(TypeError, match="expected models that derive from RunResult first"):
+            result_types(wrong)
 
 
 def test_several_quantum_sessions_are_summed() -> None:
     other = session("echo-2", "quantum", Totals(1, 3, 12, 10, 0, 0, 3), digest="11")
-    result = told({}, QUANTUM, other, RIVAL)
+    result = told(None, QUANTUM, other, RIVAL)
     assert result["qubits_sent"] == 24 and result["copies"] == 6 and result["virtual_time_ps"] == 10_000_000
-    hashes = {told({}, *results)["transcript_sha256"] for results in ((QUANTUM, other), (QUANTUM,), (other,))}
+    hashes = {told(None, *results)["transcript_sha256"] for results in ((QUANTUM, other), (QUANTUM,), (other,))}
     assert len(hashes) == 3
 
 
@@ -96,13 +142,16 @@ def test_several_quantum_sessions_are_summed() -> None:
         (1, 3, 2),
         ([1, 2], [1, 4.5], 2.5),
         ([1], [1, 2], None),
-        ("x", 1, None),
-        (True, 1, None),
+        (1, [1], None),
+        (None, 1, None),
+        (math.nan, 1, None),
+        (np.array([1.0, math.inf]), [1, 2], None),
+        (np.array([1, 2]), np.array([1, 4.5]), 2.5),
         ([], [], None),
     ],
 )
 def test_the_error_is_the_largest_distance(estimate: Any, exact: Any, error: Any) -> None:
-    assert told({"estimate": estimate}, exact={"exact": exact})["error"] == error
+    assert told(Summary(estimate=estimate), exact=exact)["error"] == error
 
 
 def test_plain_values_are_json() -> None:
@@ -110,17 +159,15 @@ def test_plain_values_are_json() -> None:
         "a": np.arange(3),
         2: np.float64("nan"),
         "c": (math.inf, np.int64(3), np.bool_(True)),
-        "d": Path("/x"),
     }
-    assert plain(value) == {"a": [0, 1, 2], "2": None, "c": [None, 3, True], "d": "/x"}
+    assert plain(value) == {"a": [0, 1, 2], "2": None, "c": [None, 3, True]}
     assert json.dumps(plain(value), allow_nan=False)
 
 
 def against(bits: int, qubits: int = 100, **told_of: Any) -> str:
-    rival = {"bits": bits, **told_of.pop("rival", {})}
-    return verdict(
-        {"qubits_sent": qubits, "payload_bits": 0, "control_bits": 0, "rivals": {"raw": rival}, **told_of}
-    )
+    rival = Rival.model_construct(bits=bits, **told_of.pop("rival", {}))
+    counts = {"qubits_sent": qubits, "payload_bits": 0, "control_bits": 0, "ebits": 0, "verdict": "", **told_of}
+    return verdict(RunResult.model_construct(rivals={"raw": rival}, **counts))
 
 
 def test_the_verdict_names_the_winner_and_the_factor() -> None:
@@ -147,11 +194,11 @@ def test_pairs_whose_photons_nobody_counted_are_communication() -> None:
 
 
 def test_the_table_says_how_many_pairs_were_used_up() -> None:
-    result = told({}, session("echo", "quantum", Totals(1, 3, 12, 10, 7, 0, 3)), RIVAL)
+    result = made(None, session("echo", "quantum", Totals(1, 3, 12, 10, 7, 0, 3)), RIVAL)
     assert "\n7 entangled pairs were used up (ebits); the qubits sent are their photons" in table_text(result)
-    result = told({}, session("echo", "quantum", Totals(1, 3, 0, 10, 7, 0, 3)), RIVAL)
+    result = made(None, session("echo", "quantum", Totals(1, 3, 0, 10, 7, 0, 3)), RIVAL)
     assert "how many photons they took is not known" in table_text(result)
-    assert "entangled" not in table_text(told({}, QUANTUM, RIVAL))
+    assert "entangled" not in table_text(made(None, QUANTUM, RIVAL))
 
 
 def test_the_kinds_own_verdict_comes_first() -> None:
@@ -160,7 +207,7 @@ def test_the_kinds_own_verdict_comes_first() -> None:
 
 def test_several_quantum_sessions_have_a_row_each() -> None:
     other = session("echo-2", "quantum", Totals(1, 3, 24, 20, 0, 0, 3))
-    rows = table_text(told({}, QUANTUM, other, RIVAL)).splitlines()[2:6]
+    rows = table_text(made(None, QUANTUM, other, RIVAL)).splitlines()[2:6]
     assert [row.split("  ")[0] for row in rows] == ["echo", "echo-2", "quantum, all", "raw"]
     assert [row.split("  ")[-1].strip() for row in rows[:2]] == ["5 us", "5 us"]
     assert "36" in rows[2].split() and "24" in rows[1].split()
@@ -193,8 +240,8 @@ def test_virtual_times_have_units(time_ps: int, text: str) -> None:
 def test_the_table_is_aligned_text(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    rival = {"raw": {"estimate": 0.5, "error": 0.01}}
-    result = told({"test_accuracy": 0.93, "baseline_accuracy": 0.95, "rivals": rival})
+    rivals = {"raw": Finding(estimate=0.5, error=0.01)}
+    result = made(Summary(test_accuracy=0.93, baseline_accuracy=0.95, rivals=rivals))
     title, head, quantum, rival, sentence = table_text(result).splitlines()
     assert title == "demo: echo, seed 7, 0.25 s" and sentence.endswith(".")
     for column, cells in (

@@ -259,3 +259,19 @@ def test_long_lists_of_names_are_cut(tmp_path: Path) -> None:
     with pytest.raises(ScenarioError) as caught:
         loaded(tmp_path, ("protocol.start=nobody",), ring=100).run()
     assert str(caught.value).endswith("expected a node: n0, n1, n2, n3, n4, n5, n6, n7, n8, n9, n10, n11 and 88 more")
+
+
+def test_nodes_without_a_link_are_not_all_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = graph(tmp_path, ("n0", "n1", {}), **{f"n{number}": {} for number in range(40)})
+    assert cli.execute(["validate", written(tmp_path, {"file": file, "link": LINK})]) == 0
+    assert capsys.readouterr().err.endswith("nodes without a link: n2, n3, n4, n5, n6, n7, n8, n9, n10, n11, n12, n13 "
+                                            "and 26 more\n")  # fmt: skip
+
+
+@pytest.mark.long
+def test_a_large_network_written_out_loads_again(tmp_path: Path) -> None:
+    """All its numbers take more than a mebibyte."""
+    once = loaded(tmp_path, ring=1500)
+    (tmp_path / "again.yaml").write_text(once.resolved())
+    assert (tmp_path / "again.yaml").stat().st_size > 1 << 20
+    assert load(str(tmp_path / "again.yaml")).network().links == once.network().links

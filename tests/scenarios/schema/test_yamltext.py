@@ -58,7 +58,7 @@ REFUSED = [
     ("a: \x00", "expected YAML"),
     ("[" * 100_000, "f: line 1: nested more than 64 levels deep, expected fewer"),
     ("- " * 100_000, "f: line 1: nested more than 64 levels deep, expected fewer"),
-    ("a: " + "x" * (1 << 20), "f: more than 1048576 octets given, expected at most 1 MiB of YAML"),
+    ("a: " + "x" * (8 << 20), "f: more than 8388608 octets given, expected at most 8 MiB of YAML"),
 ]
 
 

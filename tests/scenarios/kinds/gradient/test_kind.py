@@ -30,7 +30,7 @@ from ketwire.quantum.segments import Segment
 from ketwire.scenarios.kinds.gradient.spec import GradientSpec
 from ketwire.scenarios.kinds.interface import Judge
 from ketwire.scenarios.load import Loaded, validate
-from ketwire.scenarios.runs.results import result_object
+from ketwire.scenarios.runs.results import Counted, run_result
 
 Data = dict[str, Any]
 IDEAL = {"fiber": "ideal"}
@@ -78,9 +78,11 @@ def outcome(loaded: Loaded, results: Sequence[SessionResult] | None = None, chec
     network, spec = loaded.network(), loaded.scenario.protocol
     results = run_inline(loaded.run()) if results is None else results
     summary = loaded.kind.summarise(spec, results, Judge(network))
-    exact = loaded.kind.exact(spec, network, network.loaders()) if check else None
-    result = result_object({"scenario": "test", "seed": 5, "protocol": "gradient"}, results, summary, exact, 0.0)
-    return {**result, **loaded.kind.compared(spec, result)}  # type: ignore[attr-defined]
+    exact = [loaded.kind.exact(spec, network, network.loaders())] if check else []
+    counted = Counted.of({"scenario": "test", "seed": 5, "protocol": "gradient"}, results, 0.0)
+    result = run_result(loaded.kind.Result, counted, summary, exact)
+    compared = loaded.kind.compared(spec, summary, result)
+    return run_result(loaded.kind.Result, counted, compared, exact).told()
 
 
 # ---------------------------------------------------------------- exact
@@ -442,9 +444,9 @@ def test_an_outline_has_the_blocks_of_the_unitary() -> None:
     network = loaded.network()
     run = loaded.run()
     for party in "ab":
-        share = share_of(run.sessions[0].slices[party].values, network.loaders()[party])
+        share = share_of(run.sessions[0].slices[party].part, network.loaders()[party])
         for visit, segment in share.segments.items():
-            circuit = outline(run.sessions[0].slices[party].values["visits"][str(visit)], 2, 2)
+            circuit = outline(run.sessions[0].slices[party].part.visits[visit], 2, 2)
             assert circuit is not None
             real = blocks_of(frozen(segment, share.trainable[visit]).circuit)
             assert [block.slots for block in blocks_of(circuit)] == [block.slots for block in real]

@@ -172,7 +172,7 @@ def test_every_estimator_tells_the_derivatives_of_the_circuit(seed: int, tmp_pat
     (tmp_path / "random.json").write_text(json.dumps(told), encoding="utf-8")
     loaded = load(str(tmp_path / "random.json"))
     results = run_inline(loaded.run())
-    said = loaded.kind.summarise(loaded.scenario.protocol, results, Judge(loaded.network()))
+    said = loaded.kind.summarise(loaded.scenario.protocol, results, Judge(loaded.network())).told()
     state = np.zeros(1 << n, dtype=np.complex128)
     state[: len(vector)] = vector / np.linalg.norm(vector)
     expected = differences(layers, state)

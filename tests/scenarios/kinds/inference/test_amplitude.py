@@ -59,8 +59,8 @@ def scenario(
 def outcome(loaded: Loaded, results: Sequence[SessionResult] | None = None) -> Data:
     network, spec = loaded.network(), loaded.scenario.protocol
     results = run_inline(loaded.run()) if results is None else results
-    told = loaded.kind.summarise(spec, results, Judge(network))
-    told["exact"] = loaded.kind.exact(spec, network, network.loaders())["exact"]
+    told = loaded.kind.summarise(spec, results, Judge(network)).told()
+    told["exact"] = loaded.kind.exact(spec, network, network.loaders()).exact
     told["qubits"] = {result.name: result.totals.qubits_sent for result in results}
     return told
 
@@ -96,7 +96,7 @@ def test_shots_with_k_steps_have_the_law_of_k_steps(links: str, owners: Any, sta
         assert abs(hits - count * p) <= 4.5 * math.sqrt(count * p * (1 - p)) + 1e-6
     assert 1 <= result["largest_power"] <= most.get("most_power", 100)
     assert abs(result["estimate"] - result["exact"]) <= 0.02
-    crossings = len(scenario(owners, links, link, start).run().sessions[0].slices[start].values["path"]) - 1
+    crossings = len(scenario(owners, links, link, start).run().sessions[0].slices[start].part.path) - 1
     flags = 2 if owners is MIXED else 0
     if link is IDEAL:
         told = sum(count * (2 * power + 1) for power, count, _ in result["requests"])
@@ -134,8 +134,8 @@ def test_survival_caps_the_steps() -> None:
     s = 0.99**4
     best = max(range(200), key=lambda k: (2 * k + 1) * s**k)
     run = scenario("ba", link=SLIGHT).run()
-    assert run.sessions[0].slices["a"].values["most_power"] == best
-    assert scenario("ba").run().sessions[0].slices["a"].values["most_power"] is None
+    assert run.sessions[0].slices["a"].most_power == best
+    assert scenario("ba").run().sessions[0].slices["a"].most_power is None
 
 
 def test_a_little_noise_is_taken_out_of_delta_and_more_is_refused() -> None:
@@ -144,7 +144,7 @@ def test_a_little_noise_is_taken_out_of_delta_and_more_is_refused() -> None:
 
     result = outcome(noisy(1e-6))
     assert 0 < result["noisy_shots"] <= 0.05 and result["promise_holds"]
-    assert noisy(1e-6).run().sessions[0].slices["a"].values["delta"] == 0.05
+    assert noisy(1e-6).run().sessions[0].slices["a"].delta == 0.05
     with pytest.raises(ScenarioError, match=r"meets an error on its way .* expected at most delta/2 = 0.05") as refused:
         noisy(1e-3).run()
     assert "\n" not in str(refused.value)

@@ -18,6 +18,7 @@ from ketwire.protocols.descriptions import pack_angles, pack_answers, unpack_ang
 from ketwire.protocols.inference_rivals import pack_signs
 from ketwire.protocols.numbers import unpack_numbers
 from ketwire.scenarios.kinds.inference.rivals import as_accurate, promise_of
+from ketwire.scenarios.kinds.result import RunResult
 from ketwire.scenarios.load import Loaded, validate
 from ketwire.scenarios.runs.launch import Options, launch
 from ketwire.scenarios.runs.table import table_text
@@ -42,9 +43,12 @@ def scenario(layers: list[Data], links: str = "ab", seed: int = 1, **protocol: A
     return validate(data, "test", "test", ".")
 
 
+def launched(loaded: Loaded, check: bool = True) -> RunResult:
+    return launch(loaded, lambda run, *_: run_inline(run), Options(progress=False, check=check))
+
+
 def outcome(loaded: Loaded, check: bool = True) -> Data:
-    told: Data = launch(loaded, lambda run, *_: run_inline(run), Options(progress=False, check=check))
-    return told
+    return launched(loaded, check).told()
 
 
 # ---------------------------------------------------------------- description
@@ -56,11 +60,12 @@ def test_angles_at_eight_bits_beat_registers_and_states() -> None:
     errors = []
     for seed in range(6):
         loaded = scenario(layers, seed=seed, qubits=14, dense_state={"bits": [8]}, start="b")
-        told = outcome(loaded)
+        result = launched(loaded)
+        told = result.told()
         assert told["rivals"]["description-8-bit"]["bits"] == 56 * 8 == 448
         assert told["qubits_sent"] == 4200 and told["rivals"]["dense-state-8-bit"]["bits"] > 700_000
         assert told["verdict"].startswith("the classical description-8-bit wins on communication by a factor of 9.38")
-        assert "no rival sends a seed" in told["assumption"] and told["assumption"] in table_text(told)
+        assert "no rival sends a seed" in told["assumption"] and told["assumption"] in table_text(result)
         errors.append(told["rivals"]["description-8-bit"]["error"])
     # Each angle is off by 2π/2^8/√12 = 0.007 rms, each derivative is 1/2 at most: far less than √56 of these.
     assert 1e-5 < max(errors) < 4 * math.sqrt(56) * 0.007 / 2

@@ -11,12 +11,12 @@ import pytest
 from ketwire.errors import ScenarioError
 from ketwire.nodes.data import make_loader
 from ketwire.nodes.inline import run_inline
-from ketwire.protocols.node import Slice
+from ketwire.protocols.sides import OwnClasses, Side
 from ketwire.protocols.subspace import MEASUREMENTS, Classes
 from ketwire.quantum import subspaces
 from ketwire.scenarios.kinds.interface import Judge
 from ketwire.scenarios.load import Loaded, load, validate
-from ketwire.scenarios.runs.results import result_object
+from ketwire.scenarios.runs.results import Counted, run_result
 
 IDEAL = {"fiber": "ideal", "length_km": 1}
 
@@ -57,8 +57,8 @@ def result(loaded: Loaded, check: bool = False) -> dict[str, Any]:
     network = loaded.network()
     results = run_inline(loaded.run(), base=loaded.base)
     summary = loaded.kind.summarise(loaded.scenario.protocol, results, Judge(network))
-    exact = loaded.kind.exact(loaded.scenario.protocol, network, network.loaders()) if check else None
-    return result_object({}, results, summary, exact, 0.0)
+    exact = [loaded.kind.exact(loaded.scenario.protocol, network, network.loaders())] if check else []
+    return run_result(loaded.kind.Result, Counted.of({}, results, 0.0), summary, exact).told()
 
 
 @pytest.mark.long
@@ -242,18 +242,18 @@ def test_data_are_loaded_by_their_owner_and_stand_in_no_slice(tmp_path: Path) ->
     loaded = scenario(tmp_path, vectors={"values": values})
     for session in loaded.run().sessions:
         alice, bob = (session.slices[party] for party in ("alice", "bob"))
-        assert str(values[0][0]) in repr(alice.values) and str(values[0][0]) not in repr(bob.values)
-        assert "train" not in repr(alice.values) and "train.npy" in repr(bob.values)
-        assert "test-labels" not in repr(alice.values) + repr(bob.values)
-        assert not alice.arrays and not bob.arrays
+        assert str(values[0][0]) in repr(alice) and str(values[0][0]) not in repr(bob)
+        assert "train." not in repr(alice) and "train.npy" in repr(bob)
+        assert "test-labels" not in repr(alice) + repr(bob)
+        assert not any(each.arrays for each in session.told.values())
 
 
 def test_labels_do_not_reach_the_decisions(tmp_path: Path) -> None:
     first = scenario(tmp_path)
-    decisions = run_inline(first.run(), base=first.base)[0].outcomes["bob"].arrays["decisions"]
+    decisions = run_inline(first.run(), base=first.base)[0].outcomes["bob"].decisions
     shuffled = scenario(tmp_path, labels={"values": [7] * 60})
     again = run_inline(shuffled.run(), base=shuffled.base)
-    np.testing.assert_array_equal(again[0].outcomes["bob"].arrays["decisions"], decisions)
+    np.testing.assert_array_equal(again[0].outcomes["bob"].decisions, decisions)
     assert set(decisions) <= {3, 5, 9}
     assert result(shuffled)["test_accuracy"] == 0.0
 
@@ -264,9 +264,8 @@ def test_measurements_are_complete_on_the_padded_register(entries: int) -> None:
     values[:, 0] *= 1e-5  # a direction that is hardly ever touched
     sources = {"rows": {"values": values, "labels": labels}}
     for measurement in MEASUREMENTS:
-        told = {"training": "rows", "training_labels": None, "constant": None, "standardise": False}
-        slice_ = Slice({**told, "components": 1, "copies": 10, "measurement": measurement})
-        classes = Classes(slice_, lambda key, source: sources[source])  # type: ignore[index]
+        side = Side("alice", "bob", classes=OwnClasses("rows", None, 1, measurement, 10))
+        classes = Classes(side, lambda key, source: sources[source])  # type: ignore[index]
         states = np.eye(max(2, 1 << (entries - 1).bit_length()), dtype=np.complex128)
         outcomes = classes.observable().probabilities(states)
         np.testing.assert_allclose(outcomes.sum(axis=1), 1, atol=1e-9)

@@ -12,10 +12,11 @@ import pytest
 from ketwire.errors import ScenarioError
 from ketwire.nodes.inline import run_inline
 from ketwire.protocols.codes import default_plan
+from ketwire.protocols.typed import Told
 from ketwire.scenarios.kinds.interface import Judge
 from ketwire.scenarios.kinds.subspace.promise import DENSE_QUBITS, _deal
 from ketwire.scenarios.load import Loaded, load, validate
-from ketwire.scenarios.runs.results import result_object
+from ketwire.scenarios.runs.results import Counted, run_result
 
 LAYERS = 5
 
@@ -33,7 +34,7 @@ def scenario(link: dict[str, Any] | None = None, **protocol: Any) -> Loaded:
 def result(loaded: Loaded) -> dict[str, Any]:
     results = run_inline(loaded.run())
     summary = loaded.kind.summarise(loaded.scenario.protocol, results, Judge(loaded.network()))
-    return result_object({}, results, summary, None, 0.0)
+    return run_result(loaded.kind.Result, Counted.of({}, results, 0.0), summary, []).told()
 
 
 def refused(**protocol: Any) -> str:
@@ -92,17 +93,17 @@ def test_a_lossy_link_is_topped_up_until_every_vector_was_measured() -> None:
     results = run_inline(loaded.run())
     survival = loaded.network().links[0].forward.survival(1)
     for each, qubits in zip(results, (6, 8), strict=True):
-        bob = each.outcomes["bob"].values
-        assert bob["measured"] == 60 * 3
+        bob = each.outcomes["bob"]
+        assert bob.measured == 60 * 3
         totals = each.directions["alice->bob"]
-        assert totals.qubits_sent == bob["attempted"] * qubits > 60 * 3 * qubits
+        assert totals.qubits_sent == bob.attempted * qubits > 60 * 3 * qubits
         # Expected attempts are 180 over the survival; the last round may emit some in vain.
-        assert 0.6 < bob["attempted"] * survival**qubits / 180 < 2.0
+        assert 0.6 < bob.attempted * survival**qubits / 180 < 2.0
     assert result(loaded)["accuracy"] == 1.0
 
 
-def octets_of(slice_: Any) -> bytes:
-    return repr(slice_.values).encode() + b"".join(array.tobytes() for array in slice_.arrays.values())
+def octets_of(told: Told) -> bytes:
+    return repr(told.values).encode() + b"".join(array.tobytes() for array in told.arrays.values())
 
 
 def test_slices_hold_what_their_party_owns_and_no_more() -> None:
@@ -110,13 +111,13 @@ def test_slices_hold_what_their_party_owns_and_no_more() -> None:
     for session, qubits in itertools.product(loaded.run().sessions, (4, 6)):
         half, vectors, answers = _deal(loaded.network(), qubits, 40)
         secret = half.matrix.tobytes() if qubits == 4 else (half.signs < 0).tobytes()  # type: ignore[attr-defined]
-        alice, bob, carol = (octets_of(session.slices[party]) for party in ("alice", "bob", "carol"))
+        alice, bob, carol = (octets_of(session.told[party]) for party in ("alice", "bob", "carol"))
         mine = session.name.partition("-")[0] == f"n{qubits}"
         assert (vectors.tobytes() in alice) == mine and (secret in bob) == mine
         assert secret not in alice and vectors[0].tobytes() not in bob
         for kind in (np.int64, np.bool_, np.uint8, np.float64):
             assert answers.astype(kind).tobytes() not in alice + bob + carol
-        assert session.slices["carol"].arrays == {}
+        assert session.told["carol"].arrays == {}
 
 
 def test_both_kinds_of_instance_are_dealt_and_no_size_repeats_another() -> None:
@@ -132,7 +133,7 @@ def test_who_holds_the_vectors_is_the_scenarios_to_say() -> None:
     told = run_inline(scenario(sender="bob", receiver="alice", raw=[1]).run())
     assert told[0].directions["bob->alice"].qubits_sent == 160
     assert told[0].directions["alice->bob"].qubits_sent == 0
-    assert len(told[0].outcomes["alice"].arrays["decisions"]) == 40
+    assert len(told[0].outcomes["alice"].decisions) == 40
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,17 +19,17 @@ from ketwire.nodes.inline import run_inline
 from ketwire.nodes.processes.run import run_processes
 from ketwire.nodes.session import Link, Run, SessionResult
 from ketwire.protocols.announce import hops_from, way
-from ketwire.protocols.node import Node, Outcome
+from ketwire.protocols.node import Node
 from ketwire.protocols.training.data import Schedule, standardised
 from ketwire.protocols.training.objectives import Logistic, Squared, objective
 from ketwire.protocols.training.optimisers import Adam
-from ketwire.protocols.training.program import TrainingParty
+from ketwire.protocols.training.program import Trained, TrainingParty
 from ketwire.quantum.gates import PAULI
 from ketwire.scenarios.kinds.interface import Judge, Network
 from ketwire.scenarios.kinds.training.kind import Training
 from ketwire.scenarios.kinds.training.spec import TrainingSpec
 from ketwire.scenarios.load import load
-from tests.kit import IDEAL
+from tests.kit import IDEAL, shown
 from tests.nodes.checkpoints.test_epochs import Interrupted, interrupt, killer
 
 KIND = Training()
@@ -43,15 +43,24 @@ LOSSY = Fiber(length_km=1.0, loss_db_per_km=0.5)
 ALONE: dict[str, Any] = {"backprop": [], "raw": [], "description": []}
 
 
+@dataclass(frozen=True, kw_only=True)
+class Parameters(Trained):
+    """A party's parameters by visit, too."""
+
+    parameters: dict[int, NDArray[np.float64]]
+
+
 class Telling(TrainingParty):
     """Tells its parameters too, which a party of the world keeps."""
 
-    async def run(self, node: Node) -> Outcome:
+    Outcome = Parameters
+
+    async def run(self, node: Node) -> Parameters | None:
         outcome = await super().run(node)
-        if "visits" not in self.values:
-            return outcome
-        mine = {f"parameters {visit}": part.values for visit, part in self.held.share.segments.items()}
-        return Outcome(outcome.values, {**outcome.arrays, **mine})
+        if outcome is None:
+            return None
+        mine = {visit: part.values for visit, part in self.held.share.segments.items()}
+        return Parameters(**vars(outcome), parameters=mine)
 
 
 def spec_of(**changed: Any) -> TrainingSpec:
@@ -84,7 +93,8 @@ def network(physics: Fiber = IDEAL, links: Sequence[tuple[str, str]] = (("a", "b
 def run_of(spec: TrainingSpec, on: Network, telling: bool = False) -> Run:
     sessions = tuple(KIND.sessions(spec, on))
     if telling:
-        sessions = tuple(replace(each, program=f"{__name__}:Telling") for each in sessions)
+        told = replace(sessions[0], program=f"{__name__}:Telling")
+        sessions = (told, *sessions[1:])
     return Run(on.seed, on.parties, on.links, sessions, lambda each, public: KIND.check(spec, on, each, public))
 
 
@@ -94,8 +104,8 @@ def carried_out(spec: TrainingSpec, on: Network | None = None, telling: bool = F
 
 def parameters(result: SessionResult) -> NDArray[np.float64]:
     """All angles, by visit, as `Telling` parties told them."""
-    told = {name: array for outcome in result.outcomes.values() for name, array in outcome.arrays.items()}
-    return np.concatenate([told[f"parameters {visit}"] for visit in range(3)])
+    told = {visit: own for outcome in result.outcomes.values() for visit, own in outcome.parameters.items()}
+    return np.concatenate([told[visit] for visit in range(3)])
 
 
 # ---------------------------------------------------------------- a reference of its own, by matrices
@@ -158,17 +168,17 @@ def reference(
 def test_exact_training_is_the_dense_reference_step_by_step(loss: str, batch: int | None, trainable: Any) -> None:
     spec = spec_of(objective={"loss": loss}, batch=batch, trainable=trainable)
     result = carried_out(spec, telling=True)[0]
-    key = bytes.fromhex(KIND.sessions(spec, network())[0].slices["a"].values["schedule_key"])
+    key = bytes.fromhex(KIND.sessions(spec, network())[0].slices["a"].training.model.schedule_key)
     schedule = Schedule(key, 12, batch)
     moves = np.repeat({"all": [1, 1, 1]}.get(str(trainable), [0, 1, 0] if trainable == ["b"] else [1, 0, 1]), 4) > 0
     losses, angles = reference(objective({"loss": loss}), [schedule.batch(step) for step in range(4)], moves)
     # Gradients that move parameters are rounded to 2^-32.
-    assert np.abs(result.outcomes["a"].arrays["losses"] - losses).max() < 1e-8
+    assert np.abs(result.outcomes["a"].losses - losses).max() < 1e-8
     assert np.abs(parameters(result) - angles).max() < 1e-8
     assert (parameters(result)[~moves] == ANGLES.reshape(-1)[~moves]).all()
     labels = np.where(np.array(TEST_LABELS) == 8, 1.0, -1.0)
     right = np.where(outputs(angles, TESTS) > 0, 1.0, -1.0) == labels
-    assert result.outcomes["a"].values["test_accuracy"] == right.mean()
+    assert result.outcomes["a"].judged["test"][1] == right.mean()
 
 
 def test_a_cosine_schedule_falls_over_all_steps() -> None:
@@ -178,7 +188,7 @@ def test_a_cosine_schedule_falls_over_all_steps() -> None:
     losses, angles = reference(Squared(), [np.arange(12)] * 4, np.ones(12, dtype=bool), horizon=4)
     results = carried_out(spec, telling=False)
     for each in results:
-        assert np.abs(each.outcomes["a"].arrays["losses"] - losses).max() < 1e-10
+        assert np.abs(each.outcomes["a"].losses - losses).max() < 1e-10
     whole = run_of(spec, network(), telling=True)
     told = run_inline(replace(whole, sessions=whole.sessions[:1]))[0]
     assert np.abs(parameters(told) - angles).max() < 1e-10
@@ -232,9 +242,7 @@ def test_inline_and_processes_give_one_transcript() -> None:
     assert [each.transcript_sha256 for each in inline] == [each.transcript_sha256 for each in processes]
     for ours, theirs in zip(inline, processes, strict=True):
         for party in ("a", "b"):
-            assert ours.outcomes[party].values == theirs.outcomes[party].values
-            for name, array in ours.outcomes[party].arrays.items():
-                assert (array == theirs.outcomes[party].arrays[name]).all()
+            assert shown(ours.outcomes[party]) == shown(theirs.outcomes[party])
 
 
 def test_a_window_changes_virtual_time_and_acknowledgments_alone() -> None:
@@ -252,8 +260,8 @@ def test_what_the_steps_cost_is_what_the_wire_counts() -> None:
     spec = spec_of(**{**SAMPLED, "rivals": {"backprop": [], "raw": [], "description": []}})
     on = network(LOSSY)
     results = carried_out(spec, on)
-    summary = KIND.summarise(spec, results, Judge(on))
-    ends = [results[0].outcomes[party].values["finally"] for party in ("a", "b")]
+    summary = KIND.summarise(spec, results, Judge(on)).told()
+    ends = [results[0].outcomes[party].after for party in ("a", "b")]
     emitted = sum(summary["per_step"]["qubits_emitted"]) + sum(end["qubits_emitted"] for end in ends)
     bits = sum(summary["per_step"]["bits"]) + sum(end["bits"] for end in ends)
     totals = results[0].totals
@@ -266,7 +274,7 @@ def test_what_the_steps_cost_is_what_the_wire_counts() -> None:
 def test_more_copies_are_announced_where_a_gradient_drowns_and_never_beyond_the_most() -> None:
     few = spec_of(**{**SAMPLED, "adaptive": None, "validation": None, "rivals": ALONE})
     more = few.model_copy(update={"adaptive": spec_of(**SAMPLED).adaptive})
-    fixed, grown = (carried_out(spec)[0].outcomes["a"].arrays["costs"] for spec in (few, more))
+    fixed, grown = (carried_out(spec)[0].outcomes["a"].costs for spec in (few, more))
     fixed, grown = (np.diff(costs[:, 4], prepend=0) for costs in (fixed, grown))
     assert (fixed == 6 * (8 + 3 * 4)).all()  # an ideal fiber: loss copies and three visits
     assert grown[0] == fixed[0] and grown[1:].max() > fixed[0]
@@ -278,20 +286,20 @@ def test_an_early_stop_keeps_the_best_parameters() -> None:
     validation = {"share": 0.25, "every": 1, "patience": 2, "copies": 1}
     spec = spec_of(optimiser={"name": "sgd", "rate": 25.0}, steps=30, validation=validation)
     outcome = carried_out(spec)[0].outcomes["a"]
-    losses = outcome.arrays["validations"][:, 0]
-    assert outcome.values["steps"] == len(losses) < 30
+    losses = outcome.validations[:, 0]
+    assert outcome.steps == len(losses) < 30
     assert losses[-2:].min() >= losses[:-2].min()
-    assert abs(outcome.values["validation_loss"] - losses.min()) < 1e-12
+    assert abs(outcome.judged["validation"][0] - losses.min()) < 1e-12
 
 
 def test_rivals_take_the_same_steps_and_pay_in_bits() -> None:
     spec = spec_of(steps=6, rivals={"backprop": [20, 64], "raw": [], "description": []})
     on = network()
     results = carried_out(spec, on)
-    losses = [each.outcomes["a"].arrays["losses"] for each in results]
+    losses = [each.outcomes["a"].losses for each in results]
     assert np.abs(losses[2] - losses[0]).max() < 1e-10
     assert 0 < np.abs(losses[1] - losses[0]).max() < 1e-3
-    summary = KIND.summarise(spec, results, Judge(on))
+    summary = KIND.summarise(spec, results, Judge(on)).told()
     exact = summary["rivals"]["backprop-64-bit"]
     # Two crossings forward and two back of 12 samples, 2 * 4 numbers each, in each of six steps; the test part.
     assert sum(exact["per_step"]["bits"]) == 6 * 4 * 12 * 8 * 64
@@ -317,11 +325,11 @@ def test_contractions_stay_coherent() -> None:
 
     gradient = [(loss(angles + step) - loss(angles - step)) / 2e-5 for step in 1e-5 * np.eye(8)]
     outcome = carried_out(spec, telling=False)[0]
-    assert abs(outcome.outcomes["a"].arrays["losses"][0] - loss(angles)) < 1e-10
+    assert abs(outcome.outcomes["a"].losses[0] - loss(angles)) < 1e-10
     whole = run_of(spec, network(), telling=True)
     telling = run_inline(replace(whole, sessions=whole.sessions[:1]))
-    told = {name: array for each in telling[0].outcomes.values() for name, array in each.arrays.items()}
-    moved = angles - np.concatenate([told["parameters 0"], told["parameters 1"]])
+    told = {visit: own for each in telling[0].outcomes.values() for visit, own in each.parameters.items()}
+    moved = angles - np.concatenate([told[0], told[1]])
     assert np.abs(moved - gradient).max() < 1e-8
 
 
@@ -333,7 +341,7 @@ def test_back_propagation_through_contractions_ships_what_is_inside() -> None:
     parts = [layers[0], layers[1], shrinking[0], shrinking[1], layers[2]]
     spec = spec_of(layers=parts, steps=4, estimator="exact", rivals={"backprop": [64], "raw": [], "description": []})
     exact, rival = carried_out(spec, telling=False)
-    losses = [each.outcomes["a"].arrays["losses"] for each in (exact, rival)]
+    losses = [each.outcomes["a"].losses for each in (exact, rival)]
     assert np.abs(losses[0] - losses[1]).max() < 1e-10 and np.ptp(losses[0]) > 1e-3
     # Four steps there and back and the test part there, over two links: eight numbers of 64 bits a sample.
     assert rival.totals.payload_bits == (4 * 2 * 2 * len(ROWS) + 2 * len(TESTS)) * 8 * 64
@@ -372,8 +380,8 @@ def test_an_objective_of_ones_own() -> None:
     spec = spec_of(objective={"loss": f"{__name__}:Ramp", "settings": {"weight": 2.0}}, steps=1)
     outcome = carried_out(spec)[0].outcomes["a"]
     expected = 2 * (outputs(ANGLES.reshape(-1), ROWS) - np.array(LABELS) / 11).mean()
-    assert abs(outcome.arrays["losses"][0] - expected) < 1e-10
-    assert outcome.values["test_accuracy"] == 3 / 5  # as many threes
+    assert abs(outcome.losses[0] - expected) < 1e-10
+    assert outcome.judged["test"][1] == 3 / 5  # as many threes
     with pytest.raises(ScenarioError, match=r"^protocol.objective.settings: .* not callable"):
         objective({"loss": f"{__name__}:RNG"})
 
@@ -464,7 +472,7 @@ def test_what_nobody_but_the_start_owns_is_no_training() -> None:
 def whole(results: list[SessionResult]) -> list[Any]:
     """All that was told, as it can be compared."""
     return [
-        (each.transcript_sha256, each.clocks_ps, party, told.values, {k: v.tolist() for k, v in told.arrays.items()})
+        (each.transcript_sha256, each.clocks_ps, party, shown(told))
         for each in results
         for party, told in each.outcomes.items()
     ]

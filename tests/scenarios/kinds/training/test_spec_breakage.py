@@ -18,10 +18,11 @@ from ketwire.errors import ScenarioError
 from ketwire.nodes.data import make_loader
 from ketwire.nodes.inline import run_inline
 from ketwire.protocols.layers import build_layers
-from ketwire.protocols.training.data import Labels, Samples, standardised
+from ketwire.protocols.training.data import Data, Judging, Labels, Samples, standardised
 from ketwire.protocols.training.objectives import objective
 from ketwire.quantum.circuits import Circuit
 from ketwire.quantum.gates import Gate
+from ketwire.scenarios.kinds.training.models import Overhead, PerStep, TrainingFinding, TrainingSummary
 from ketwire.scenarios.kinds.training.results import _verdict
 from ketwire.scenarios.load import load
 from ketwire.scenarios.schema.sources import FileSource
@@ -148,8 +149,9 @@ def test_what_cannot_be_standardised_is_refused(train: list[list[float]]) -> Non
 
 def test_labels_may_be_a_file_of_one_column(tmp_path: Path) -> None:
     (tmp_path / "labels.csv").write_text("class\n2\n7\n7\n")
-    parts: Any = {part: {"path": "labels.csv"} for part in ("train", "test")}
-    made = Labels(parts, objective({"loss": "squared"}), make_loader(bytes(32), str(tmp_path)))
+    squared, source = {"loss": "squared"}, {"path": "labels.csv"}
+    load = make_loader(bytes(32), str(tmp_path))
+    made = Labels(Judging(squared, source, source), objective(squared), load)
     assert made.of["train"].tolist() == [-1, 1, 1] and made.shapes["test rows"].value == 3
 
 
@@ -181,8 +183,7 @@ def test_rows_do_not_hold_their_own_labels() -> None:
 def test_rows_are_encoded_when_they_are_needed() -> None:
     """Before, somebody has looked whether there is room for them: 2^25 amplitudes for each of a million rows."""
     rows: Any = {"values": [[1.0, 2.0], [3.0, -1.0]]}
-    source = {"train": rows, "test": rows, "standardise": False, "constant": None}
-    held = Samples(source, 25, make_loader(bytes(32), ""))
+    held = Samples(Data(rows, rows), 25, make_loader(bytes(32), ""))
     assert "encoded" not in vars(held) and held.shapes["train rows"].value == 2
 
 
@@ -200,9 +201,12 @@ def test_angles_that_have_no_digits_left_are_refused() -> None:
 
 def said_of(steps: int, planned: int, **rivals: dict[str, Any]) -> list[str]:
     """The verdict on a training of 6 qubits and 4 bits a step that was right in 90 of 100 test rows."""
-    made = {"steps": steps, "train_loss": 0.5, "overhead": {"operations_factor": 9.0}, "rivals": rivals,
-            "test_accuracy": 0.9, "decisions": 100,
-            "per_step": {"qubits_emitted": [6] * steps, "bits": [4] * steps}}  # fmt: skip
+    made = TrainingSummary.model_construct(
+        steps=steps, train_loss=0.5, test_accuracy=0.9, decisions=100,
+        overhead=Overhead.model_construct(operations_factor=9.0),
+        per_step=PerStep.model_construct(qubits_emitted=[6] * steps, bits=[4] * steps),
+        rivals={name: TrainingFinding(**told) for name, told in rivals.items()},
+    )  # fmt: skip
     totals = SimpleNamespace(qubits_sent=70, payload_bits=20, control_bits=30)
     return _verdict(made, SimpleNamespace(totals=totals, virtual_time_ps=5), planned).splitlines()  # type: ignore[arg-type]
 

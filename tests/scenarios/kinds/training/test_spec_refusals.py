@@ -55,7 +55,7 @@ def test_it_is_refused_in_one_line(changed: dict[str, Any], told: str) -> None:
 
 def test_what_just_fits_is_run() -> None:
     for changed in ({"batch": 9, "validation": VALIDATION, "steps": 1}, {**BUDGET, "budget_attempts": 24, "steps": 1}):
-        assert carried_out(spec_of(**changed))[0].outcomes["a"].values["steps"] == 1
+        assert carried_out(spec_of(**changed))[0].outcomes["a"].steps == 1
 
 
 def test_loss_on_the_way_counts_in_the_budget_of_the_longest_stream() -> None:
@@ -65,28 +65,28 @@ def test_loss_on_the_way_counts_in_the_budget_of_the_longest_stream() -> None:
     alone = {"backprop": [], "raw": [], "description": []}
     changed = {**BUDGET, "budget_attempts": attempts + 4, "steps": 1, "rivals": alone}
     carried_out(spec_of(**changed), network(LOSSY))
-    streams = KIND.sessions(spec_of(**changed), network(LOSSY))[0].slices["a"].values["survivals"]
-    expected = {"forward": 4, "0": 12, "1": 2 + 6, "2": 4}
-    assert all(abs(streams[name] - 0.891251**qubits) < 1e-5 for name, qubits in expected.items())
+    told = KIND.sessions(spec_of(**changed), network(LOSSY))[0].slices["a"].training
+    expected = {0: 12, 1: 2 + 6, 2: 4}
+    assert all(abs(told.passages[visit].survival - 0.891251**qubits) < 1e-5 for visit, qubits in expected.items())
+    assert abs(told.plan.passage.survival - 0.891251**4) < 1e-5
 
 
 def test_every_plan_has_the_limits_that_were_given() -> None:
     spec = spec_of(budget_attempts=1234.0, window=56, max_batch_octets=7890)
     forgets = network(hardware={"b": Hardware(Memory(t2_ps=10**9), gate1_ps=1000)})
     for on, alike in ((network(), True), (forgets, False)):
-        party = TrainingParty(KIND.sessions(spec, on)[0].slices["a"], make_loader(bytes(32), "."))
-        plan = party._plan("forward", party.held.path, (2, 2), 3, 4)
+        plan = KIND.sessions(spec, on)[0].slices["a"].training.plan
         assert (plan.budget_attempts, plan.window, plan.max_batch_octets) == (1234, 56, 7890)
         assert plan.shared is alike  # copies of a sample that wait for different times forget different amounts
 
 
 def test_batches_follow_from_the_seed_and_promises_from_what_moves() -> None:
     spec = spec_of(batch=5, trainable=[0, 2], estimator="commuting", epsilon=0.1, delta=0.1)
-    ours, theirs = (KIND.sessions(spec, replace(network(), seed=seed))[0].slices["a"].values for seed in (5, 6))
-    assert ours["schedule_key"] != theirs["schedule_key"]
+    ours, theirs = (KIND.sessions(spec, replace(network(), seed=seed))[0].slices["a"].training for seed in (5, 6))
+    assert ours.model.schedule_key != theirs.model.schedule_key
     shapes = {party: TrainingParty(slice, make_loader(bytes(32), ".")).shapes
               for party, slice in KIND.sessions(spec, network())[0].slices.items()}  # fmt: skip
-    assert Agreement.of(ours["agreed"], agree(shapes)).promise == Promise(0.1, 0.1, 8)
+    assert Agreement.of(ours.terms, agree(shapes)).promise == Promise(0.1, 0.1, 8)
 
 
 def test_the_baseline_is_judged_on_the_test_part() -> None:

@@ -1,0 +1,63 @@
+# An image of ketwire. docs/containers.md says how to build it, with an index of packages or without a network.
+#
+#   BASE    an image with Python 3.11 and its venv module
+#   FAST    1: with numba, which scenarios with large circuits need
+#   WHEELS  index: packages come from the index that pip finds; wheelhouse: from the folder wheelhouse/ beside this file
+ARG BASE=python:3.11-slim-bookworm
+ARG WHEELS=index
+
+FROM ${BASE} AS tools
+RUN python3 -m venv /tools && python3 -m venv --without-pip /opt/ketwire
+WORKDIR /build
+# Only what says which packages there are: a change of any other file leaves the layers of packages as they are.
+COPY pyproject.toml constraints.txt docker/requirements.py ./
+RUN python3 requirements.py > needed.txt
+
+# Every package as a wheel, on a machine with a network: docker build --target wheelhouse --output wheelhouse .
+FROM tools AS fetched
+RUN /tools/bin/pip download --quiet --disable-pip-version-check --only-binary :all: --dest /wheels \
+        --constraint constraints.txt --requirement needed.txt numba setuptools && \
+    /tools/bin/pip download --quiet --disable-pip-version-check --only-binary :all: --no-deps --dest /wheels \
+        --constraint constraints.txt scikit-learn
+
+FROM scratch AS wheelhouse
+COPY --from=fetched /wheels /
+
+FROM fetched AS wheels-index
+FROM tools AS wheels-wheelhouse
+COPY wheelhouse /wheels
+
+FROM wheels-${WHEELS} AS packages
+ARG FAST=0
+ENV PIP="/tools/bin/pip --quiet --disable-pip-version-check --no-cache-dir --python /opt/ketwire/bin/python install \
+        --no-index --find-links /wheels --no-compile --constraint constraints.txt"
+RUN ${PIP} --requirement needed.txt $(test "${FAST}" = 0 || echo numba) && \
+    /tools/bin/pip --quiet --disable-pip-version-check install --upgrade --no-index --find-links /wheels setuptools && \
+    python3 requirements.py --tables /wheels /opt/ketwire && \
+    find /opt/ketwire -type d -name tests -prune -exec rm -rf {} + && \
+    /opt/ketwire/bin/python -m compileall -q /opt/ketwire/lib
+
+FROM packages AS installed
+COPY pyproject.toml README.md ./
+COPY src src
+COPY quantum quantum
+COPY channels channels
+COPY protocols protocols
+COPY nodes nodes
+COPY scenarios scenarios
+RUN /tools/bin/pip --quiet --disable-pip-version-check wheel --no-deps --no-build-isolation --wheel-dir /made . && \
+    /tools/bin/pip --quiet --disable-pip-version-check --python /opt/ketwire/bin/python install --no-index --no-deps \
+        --no-compile /made/*.whl && \
+    /opt/ketwire/bin/python -m compileall -q /opt/ketwire/lib
+# What numba compiles is kept in the image, since its containers write nowhere.
+ENV NUMBA_CACHE_DIR=/opt/ketwire/numba
+RUN mkdir -p ${NUMBA_CACHE_DIR} && python3 requirements.py --compile ${FAST}
+
+FROM ${BASE}
+RUN install -d -m 700 -o 10001 -g 10001 /checkpoints
+COPY --from=installed /opt/ketwire /opt/ketwire
+ENV PATH=/opt/ketwire/bin:${PATH} NUMBA_CACHE_DIR=/opt/ketwire/numba PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1
+USER 10001:10001
+WORKDIR /tmp
+ENTRYPOINT ["ketwire"]
+CMD ["--help"]

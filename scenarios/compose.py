@@ -1,0 +1,284 @@
+"""A Compose file for a scenario: a container for each party and fiber, and networks on which nobody meets who need not.
+
+Networks: one between a party and each of its fibers, and one between the coordinator and each of the others. Each is a
+/29 of its own, because an engine's default pools end at some 31 networks, and has no way out. Keys: one container
+writes them all, into a volume for each, and ends. Data: a file is mounted into the container of the party that
+reads it, and into no other.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from ketwire.errors import ScenarioError
+from ketwire.nodes.processes.interpreters import refuse_interpreters
+from ketwire.nodes.session import COORDINATOR
+
+if TYPE_CHECKING:
+    from ketwire.nodes.session import Run
+    from ketwire.scenarios.load import Loaded
+
+USER = 10001
+COORDINATOR_PORT, FIBER_PORT = 5600, 5601
+MOST_NETWORKS = 1 << 13  # of eight addresses each, in a /16
+SCENARIO, DATA, KEYS, CHECKPOINTS, READY = "/scenario", "/data", "/keys", "/checkpoints", "/tmp/ready"
+KEYS_SERVICE = "keys"
+
+HEAD = """\
+# Written by: ketwire compose {given}
+# docs/containers.md says how to run it, and what KETWIRE_SOURCE, KETWIRE_IMAGE, KETWIRE_FAST, KETWIRE_WHEELS,
+# KETWIRE_MEMORY and KETWIRE_SUBNET change.
+name: {project}
+
+x-service: &service
+  image: ${{KETWIRE_IMAGE:-ketwire}}
+  init: true
+  read_only: true
+  user: "{user}:{user}"
+  cap_drop: [ALL]
+  security_opt: ["no-new-privileges:true"]
+  tmpfs: ["/tmp:mode=1777,size=64m"]
+  mem_limit: ${{KETWIRE_MEMORY:-2g}}
+
+x-running: &running
+  <<: *service
+  sysctls: {{net.ipv4.ip_forward: "0"}}
+  healthcheck: {{test: [CMD, test, -e, {ready}], interval: 10s, timeout: 5s, retries: 3, start_period: 60s}}
+"""
+
+
+@dataclass(frozen=True)
+class Files:
+    """The files of a scenario, each as (its path here, its path in a container).
+
+    every: what all services that read the scenario are given. own: what a party alone is given.
+    """
+
+    every: Sequence[tuple[str, str]] = ()
+    modules: Sequence[tuple[str, str]] = ()
+    public: Sequence[tuple[str, str]] = ()
+    own: Mapping[str, Sequence[tuple[str, str]]] = field(default_factory=dict)
+
+
+class Composed:
+    """The text of a Compose file, one scenario after another.
+
+    Args:
+        given: the arguments that it is made with, for its first line.
+    """
+
+    def __init__(self, given: str, project: str) -> None:
+        self._head = HEAD.format(given=given, project=project, user=USER, ready=READY)
+        self._services: list[str] = []
+        self._networks: list[str] = []
+        self._volumes: list[str] = []
+
+    def add(self, loaded: Loaded, named: str, profile: str | None) -> None:
+        """One more scenario.
+
+        Args:
+            named: as its user names it: a packaged scenario's name, or a file's path.
+            profile: whose services have this name before theirs; None where there is one scenario alone.
+
+        Raises:
+            ScenarioError: its run cannot be composed.
+        """
+        run = loaded.run(by_hand=True)
+        refuse_interpreters(run)
+        _Network(self, run, loaded, named, profile).compose()
+
+    def text(self) -> str:
+        networks, volumes = ["networks:", *self._networks, ""], ["volumes:", *self._volumes, ""]
+        return "\n".join([self._head, "services:", *self._services, *networks, *volumes])
+
+    def service(self, name: str, lines: Iterable[str]) -> None:
+        self._services += [f"  {name}:", *(f"    {line}" for line in lines), ""]
+
+    def network(self, name: str) -> None:
+        """One more network of eight addresses.
+
+        Raises:
+            ScenarioError: there is no room for it.
+        """
+        number = len(self._networks)
+        if number == MOST_NETWORKS:
+            raise ScenarioError(f"compose: more than {MOST_NETWORKS} networks, expected as many /29 as fit a /16")
+        subnet = f"${{KETWIRE_SUBNET:-10.213}}.{number >> 5}.{number % 32 * 8}/29"
+        self._networks.append(f'  {name}: {{internal: true, ipam: {{config: [{{subnet: "{subnet}"}}]}}}}')
+
+    def volume(self, name: str) -> None:
+        self._volumes.append(f"  {name}: {{}}")
+
+
+class _Network:
+    """The services of one scenario."""
+
+    def __init__(self, into: Composed, run: Run, loaded: Loaded, named: str, profile: str | None) -> None:
+        self.into, self.run, self.profile = into, run, profile
+        self.prefix = "" if profile is None else f"{profile}-"
+        self.parties = run.parties
+        self.fibers = [link.name for link in run.links]
+        self.kept = any(session.restartable for session in run.sessions)
+        is_file = loaded.base != _packaged()
+        self.files = _files(loaded, run, named) if is_file else Files()
+        self.scenario = f"{SCENARIO}/{os.path.basename(named)}" if is_file else named
+        self.keys = KEYS_SERVICE if KEYS_SERVICE not in self.parties else f"{KEYS_SERVICE}.once"
+
+    def compose(self) -> None:
+        self._keys()
+        names = [*self.parties, *self.fibers]
+        command = [COORDINATOR, self.scenario, "--bind", f"0.0.0.0:{COORDINATOR_PORT}"]
+        self._running(COORDINATOR, [*command, "--advertise", f"{COORDINATOR}:{COORDINATOR_PORT}"],
+                      [f"{name}.control" for name in names],
+                      [*self.files.every, *self.files.modules, *self.files.public])  # fmt: skip
+        at = ["--coordinator", f"{COORDINATOR}:{COORDINATOR_PORT}"]
+        for party in self.parties:
+            between = [f"{party}.{link.name}" for link in self.run.links if party in link.ends]
+            own = self.files.own.get(party, ())
+            modules = [(path, _below(DATA, os.path.relpath(there, SCENARIO))) for path, there in self.files.modules]
+            self._running(party, ["node", party, *at, "--base", DATA], [f"{party}.control", *between],
+                          [*own, *modules], restart=True)  # fmt: skip
+        for link in self.run.links:
+            between = [f"{end}.{link.name}" for end in link.ends]
+            told = ["--bind", f"0.0.0.0:{FIBER_PORT}", "--advertise", f"{link.name}:{FIBER_PORT}"]
+            self._running(link.name, ["fiber", link.name, *at, *told], [f"{link.name}.control", *between],
+                          (), restart=True)  # fmt: skip
+        for name in names:
+            self.into.network(f"{self.prefix}{name}.control")
+        for link in self.run.links:
+            for end in link.ends:
+                self.into.network(f"{self.prefix}{end}.{link.name}")
+        for name in (*names, COORDINATOR):
+            self.into.volume(f"{self.prefix}keys.{name}")
+            if self.kept:
+                self.into.volume(f"{self.prefix}checkpoints.{name}")
+
+    def _keys(self) -> None:
+        """It is root, to give secrets to the user of the others, with no other privilege and without a network."""
+        names = [*self.parties, *self.fibers, COORDINATOR]
+        self.into.service(f"{self.prefix}{self.keys}", [
+            "<<: *service",
+            "build: {context: \"${KETWIRE_SOURCE:-.}\", args: {FAST: \"${KETWIRE_FAST:-0}\", "
+            "WHEELS: \"${KETWIRE_WHEELS:-index}\"}}",
+            *self._profiles(),
+            'user: "0:0"',
+            "cap_add: [CHOWN]",
+            "network_mode: none",
+            f"command: {_flow(['keys', KEYS, self.scenario, '--split', '--owner', str(USER)])}",
+            "volumes:",
+            *(f"  - {self.prefix}keys.{name}:{KEYS}/{name}" for name in names),
+            *_mounts([*self.files.every]),
+        ])  # fmt: skip
+
+    def _running(
+        self, name: str, command: Sequence[str], networks: Sequence[str], files: Iterable[tuple[str, str]],
+        restart: bool = False,
+    ) -> None:  # fmt: skip
+        options = ["--keys", KEYS, "--ready", READY, *(["--checkpoints", CHECKPOINTS] if self.kept else [])]
+        self.into.service(f"{self.prefix}{name}", [
+            "<<: *running",
+            *self._profiles(),
+            f"hostname: {name.replace('_', '-')}",
+            f"depends_on: {{{self.prefix}{self.keys}: {{condition: service_completed_successfully}}}}",
+            *(['restart: "on-failure:3"'] if restart else []),
+            f"command: {_flow([*command, *options])}",
+            "networks:",
+            *(f"  {self.prefix}{each}: {{aliases: [{name}]}}" for each in networks),
+            "volumes:",
+            f"  - {self.prefix}keys.{name}:{KEYS}:ro",
+            *([f"  - {self.prefix}checkpoints.{name}:{CHECKPOINTS}"] if self.kept else []),
+            *_mounts(files),
+        ])  # fmt: skip
+
+    def _profiles(self) -> list[str]:
+        return [] if self.profile is None else [f"profiles: [{self.profile}]"]
+
+
+def _packaged() -> str:
+    from ketwire.scenarios.load import PACKAGED  # noqa: PLC0415
+
+    return str(PACKAGED.resolve())
+
+
+def _flow(values: Sequence[str]) -> str:
+    """A list in one line; a dollar sign, which Compose would take for a variable's, doubled."""
+    return json.dumps(values, ensure_ascii=False).replace("$", "$$")
+
+
+def _mounts(files: Iterable[tuple[str, str]]) -> Iterator[str]:
+    for path, there in dict.fromkeys(files):
+        told = json.dumps({"type": "bind", "source": path, "target": there, "read_only": True}, ensure_ascii=False)
+        yield f"  - {told.replace('$', '$$')}"
+
+
+def _below(folder: str, path: str) -> str:
+    """Where a path of a scenario leads if that lies in `folder`."""
+    return os.path.normpath(os.path.join(folder, path))
+
+
+def _files(loaded: Loaded, run: Run, named: str) -> Files:
+    """Who is given which file of a scenario that is one itself.
+
+    Raises:
+        ScenarioError: a path leads where no container has it.
+    """
+    from ketwire.scenarios.foreign import modules  # noqa: PLC0415
+
+    here = os.path.abspath(named)
+    every = [(here, f"{SCENARIO}/{os.path.basename(here)}")]
+    told = loaded.scenario.protocol.model_dump(mode="json")
+    told["kind"] = loaded.kind_name
+    own = {
+        party: [
+            _given(loaded, path, DATA)
+            for session in run.sessions
+            for path in (_paths(session.told[party].values) if party in session.told else ())
+        ]
+        for party in run.parties
+    }
+    public = [_given(loaded, path, SCENARIO) for path in _labels(told)]
+    return Files(every, [_module(loaded, path) for path in modules(told, loaded.base)], public, own)
+
+
+def _given(loaded: Loaded, path: str, folder: str) -> tuple[str, str]:
+    if path.startswith("~"):
+        raise ScenarioError(f"{loaded.origin}: path {path!r} given, expected one that does not begin with ~")
+    found = os.path.abspath(os.path.join(loaded.base, path))
+    if not os.path.isfile(found):
+        raise ScenarioError(f"{loaded.origin}: path {path!r} given, expected a file: {found}")
+    return found, _below(folder, path)
+
+
+def _module(loaded: Loaded, path: str) -> tuple[str, str]:
+    """A module's file, or for a package its folder."""
+    inside = os.path.relpath(path, loaded.base)
+    if inside.startswith(".."):
+        raise ScenarioError(f"{loaded.origin}: {path} is executed, expected modules of the scenario's folder")
+    top = inside.split(os.sep)[0]
+    return os.path.join(os.path.abspath(loaded.base), top), _below(SCENARIO, top)
+
+
+def _paths(value: Any) -> Iterator[str]:
+    """Every `path` below a slice's values."""
+    if isinstance(value, Mapping):
+        if isinstance(value.get("path"), str):
+            yield value["path"]
+        for below in value.values():
+            yield from _paths(below)
+    elif isinstance(value, list | tuple):
+        for below in value:
+            yield from _paths(below)
+
+
+def _labels(told: Any) -> Iterator[str]:
+    """The public files, which the coordinator reads to judge results."""
+    if isinstance(told, Mapping):
+        for key, below in told.items():
+            yield from _paths(below) if key == "labels" else _labels(below)
+    elif isinstance(told, list):
+        for below in told:
+            yield from _labels(below)
