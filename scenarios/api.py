@@ -6,6 +6,7 @@ prints on standard output, or leaves a handler, thread or process behind.
 
 from __future__ import annotations
 
+import sys
 import tempfile
 import warnings
 from collections.abc import Iterator, Mapping
@@ -15,12 +16,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ketwire.errors import ScenarioError
-from ketwire.scenarios.load import Change, Draft, Loaded, Read, admit, draft, looked
+from ketwire.scenarios.kinds.result import RunResult, plain
+from ketwire.scenarios.load import Draft, Loaded, Read, admit, draft, looked
 from ketwire.scenarios.runs.launch import Options, launch
-from ketwire.scenarios.runs.results import plain
+from ketwire.scenarios.schema.changes import Change
 
 if TYPE_CHECKING:
-    from ketwire.scenarios.kinds.result import RunResult
     from matplotlib.figure import Figure
 
     from ketwire.channels.presets import Preset
@@ -165,6 +166,8 @@ def run(
     asked = asked.replace(told) if told else asked
     asked.warn()
     folder = None if out is None else Path(out)
+    if progress is None and "ipykernel" in sys.modules:  # a notebook, whose standard error is no terminal
+        progress = True
     with _recording(processes, folder) as runtime:
         return launch(asked.loaded(), runtime, Options(folder, check, progress, ledger=True))
 

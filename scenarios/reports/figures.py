@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from ketwire.quantum.binomial import wilson_interval
 from ketwire.scenarios.reports.extras import extra
+from ketwire.scenarios.reports.network import draw_network
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -30,6 +31,7 @@ DASHES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 3)), (0, (8, 3)
 COST_NAMES = {"qubits_sent": "qubits", "ebits": "ebits", "payload_bits": "payload bits", "control_bits": "control bits"}
 MOST_BARS = 40
 """Parameters of a gradient whose derivatives are drawn."""
+FORMATS = (".svg", ".png", ".pdf")
 PANEL_INCHES = (4.6, 3.4)
 STYLE = {
     "font.size": 9,
@@ -53,8 +55,6 @@ def draw(result: Told, scenario: Scenario | None = None) -> Figure:
     panels = [panel for asked, panel in PANELS if asked(result)]
     drawn: list[Callable[[Axes], None]] = [_bound(panel, result) for panel in panels]
     if scenario is not None:
-        from ketwire.scenarios.reports.network import draw_network  # noqa: PLC0415
-
         drawn.insert(0, lambda axes: draw_network(axes, scenario))
     return paneled(drawn, f"{result['scenario']}, seed {result['seed']}")
 
@@ -130,7 +130,7 @@ def estimates(axes: Axes, result: Told) -> None:
     rows = [("quantum", result["estimate"], _half_width(result))]
     rows += [(name, told["estimate"], None) for name, told in result["rivals"].items() if _is_number(told["estimate"])]
     for place, (_, value, half) in enumerate(rows):
-        style = {"color": COLOURS[min(place, 1)], "marker": MARKERS[min(place, 1)]}
+        style: Any = {"color": COLOURS[min(place, 1)], "marker": MARKERS[min(place, 1)]}
         axes.errorbar([value], [place], xerr=half, linestyle="none", capsize=4, **style)
     if _is_number(result.get("exact")):
         axes.axvline(result["exact"], color="0.4", linestyle="--", label="exact")
@@ -166,6 +166,7 @@ def losses(axes: Axes, result: Told) -> None:
         dash = DASHES[place % len(DASHES)]
         axes.plot(range(1, len(values) + 1), values, color=COLOURS[place % len(COLOURS)], linestyle=dash, label=name)
     axes.set_xlabel("step")
+    axes.locator_params(axis="x", integer=True)
     axes.set_ylabel("loss of the batch")
     axes.set_title("Losses")
     axes.legend()
@@ -177,7 +178,7 @@ def accuracies(axes: Axes, result: Told) -> None:
     rows += [(name, told["test_accuracy"]) for name, told in result["rivals"].items() if told.get("test_accuracy")]
     for place, (_, share) in enumerate(rows):
         low, high = wilson_interval(share, result.get("decisions"))
-        style = {"color": COLOURS[min(place, 1)], "marker": MARKERS[min(place, 1)]}
+        style: Any = {"color": COLOURS[min(place, 1)], "marker": MARKERS[min(place, 1)]}
         axes.errorbar([share], [place], xerr=[[share - low], [high - share]], linestyle="none", capsize=4, **style)
     if result.get("baseline_accuracy") is not None:
         axes.axvline(result["baseline_accuracy"], color="0.4", linestyle="--", label="baseline")
@@ -212,12 +213,12 @@ PANELS: Sequence[tuple[Callable[[Told], bool], Callable[[Axes, Told], None]]] = 
     (lambda result: bool(result.get("estimators")), gradient),
     (lambda result: _is_number(result.get("estimate")), estimates),
     (lambda result: bool(result.get("sizes")), growth),
-    (lambda result: True, costs),
+    (lambda result: not result.get("sizes"), costs),  # sums over sizes compare with no rival at one size
 )
 """Which panels a result has: whether it has what a panel shows, and the panel."""
 
 
-def _style(place: int) -> dict[str, str]:
+def _style(place: int) -> dict[str, Any]:
     return {"color": COLOURS[place % len(COLOURS)], "marker": MARKERS[place % len(MARKERS)]}
 
 

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from ketwire.channels.records import Record
 from ketwire.errors import ScenarioError
 from ketwire.scenarios.reports.extras import extra
 
 if TYPE_CHECKING:
     from pandas import DataFrame
-
-    from ketwire.channels.records import Record
 
 COSTS = ("qubits_sent", "qubits_delivered", "ebits", "payload_bits", "control_bits", "virtual_time_ps")
 FOUND = ("estimate", "error", "test_accuracy", "accuracy")
@@ -27,8 +26,6 @@ def ledger_frame(records: Sequence[tuple[str, Record]] | None) -> DataFrame:
     if records is None:
         raise ScenarioError("ledger: nothing was recorded, expected a result of ketwire.run")
     rows = [(session, *record) for session, record in records]
-    from ketwire.channels.records import Record  # noqa: PLC0415
-
     made: DataFrame = pandas.DataFrame(rows, columns=["session", *Record._fields])
     return made
 

@@ -30,11 +30,13 @@ def draw_network(axes: Axes, scenario: Scenario) -> None:
                 link_text(link), ((x1 + x2) / 2, (y1 + y2) / 2), ha="center", va="center", fontsize=7,
                 bbox={"facecolor": "white", "edgecolor": "none", "pad": 1.0},
             )  # fmt: skip
-    axes.scatter(*zip(*places.values(), strict=True), s=160 if labelled else 12, color="#0072B2", zorder=2)
+    xs, ys = zip(*places.values(), strict=True)
+    axes.scatter(xs, ys, s=160 if labelled else 12, color="#0072B2", zorder=2)
     if labelled:
         for name, (x, y) in places.items():
-            axes.annotate(_node_text(name, scenario), (x, y), (0, 11), textcoords="offset points", ha="center",
-                          va="bottom", fontsize=8)  # fmt: skip
+            below = y < 0  # outside the circle, where no link is
+            axes.annotate(_node_text(name, scenario), (x, y), (0, -11 if below else 11), textcoords="offset points",
+                          ha="center", va="top" if below else "bottom", fontsize=8)  # fmt: skip
     axes.margins(0.2)
     axes.set_axis_off()
     axes.set_title(f"{len(places)} nodes, {len(scenario.links)} link{'s' * (len(scenario.links) > 1)}")
@@ -49,7 +51,7 @@ def link_text(link: Link) -> str:
 
 def _node_text(name: str, scenario: Scenario) -> str:
     hardware = getattr(scenario.nodes[name], "hardware", None)
-    return f"{name}\n{hardware}" if hardware not in (None, "perfect") else name
+    return f"{name}\n{hardware}" if hardware not in (None, "ideal") else name
 
 
 def _neighbours(name: str, scenario: Scenario) -> list[str]:

@@ -19,7 +19,8 @@ from ketwire.channels.presets import PRESETS
 from ketwire.channels.transports import Teleport
 from ketwire.errors import ScenarioError
 from ketwire.scenarios.kinds import interface as kinds
-from ketwire.scenarios.load import Loaded, change_of, load, set_value, validate
+from ketwire.scenarios.load import Loaded, load, validate
+from ketwire.scenarios.schema.changes import change_of, set_value
 from ketwire.scenarios.schema.model import Link, scenario_model
 from ketwire.scenarios.schema.validation import _of_their_own
 from ketwire.scenarios.schema.yamltext import dump, parse
