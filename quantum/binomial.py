@@ -33,6 +33,8 @@ from numpy.typing import NDArray
 
 from ketwire.quantum.arrays import Floats, Integers
 
+WILSON = 1.959963984540054  # the normal quantile of 95 %, two-sided
+
 MOST_EXACT = 1 << 16
 """Where `enough_for` is above this number of outcomes, it is the answer: 1% above the exact one or less."""
 
@@ -211,3 +213,14 @@ def _tail(counts: Integers, at: Integers, p: Floats) -> Floats:
 def _log_factorials(bits: int) -> Floats:
     """ln k! for k below 2**bits."""
     return np.array([math.lgamma(k + 1.0) for k in range(1 << bits)])
+
+
+def wilson_interval(accuracy: float, decisions: int | None) -> tuple[float, float]:
+    """Wilson's 95 % interval of a share of right decisions; the share itself where nobody says how many there were."""
+    if decisions is None:
+        return accuracy, accuracy
+    spread = WILSON**2 / decisions
+    middle = (accuracy + spread / 2) / (1 + spread)
+    half = WILSON / (1 + spread) * math.sqrt(accuracy * (1 - accuracy) / decisions + spread / 4 / decisions)
+    # The share is inside but for rounding, which puts it outside where it is 0 or 1.
+    return min(max(0.0, middle - half), accuracy), max(min(1.0, middle + half), accuracy)

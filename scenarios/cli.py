@@ -258,6 +258,19 @@ def link(
 
 
 @app.command()
+def plot(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")],
+    out: Annotated[
+        Path | None, typer.Option("-o", metavar="FILE", help="A .svg, .png or .pdf file; else figure.svg in RUN.")
+    ] = None,
+) -> None:
+    """Draw a run: its network, what it found, and its cost beside the rivals'. Needs the extra `plots`."""
+    from ketwire.scenarios.reports.runs import plot_run  # noqa: PLC0415
+
+    say(f"wrote {plot_run(run, run / 'figure.svg' if out is None else out)}")
+
+
+@app.command()
 def doctor() -> None:
     """Look whether this installation can run scenarios."""
     from ketwire.scenarios.doctor import findings  # noqa: PLC0415

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from copy import deepcopy
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from ketwire.errors import KetwireError, LocalProtocolError, ScenarioError, one_line, tell
 from ketwire.modules import settle
 from ketwire.scenarios.kinds.interface import Kind, Network, find_kind, kind_names
+from ketwire.scenarios.schema.changes import Change, change_of, set_value
 from ketwire.scenarios.schema.yamltext import dump, parse, read
 
 if TYPE_CHECKING:
@@ -177,7 +178,7 @@ def admit(data: dict[str, Any], origin: str, stem: str, base: str, said: Said | 
     """As `validate`, for a scenario that is to run: tells first what it executes that is not of this installation."""
     from ketwire.scenarios.foreign import foreign  # noqa: PLC0415
 
-    found = _looked(data, origin, stem, base, said)
+    found = looked(data, origin, stem, base, said)
     if executed := foreign(data, base):
         tell(f"ketwire: {origin} executes what is not of this installation: {', '.join(executed)}")
     settle(base)
@@ -193,10 +194,11 @@ def look(name_or_file: str, sets: Sequence[str] = (), seed: int | None = None) -
     Raises:
         ScenarioError: as `load`.
     """
-    return _looked(*_data(name_or_file, sets, seed))
+    return looked(*_data(name_or_file, sets, seed))
 
 
-def _looked(data: dict[str, Any], origin: str, stem: str, base: str, said: Said | None) -> Read:
+def looked(data: dict[str, Any], origin: str, stem: str, base: str, said: Said | None) -> Read:
+    """As `look`, for data."""
     kind_name = _kind_name(data, origin)
     if ":" not in kind_name:
         return validate(data, origin, stem, base, said)
@@ -206,31 +208,56 @@ def _looked(data: dict[str, Any], origin: str, stem: str, base: str, said: Said 
     return Read(origin, scenario.name or stem, base, scenario, kind_name)
 
 
-def _data(
-    name_or_file: str, sets: Sequence[str], seed: int | None
-) -> tuple[dict[str, Any], str, str, str, Said]:
-    """What a scenario says, changes included; how errors call it; its name, if it has none; its folder.
+@dataclass(frozen=True)
+class Draft:
+    """What a scenario says, unchecked; how errors call it; its name, if it has none of its own; its folder."""
 
-    A topology is expanded: changes of it come before, all others after. Last: where nodes and links then come from.
+    data: dict[str, Any]
+    origin: str
+    stem: str
+    base: str
+
+    def finished(self, changes: Sequence[Change] = ()) -> tuple[dict[str, Any], str, str, str, Said]:
+        """The arguments of `admit` and `looked`: what it says with changes, of a copy.
+
+        A topology is expanded: changes of it come before, all others after. Last: where nodes and links then come
+        from.
+        """
+        from ketwire.scenarios.schema.topology import expanded  # noqa: PLC0415
+
+        data = deepcopy(self.data)
+        of_shape = [change for change in changes if change.key.partition(".")[0] == "topology"]
+        for change in of_shape:
+            set_value(data, change)
+        data, said = expanded(data, self.origin, self.base)
+        for change in changes:
+            if change not in of_shape:
+                set_value(data, change)
+                said.set(change.key)
+        return data, self.origin, self.stem, self.base, said
+
+
+def draft(name_or_file: str) -> Draft:
+    """A packaged scenario by name, or one from a file.
+
+    Raises:
+        ScenarioError: there is none, or its text is no mapping.
     """
-    from ketwire.scenarios.schema.topology import expanded  # noqa: PLC0415
-
     path, origin = find(name_or_file)
     data = parse(read(path, origin), origin)
     if not isinstance(data, dict):
         raise ScenarioError(f"{origin}: a {type(data).__name__} given, expected a mapping (seed, nodes, ...)")
-    base = str(path.resolve().parent)
-    of_shape = [change for change in sets if re.match(r"topology[.=]", change)]
-    for change in of_shape:
-        apply_set(data, change, origin)
-    data, said = expanded(data, origin, base)
-    for change in sets:
-        if change not in of_shape:
-            apply_set(data, change, origin)
-            said.set(change.partition("=")[0])
+    return Draft(data, origin, path.stem, str(path.resolve().parent))
+
+
+def _data(
+    name_or_file: str, sets: Sequence[str], seed: int | None
+) -> tuple[dict[str, Any], str, str, str, Said]:
+    found = draft(name_or_file)
+    changes = [change_of(change, found.origin) for change in sets]
     if seed is not None:
-        data["seed"] = seed
-    return data, origin, path.stem, base, said
+        changes.append(Change("seed", seed, f"{found.origin}: seed"))
+    return found.finished(changes)
 
 
 def validate(data: dict[str, Any], origin: str, stem: str, base: str, said: Said | None = None) -> Loaded:
@@ -293,58 +320,6 @@ def find(name_or_file: str) -> tuple[Path, str]:
         return path, name_or_file
     names = ", ".join(known) or "(none is packaged)"
     raise ScenarioError(f"scenario: {name_or_file!r} given, expected a file or one of {names}")
-
-
-def apply_set(data: dict[str, Any], change: str, origin: str) -> None:
-    """Change one value of a scenario's data in place.
-
-    A key that is not there is set all the same, since it may have a default; the schema refuses
-    those that it does not know. A key that leads a source (path, values, random, dataset) replaces
-    a source of another form, as none has both.
-
-    Raises:
-        ScenarioError: `change` is not KEY=VALUE, or its key leads nowhere.
-    """
-    key, equals, text = change.partition("=")
-    steps = key.split(".")
-    where = f"{origin}: --set {key}"
-    if not equals or not all(steps):
-        raise ScenarioError(f"{origin}: --set {change!r} given, expected KEY=VALUE with a dotted key")
-    value = parse(text, where) if text.strip() else None
-    here: Any = data
-    for done, step in enumerate(steps):
-        last = done == len(steps) - 1
-        at = ".".join(steps[:done]) or "the scenario"
-        if isinstance(here, list):
-            here = _set_item(here, _index(here, step, at, where), value, last)
-        elif isinstance(here, dict):
-            here = _set_item(here, step, value, last)
-        else:
-            raise ScenarioError(f"{where}: {step!r} given, but {at} is {here!r}, expected a key that exists")
-
-
-def _set_item(here: Any, step: str | int, value: Any, last: bool) -> Any:
-    """Put the value where the path ends; else go one step down, into a new mapping if need be."""
-    if last:
-        if isinstance(here, dict) and _replaces_source(here, str(step)):
-            here.clear()
-        here[step] = value
-    elif isinstance(here, dict) and here.get(str(step)) is None:
-        here[step] = {}
-    return here[step]
-
-
-def _replaces_source(here: dict[str, Any], key: str) -> bool:
-    from ketwire.scenarios.schema.sources import is_other_source  # noqa: PLC0415
-
-    return is_other_source(here, key)
-
-
-def _index(here: list[Any], step: str, at: str, where: str) -> int:
-    if re.fullmatch("[0-9]{1,6}", step) and int(step) < len(here):
-        return int(step)
-    expected = f"an index from 0 to {len(here) - 1}" if here else "no index, the list is empty"
-    raise ScenarioError(f"{where}: {step!r} given for the list {at}, expected {expected}")
 
 
 def _kind_name(data: dict[str, Any], origin: str) -> str:

@@ -22,7 +22,6 @@ HEAVY = {
 """Libraries that are heavy or optional. Modules of ours that import one at their top are found by `heavy`."""
 
 SOME_RUNS = {
-    "importlib.metadata": "packages are asked only for names that are not built in",
     "ketwire.channels.codes.erasure": "a link without a code needs none",
     "ketwire.channels.entanglement.distill": "a link that sends directly makes no pairs",
     "ketwire.channels.entanglement.extension": "a link that sends directly makes no pairs",
@@ -43,6 +42,9 @@ SOME_RUNS = {
     "ketwire.quantum.noise.kraus": "a quiet link has no errors",
     "ketwire.quantum.noise.mixtures": "a quiet link has no errors",
     "ketwire.quantum.noise.representations": "a quiet link has no errors",
+    "ketwire.scenarios.reports.figures": "results are drawn where that is asked for",
+    "ketwire.scenarios.reports.frames": "data frames are made where they are asked for",
+    "ketwire.scenarios.reports.html": "notebooks alone show it",
     "ketwire.quantum.pauli_bases": "a fiber that somebody listens in to",
 }
 """Modules that some runs need, and why not all. The coordinator of a trivial run loads none of them."""
@@ -51,12 +53,14 @@ SOME_COMMANDS = {
     "ketwire.nodes.processes.by_hand": "a party started by hand is a node, a fiber or the coordinator",
     "ketwire.nodes.processes.gate": "the gate's own process needs little",
     "ketwire.nodes.processes.nursery": "what may be imported comes with its orders",
+    "ketwire.scenarios.api": "each call loads what it needs",
     "ketwire.scenarios.cli": "each command loads what it needs",
     "ketwire.scenarios.doctor": "the doctor looks whether libraries can be loaded",
     "ketwire.scenarios.hand_commands": "each command loads what it needs",
     "ketwire.scenarios.kinds.interface": "listing scenarios needs no numpy, and built-in kinds are found by a table",
     "ketwire.scenarios.load": "listing scenarios needs no numpy",
     "ketwire.scenarios.options": "each command loads what it needs",
+    "ketwire.scenarios.schema.ownpresets": "packages are asked only for names that are not built in",
 }
 """Modules that import inside functions so that some process or command starts with less, and why."""
 

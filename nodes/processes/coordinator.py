@@ -16,8 +16,6 @@ from typing import Any
 
 import zmq
 
-from ketwire.channels.hardware import told as told_hardware
-from ketwire.channels.line_values import told
 from ketwire.channels.transcript import Chain
 from ketwire.channels.wire.frames import (
     Blocked,
@@ -44,7 +42,7 @@ from ketwire.errors import (
 )
 from ketwire.nodes.checkpoints.commits import Commits
 from ketwire.nodes.checkpoints.journal import Journal
-from ketwire.nodes.processes.control import slice_arrays
+from ketwire.nodes.processes.jobs import fiber_job, node_job
 from ketwire.nodes.processes.members import ERRORS, Member, counters_of
 from ketwire.nodes.processes.security import Doorman, KeyPair
 from ketwire.nodes.processes.sockets import octets_of, receive, router, send, sender_of
@@ -55,10 +53,7 @@ from ketwire.nodes.session import (
     SessionResult,
     Totals,
     agree,
-    data_key,
-    direction_key,
-    party_key,
-)  # fmt: skip
+)
 from ketwire.nodes.trampoline import outcome_of
 from ketwire.protocols.node import Outcome, Shape
 
@@ -356,41 +351,13 @@ class Coordinator:
         return bool(report.received[report.peer] == theirs["sent"][name])
 
     def _job(self, member: Member) -> Job:
-        job = self._node_job(member.name) if member.role == "node" else self._fiber_job(member.name)
+        if member.role == "node":
+            job = node_job(self.run, member.name, self._links_of[member.name], self.public_keys)
+        else:
+            job = fiber_job(self.run, self._links[member.name], self.public_keys, self.ledger)
         job.job["run"] = self.epoch.hex()
         job.job["checkpoints"] = self._commits.told(member.name)
         return job
-
-    def _node_job(self, party: str) -> Job:
-        sessions, arrays = [], {}
-        for index, session in enumerate(self.run.sessions):
-            values, own = session.told.get(party, (None, {}))
-            arrays.update(slice_arrays(str(index), own))
-            key = party_key(self.run.seed, session.name, party).hex()
-            told_of = {"program": session.program, "slice": values, "key": key}
-            sessions.append({**told_of, "restartable": session.restartable})
-        links = [
-            {"link": link.name, "peer": peer, "public": self.public_keys.get(link.name)}
-            for link, peer in self._links_of[party]
-        ]
-        key = data_key(self.run.workload, party).hex()
-        hardware = told_hardware(self.run.hardware_of(party))
-        return Job({"sessions": sessions, "links": links, "data_key": key, "hardware": hardware}, arrays)
-
-    def _fiber_job(self, name: str) -> Job:
-        link = self._links[name]
-        keys = [
-            {a: direction_key(self.run.seed, session.name, a, b).hex() for a, b, _ in link.directions()}
-            for session in self.run.sessions
-        ]
-        job = {
-            "ends": {end: self.public_keys.get(end, "") for end in link.ends},
-            "lines": {sender: told(line) for sender, _, line in link.directions()},
-            "sessions": [{"keys": each} for each in keys],
-            "credit_octets": link.credit_octets,
-            "ledger": self.ledger,
-        }
-        return Job(job)
 
     def _say(self, member: Member, frame: Frame) -> None:
         if member.route is None:

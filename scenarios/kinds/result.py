@@ -13,10 +13,16 @@ have set it was not asked for, or failed.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from typing import Annotated, Any, Literal, Self, get_args
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, get_args
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, TypeAdapter
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+    from pandas import DataFrame
+
+    from ketwire.channels.records import Record
 
 
 def plain(value: Any) -> Any:
@@ -218,6 +224,57 @@ class RunResult(Summary, Reference, Figures):
     outcomes: dict[str, dict[str, Any]] = Field(
         default={}, description="what each program returned, by session and party, where the kind's summary failed"
     )
+
+    _records: tuple[tuple[str, Record], ...] | None = PrivateAttr(default=None)
+
+    def ledger(self) -> DataFrame:
+        """A row for each message of the run: session, direction, kind, times in ps, and what it cost.
+
+        Raises:
+            ScenarioError: nothing was recorded, or the extra `frames` is not installed.
+        """
+        from ketwire.scenarios.reports.frames import ledger_frame  # noqa: PLC0415
+
+        return ledger_frame(self._records)
+
+    def step_frame(self) -> DataFrame:
+        """A row for each step of a training: its loss, and what it cost.
+
+        Raises:
+            ScenarioError: this is no training, or the extra `frames` is not installed.
+        """
+        from ketwire.scenarios.reports.frames import step_frame  # noqa: PLC0415
+
+        return step_frame(self.told())
+
+    def rival_frame(self) -> DataFrame:
+        """A row for the protocol and one for each rival: what it cost and what it found.
+
+        Raises:
+            ScenarioError: the extra `frames` is not installed.
+        """
+        from ketwire.scenarios.reports.frames import rival_frame  # noqa: PLC0415
+
+        return rival_frame(self.told())
+
+    def plot(self) -> Figure:
+        """A figure of matplotlib: what was found, and its cost beside the rivals'.
+
+        Raises:
+            ScenarioError: the extra `plots` is not installed.
+        """
+        from ketwire.scenarios.reports.figures import draw  # noqa: PLC0415
+
+        return draw(self.told())
+
+    def _repr_html_(self) -> str:
+        from ketwire.scenarios.reports.html import result_html  # noqa: PLC0415
+
+        return result_html(self.told())
+
+    def keep_records(self, records: Sequence[tuple[str, Record]]) -> None:
+        """What `ledger` shows: each message with the name of its session."""
+        self._records = tuple(records)
 
     @classmethod
     def rival_type(cls) -> type[Rival]:

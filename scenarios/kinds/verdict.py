@@ -10,13 +10,11 @@ below the 95 % interval (Wilson's) of the other's. Costs are compared among runs
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from enum import Enum
 from typing import NamedTuple
 
-WILSON = 1.959963984540054  # the normal quantile of 95 %, two-sided
-CONFIDENCE = 0.95
+from ketwire.quantum.binomial import wilson_interval
 
 
 class Standing(Enum):
@@ -65,22 +63,11 @@ def decided(cost: float, rivals: Sequence[Rival]) -> Decision:
     return Decision(Winner.TIE if nearest.cost == cost else Winner.QUANTUM, nearest)
 
 
-def interval(accuracy: float, decisions: int | None) -> tuple[float, float]:
-    """Wilson's 95 % interval of a share of right decisions; the share itself where nobody says how many there were."""
-    if decisions is None:
-        return accuracy, accuracy
-    spread = WILSON**2 / decisions
-    middle = (accuracy + spread / 2) / (1 + spread)
-    half = WILSON / (1 + spread) * math.sqrt(accuracy * (1 - accuracy) / decisions + spread / 4 / decisions)
-    # The share is inside but for rounding, which puts it outside where it is 0 or 1.
-    return min(max(0.0, middle - half), accuracy), max(min(1.0, middle + half), accuracy)
-
-
 def by_accuracy(quantum: float, rival: float, decisions: int | None) -> Standing:
     """How two accuracies stand that were measured on the same decisions."""
-    if rival < interval(quantum, decisions)[0]:
+    if rival < wilson_interval(quantum, decisions)[0]:
         return Standing.WORSE
-    return Standing.BETTER if quantum < interval(rival, decisions)[0] else Standing.SAME
+    return Standing.BETTER if quantum < wilson_interval(rival, decisions)[0] else Standing.SAME
 
 
 def by_promise(quantum_keeps: bool, rival_keeps: bool) -> Standing:
@@ -92,7 +79,7 @@ def by_promise(quantum_keeps: bool, rival_keeps: bool) -> Standing:
 
 def reaches(accuracy: float, decisions: int, goal: float) -> bool:
     """Whether a share of right decisions is not below the goal, by its interval."""
-    return interval(accuracy, decisions)[1] >= goal
+    return wilson_interval(accuracy, decisions)[1] >= goal
 
 
 def undecided(rival: Rival | None, ran: bool, more: str) -> str:

@@ -39,6 +39,7 @@ class Options:
     progress: whether to tell how far the run is; None: if standard error is a terminal.
     by_hand: parties and fibers are started elsewhere, so that no ledger comes back from them.
     resume: the folder of the run that is to go on, instead of `out`.
+    ledger: keep one record per message in the result, also where no folder takes them.
     """
 
     out: Path | None = None
@@ -46,6 +47,7 @@ class Options:
     progress: bool | None = None
     by_hand: bool = False
     resume: ResumableDirectory | None = None
+    ledger: bool = False
 
 
 def launch(loaded: Loaded, runtime: Runtime, options: Options) -> RunResult:
@@ -65,7 +67,10 @@ def launch(loaded: Loaded, runtime: Runtime, options: Options) -> RunResult:
         after = _carry_out(loaded, run, runtime, options, None if folder is None else folder.path)
         if folder is not None:
             _write(folder, loaded, after, None if options.by_hand else after.results)
-        return after.told()
+        told = after.told()
+        if options.ledger:
+            told.keep_records([(each.name, record) for each in _recorded(after.results) for record in each.records])
+        return told
     except FAILURES as error:
         if folder is not None:
             with suppress(OSError):  # a disk that is full may have no room for the error either
@@ -139,7 +144,8 @@ def _carry_out(loaded: Loaded, run: Run, runtime: Runtime, options: Options, out
     with from_file(loaded.origin):
         begun_s = time.perf_counter()
         with watch(options.progress) as progress:
-            results = runtime(run, progress, out is not None and not options.by_hand, loaded.base, out)
+            recorded = options.ledger or (out is not None and not options.by_hand)
+            results = runtime(run, progress, recorded, loaded.base, out)
         wall_s = time.perf_counter() - begun_s
     after = Afterwards(loaded, run, results, wall_s)
     after.summarise()

@@ -19,7 +19,8 @@ from ketwire.channels.presets import PRESETS
 from ketwire.channels.transports import Teleport
 from ketwire.errors import ScenarioError
 from ketwire.scenarios.kinds import interface as kinds
-from ketwire.scenarios.load import Loaded, apply_set, load, validate
+from ketwire.scenarios.load import Loaded, load, validate
+from ketwire.scenarios.schema.changes import change_of, set_value
 from ketwire.scenarios.schema.model import Link, scenario_model
 from ketwire.scenarios.schema.validation import _of_their_own
 from ketwire.scenarios.schema.yamltext import dump, parse
@@ -53,7 +54,7 @@ def refused(call: Any, *args: Any, **options: Any) -> str:
 def changed(key: str, value: Any) -> dict[str, Any]:
     """The good scenario with one change."""
     data: dict[str, Any] = json.loads(json.dumps(GOOD))
-    apply_set(data, f"{key}={json.dumps(value)}", "test")
+    set_value(data, change_of(f"{key}={json.dumps(value)}", "test"))
     return data
 
 
@@ -327,7 +328,7 @@ SOURCES = [
 @pytest.mark.parametrize(("given", "change", "wanted"), SOURCES)
 def test_a_changed_source_replaces_one_of_another_form(given: Any, change: str, wanted: Any) -> None:
     data = {"protocol": {"layers": [{"angles": given}]}}
-    apply_set(data, f"protocol.layers.0.angles.{change}", "test")
+    set_value(data, change_of(f"protocol.layers.0.angles.{change}", "test"))
     assert data["protocol"]["layers"][0]["angles"] == wanted
 
 
@@ -378,7 +379,7 @@ def test_a_change_changes_one_value_and_no_other(tree: dict[str, Any], data: st.
     for name in path[:-1]:
         below = below[int(name)] if isinstance(below, list) else below[name]
     below[int(path[-1]) if isinstance(below, list) else path[-1]] = value
-    apply_set(tree, f"{'.'.join(path)}={dump(value)}", "test")
+    set_value(tree, change_of(f"{'.'.join(path)}={dump(value)}", "test"))
     assert tree == expected
 
 

@@ -9,7 +9,6 @@ from ketwire.nodes.session import Session, SessionResult
 from ketwire.protocols.inference_rivals import DenseStateParty, DenseStateSlice
 from ketwire.protocols.node import Loader
 from ketwire.protocols.numbers import EXACT_BITS
-from ketwire.scenarios.kinds.inference.amplitude import Amplitude
 from ketwire.scenarios.kinds.inference.models import AmplitudeResult, SamplingResult
 from ketwire.scenarios.kinds.inference.sampling import Sampling
 from ketwire.scenarios.kinds.inference.spec import InferenceSpec
@@ -33,7 +32,12 @@ class Estimation(Protocol):
         ...
 
 
-ESTIMATIONS: dict[str, Estimation] = {"sampling": Sampling(), "amplitude": Amplitude()}
+def _estimation(spec: InferenceSpec) -> Estimation:
+    if spec.estimation == "sampling":
+        return Sampling()
+    from ketwire.scenarios.kinds.inference.amplitude import Amplitude  # noqa: PLC0415
+
+    return Amplitude()
 
 
 class Inference(Kind):
@@ -43,20 +47,20 @@ class Inference(Kind):
     Result = SamplingResult | AmplitudeResult
 
     def sessions(self, spec: InferenceSpec, network: Network) -> Sequence[Session]:
-        return ESTIMATIONS[spec.estimation].sessions(spec, network)
+        return _estimation(spec).sessions(spec, network)
 
     def check(self, spec: InferenceSpec, network: Network, session: Session, public: Mapping[str, int]) -> None:
-        ESTIMATIONS[spec.estimation].check(spec, network, session)
+        _estimation(spec).check(spec, network, session)
 
     def foreseen(self, spec: InferenceSpec, session: Session) -> Mapping[str, int]:
         """Nothing that `check` looks at is left to data."""
         return {"qubits": spec.qubits}
 
     def summarise(self, spec: InferenceSpec, results: Sequence[SessionResult], judge: Judge) -> Summary:
-        return ESTIMATIONS[spec.estimation].summarise(spec, results, judge.network)
+        return _estimation(spec).summarise(spec, results, judge.network)
 
     def compared(self, spec: InferenceSpec, summary: Summary, result: RunResult) -> Summary:
-        return ESTIMATIONS[spec.estimation].compared(spec, summary, result)
+        return _estimation(spec).compared(spec, summary, result)
 
     def exact(self, spec: InferenceSpec, network: Network, loaders: Mapping[str, Loader]) -> Reference:
         path, visits = route_of(spec, network)
@@ -72,4 +76,4 @@ class Inference(Kind):
         return Reference(exact=parties[path[-1]].loss(vector))
 
     def witness(self, spec: InferenceSpec, network: Network, session: Session) -> tuple[Session, bool] | None:
-        return ESTIMATIONS[spec.estimation].witness(spec, network, session)
+        return _estimation(spec).witness(spec, network, session)

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ketwire.quantum.binomial import wilson_interval
 from ketwire.scenarios.kinds.verdict import (
     Rival,
     Standing,
@@ -13,7 +14,6 @@ from ketwire.scenarios.kinds.verdict import (
     by_accuracy,
     by_promise,
     decided,
-    interval,
     reaches,
     undecided,
 )
@@ -25,13 +25,13 @@ SAME, BETTER, WORSE = Standing.SAME, Standing.BETTER, Standing.WORSE
 @given(st.integers(1, 2000), st.data())
 def test_the_interval_is_wilsons(decisions: int, data: st.DataObject) -> None:
     right = data.draw(st.integers(0, decisions))
-    low, high = interval(right / decisions, decisions)
+    low, high = wilson_interval(right / decisions, decisions)
     theirs = stats.binomtest(right, decisions).proportion_ci(0.95, "wilson")
     assert (low, high) == (pytest.approx(theirs.low, abs=1e-9), pytest.approx(theirs.high, abs=1e-9))
 
 
 def test_an_accuracy_of_nobody_knows_how_many_decisions_has_no_interval() -> None:
-    assert interval(0.9, None) == (0.9, 0.9)
+    assert wilson_interval(0.9, None) == (0.9, 0.9)
     assert by_accuracy(0.9, 0.9, None) is SAME and by_accuracy(0.9, 0.899, None) is WORSE
 
 
