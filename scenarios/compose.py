@@ -36,6 +36,7 @@ name: {project}
 
 x-service: &service
   image: ${{KETWIRE_IMAGE:-ketwire}}
+  pull_policy: never
   init: true
   read_only: true
   user: "{user}:{user}"
