@@ -7,7 +7,8 @@ ARG BASE=python:3.11-slim-bookworm
 ARG WHEELS=index
 
 FROM ${BASE} AS tools
-RUN python3 -m venv /tools && python3 -m venv --without-pip /opt/ketwire
+RUN python3 -m venv --without-pip /opt/ketwire
+ENV PIP="python3 -m pip --quiet --disable-pip-version-check"
 WORKDIR /build
 # Only what says which packages there are: a change of any other file leaves the layers of packages as they are.
 COPY pyproject.toml constraints.txt docker/requirements.py ./
@@ -15,9 +16,9 @@ RUN python3 requirements.py > needed.txt
 
 # Every package as a wheel, on a machine with a network: docker build --target wheelhouse --output wheelhouse .
 FROM tools AS fetched
-RUN /tools/bin/pip download --quiet --disable-pip-version-check --only-binary :all: --dest /wheels \
+RUN ${PIP} download --only-binary :all: --dest /wheels \
         --constraint constraints.txt --requirement needed.txt numba setuptools && \
-    /tools/bin/pip download --quiet --disable-pip-version-check --only-binary :all: --no-deps --dest /wheels \
+    ${PIP} download --only-binary :all: --no-deps --dest /wheels \
         --constraint constraints.txt scikit-learn
 
 FROM scratch AS wheelhouse
@@ -29,13 +30,12 @@ COPY wheelhouse /wheels
 
 FROM wheels-${WHEELS} AS packages
 ARG FAST=0
-ENV PIP="/tools/bin/pip --quiet --disable-pip-version-check --no-cache-dir --python /opt/ketwire/bin/python install \
-        --no-index --find-links /wheels --no-compile --constraint constraints.txt"
-RUN ${PIP} --requirement needed.txt $(test "${FAST}" = 0 || echo numba) && \
-    /tools/bin/pip --quiet --disable-pip-version-check install --upgrade --no-index --find-links /wheels setuptools && \
+RUN ${PIP} --python /opt/ketwire/bin/python install --no-index --find-links /wheels --no-compile \
+        --constraint constraints.txt --requirement needed.txt $(test "${FAST}" = 0 || echo numba) && \
+    ${PIP} install --no-index --find-links /wheels --target /tools setuptools && \
     python3 requirements.py --tables /wheels /opt/ketwire && \
     find /opt/ketwire -type d -name tests -prune -exec rm -rf {} + && \
-    /opt/ketwire/bin/python -m compileall -q /opt/ketwire/lib
+    /opt/ketwire/bin/python -m compileall -q -j 0 /opt/ketwire/lib
 
 FROM packages AS installed
 COPY pyproject.toml README.md ./
@@ -45,10 +45,9 @@ COPY channels channels
 COPY protocols protocols
 COPY nodes nodes
 COPY scenarios scenarios
-RUN /tools/bin/pip --quiet --disable-pip-version-check wheel --no-deps --no-build-isolation --wheel-dir /made . && \
-    /tools/bin/pip --quiet --disable-pip-version-check --python /opt/ketwire/bin/python install --no-index --no-deps \
-        --no-compile /made/*.whl && \
-    /opt/ketwire/bin/python -m compileall -q /opt/ketwire/lib
+RUN PYTHONPATH=/tools ${PIP} wheel --no-deps --no-build-isolation --wheel-dir /made . && \
+    ${PIP} --python /opt/ketwire/bin/python install --no-index --no-deps --no-compile /made/*.whl && \
+    /opt/ketwire/bin/python -m compileall -q -j 0 /opt/ketwire/lib
 # What numba compiles is kept in the image, since its containers write nowhere.
 ENV NUMBA_CACHE_DIR=/opt/ketwire/numba
 RUN mkdir -p ${NUMBA_CACHE_DIR} && python3 requirements.py --compile ${FAST}

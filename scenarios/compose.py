@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 USER = 10001
 COORDINATOR_PORT, FIBER_PORT = 5600, 5601
+FIRST = 2  # of a network's addresses for containers: the coordinator's where it is on one
 MOST_NETWORKS = 1 << 13  # of eight addresses each, in a /16
 SCENARIO, DATA, KEYS, CHECKPOINTS, READY = "/scenario", "/data", "/keys", "/checkpoints", "/tmp/ready"
 KEYS_SERVICE = "keys"
@@ -36,6 +37,7 @@ name: {project}
 
 x-service: &service
   image: ${{KETWIRE_IMAGE:-ketwire}}
+  pull_policy: never
   init: true
   read_only: true
   user: "{user}:{user}"
@@ -98,8 +100,11 @@ class Composed:
     def service(self, name: str, lines: Iterable[str]) -> None:
         self._services += [f"  {name}:", *(f"    {line}" for line in lines), ""]
 
-    def network(self, name: str) -> None:
-        """One more network of eight addresses.
+    def network(self, name: str) -> Callable[[int], str]:
+        """One more network of eight addresses, of which the engine takes the first for itself.
+
+        Returns:
+            Its addresses by their number, from 2 to 6 for containers.
 
         Raises:
             ScenarioError: there is no room for it.
@@ -107,8 +112,12 @@ class Composed:
         number = len(self._networks)
         if number == MOST_NETWORKS:
             raise ScenarioError(f"compose: more than {MOST_NETWORKS} networks, expected as many /29 as fit a /16")
-        subnet = f"${{KETWIRE_SUBNET:-10.213}}.{number >> 5}.{number % 32 * 8}/29"
-        self._networks.append(f'  {name}: {{internal: true, ipam: {{config: [{{subnet: "{subnet}"}}]}}}}')
+
+        def address(host: int) -> str:
+            return f"${{KETWIRE_SUBNET:-10.213}}.{number >> 5}.{number % 32 * 8 + host}"
+
+        self._networks.append(f'  {name}: {{internal: true, ipam: {{config: [{{subnet: "{address(0)}/29"}}]}}}}')
+        return address
 
     def volume(self, name: str) -> None:
         self._volumes.append(f"  {name}: {{}}")
@@ -119,6 +128,7 @@ class _Network:
 
     def __init__(self, into: Composed, run: Run, loaded: Loaded, named: str, profile: str | None) -> None:
         self.into, self.run, self.profile = into, run, profile
+        self.control: dict[str, Callable[[int], str]] = {}
         self.prefix = "" if profile is None else f"{profile}-"
         self.parties = run.parties
         self.fibers = [link.name for link in run.links]
@@ -131,27 +141,22 @@ class _Network:
     def compose(self) -> None:
         self._keys()
         names = [*self.parties, *self.fibers]
-        command = [COORDINATOR, self.scenario, "--bind", f"0.0.0.0:{COORDINATOR_PORT}"]
-        self._running(COORDINATOR, [*command, "--advertise", f"{COORDINATOR}:{COORDINATOR_PORT}"],
-                      [f"{name}.control" for name in names],
-                      [*self.files.every, *self.files.modules, *self.files.public])  # fmt: skip
-        at = ["--coordinator", f"{COORDINATOR}:{COORDINATOR_PORT}"]
-        for party in self.parties:
-            between = [f"{party}.{link.name}" for link in self.run.links if party in link.ends]
-            own = self.files.own.get(party, ())
-            modules = [(path, _below(DATA, os.path.relpath(there, SCENARIO))) for path, there in self.files.modules]
-            self._running(party, ["node", party, *at, "--base", DATA], [f"{party}.control", *between],
-                          [*own, *modules], restart=True)  # fmt: skip
-        for link in self.run.links:
-            between = [f"{end}.{link.name}" for end in link.ends]
-            told = ["--bind", f"0.0.0.0:{FIBER_PORT}", "--advertise", f"{link.name}:{FIBER_PORT}"]
-            self._running(link.name, ["fiber", link.name, *at, *told], [f"{link.name}.control", *between],
-                          (), restart=True)  # fmt: skip
         for name in names:
-            self.into.network(f"{self.prefix}{name}.control")
+            self.control[name] = self.into.network(f"{self.prefix}{name}.control")
         for link in self.run.links:
             for end in link.ends:
                 self.into.network(f"{self.prefix}{end}.{link.name}")
+        self._coordinator(names)
+        at = ["--coordinator", f"{COORDINATOR}:{COORDINATOR_PORT}"]
+        modules = [(path, _below(DATA, os.path.relpath(there, SCENARIO))) for path, there in self.files.modules]
+        for party in self.parties:
+            between = [f"{party}.{link.name}" for link in self.run.links if party in link.ends]
+            own = self.files.own.get(party, ())
+            self._member(party, ["node", party, *at, "--base", DATA], between, [*own, *modules])
+        for link in self.run.links:
+            between = [f"{end}.{link.name}" for end in link.ends]
+            told = ["--bind", f"0.0.0.0:{FIBER_PORT}", "--advertise", f"{link.name}:{FIBER_PORT}"]
+            self._member(link.name, ["fiber", link.name, *at, *told], between, ())
         for name in (*names, COORDINATOR):
             self.into.volume(f"{self.prefix}keys.{name}")
             if self.kept:
@@ -174,9 +179,31 @@ class _Network:
             *_mounts([*self.files.every]),
         ])  # fmt: skip
 
+    def _coordinator(self, names: Sequence[str]) -> None:
+        told = ["--bind", f"0.0.0.0:{COORDINATOR_PORT}", "--advertise", f"{COORDINATOR}:{COORDINATOR_PORT}"]
+        networks = [
+            f'{self.prefix}{name}.control: {{aliases: [{COORDINATOR}], ipv4_address: "{self.control[name](FIRST)}"}}'
+            for name in names
+        ]
+        files = [*self.files.every, *self.files.modules, *self.files.public]
+        self._running(COORDINATOR, [COORDINATOR, self.scenario, *told], [], networks, files)
+
+    def _member(
+        self, name: str, command: Sequence[str], between: Sequence[str], files: Iterable[tuple[str, str]]
+    ) -> None:
+        """A party or a fiber. It is told where the coordinator is, and need not ask the engine's resolver.
+
+        For a name that is not known yet that takes seconds, and as long again where the container stops meanwhile.
+        """
+        address = self.control[name]
+        more = ['restart: "on-failure:3"', f'extra_hosts: ["{COORDINATOR}:{address(FIRST)}"]']
+        networks = [f'{self.prefix}{name}.control: {{aliases: [{name}], ipv4_address: "{address(FIRST + 1)}"}}']
+        networks += [f"{self.prefix}{each}: {{aliases: [{name}]}}" for each in between]
+        self._running(name, command, more, networks, files)
+
     def _running(
-        self, name: str, command: Sequence[str], networks: Sequence[str], files: Iterable[tuple[str, str]],
-        restart: bool = False,
+        self, name: str, command: Sequence[str], more: Sequence[str], networks: Sequence[str],
+        files: Iterable[tuple[str, str]],
     ) -> None:  # fmt: skip
         options = ["--keys", KEYS, "--ready", READY, *(["--checkpoints", CHECKPOINTS] if self.kept else [])]
         self.into.service(f"{self.prefix}{name}", [
@@ -184,10 +211,10 @@ class _Network:
             *self._profiles(),
             f"hostname: {name.replace('_', '-')}",
             f"depends_on: {{{self.prefix}{self.keys}: {{condition: service_completed_successfully}}}}",
-            *(['restart: "on-failure:3"'] if restart else []),
+            *more,
             f"command: {_flow([*command, *options])}",
             "networks:",
-            *(f"  {self.prefix}{each}: {{aliases: [{name}]}}" for each in networks),
+            *(f"  {each}" for each in networks),
             "volumes:",
             f"  - {self.prefix}keys.{name}:{KEYS}:ro",
             *([f"  - {self.prefix}checkpoints.{name}:{CHECKPOINTS}"] if self.kept else []),

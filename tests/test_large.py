@@ -14,8 +14,8 @@ import pytest
 
 import ketwire
 from ketwire.nodes.inline import run_inline
-from ketwire.protocols.inference_rivals import DenseStateParty
-from ketwire.protocols.node import Slice
+from ketwire.protocols.inference_rivals import DenseStateParty, DenseStateSlice
+from ketwire.protocols.layers import Part
 from ketwire.scenarios.load import load
 from ketwire.scenarios.runs.launch import Options, launch
 
@@ -69,12 +69,11 @@ def test_a_run_costs_no_more_than_25_times_for_20_times_the_nodes(tmp_path: Path
 def test_a_register_goes_around_a_thousand_nodes(tmp_path: Path) -> None:
     """Signs alone, at a thousand crossings, leave amplitudes whose squares are no numbers any more."""
     result = launch(load(ring(tmp_path, NODES)), run_inline, Options(progress=False))
-    assert result["qubits_delivered"] == 2 * 20 * NODES and result["estimate"] == 1.0
-    assert result["rivals"]["dense-state-1-bit"]["estimate"] == pytest.approx(1.0)
+    assert result.qubits_delivered == 2 * 20 * NODES and result.estimate == 1.0
+    assert result.rivals["dense-state-1-bit"].estimate == pytest.approx(1.0)
 
 
 def test_tiny_amplitudes_have_a_loss() -> None:
-    common = {"path": ["alice"], "qubits": 1, "visits": {}, "bits": 1}
     vector = np.array([3e-250, 4e-250], dtype=np.complex128)
-    party = DenseStateParty(Slice(common), lambda key, source: {})
+    party = DenseStateParty(DenseStateSlice(Part(("alice",), 1), 1), lambda key, source: {})
     assert party.loss(vector) == pytest.approx(9 / 25)

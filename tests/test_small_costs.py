@@ -38,7 +38,7 @@ def test_a_second_launch_looks_for_no_libraries_and_makes_each_line_once(
     again()
     looked, lines, make = [], [], chains.line
     controller = threadpoolctl.ThreadpoolController
-    monkeypatch.setattr(threadpoolctl, "ThreadpoolController", lambda: looked.append(1) or controller())
+    monkeypatch.setattr(threads, "ThreadpoolController", lambda: looked.append(1) or controller())
     monkeypatch.setattr(chains, "line", lambda *given: lines.append(given[3:]) or make(*given))
     again()
     assert not looked and lines == [("alice", "bob"), ("bob", "alice")]

@@ -35,10 +35,10 @@ def target(of: Loaded) -> Any:
     network = of.network()
     slices = of.run().sessions[0].slices
     if of.kind_name == "subspace":
-        return [own.arrays for own in slices.values()]
+        return [own.side for own in slices.values()]
     if of.kind_name == "training":
         angles = network.loaders()["alice"]("angles", {"random": "angles", "shape": [3]})
-        return slices["alice"].values["schedule_key"], angles
+        return slices["alice"].training.model.schedule_key, angles
     return of.kind.exact(of.scenario.protocol, network, network.loaders())
 
 
@@ -55,7 +55,7 @@ def test_another_seed_redraws_all_but_the_problem(name: str) -> None:
 
 def test_losses_of_a_training_are_redrawn() -> None:
     outcomes = [run_inline(loaded("train-breast-cancer", seed, 5).run())[0].outcomes["bob"] for seed in (2, 3)]
-    losses = [outcome.arrays["losses"] for outcome in outcomes]
+    losses = [outcome.losses for outcome in outcomes]
     assert losses[0].tolist() != losses[1].tolist()
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from ketwire.errors import ScenarioError
 from ketwire.nodes.session import Session
+from ketwire.protocols.layers import Part
 from ketwire.quantum.engines.dispatch import choose_engine, predict_work
 from ketwire.scenarios.kinds.interface import Network
 
@@ -37,7 +38,7 @@ def check_compiled(spec: Any, network: Network, session: Session, public: Mappin
     flags = getattr(spec, "flags", 0)
     rows = _rows(spec, network, public, spec.qubits + flags)
     for party, given in session.slices.items():
-        for layers in getattr(given, "visits", {}).values():
+        for layers in _part(given).visits.values():
             circuit = outline(_flagged(layers), spec.qubits, flags)
             if circuit is None:
                 continue
@@ -45,6 +46,14 @@ def check_compiled(spec: Any, network: Network, session: Session, public: Mappin
                 choose_engine(predict_work(circuit, rows))
             except ScenarioError as error:
                 raise ScenarioError(f"{layers[0]['key']}: {party}: {error}") from None
+
+
+def _part(given: Any) -> Part:
+    """A party's own layers, in its slice of any kind that has layers; one without a part has none."""
+    if hasattr(given, "part"):
+        part: Part = given.part
+        return part
+    return Part((), 0, 0, {}) if given.training is None else given.training.model.part
 
 
 def _flagged(layers: list[dict[str, Any]]) -> list[dict[str, Any]]:

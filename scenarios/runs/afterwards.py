@@ -145,7 +145,7 @@ def outcomes_of(results: Sequence[SessionResult]) -> dict[str, dict[str, Any]]:
 
 def _shown(outcome: Outcome) -> dict[str, Any] | None:
     try:
-        return _written(plain(_listed(vars(outcome))))
+        return _written(plain(_listed({name: told for name, told in vars(outcome).items() if told is not None})))
     except Exception:  # of a type whose text cannot be had
         return None
 

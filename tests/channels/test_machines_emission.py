@@ -178,7 +178,9 @@ def noisy(path: Path, *settings: str) -> float:
     loaded = load(str(path), list(settings))
     run = loaded.run()
     run_inline(run)
-    return float(bias(loaded, run, {"exact": 1.0})["noisy"]["expectation"])
+    found = bias(loaded, run, 1.0).noisy
+    assert found is not None
+    return found.expectation
 
 
 def scenario(folder: Path, text: str = SCENARIO) -> Path:

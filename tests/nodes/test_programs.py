@@ -13,7 +13,6 @@ from ketwire.errors import ScenarioError
 from ketwire.modules import find
 from ketwire.nodes.programs import PROGRAMS, target_of
 from ketwire.nodes.trampoline import build_program
-from ketwire.protocols.node import Slice
 from ketwire.scenarios.load import load
 from tests.test_packaged import NAMES
 
@@ -72,4 +71,4 @@ def test_a_users_own_program_is_named_by_where_it_is() -> None:
 
 def test_an_unknown_id_is_refused_in_one_line() -> None:
     with pytest.raises(ScenarioError, match=r"^protocol: program 'inferense' given, expected module:Class, or one of "):
-        build_program("inferense", Slice(), lambda key, source: {}, "alice")
+        build_program("inferense", None, lambda key, source: {}, "alice")

@@ -22,7 +22,7 @@ def test_at_full_width_it_takes_the_steps_of_the_reference() -> None:
     assert rivals[0].totals.payload_bits == 4 * 64 and rivals[1].totals.payload_bits == 4 * 8
     assert 0 < np.abs(rivals[1].outcomes["a"].losses - losses).max() < 0.2
     told = KIND.summarise(spec, [exact, *rivals], Judge(network())).told()
-    assert told["rivals"]["description-64-bit"]["test_accuracy"] == exact.outcomes["a"].test_accuracy
+    assert told["rivals"]["description-64-bit"]["test_accuracy"] == exact.outcomes["a"].judged["test"][1]
     assert told["rivals"]["description-8-bit"]["training_bits"] == 32
 
 

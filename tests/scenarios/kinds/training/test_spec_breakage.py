@@ -299,7 +299,7 @@ def test_a_training_goes_on_from_a_checkpoint_with_what_it_was_taken_with_alone(
 def test_the_example_of_a_layer_of_ones_own_is_one(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """The function that docs/your-own-protocol.md shows, as it stands there."""
     text = (Path(__file__).parents[4] / "docs" / "your-own-protocol.md").read_text(encoding="utf-8")
-    shown = text[text.index("    from ketwire.quantum.gates import Gate") : text.index("A `Gate` turns by")]
+    shown = text[text.index("    from ketwire.kit import Gate") : text.index("A `Gate` turns by")]
     (tmp_path / "breakage_example.py").write_text(textwrap.dedent(shown), encoding="utf-8")
     monkeypatch.syspath_prepend(tmp_path)
     layer = {"at": "a", "layer": "gates", "key": "k", "callable": "breakage_example:ansatz",
