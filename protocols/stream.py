@@ -237,11 +237,8 @@ async def _at(node: Node, plan: StreamPlan, stage: Stage, batch: Batch, visit: i
 
 
 def supplies_of(plan: StreamPlan, party: str, supplies: Supplies) -> list[Supply | None]:
-    """This party's part in the chain of each crossing; crossings one way over one chain share it."""
-    return [
-        None if chain is None else supplies.part(chain, party)
-        for chain in (plan.passage.chains or (None,) * (len(plan.path) - 1))
-    ]
+    """This party's part in the chain of each crossing, if there are chains; crossings one way over one share it."""
+    return [None if chain is None else supplies.part(chain, party) for chain in plan.passage.chains]
 
 
 async def _acknowledge(node: Node, plan: StreamPlan, batch: Batch, came: int) -> None:

@@ -18,9 +18,10 @@ Both directions are strict. An array comes back read-only, as it does from the w
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, fields, is_dataclass
 from functools import cache, cached_property, partial
+from operator import itemgetter
 from types import NoneType, UnionType
 from typing import Any, Literal, NamedTuple, NoReturn, TypeVar, Union, get_args, get_origin, get_type_hints
 
@@ -87,6 +88,8 @@ class _Leaf:
     """A value that JSON has: `checked` takes it as it is or refuses it, and knows no direction."""
 
     checked: Callable[[Any, str, type[KetwireError]], Any]
+    only: type[Any] | None = None
+    """The one type that it takes, and takes any value of."""
 
     def told(self, value: Any, place: str, arrays: Arrays) -> Any:
         return self.checked(value, place, LocalProtocolError)
@@ -123,6 +126,14 @@ class _Optional:
         return None if value is None else self.inner.made(value, place, arrays)
 
 
+def _plain(inner: _Form | tuple[_Form, ...], values: Iterable[Any]) -> bool:
+    """Whether all are as they should be, without a step of Python for each: every party has the whole path."""
+    form = inner.inner if isinstance(inner, _Optional) else inner
+    if not isinstance(form, _Leaf) or form.only is None:
+        return False
+    return {*map(type, values)} <= {form.only, NoneType if form is not inner else form.only}
+
+
 @dataclass(frozen=True)
 class _Row:
     """A tuple or a list; `inner`: of each element, or of the one at each place."""
@@ -131,12 +142,16 @@ class _Row:
     inner: _Form | tuple[_Form, ...]
 
     def told(self, value: Any, place: str, arrays: Arrays) -> list[Any]:
+        if type(value) is self.kind and _plain(self.inner, value):
+            return list(value)
         return [
             form.told(each, f"{place}.{index}", arrays)
             for index, (form, each) in enumerate(self._parts(value, self.kind, place, LocalProtocolError))
         ]
 
     def made(self, value: Any, place: str, arrays: Arrays) -> Any:
+        if type(value) is list and _plain(self.inner, value):
+            return self.kind(value)
         return self.kind(
             form.made(each, f"{place}.{index}", arrays)
             for index, (form, each) in enumerate(self._parts(value, list, place, RemoteProtocolError))
@@ -159,17 +174,24 @@ class _Table:
     def told(self, value: Any, place: str, arrays: Arrays) -> list[Any]:
         if type(value) is not dict:
             _refuse(LocalProtocolError, place, value, "dict")
+        if _plain(self.key, value) and _plain(self.inner, value.values()):
+            return [*map(list, value.items())]
         return [
             [self.key.told(key, place, arrays), self.inner.told(each, f"{place}.{key}", arrays)]
             for key, each in value.items()
         ]
 
     def made(self, value: Any, place: str, arrays: Arrays) -> dict[Any, Any]:
-        if type(value) is not list or not all(type(pair) is list and len(pair) == 2 for pair in value):
+        if type(value) is not list or not ({*map(type, value)} <= {list} and {*map(len, value)} <= {2}):
             _refuse(RemoteProtocolError, place, value, "pairs of a key and a value")
-        found = {
-            self.key.made(key, place, arrays): self.inner.made(each, f"{place}.{key}", arrays) for key, each in value
-        }
+        found: dict[Any, Any]
+        if all(_plain(form, map(itemgetter(at), value)) for at, form in enumerate((self.key, self.inner))):
+            found = dict(value)
+        else:
+            found = {
+                self.key.made(key, place, arrays): self.inner.made(each, f"{place}.{key}", arrays)
+                for key, each in value
+            }
         if len(found) != len(value):
             raise RemoteProtocolError(f"{place}: a key given twice, expected each once")
         return found
@@ -257,7 +279,7 @@ class _Record:
 _Form = _Leaf | _Optional | _Row | _Table | _Array | _Plain | _Record
 
 _LEAVES: dict[Any, _Leaf] = {
-    **{kind: _Leaf(partial(_scalar, kind)) for kind in (int, str, bool, NoneType)},
+    **{kind: _Leaf(partial(_scalar, kind), kind) for kind in (int, str, bool, NoneType)},
     float: _Leaf(_number),
 }
 

@@ -47,7 +47,7 @@ def test_a_second_launch_looks_for_no_libraries_and_makes_each_line_once(
 def test_libraries_that_came_with_a_module_are_looked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     threads.one_thread()
     looked: list[int] = []
-    monkeypatch.setattr(threadpoolctl, "ThreadpoolController", lambda: looked.append(1) or _Nothing())
+    monkeypatch.setattr(threads, "ThreadpoolController", lambda: looked.append(1) or _Nothing())
     monkeypatch.setitem(__import__("sys").modules, "a_module_of_this_test", threads)
     threads.one_thread()
     threads.one_thread()
