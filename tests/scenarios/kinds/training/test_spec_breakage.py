@@ -15,6 +15,7 @@ import pytest
 
 from ketwire import __version__
 from ketwire.errors import ScenarioError
+from ketwire.modules import find
 from ketwire.nodes.data import make_loader
 from ketwire.nodes.inline import run_inline
 from ketwire.protocols.layers import build_layers
@@ -286,7 +287,7 @@ def test_a_training_goes_on_from_a_checkpoint_with_what_it_was_taken_with_alone(
         interrupt(patched, 2, Interrupted())
         run_inline(run_of(spec, network()), out=out)
     if changed == "layers":
-        monkeypatch.setattr("tests.scenarios.kinds.training.test_spec_breakage.SCALE", 2.0)
+        monkeypatch.setitem(find(f"{__name__}:bending").__globals__, "SCALE", 2.0)
     elif changed != "nothing":
         np.save(tmp_path / f"{changed}.npy", rows[::-1] if changed == "data" else 1 - labels)
     if changed == "nothing":
