@@ -1,6 +1,19 @@
 """What is run: typed scenario files, the kinds of protocol, the command line, results.
 
 No other folder imports it. `ketwire.kit` passes on the names that authors of protocols need.
+
+- `api`: ketwire from Python: scenarios as values, runs in this process or in processes of their own.
+- `cli`: The command line.
+- `compose`: A Compose file for a scenario: a container for each party and fiber, and networks on which nobody meets
+  who need not.
+- `doctor`: What `ketwire doctor` looks at: whether this installation can run scenarios, and why not.
+- `foreign`: What a scenario executes that is not of this installation, found without executing any of it.
+- `hand_commands`: The commands for parties that are started by hand or in containers: keys, coordinator, node, fiber,
+  compose.
+- `linkcost`: What one register costs on a link, by each transport that could carry it, and which to take.
+- `linktext`: What `ketwire link` prints: the costs as a table, which transport to take, and why.
+- `load`: From a name or a file, and what the command line changes in it, to a scenario that can be run.
+- `options`: The program's options, and what several of its commands do with them.
 """
 
 if __name__ != "ketwire.scenarios":

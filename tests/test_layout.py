@@ -119,10 +119,16 @@ def test_no_modules_import_each_other_in_a_circle() -> None:
 
 
 def test_folders_say_what_is_in_them_and_import_nothing() -> None:
-    """Two to four sentences, which name who imports the folder; a check that it is in its place is all else."""
+    """Two to four sentences, which name who imports the folder, and a line for each module: the first of its own.
+
+    A check that the folder is in its place is all else.
+    """
     for folder in sorted({path.parent for path in modules(*FOLDERS)}):
         tree = ast.parse((folder / "__init__.py").read_text())
-        told = ast.get_docstring(tree) or ""
+        told, _, listed = (ast.get_docstring(tree) or "").partition("\n\n- ")
+        stems = {path: ast.get_docstring(ast.parse(path.read_text())) or "" for path in sorted(folder.glob("[!_]*.py"))}
+        found = [f"`{path.stem}`: {' '.join(text.splitlines()[0].split())}" for path, text in stems.items()]
+        assert " ".join(listed.split()) == " - ".join(found), folder
         assert 2 <= len(re.findall(r"[.](?=\s|$)", told)) <= 4 and "import" in told, folder
         assert not [node for node in ast.walk(tree) if isinstance(node, ast.Import | ast.ImportFrom)], folder
         guard = [ast.unparse(node.test).partition(" ")[0] for node in tree.body[1:] if isinstance(node, ast.If)]

@@ -1,4 +1,15 @@
 """Carrying a scenario out: launching, progress, run folders that go on, results and tables.
 
 The command line imports it. Kinds import `table` alone, for texts of their own.
+
+- `afterwards`: What follows a run: the kind's summary, the references of --check, the verdict and the files of the
+  folder.
+- `launch`: One run of a scenario, from its sessions to its result and its folder.
+- `output`: Standard output, which may lead to a full disk, or into a pipe whose reader has left.
+- `progress`: How far a run is: a live bar on a terminal, else lines now and then if they are asked for.
+- `results`: Makes the result of a run, of what the wire counted and what its kind tells.
+- `resumable`: The folder of a run that can go on after it was interrupted, killed, or failed.
+- `rundir`: A run's folder: the resolved scenario, result.json, ledger, trace and logs. Whole or not there.
+- `table`: The final table: the quantum protocol beside its classical rivals, and who wins.
+- `trace`: A run on its virtual time, in Chrome's trace-event format: opens in Perfetto.
 """
