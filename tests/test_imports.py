@@ -6,6 +6,7 @@ import ast
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -92,6 +93,7 @@ def imports(tree: ast.AST, inside: bool = False) -> Iterator[tuple[str, bool]]:
             yield from imports(node, inside or isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda))
 
 
+@cache
 def heavy() -> set[str]:
     """Modules of ours whose import loads a library of HEAVY."""
     at_top = {name: {of for of, inside in imports(tree) if not inside} for name, tree in TREES.items()}
@@ -104,6 +106,7 @@ def heavy() -> set[str]:
     return found
 
 
+@cache
 def inner() -> dict[str, set[str]]:
     """By module what it imports inside functions, but for what is heavy."""
     weighs = heavy()

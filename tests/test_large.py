@@ -54,7 +54,9 @@ def lines_of(work: Callable[[], object]) -> int:
     return count
 
 
-@pytest.mark.parametrize("link", [{}, {"p_init": 1e-4}], ids=["certain", "with reports"])
+@pytest.mark.parametrize(
+    "link", [pytest.param({}, marks=pytest.mark.long), {"p_init": 1e-4}], ids=["certain", "with reports"]
+)
 def test_a_run_costs_no_more_than_25_times_for_20_times_the_nodes(tmp_path: Path, link: dict[str, Any]) -> None:
     """Lines at three sizes are a polynomial of second degree in the number of nodes, which says what 1,000 cost."""
     sizes = np.array([10, 20, 40])

@@ -14,7 +14,7 @@ from ketwire.nodes.inline import run_inline
 from ketwire.nodes.processes.run import run_processes
 from ketwire.nodes.session import Run, SessionResult, data_key
 from ketwire.scenarios.load import load
-from tests.kit import Threads, recording
+from tests.kit import Threads, rarely, recording
 
 SHORT = ("protocol.steps=2", "protocol.loss_copies=4", "protocol.test_copies=4", "protocol.rivals.backprop=[8]")
 TRAININGS = ["fine-tune-digits", "train-breast-cancer", "train-digits", "train-metro-25km", "train-pipeline-of-four"]
@@ -57,7 +57,7 @@ SLOW = (
 )  # fmt: skip
 
 
-@pytest.mark.parametrize("name", [pytest.param(name, marks=[pytest.mark.long] * (name in SLOW)) for name in NAMES])
+@pytest.mark.parametrize("name", rarely(NAMES, but=("ring-of-three", "metro-25km-teleport")))
 def test_inline_and_processes_give_one_transcript_and_another_seed_another(name: str) -> None:
     sets = SHORT if name in TRAININGS else ()
     run = run_of(name, sets)
@@ -198,6 +198,7 @@ def private_numbers(run: Run, party: str) -> np.ndarray:
     return np.concatenate(taken)
 
 
+@pytest.mark.long
 def test_what_is_done_on_the_digits() -> None:
     """At 540 images a standard error is 0.7 points at 97%: four of them below."""
     loaded = load("digits", (), None)

@@ -47,7 +47,7 @@ def judge(found: NDArray[np.float64], p: float, copies: int, spread: tuple[float
     ("physics", "layers"),
     [
         (Fiber(), LAYERS),
-        (LOSSY, LAYERS),
+        pytest.param(LOSSY, LAYERS, marks=pytest.mark.long),
         pytest.param(LOSSY, [LAYERS[0], HALVING, *LAYERS], marks=pytest.mark.long),
     ],
     ids=["quiet", "lossy", "contraction"],

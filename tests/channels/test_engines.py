@@ -429,6 +429,7 @@ def test_a_fiber_in_an_interpreter_of_its_own_gives_the_same_transcript(twin: Pa
     assert result.directions == plain.directions and result.clocks_ps == plain.clocks_ps
 
 
+@pytest.mark.long
 def test_it_is_that_interpreter_that_runs(twin: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The fiber's process, and no other, says that it was started by that path."""
     hook = tmp_path / "hook"

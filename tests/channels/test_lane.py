@@ -45,7 +45,7 @@ calls = st.lists(
 )
 
 
-@settings(max_examples=120, deadline=None, derandomize=True)
+@settings(max_examples=60, deadline=None, derandomize=True)
 @given(st.sampled_from([None, 1e12, 3e11, 7.3e11]), calls)
 def test_it_is_the_server_that_an_oracle_walks(bandwidth_bps: float | None, sent: list[Any]) -> None:
     """Whole batches with gaps between what was scheduled before, and a checkpoint after every call."""

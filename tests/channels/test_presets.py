@@ -28,7 +28,7 @@ from ketwire.scenarios.schema.known import Known
 from ketwire.scenarios.schema.model import Link
 from ketwire.scenarios.schema.presettext import fragment
 from ketwire.scenarios.schema.yamltext import parse
-from tests.kit import Threads
+from tests.kit import Threads, rarely
 
 NAMES = list(PRESETS)
 PERFECT = Hardware()
@@ -216,7 +216,7 @@ def test_every_parameter_changes_a_result(name: str, key: str) -> None:
     assert after != before
 
 
-@pytest.mark.parametrize("name", ["trapped-ion", "oxford-2025", "innsbruck-230m"])
+@pytest.mark.parametrize("name", rarely(["trapped-ion", "oxford-2025", "innsbruck-230m"], but="oxford-2025"))
 def test_a_preset_gives_one_transcript_everywhere(name: str) -> None:
     run = validate(scenario(name), "x", "x", "/").run()
     inline = run_inline(run)[0]

@@ -495,6 +495,7 @@ def run_of(alice: dict[str, Any], bob: dict[str, Any], name: str = "two-layer-in
     return load(name, sets).run()
 
 
+@pytest.mark.long
 def test_inline_and_processes_give_one_transcript_and_hardware_another() -> None:
     run = run_of(NODES, {"hardware": "color-center", "gate2_s": 1e-4, "p_gate2": 0.01})
     inline = run_inline(run)[0]

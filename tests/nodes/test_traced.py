@@ -53,7 +53,7 @@ def sampled(estimator: str, copies: int) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("estimator", SAMPLED)
-@pytest.mark.parametrize("line", [LOSSY, IDEAL], ids=["lossy", "ideal"])
+@pytest.mark.parametrize("line", [LOSSY, pytest.param(IDEAL, marks=pytest.mark.long)], ids=["lossy", "ideal"])
 def test_perfect_nodes_make_no_noise(estimator: str, line: Any) -> None:
     """Losses are none, and which copy is read how, drawn or dealt, counts as shots: 9 copies do not come out even."""
     told = errors({}, Line(line), **sampled(estimator, 9), steps=2, batch=4)

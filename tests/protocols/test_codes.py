@@ -118,7 +118,7 @@ def accuracy(half, plan, trials, rng):
 
 
 @pytest.mark.parametrize(("dimension", "rounds"), [
-    (4, 20), (16, 20), (1024, 2), *(pytest.param(*case, marks=pytest.mark.long) for case in ((64, 8), (256, 5))),
+    (4, 20), (16, 20), *(pytest.param(*case, marks=pytest.mark.long) for case in ((64, 8), (256, 5), (1024, 2))),
 ])  # fmt: skip
 def test_default_plans_reach_95_percent(dimension, rounds):
     rng = np.random.default_rng(dimension)

@@ -302,6 +302,7 @@ def summarised(loaded: Loaded, results: Sequence[SessionResult]) -> Data:
 ESTIMATORS = ["exact", "direct", "commuting", "random-coordinate", "classical-shadows", "tomography", "parameter-shift"]
 
 
+@pytest.mark.long
 def test_every_estimator_keeps_its_promise_on_layers_of_one_s_own(tmp_path: Path) -> None:
     expected = slopes(lambda angles: probability(angles, INPUT))
     told = {"epsilon": 0.4, "delta": 0.1, "estimators": ESTIMATORS, "dense_state": {"bits": [64]}}
@@ -449,6 +450,7 @@ def test_shifted_runs_of_a_training_are_counted(tmp_path: Path) -> None:
     assert found["overhead"]["circuit_applications"] == 3 * copies
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kind", ["gradient", pytest.param("training", marks=pytest.mark.long)])
 def test_inline_and_processes_give_one_transcript(kind: str, tmp_path: Path) -> None:
     told: Data = {"estimators": ["commuting", "parameter-shift"], "copies": 40, "dense_state": {"bits": [16]}}

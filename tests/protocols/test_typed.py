@@ -9,7 +9,7 @@ from typing import Any, Literal
 import hypothesis.extra.numpy as hnp
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -90,6 +90,7 @@ def same(a: Any, b: Any) -> bool:
     return bool(a == b)
 
 
+@settings(max_examples=50, deadline=None, derandomize=True)
 @given(VALUES)
 def test_a_field_of_every_type_comes_back(value: All) -> None:
     found = made(All, *through(told(value)))
@@ -98,6 +99,7 @@ def test_a_field_of_every_type_comes_back(value: All) -> None:
     assert told(found).values == told(value).values
 
 
+@settings(max_examples=50, deadline=None, derandomize=True)
 @given(VALUES)
 def test_without_a_text_between_the_same_comes_back(value: All) -> None:
     """The inline runtime writes no JSON text."""

@@ -123,6 +123,7 @@ def test_nothing_is_left_behind(tmp_path: Path, capfd: pytest.CaptureFixture[str
     assert capfd.readouterr() == ("", "")
 
 
+@pytest.mark.long
 def test_it_works_in_a_notebook(tmp_path: Path) -> None:
     """In a running event loop, with a table for a result and a picture for a figure."""
     nbclient, nbformat = pytest.importorskip("nbclient"), pytest.importorskip("nbformat")

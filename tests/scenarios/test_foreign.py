@@ -114,7 +114,7 @@ def test_no_process_imports_a_file_of_the_working_directory(command: str, tmp_pa
     assert ran(tmp_path) == []
 
 
-@pytest.mark.parametrize("how", ["--inline", "--plaintext"])
+@pytest.mark.parametrize("how", rarely(["--inline", "--plaintext"], but="--inline"))
 def test_a_module_is_taken_from_the_scenario_s_folder_and_shadows_nothing(
     how: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:

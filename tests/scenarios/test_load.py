@@ -362,7 +362,7 @@ BELOW = st.recursive(st.integers(), lambda b: st.lists(b, max_size=3) | st.dicti
 TREES = st.dictionaries(KEYS, BELOW, min_size=1)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=30)
 @given(TREES, st.data())
 def test_a_change_changes_one_value_and_no_other(tree: dict[str, Any], data: st.DataObject) -> None:
     here, path = tree, []  # type: Any, list[str]
@@ -424,7 +424,7 @@ SCENARIOS = st.fixed_dictionaries(
 )
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=30)
 @given(SCENARIOS)
 def test_a_resolved_scenario_loads_to_the_same_run(data: dict[str, Any]) -> None:
     links = [{"between": list(ends), **data.pop(ends)} for ends in ("ab", "bc")]

@@ -17,7 +17,7 @@ from ketwire.channels.wire.codec import decode, encode
 from ketwire.errors import LocalProtocolError
 
 PLACE: dict[str, Any] = {"run": b"0123456789abcdef", "session": 7, "sequence": 1 << 40}
-QUICK = settings(derandomize=True, database=None, deadline=None, max_examples=200)
+QUICK = settings(derandomize=True, database=None, deadline=None, max_examples=100)
 TIMES = st.integers(0, (1 << 62) - 1)
 
 

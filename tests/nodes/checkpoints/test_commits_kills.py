@@ -193,6 +193,7 @@ def undisturbed(folder: Path, scenario: str) -> Path:
     return folder / "whole"
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("file", "at", "how"),
     [
@@ -230,7 +231,7 @@ def test_a_coordinator_of_a_training_dies_at_any_operation(
     [
         ("alice.0.3.npz", 1, "alice", {1, 2}),
         pytest.param("alice-bob.0.2.npz", 2, "alice-bob", {1}, marks=pytest.mark.long),
-        ("commit.0.3.json", 1, "coordinator", {1, 2}),
+        pytest.param("commit.0.3.json", 1, "coordinator", {1, 2}, marks=pytest.mark.long),
     ],
 )
 def test_a_full_disk_is_told_by_party_and_file_and_the_run_goes_on_later(

@@ -123,6 +123,7 @@ def test_every_address_is_those_of_both_kinds(every: str, ipv6: None) -> None:
             socket.create_connection((host, held.address.port)).close()
 
 
+@pytest.mark.long
 def test_every_address_is_those_of_ipv4_where_there_is_no_ipv6(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(socket, "has_dualstack_ipv6", lambda: False)
     with gate(Address("*", 0)) as held:
@@ -223,6 +224,7 @@ def test_a_coordinator_at_any_free_port_keeps_it(by_hand: ByHand) -> None:
     assert codes(running) == dict.fromkeys(running, 0), {name: hand.err for name, hand in running.items()}
 
 
+@pytest.mark.long
 def test_a_name_that_does_not_resolve_is_refused_by_whom_it_is_announced_to(by_hand: ByHand) -> None:
     coordinator = by_hand.conduct("--bind", "127.0.0.1:0")
     there = f"{NOWHERE}:{free_port()}"

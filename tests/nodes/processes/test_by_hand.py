@@ -196,6 +196,7 @@ def test_parties_without_checkpoints_end_with_their_coordinator(network: Network
         assert running[name].err.splitlines()[-1] == "ketwire: coordinator: the coordinator is gone"
 
 
+@pytest.mark.long
 def test_what_an_epoch_before_says_is_dropped_and_another_connection_is_a_death() -> None:
     """Alice's process of an epoch before speaks first, then one that joins, which dies when another has come."""
     run = Threads(scripted({"alice": [], "bob": []}))

@@ -87,6 +87,7 @@ def test_a_name_that_stands_for_another_address_is_noticed(monkeypatch: pytest.M
     assert seen[-1]
 
 
+@pytest.mark.long
 def test_a_party_whose_resolver_is_silent_stops_at_once(network: Network) -> None:
     argv = ["node", "alice", "--keys", "keys", "--coordinator", "server:5600"]
     process = subprocess.Popen(

@@ -137,6 +137,7 @@ def test_a_folder_of_sockets_that_goes_ends_the_run_in_one_line(
     assert not any(tmp_path.iterdir())
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("number", rarely(["SIGHUP", "SIGTERM", "SIGKILL"], but="SIGTERM"))
 def test_the_folder_of_sockets_goes_with_a_run_that_a_signal_ends(number: str, tmp_path: Path) -> None:
     environment = {**os.environ, "TMPDIR": str(tmp_path)}

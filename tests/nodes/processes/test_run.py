@@ -234,6 +234,7 @@ def test_secrets_are_not_in_arguments_or_environment(running: Running) -> None:
         assert added and all(len(value) < 40 for value in added.values()), sorted(added)
 
 
+@pytest.mark.long
 def test_a_killed_nursery_ends_the_run(running: Running) -> None:
     children = running.children()
     os.kill(running.nursery, signal.SIGKILL)

@@ -165,6 +165,7 @@ def test_an_empty_list_leaves_it_out() -> None:
 # ---------------------------------------------------------------- the same everywhere, and nothing in advance
 
 
+@pytest.mark.long
 def test_inline_and_processes_give_one_transcript() -> None:
     loaded = scenario([*map(rotations, "abc"), contraction("b", 2), rotations("a")], "abbc", LOSSY, "a",
                       copies=5, input=None, description=[8, 64])  # fmt: skip

@@ -69,6 +69,7 @@ def test_variance_is_that_of_two_valued_outcomes(name: str) -> None:
     assert copies_each(blocks, Promise(0.1, 0.1, 15)) == np.ceil(2 * np.log(300) * 0.3125 / 0.01)
 
 
+@pytest.mark.long
 def test_copies_on_noisy_links_are_their_mean() -> None:
     """Three states of one sample and two of another: what is estimated is the mean over copies."""
     U, rng = case()[0], np.random.default_rng(2)

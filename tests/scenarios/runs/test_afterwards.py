@@ -389,6 +389,7 @@ def network(hands: Hands, folder: Path) -> Iterator[Network]:
     hands.ask("end", None)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("what", rarely([None, "run", "init"], but="run"))
 def test_parties_started_by_hand(what: str | None, network: Network) -> None:
     """No slice for bob, prints at each party's own standard error, and the party that raises is named to all."""

@@ -107,6 +107,7 @@ def test_a_console_without_a_character_gets_a_plain_one(console: str, tmp_path: 
     assert line.startswith("ketwire: e") and line.count("\n") == 1 and (console == "C" or "e-.yaml" in line)
 
 
+@pytest.mark.long
 def test_what_is_printed_as_json_is_the_same_on_every_console(tmp_path: Path) -> None:
     (tmp_path / "µ–.yaml").write_text(SCENARIO)
     for console in ("ascii", "latin-1"):

@@ -337,6 +337,7 @@ def test_a_memory_that_decays_is_noise_too() -> None:
 # ---------------------------------------------------------------- the same everywhere
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("links", "owners", "link"),
     [pytest.param("ab", "baba", LOSSY, marks=pytest.mark.long), ("abbc", "abc", TELEPORT)],

@@ -21,6 +21,7 @@ from ketwire.nodes.inline import run_inline
 from ketwire.quantum.gates import Gate
 from ketwire.scenarios.kinds.interface import Judge
 from ketwire.scenarios.load import load
+from tests.kit import rarely
 
 Matrix = NDArray[np.complex128]
 AXES: dict[str, Matrix] = {
@@ -150,7 +151,7 @@ def differences(layers: Sequence[Layer], state: Matrix) -> NDArray[np.float64]:
     return np.array(found)
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", rarely(range(6), but=(1, 3)))
 def test_every_estimator_tells_the_derivatives_of_the_circuit(seed: int, tmp_path: Path) -> None:
     rng = np.random.default_rng(seed)
     n, names = int(rng.integers(2, 4)), ["a", "b", "c", "d"][: rng.integers(2, 5)]

@@ -150,6 +150,7 @@ def test_a_little_noise_is_taken_out_of_delta_and_more_is_refused() -> None:
     assert "\n" not in str(refused.value)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("links", "owners", "link"),
     [pytest.param("ab", "ba", SLIGHT, marks=pytest.mark.long), ("abbc", "abc", TELEPORT)],
