@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import doctest
 import json
 import re
 import subprocess
@@ -122,3 +123,9 @@ def test_pages_name_no_module_that_is_gone(page: str) -> None:
         assert any(f"/{path}".endswith(f"/{name}") for path in among), name
     for name in set(re.findall(r"`(?:ketwire\.)?((?:quantum|channels|protocols|nodes|scenarios)(?:\.\w+)+)`", text)):
         assert any(f"{name.replace('.', '/')}/".startswith(path.removesuffix(".py") + "/") for path in package), name
+
+
+def test_what_the_page_on_python_shows_is_what_happens() -> None:
+    pytest.importorskip("pandas")
+    found = doctest.testfile(str(ROOT / "docs/python.md"), module_relative=False)
+    assert found.attempted > 10 and not found.failed
