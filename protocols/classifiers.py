@@ -1,4 +1,4 @@
-"""Classifiers for whoever receives rows: nearest subspace, multinomial logistic regression, nearest neighbours.
+"""Classifiers for a party that receives rows: nearest subspace, multinomial logistic regression, nearest neighbours.
 
 A party that is sent rows, rounded to some bits an entry, may do with them what it likes. `chosen` trains every
 classifier here on the training rows, keeps the one that is right most often in cross-validation on these rows alone,

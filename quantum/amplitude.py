@@ -2,7 +2,7 @@
 
 With <Π> = a = sin²θ, θ in [0, π/2], a shot that runs k Grover steps (reflections about Π and about the input,
 each with the circuit and its inverse) succeeds with probability sin²((2k+1) θ). The estimation is a pure state
-machine: it says how many shots with how many steps it wants, and is told how many succeeded; who provides the
+machine: it says how many shots with how many steps it wants, and is told how many succeeded; what provides the
 shots is not its business.
 
 From the interval known of θ it finds the largest K = 4k + 2 for which all of it lies in one half turn, so that

@@ -26,7 +26,7 @@ THEIRS: Faults = (MalformedHeader, OversizedFrame)
 
 
 def check_time(time_ps: int, faults: Faults = OURS) -> None:
-    """A time before the clock's end, or the error of whoever is to blame."""
+    """Raise unless a time is before the clock's end; `faults` says whose error it is."""
     if not 0 <= time_ps < TIME_END_PS:
         raise faults[0](f"time {time_ps} ps is outside of 0 .. 2^62 - 1")
 

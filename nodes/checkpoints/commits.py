@@ -20,7 +20,7 @@ class Commits:
 
     Args:
         journal: what is kept of the run; None where nothing is.
-        warn: is told what is damaged in the journal where the run can go on all the same.
+        warn: is told what is damaged in the journal where the run can still go on.
     """
 
     def __init__(self, journal: Journal | None, warn: Callable[[str], None]) -> None:

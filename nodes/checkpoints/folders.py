@@ -1,4 +1,4 @@
-"""Folders of checkpoints and of sockets: each is one owner's at a time, and readable by nobody else.
+"""Folders of checkpoints and of sockets: each has one owner at a time, and only its user can read it.
 
 A lock on the folder itself says that its owner lives; it goes with the process, however that ends. So a
 temporary folder whose coordinator was killed outright can be told from others, and is removed: by the
@@ -126,7 +126,7 @@ def socket_folder(count: int) -> Iterator[Path]:
 
 
 def mark_temporary(folder: Path) -> None:
-    """Say that a folder may go once nobody holds it. Whoever says so must hold it."""
+    """Mark a folder as one to remove once no process holds it. The caller must hold it."""
     (folder / MARKER).touch(mode=0o600)
 
 

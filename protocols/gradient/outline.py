@@ -73,9 +73,9 @@ def heard(kind: type[Numbers], public: Mapping[str, int], visit: int) -> Numbers
 
 
 def promise_of(epsilon: float | None, delta: float | None, numbers: Mapping[int, Demand | Shifts]) -> Promise:
-    """The promise for all parameters of the circuit, whoever owns them; `numbers` of each visit that has any.
+    """The promise for all parameters of the circuit, of all owners; `numbers` of each visit that has any.
 
-    Where copies are given instead, one of no meaning: nobody reads it who can do with copies.
+    Where copies are given instead, it has no meaning: code that has copies does not read it.
     """
     parameters = sum(each.parameters for each in numbers.values())
     return Promise(UNPROMISED if epsilon is None else epsilon, UNPROMISED if delta is None else delta, parameters)

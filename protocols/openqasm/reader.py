@@ -83,7 +83,7 @@ class _Reader:
             raise ValueError(f"include {statement.filename!r} given, expected stdgates.inc")
 
     def _claim(self, name: str) -> str:
-        """A name that nothing has yet; gates of stdgates.inc may be defined anew."""
+        """A name that nothing has yet; gates of stdgates.inc may be defined again."""
         if name in self.registers or name in self.values or name in self.definitions:
             raise ValueError(f"{name} declared a second time, expected a name of its own")
         return name

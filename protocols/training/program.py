@@ -1,4 +1,4 @@
-"""Training over the network: each party moves its own parameters, and nobody's data or parameters cross.
+"""Training over the network: each party moves its own parameters; no data and no parameters cross.
 
 A step of one batch (THEORY §5), the same program at every party:
 

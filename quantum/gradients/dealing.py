@@ -54,7 +54,7 @@ def hypergeometric(good: int, bad: int, number: int, rng: np.random.Generator) -
 
 
 def _log_binomial(hits: int, tries: int, p: float) -> float:
-    """ln P[Bin(tries, p) = hits], but for what no `hits` changes; 0 <= hits <= tries."""
+    """ln P[Bin(tries, p) = hits], without the terms that no `hits` changes; 0 <= hits <= tries."""
     missed = tries - hits
     told = -_deviance(hits, tries * p) - _deviance(missed, tries * (1 - p))
     told -= _beyond_stirling(hits) + _beyond_stirling(missed)

@@ -27,7 +27,7 @@ MOST_SHUFFLED = 1 << 22
 class Promise:
     """Every one of `parameters` derivatives to epsilon, all of them with probability 1 - delta.
 
-    parameters: of the whole circuit, whoever owns them: an owner of P_U of them may fail with probability
+    parameters: of the whole circuit, of all owners: an owner of P_U of them may fail with probability
     delta P_U / parameters (union bound). ValueError where the numbers make no promise.
     """
 

@@ -1,6 +1,6 @@
 """Noise on one qubit, as Kraus operators: ρ -> Σ_k K_k ρ K_k†, with Σ_k K_k† K_k = 1.
 
-A `Kraus` is checked when it is made, so whatever holds one holds a channel. Channels that only mix
+A `Kraus` is checked when it is made, so every `Kraus` is a channel. Channels that only mix
 Pauli operators also carry their four weights: trajectories of such a channel do not depend on the
 state, and two of them compose in closed form. The formula of each channel stands in the docstring of
 the function that makes it (PHYSICS.md; Nielsen and Chuang, chapter 8). Times are picoseconds, rates
@@ -98,7 +98,7 @@ class Kraus:
     def branch_weights(self) -> Floats:
         """How likely trajectories take each branch on a maximally mixed qubit, shape (branches,).
 
-        For a mixture of Paulis these are its weights, whatever the state. The branches are those of
+        For a mixture of Paulis these are its weights, for every state. The branches are those of
         `trajectories.apply_channel`, which takes damping with dephasing as such.
         """
         if self.pauli_weights is not None:

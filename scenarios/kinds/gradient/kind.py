@@ -31,7 +31,7 @@ from ketwire.scenarios.kinds.interface import Judge, Kind, Network
 from ketwire.scenarios.kinds.result import Reference
 
 NOISY_COPIES = 1000
-"""Whose mean is the noisy mean, where nobody says how many the reference is to have."""
+"""The noisy mean is the mean of this many copies, where the number of the reference's is not given."""
 
 
 class Gradient(Kind):

@@ -162,7 +162,7 @@ def _path(spec: TrainingSpec, network: Network) -> tuple[list[str], list[list[in
 
 
 def _refuse_frozen(spec: TrainingSpec) -> None:
-    """Refuse a `trainable` that names what has no angles, or nobody's."""
+    """Refuse a `trainable` that names neither a layer with angles nor an owner of one."""
     able = sorted(spec.with_angles)
     if not able:
         raise ScenarioError("protocol.trainable: no layer has angles, expected one of rotations or more")
