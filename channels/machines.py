@@ -42,7 +42,7 @@ class Passage(NamedTuple):
     arrival_ps:  int64, shape (k,), when each is whole at the receiver, or its loss is heralded there
     lost:        bool, shape (k,)
     qubits_sent: every photon emitted, those of failed attempts and of codes included
-    qubits_delivered: `direct`: photons that arrived; else the qubits of the registers that arrived
+    qubits_delivered: `direct`: photons that arrived; otherwise the qubits of the registers that arrived
     ebits:       pairs consumed, those of distillation included
     control_bits: Bell outcomes, and heralds to the sender
     """

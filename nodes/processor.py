@@ -116,7 +116,7 @@ class Processor:
         return Copies(states, row, ready_ps, lost, copies.fresh)
 
     def _contraction(self, matrix: NDArray[np.complex128]) -> Contraction:
-        """The contraction of this matrix; found once for one that nobody can change."""
+        """The contraction of this matrix; found once for one that cannot change."""
         known = self._contractions.get(id(matrix))
         if known is not None:
             return known[1]

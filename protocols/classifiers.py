@@ -270,7 +270,7 @@ def _newton_step(inputs: Real, truth: Real, weights: Real, scores: Real) -> Real
 
 @dataclass(frozen=True, eq=False)
 class Neighbours:
-    """Training rows as integers in float64, whose squared distances are exact whatever order they are summed in."""
+    """Training rows as integers in float64, whose squared distances are exact in any order of summation."""
 
     scaling: Scaling | None
     scale: float

@@ -358,7 +358,7 @@ class Program(Protocol):
     """One party's part of a protocol. Built before the start, when the owner loads its data.
 
     `Slice` and `Outcome` are frozen dataclasses (`ketwire.protocols.typed`): what a party is given, its own and public
-    values, nobody else's, and what it tells. A party that the kind names no slice for has `Slice()`.
+    values, those of no other party, and what it tells. A party that the kind names no slice for has `Slice()`.
 
     `shapes` is all that the others learn before the start: public facts by name, such as `qubits`
     or `items`. Parties that give the same name must give the same value.

@@ -140,7 +140,7 @@ class Progress:
 
 
 def next_power(power: int, low: float, high: float, most_power: int | None = None) -> int:
-    """The largest k that keeps Kθ, K = 4k + 2, within a half turn, if K at least doubles; else `power` itself."""
+    """The largest k that keeps Kθ, K = 4k + 2, within a half turn, if K at least doubles; otherwise `power` itself."""
     most = math.floor(math.pi / (high - low)) if high > low else 0
     if most_power is not None:
         most = min(most, 4 * most_power + 2)

@@ -44,7 +44,7 @@ def check_entries(count: int, limits: Limits, faults: Faults) -> None:
 
 
 def expect(array: NDArray[Any], dtype: np.dtype[Any], shape: tuple[int, ...]) -> NDArray[Any]:
-    """The array, which must be of this type and shape; else it is malformed."""
+    """The array, which must be of this type and shape; otherwise it is malformed."""
     if (array.dtype is not dtype and array.dtype != dtype) or array.shape != shape:
         raise MalformedHeader(f"array {array.dtype} {array.shape} where {dtype} {shape} belongs")
     return array

@@ -133,7 +133,7 @@ def mark_temporary(folder: Path) -> None:
 def discard_stray(folder: Path, patience_s: float = 0.0) -> None:
     """Remove a temporary folder whose owner is dead, and none of which that is not certain.
 
-    It is this user's, 0700, no link, marked as temporary, and nobody holds it. Where somebody does, the
+    It is this user's, 0700, no link, marked as temporary, and no process holds it. Where one does, the
     folder stays; `patience_s` is how long to look, for an owner that is only just dying.
     """
     until_s = time.monotonic() + patience_s
@@ -147,7 +147,7 @@ def discard_stray(folder: Path, patience_s: float = 0.0) -> None:
         if held is None:
             return
         try:
-            # Under another name nobody adds to it while it is emptied.
+            # Under another name no process adds to it while it is emptied.
             gone = folder.with_name(f"{folder.name}.gone")
             folder.rename(gone)
             shutil.rmtree(gone, ignore_errors=True)

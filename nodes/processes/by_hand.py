@@ -201,7 +201,7 @@ def _journal(run: Run, folder: Path | None) -> Iterator[Journal | None]:
 
 
 def run_id_of(public: str) -> bytes:
-    """The run's id where nobody can be told one before it joins: from the coordinator's public key."""
+    """The run's id where no party can be told one before it joins: from the coordinator's public key."""
     return hashlib.sha256(public.encode()).digest()[:16]
 
 
@@ -289,7 +289,7 @@ def _serve(place: Place, make: Callable[[Any, Credentials], Any]) -> None:
     """Be a party, in one epoch after another where it has a folder for checkpoints.
 
     Raises:
-        PartyFailed: the run ended early, or nobody answered.
+        PartyFailed: the run ended early, or the coordinator did not answer.
     """
     jobs = 0
     with own_folder(place.given.checkpoints), place.given.until_over():

@@ -86,7 +86,7 @@ class Control:
 
     run: the epoch's name, once the job has told it: messages of others are refused.
     has_job: the coordinator has answered.
-    anew: why this party was stopped leaves it free to join again: the coordinator said so, or is gone.
+    anew: this party may join again: the coordinator stopped it and said so, or is gone.
     """
 
     def __init__(self, context: Any, credentials: Credentials) -> None:
@@ -196,7 +196,7 @@ class Control:
         """The next command, which must be of `kind`.
 
         Raises:
-            Unanswered: it would be the first, and nobody has spoken in time.
+            Unanswered: it would be the first, and no coordinator has spoken in time.
         """
         while (heard := self.hear()) is None:
             left_s = 1.0

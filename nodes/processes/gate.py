@@ -183,7 +183,7 @@ class Gate:
         pair.inner.setblocking(False)
         try:
             pair.inner.connect(self._path)
-        except OSError:  # nobody listens there yet, or no longer
+        except OSError:  # no process listens there yet, or no longer
             self._close(pair)
             return
         pair.rank = GREETED

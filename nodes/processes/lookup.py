@@ -63,7 +63,7 @@ def resolved(address: Address, until_s: float = 0.0, absent: Callable[[AddressEr
 
 
 class Moves:
-    """Whether a name has come to stand for another address, asked now and then while nobody there answers."""
+    """Whether a name has come to stand for another address, asked now and then while no process there answers."""
 
     def __init__(self, address: Address, was: Address) -> None:
         self._address, self._was = address, was

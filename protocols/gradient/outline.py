@@ -1,9 +1,9 @@
 """What all parties know of everybody's unitaries: numbers that their owners tell, and no gate, angle or matrix.
 
 Copies, routes and shifted runs follow from them. Each owner tells them of its visits when it has loaded its
-layers, as public facts; so a layer may be whatever its owner alone has, and everything is still agreed on, and
+layers, as public facts; so a layer may be anything that its owner alone has, and everything is still agreed on, and
 checked against the budget, before anything runs. How many copies a promise takes depends on the number of
-parameters of the whole circuit, which nobody knows alone: so what is told is what the formulas ask for
+parameters of the whole circuit, which no party knows alone: so what is told is what the formulas ask for
 (`Demand`, `Shifts`), and everybody works out the same copies from the sum.
 
 What is not a whole number is told in units of 2^-32, rounded up, so that the promise is kept; multiples of
@@ -153,7 +153,7 @@ def _stand_in(spec: dict[str, Json], bare: int, total: int) -> Circuit:
     if kind in ("signs", "phases"):
         return layers.sign_diagonal(np.ones(1 << bare)).on(total, range(bare))
     if "angles" in spec:
-        spec = {**spec, "angles": {"random": "angles"}}  # of whatever shape the layer needs
+        spec = {**spec, "angles": {"random": "angles"}}  # of the shape that the layer needs
     (step,) = build_layers([spec], bare, _zeros)
     assert isinstance(step.operation, Circuit)
     return step.operation.on(total, range(bare))

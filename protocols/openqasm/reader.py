@@ -1,7 +1,7 @@
 """OpenQASM 3 programs as circuits: unitary ones, with `input` parameters as slots.
 
 Qubits are counted in the order of their declaration; the first is qubit 0, the most significant. An angle may be an
-expression that is linear in the inputs: `2 * theta - phi + pi / 4`. Gates are those of stdgates.inc and whatever the
+expression that is linear in the inputs: `2 * theta - phi + pi / 4`. Gates are those of stdgates.inc and those that the
 program defines of them, under the modifiers inv, ctrl, negctrl and pow. What measures, resets, branches or loops is
 refused by name. A global phase of the whole program is left out, as no expectation value sees it; those within
 definitions are kept, as they show under control.

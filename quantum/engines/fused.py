@@ -24,7 +24,7 @@ from ketwire.quantum.engines.lanes import LANES, finish_both, finish_low, rotate
 from ketwire.quantum.engines.plan import Local
 
 COMPILES = not getattr(config, "DISABLE_JIT", 0)
-"""Whether numba may compile. The steps of `lanes` exist as machine code alone; else the NumPy engine serves."""
+"""Whether numba may compile. The steps of `lanes` exist as machine code alone; otherwise the NumPy engine serves."""
 LEAST_QUBITS = 3  # smaller registers do not fill a vector; the NumPy engine serves them
 _MIDDLE_BITS = 16  # 2^16 amplitudes, 1 MiB: within a second-level cache
 _INNER_BITS = 11  # 2^11 amplitudes, 32 KiB: within a first-level cache

@@ -22,7 +22,7 @@ TOLERANCE = 1e-12
 ALIKE = 1e-14  # two channels that differ by less are taken for the same
 MOST_OPERATORS = 64
 PS_PER_S = 10**12
-# In the order I, X, Y, Z the product of two Paulis is, but for its phase, the one whose index is the
+# In the order I, X, Y, Z the product of two Paulis is, except for its phase, the one whose index is the
 # XOR of theirs. Everything that speaks of weights keeps to this order.
 PAULIS: Complexes = np.stack([PAULI[letter] for letter in "IXYZ"])
 _XOR = np.arange(4)[:, None] ^ np.arange(4)

@@ -88,7 +88,7 @@ class Network:
 
 @dataclass(frozen=True)
 class Judge:
-    """The public: it knows results and labels, and nobody's data."""
+    """The public: it knows results and labels, and no party's data."""
 
     network: Network
 

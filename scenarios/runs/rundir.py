@@ -62,7 +62,7 @@ class RunDirectory:
             scenario: the resolved scenario, YAML.
             result: the result object.
         """
-        if (self.path / "ledger.jsonl").exists():  # else the parts are all there is
+        if (self.path / "ledger.jsonl").exists():  # otherwise the parts are all there is
             self._drop_parts()
         self._publish(scenario, result)
 

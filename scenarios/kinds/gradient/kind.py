@@ -83,7 +83,7 @@ class Gradient(Kind):
             )
 
     def foreseen(self, spec: GradientSpec, session: Session) -> Mapping[str, int] | None:
-        """Nothing that `check` looks at is left to data, but for what an owner alone knows of its own layers."""
+        """Nothing that `check` looks at is left to data, except for what an owner alone knows of its own layers."""
         told: dict[str, Shape] = {"qubits": Shape(spec.qubits, "protocol.qubits")}
         if session.role != "quantum":
             return {"qubits": spec.qubits}

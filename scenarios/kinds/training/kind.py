@@ -340,7 +340,7 @@ def _of_gradients(spec: TrainingSpec, agreed: Agreement, batch: int) -> list[tup
         counted.append((dict.fromkeys(agreed.copies, spec.adaptive.most), "adaptive.most"))
     if not agreed.runs:
         return [(visit, each[visit], batch, key) for each, key in counted for visit in each]
-    # Shifted runs go the way of an inference, whosoever's angles they shift.
+    # Shifted runs go the way of an inference, for the angles of every owner.
     totals = ((sum(each[visit] * runs for visit, runs in agreed.runs.items()), key) for each, key in counted)
     return [(None, copies, batch, key) for copies, key in totals]
 
