@@ -9,7 +9,7 @@ there are no others; so nothing here has a way to the scenario's test part. Besi
 the same rows, standardised in the same way.
 
 Folds follow from the scenario's seed and the number of the draw; the seed of a fold's training (of its angles at the
-start, the order of its batches, its shots) from these and the number of the fold. Settings are thus compared on the
+start, the order of its batches, its shots) from these and the number of the fold. So settings are compared on the
 same folds from the same seeds. With --out every fold is added to FILE as a line of JSON when it is done, and what
 stands there is not trained again. `benchmarks.choosing_table` tells what the folds say of each setting.
 """
@@ -117,7 +117,7 @@ class Rows:
 
     @classmethod
     def of(cls, loaded: Loaded) -> Rows:
-        """Read through the owner's and the judge's loaders, which are asked for nothing but this part.
+        """Read through the owner's and the judge's loaders, which are asked for this part only.
 
         Raises:
             ScenarioError: it cannot be read.
@@ -238,7 +238,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    # Whoever is told to end takes its workers along, and the folder with the rows.
+    # A process that is told to end ends its workers too, and removes the folder with the rows.
     for ending in (signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(ending) is not signal.SIG_IGN:  # as nohup has it for SIGHUP
             signal.signal(ending, lambda number, _: sys.exit(128 + number))

@@ -4,7 +4,7 @@
 
 Accuracies are means over folds, `±` one standard error: the standard deviation of folds over the root of their number.
 It has what differs between folds in it: which rows they leave out, angles at the start, batches, shots. As any two
-folds train on many of the same rows, and draws deal the same rows anew, it is a little too small; there is no
+folds train on many of the same rows, and draws split the same rows again, it is a little too small; there is no
 unbiased one (Bengio and Grandvalet 2004). Settings are compared fold by fold, on the same rows from the same seed,
 so that what is hard about a fold is hard for both.
 """

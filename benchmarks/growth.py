@@ -12,7 +12,7 @@ ledger, its updates, the number of derivatives that it could not have passed ove
 the share of the relative entropy of |Phi> to its hypothesis that the updates took away (`spent`: what theory bounds
 them by) are kept; as its runs differ most, it has twice the instances.
 
-Each point has random streams of its own, whatever was measured before it. With --out every point is added to FILE
+Each point has random streams of its own, so the order does not matter. With --out every point is added to FILE
 as a line of JSON when it is done, and what stands there is not measured again. `benchmarks.growth_fits` tells
 what the points say.
 """

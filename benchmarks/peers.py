@@ -72,7 +72,7 @@ def transmit() -> None:
     # Metres, and dB per metre.
     attenuation, distance = GLASS.loss_db_per_km / 1000, GLASS.length_km * 1000
     channel = QuantumChannel("glass", world, attenuation, distance, polarization_fidelity=0.99)
-    channel.owner = sender  # its noise else draws from a generator that nobody seeded, a new one a photon
+    channel.owner = sender  # otherwise its noise draws from an unseeded generator, a new one a photon
     channel.set_ends(sender, receiver.name)
     world.init()
     for number in range(THEIRS):

@@ -4,7 +4,7 @@
 
 A name is one of NAMES: a packaged scenario, or `measurements-K`. Without any, all are measured, quick ones first.
 
-- A packaged scenario runs inline as packaged, but for its seed, and without the rivals, which decide no accuracy.
+- A packaged scenario runs inline as packaged, except for its seed, and without the rivals, which decide no accuracy.
   A seed sets all shot noise; in a training also the angles at the start and the order of the batches. The split of
   the data into training and test part is the same for every seed.
 - `measurements-K` compares ways to classify the digits by K copies (docs/subspace.md). Outcomes are drawn from their
@@ -77,7 +77,7 @@ class Point(points.Point):
 
 
 def version(name: str) -> str:
-    """Of the scenario behind a name, whatever its seed: see `points.version`.
+    """Of the scenario behind a name, for every seed: see `points.version`.
 
     Raises:
         ScenarioError: there is no such scenario.

@@ -1,6 +1,6 @@
 """Rounds, percentiles and the table that all measurements share.
 
-Whatever else the machine does falls on all variants of a round alike: a round measures each variant
+What else the machine does slows all variants of a round equally: a round measures each variant
 once, the order turns round every time, and the figure of a variant is the 10th percentile over the
 rounds. Only ratios within one run mean anything.
 """

@@ -89,7 +89,7 @@ def receive(socket: zmq.Socket[Any]) -> list[Any]:
 
 Relay = Callable[[zmq.Socket[Any]], None]
 # A relay is called in its own process with a bound ROUTER. It serves two peers, `ALICE` and `BOB`
-# (their routing ids), passes on whatever one sends to the other, and returns on an empty message.
+# (their routing ids), passes on all that one sends to the other, and returns on an empty message.
 
 
 def bare_relay(router: zmq.Socket[Any]) -> None:

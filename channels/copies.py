@@ -8,7 +8,7 @@ never see it.
 Fresh copies are those that their maker has not sent yet. It prepares each just in time: `ready_ps` is
 then the earliest time at which it could be whole, and waiting for its turn costs it nothing.
 
-States move, they are never copied: whatever sends, transforms or measures a batch takes it with
+States move, they are never copied: code that sends, transforms or measures a batch takes it with
 `take`, and a batch that was taken raises when it is used again (no-cloning, held at run time).
 """
 
@@ -49,7 +49,7 @@ class Parts(NamedTuple):
 class InStep(NamedTuple):
     """The plainest batch, told by its numbers: one state, none lost, one copy ready after the other.
 
-    Most batches of a quiet network are such, and whoever only passes one on needs no arrays of it.
+    Most batches of a quiet network are such. To pass one on needs no arrays of it.
 
     states: complex128, shape (1, 2**qubits), or of one mixed state; the times are first_ps, first_ps + step_ps, ...
     """
@@ -75,7 +75,7 @@ _INT64 = np.dtype(np.int64)
 class Copies:
     """A batch of copies of one register, in emission order. Used once.
 
-    It holds arrays, or numbers where they say the same (`InStep`); who takes arrays cannot tell.
+    It holds arrays, or numbers where they say the same (`InStep`); code that takes arrays gets the same ones.
 
     Its states are pure, or all of them mixed: then the errors that copies met are averaged in a density
     matrix and not drawn copy by copy.
@@ -173,7 +173,7 @@ class Copies:
 
     @property
     def held(self) -> Parts | InStep:
-        """What it holds, for a look: whoever passes it on or changes it has to take it."""
+        """What it holds, to be read only. To pass it on or to change it, take it."""
         held = self._held
         if held is None:
             raise LocalProtocolError(
@@ -199,7 +199,7 @@ class Copies:
         return Copies(held.states, held.row, held.ready_ps + delay_ps, held.lost, self.fresh)
 
     def take_as_held(self) -> Parts | InStep:
-        """The same in the form in which it is held, for whoever can do without arrays."""
+        """The same in the form in which it is held, for callers that need no arrays."""
         if self.owed is not None:
             owed, self.owed = self.owed, None
             owed()

@@ -5,14 +5,14 @@ registers. Which machine that is, a line's `engine` says. `builtin` is this pack
 (`channels.machines`), `netsquid` the adapter of `channels.netsquid_engine`. The conformance suite
 tests/channels/test_engines.py asks every engine that can be imported the same questions.
 
-What a machine must hold to (`Machine`), whatever computes for it:
+What a machine must hold to (`Machine`), with every engine:
 
 - registers are served in order, one after the other: a register whose sender hands it over while the
   emitter is busy waits, and `busy_until_ps` is when the last one has left;
 - it is given living copies alone, and `Passage` has an entry for each of them, in their order;
 - a copy that lost a qubit is `lost`, and its arrival is the empty time bin that tells so;
 - averaged over many copies of a state, those that arrived are in the state that the channel gives;
-- `states` and `row` are the very arrays that came in where nothing touched them;
+- `states` and `row` are the same array objects that came in where nothing touched them;
 - all randomness comes from `draw(purpose)`: the same streams give the same passage.
 """
 

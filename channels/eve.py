@@ -2,11 +2,11 @@
 
 She stands in one direction of a link, behind the sender's coupling and before the fiber: the
 laboratories are trusted, so what is lost on coupling in, or in the receiver's detector, never reaches
-her. She has a perfect tap, perfect detectors and a memory that holds for ever, and costs no time. Over
+her. She has a perfect tap, perfect detectors and a memory that holds forever, and costs no time. Over
 `direct` links alone: only there are the photons of a register in flight.
 
 - `InterceptResend`: of a random share of the copies she measures every qubit and resends the product
-  state that she saw. Her tap is the closest to cloning that there is, and it shows: whoever checks a
+  state that she saw. Her tap is the closest to cloning that there is, and it shows: a check of a
   state whose bases she did not guess finds errors.
 - `BeamSplitter`: she takes photons out. Those she lets pass are undisturbed. Taken on top of the fiber's
   loss they show as loss; in place of it (she swaps the glass for one that loses nothing and takes what the glass
@@ -51,7 +51,7 @@ class InterceptResend:
     """Measure every qubit of a random share of the copies, and resend what was seen.
 
     share: probability that a copy is measured
-    basis: of every qubit; `random` draws Z or X, `random-xyz` any of three, anew for each qubit of each copy
+    basis: of every qubit; `random` draws Z or X, `random-xyz` any of three, for each qubit of each copy
 
     Raises:
         ValueError: no probability, or no such basis; the message starts with the field's name.
@@ -173,7 +173,7 @@ class Eavesdropper:
     def tap(self, arrived: Integers, qubits: int, draw: Draw) -> None:
         """Count what a beam splitter takes of copies of which `arrived` photons each arrive.
 
-        Whatever does not arrive was taken by her, or lost elsewhere: how many of them she has is
+        Photons that do not arrive were taken by her, or lost elsewhere: how many of them she has is
         binomial, and nothing of it changes what arrives.
         """
         missing = qubits - arrived
@@ -194,7 +194,7 @@ class Eavesdropper:
             draw: her named streams.
 
         Returns:
-            The batch as she sends it on; the very same arrays where she measured nothing of it.
+            The batch as she sends it on; the same array objects where she measured nothing of it.
 
         Raises:
             ScenarioError: no message holds as many different states as she makes.

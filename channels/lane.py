@@ -76,7 +76,7 @@ class ClassicalLane:
             bits: of each of them; or int64, shape (k,), each for itself.
 
         Returns:
-            int64, shape (k,); the very array `ready_ps` where bits take no time.
+            int64, shape (k,); the array `ready_ps` itself where bits take no time.
 
         Raises:
             ScenarioError: they would not have left before the end of the clock.

@@ -28,7 +28,7 @@ ENGINES: tuple[EngineName, ...] = ("builtin", "netsquid")
 class Line:
     """One direction of a link, in full: the fiber, its noise, the memories at its ends, the transport.
 
-    eve: who listens in this direction (`channels.eve`); nobody where it is None
+    eve: who listens in this direction (`channels.eve`); None: no eavesdropper
     engine: who does its physics (`channels.engines`)
     sender_message_ps, receiver_message_ps: what each end takes to process a classical message that it gets
 

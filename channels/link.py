@@ -48,7 +48,7 @@ class Delivery(NamedTuple):
 
     lost: bool, shape (copies,), empty for a classical message
     herald_ps: when the sender knows `lost`
-    untouched: the states are the very array that was sent
+    untouched: the states are the same array object that was sent
     done_ps: for pairs, when the sender's memories are free of each (see `extension.Extended`), else None
     """
 

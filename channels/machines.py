@@ -38,11 +38,11 @@ Draw = Callable[[str], np.random.Generator]
 class Passage(NamedTuple):
     """What became of k living copies.
 
-    states, row: as the receiver gets them; the very arrays that came in where nothing touched them
+    states, row: as the receiver gets them; the same array objects that came in where nothing touched them
     arrival_ps:  int64, shape (k,), when each is whole at the receiver, or its loss is heralded there
     lost:        bool, shape (k,)
     qubits_sent: every photon emitted, those of failed attempts and of codes included
-    qubits_delivered: `direct`: photons that arrived; else the qubits of the registers that arrived
+    qubits_delivered: `direct`: photons that arrived; otherwise the qubits of the registers that arrived
     ebits:       pairs consumed, those of distillation included
     control_bits: Bell outcomes, and heralds to the sender
     """
@@ -335,7 +335,7 @@ class CodedMachine:
         channel, qubits = self.code.logical_channel(self.line.fiber.survival, self.photon), logical.shape[1]
         width = channel.qubits_per_block
         for start in range(0, qubits, width):
-            # A last block may hold fewer qubits: what befell its others is of no account.
+            # A last block may hold fewer qubits: the errors of its unused ones are summed over.
             here = range(start, min(start + width, qubits))
             weights = channel.weights.reshape(4 ** len(here), -1).sum(axis=1)
             states, row = apply_joint_paulis(states, row, weights, here)
@@ -345,7 +345,7 @@ class CodedMachine:
 def disturb(
     states: States, row: NDArray[np.int64], channel: Kraus | None, rng: np.random.Generator
 ) -> tuple[States, NDArray[np.int64]]:
-    """A channel on every qubit of every copy; the very same arrays where nothing happened."""
+    """A channel on every qubit of every copy; the same array objects where nothing happened."""
     if channel is None or len(row) == 0:
         return states, row
     from ketwire.quantum.noise.representations import apply_channel, apply_paulis  # noqa: PLC0415
@@ -366,7 +366,7 @@ def _hold(
 def hold(
     memory: Memory, states: States, row: NDArray[np.int64], waits_ps: NDArray[np.int64], rng: np.random.Generator
 ) -> tuple[States, NDArray[np.int64]]:
-    """Let registers wait in a memory; the very same arrays where nothing happened.
+    """Let registers wait in a memory; the same array objects where nothing happened.
 
     waits_ps: int64, shape (copies, n), how long each qubit of each copy waits; an axis of length 1
         stands for all copies, or for all qubits.

@@ -12,7 +12,7 @@ What differs from one world to the other, and how it is met:
 
 - Its time is a double in ns. A time in ps below 2^52 (75 minutes) comes back exactly after rounding;
   fibers whose light takes longer are refused.
-- It is one simulation a process. Every transmission starts it anew, with a seed of its own drawn from the
+- It is one simulation a process. Every transmission starts it again, with a seed of its own drawn from the
   direction's named stream, so that no run depends on what was simulated before.
 - It computes noise on density matrices (`QFormalism.DM`), a register at a time; copies travel as pure
   states. One register for each distinct state and waiting time is sent through, and each of its copies is
@@ -104,7 +104,7 @@ class NetSquidMachine:
         return self.free_ps
 
     def snapshot(self) -> dict[str, Any]:
-        return {"free_ps": self.free_ps}  # NetSquid itself begins anew with every message
+        return {"free_ps": self.free_ps}  # NetSquid itself starts again with every message
 
     def restore(self, saved: Mapping[str, Any]) -> None:
         self.free_ps = int(saved["free_ps"])

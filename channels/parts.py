@@ -71,7 +71,7 @@ class Noise:
 
 @dataclass(frozen=True)
 class Memory:
-    """What holds a register that waits. None: it holds for ever.
+    """What holds a register that waits. None: it holds forever.
 
     Raises:
         ValueError: time constants that no memory has, T2 > 2 T1 among them.

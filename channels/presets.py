@@ -66,7 +66,7 @@ class Preset:
 
     @property
     def knows_losses(self) -> bool:
-        """Whether a photon's way over it is known; else a transport of photons cannot be judged."""
+        """Whether a photon's way over it is known; otherwise a transport of photons cannot be judged."""
         return not self.figures or any(key in self.figures for key in ("loss_db_per_km", "p_init"))
 
     @property

@@ -3,7 +3,7 @@
 Every draw comes from a Philox generator named by (key of its owner, purpose, sequence number). The
 name alone fixes the numbers, so it does not matter who ran first, in which process, or how often
 something else was drawn. A party holds its own key, derived from the seed by a one-way function,
-never the seed; so it can foretell nobody else's outcomes.
+never the seed; so it cannot predict the outcomes of any other party.
 """
 
 from __future__ import annotations

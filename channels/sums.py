@@ -11,7 +11,7 @@ from collections.abc import Iterable
 
 
 def exact_sum(values: Iterable[float]) -> float:
-    """The sum of `values`, rounded once, whatever their order; infinite or nan where `math.fsum` would raise."""
+    """The sum of `values`, rounded once, the same in any order; infinite or nan where `math.fsum` would raise."""
     given = tuple(values)
     try:
         return math.fsum(given)

@@ -84,7 +84,7 @@ def waits(
     since_ps: NDArray[np.int64] | None = None,
     lead_ps: int = 0,
 ) -> Waits:
-    """The waits of a crossing, whatever carries it: for the machines of a run, and for what is worked out without one.
+    """The waits of a crossing, for every kind of link: for the machines of a run, and for estimates without a run.
 
     Args:
         leaves_ps, comes_ps: int64, shape (copies, n) or (1, n): when each qubit leaves the sender's memory and

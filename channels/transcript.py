@@ -69,7 +69,7 @@ class Transcript:
             self._add(_header(record, 0), bytes([message.bits]), _octets(message.counts, "<i8"))
 
     def timed(self, record: Record, message: Pairs | Released) -> None:
-        """Note delivered pairs, but for their states, or notices of free memories."""
+        """Note delivered pairs without their states, or notices of free memories."""
         if isinstance(message, Released):
             self._add(_header(record, 0), _octets(message.free_ps, "<i8"))
             return

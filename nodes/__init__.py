@@ -18,7 +18,7 @@ It knows no physics of its own. Of the folders `scenarios` alone imports it.
   found.
 - `tables`: Tables of numbers in text files (.csv): separators, headers, labels, comments, and what is refused.
 - `threads`: One BLAS thread: with another number BLAS sums in another order, and processes have one each.
-- `traced`: A training run once more, inline, with everything that its owners keep to themselves laid open.
+- `traced`: A training run once more, inline, with all that its owners keep to themselves made visible.
 - `trampoline`: The trampoline: drives a program from effect to effect, with no event loop under it.
 - `visits`: A batch on its visit to the processor, and what is to be done with it.
 - `witness`: A session run once more with a witness: what its outcomes are drawn from, not what is drawn.

@@ -66,7 +66,7 @@ def make_loader(owner: bytes, base: str) -> Loader:
 
 
 def require_labels(arrays: Arrays, where: str, count: int | None = None) -> NDArray[np.int64]:
-    """`labels`, or `values` where the source is nothing but labels.
+    """`labels`, or `values` where the source has only labels.
 
     Args:
         arrays: what a loader answered.
@@ -114,7 +114,7 @@ def _from_file(where: str, source: dict[str, Json], base: str) -> Arrays:
 
 
 def _read_octets(file: IO[bytes], source: dict[str, Json]) -> Arrays:
-    """A text as its octets: whoever asked for it reads them."""
+    """A text as its octets; the caller parses them."""
     return {"values": np.frombuffer(file.read(MAX_PROGRAM_OCTETS), np.uint8)}
 
 
@@ -223,7 +223,7 @@ def _from_dataset(where: str, source: dict[str, Json]) -> Arrays:
         ) from None
     values = train if part == "train" else test
     if name == "breast-cancer":
-        # Standardised by what the training part shows. Whoever wants an offset appends a constant.
+        # Standardised by what the training part shows. For an offset, append a constant.
         values = (values - train.mean(axis=0)) / train.std(axis=0)
     chosen = train_labels if part == "train" else test_labels
     if (classes := source.get("classes")) is not None:

@@ -2,7 +2,7 @@
 
 Importing it takes a second of processor time in each process that reads a table. The split is that of
 `sklearn.model_selection.train_test_split(..., random_state=0, stratify=labels)`, draw by draw: NumPy keeps the
-streams of `RandomState` for ever. A test compares both.
+streams of `RandomState` permanently. A test compares both.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ def _stratified(
 def _in_proportion(
     counts: NDArray[np.int64], total: int, random: np.random.RandomState
 ) -> NDArray[np.int64]:
-    """So many of each class that they are `total`: largest remainders, ties by lot."""
+    """So many of each class that they are `total`: largest remainders, ties drawn at random."""
     exact = counts / counts.sum() * total
     numbers = np.floor(exact)
     missing = int(total - numbers.sum())

@@ -87,7 +87,7 @@ class FirstLiving:
         return self._came
 
     def take(self, copies: Copies) -> tuple[NDArray[np.bool_], NDArray[np.bool_], NDArray[np.int64]]:
-        """Hand over which copies are kept, upon which that depends, and each copy's rank; bool, bool, int64.
+        """Hand over which copies are kept, on which copies that depends, and each copy's rank; bool, bool, int64.
 
         Raises:
             LocalProtocolError: the choice was used before, or copies have died since it was made.

@@ -52,7 +52,7 @@ def run_inline(
         ledger: keep one record per message.
         base: the folder that relative data paths start from.
         out: an existing folder for checkpoints, where a session is restartable (and for ledgers then): if
-            it holds some of this very run, by whatever runtime, it goes on from there.
+            it holds some of this run, by any runtime, it goes on from there.
 
     Raises:
         ScenarioError: bad data, or an engine that is not there. Deadlock: all programs wait for each other.
@@ -118,7 +118,7 @@ class Lane:
         self.totals = Totals()
 
     def has_room(self, weight: int) -> bool:
-        """A message may always be sent when nothing waits, whatever it weighs."""
+        """A message may always be sent when nothing waits, of any size."""
         return not self.unread or self.unread_octets + weight <= self.credit_octets
 
     def push(self, delivery: Delivery, weight: int) -> None:
@@ -279,7 +279,7 @@ class InlineSession:
 
 def _as_sent(message: Message) -> Message:
     """A classical message with arrays of its own: what its sender does to them later is not sent."""
-    if isinstance(message, Copies | Pairs | Released):  # they move, or arrive with times that the link works out anew
+    if isinstance(message, Copies | Pairs | Released):  # they move, or arrive with times that the link works out again
         return message
     # By fields, which takes a fifth of the time of a copy of the whole.
     return replace(message, **{name: copy.deepcopy(value) for name, value in vars(message).items()})

@@ -58,7 +58,7 @@ class Ledger:
         self._placed = False
 
     def begin(self, session: int, place: Place | None) -> None:
-        """Go on at the place that a checkpoint names; else after all earlier sessions.
+        """Go on at the place that a checkpoint names; otherwise after all earlier sessions.
 
         Raises:
             ScenarioError: what comes before is not what was noted: the result could not tell what was sent.

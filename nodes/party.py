@@ -371,5 +371,5 @@ def check_drained(name: str, peer: str, unread: int, step: int, mark: int | None
 
 
 def not_restartable(name: str) -> LocalProtocolError:
-    """A program awaits a checkpoint where nobody said that it would."""
+    """A program awaits a checkpoint that was not announced."""
     return LocalProtocolError(f"{name} awaits a checkpoint in a session that is not restartable")

@@ -95,7 +95,7 @@ class Processor:
         assert self._visit is not None
         copies.owed = None
         states, row, ready_ps, lost = copies.take()
-        # Until it is served the new qubit stands there in |0>: whoever looks sees how large the register is.
+        # Until it is served the new qubit stands there in |0>, so that the register already has its final size.
         wide = np.concatenate([states, np.zeros_like(states)], axis=1)
         self._visit.copies = Copies(wide, row, ready_ps, lost, copies.fresh)
         self._visit.copies.owed = self._serve
@@ -116,7 +116,7 @@ class Processor:
         return Copies(states, row, ready_ps, lost, copies.fresh)
 
     def _contraction(self, matrix: NDArray[np.complex128]) -> Contraction:
-        """The contraction of this matrix; found once for one that nobody can change."""
+        """The contraction of this matrix; found once for one that cannot change."""
         known = self._contractions.get(id(matrix))
         if known is not None:
             return known[1]
@@ -128,7 +128,7 @@ class Processor:
     def read(self, copies: Copies, decided: Mask | None, now_ps: int) -> Copies:
         """Have the living copies (those in `decided`, if given) measured: they are ready when they are read.
 
-        decided: upon which copies it depends which are read, dead ones too. The others are dropped before anything is
+        decided: the copies on which it depends which are read, dead ones too. The others are dropped before anything is
             done with them. What is read: see `reported`.
         """
         copies = self._put_down(copies, now_ps, Task(self.hardware.readout_ps, _unchanged, held=False))
@@ -214,7 +214,7 @@ class Processor:
             visit = self._visit = Visit(copies, now_ps)
         copies.owed = None
         visit.copies = Copies(*copies.take(), copies.fresh)
-        visit.copies.owed = self._serve  # whoever takes them otherwise, to part or to store them, has them served
+        visit.copies.owed = self._serve  # taken elsewhere, to part or to store them, they are served first
         visit.tasks.append(task)
         return visit.copies
 

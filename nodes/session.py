@@ -202,7 +202,7 @@ def party_key(seed: int, session: str, party: str) -> bytes:
 
 def data_key(workload: int, party: str) -> bytes:
     """A party's own key for random data and parameters, from the seed of the workload. It is the same in every
-    session, so that a rival works on the very data of the protocol that it is compared with."""
+    session, so that a rival works on the same data of the protocol that it is compared with."""
     return derive_key(workload, "data", party)
 
 

@@ -306,7 +306,7 @@ class _Table:
             self.imaginary.append(number.imag)
 
     def _names(self, cells: list[str]) -> list[int]:
-        """The cells in use where they are ascending whole numbers, as columns are numbered; else nothing."""
+        """The cells in use where they are ascending whole numbers, as columns are numbered; otherwise nothing."""
         used = {*self.choice.values, *([] if self.choice.label is None else [self.choice.label])}
         texts = [cells[index].strip() for index in sorted(used)]
         if not all(map(_WHOLE.fullmatch, texts)):

@@ -1,11 +1,11 @@
-"""A training run once more, inline, with everything that its owners keep to themselves laid open.
+"""A training run once more, inline, with all that its owners keep to themselves made visible.
 
-What a step's gradient was estimated from, and at which parameters, is known to nobody in a run: each owner
+What a step's gradient was estimated from, and at which parameters, is known to no single party in a run: each owner
 has its own part. --check runs the training's session again in one place. The same streams give the same
 draws, so the parameters are those of the run, to the last bit; they are compared by their digests, and where
 these differ (an engine that is not in this process) nothing is told. Per step the estimate g~ is set beside
 
-    g    the exact gradient of the batch's loss at the very parameters of the step, without any noise
+    g    the exact gradient of the batch's loss at the parameters of the step, without any noise
     g^   the gradient that the copies as they came would give if each told its expectation values: the
          estimator's own mean, with all noise in it and no shot noise of outcomes, nor of the choice which copy
          is read how
@@ -80,7 +80,7 @@ class Step:
     runs: dict[int, Floats] = field(default_factory=dict)
 
     def derivatives(self, visit: int) -> Floats:
-        """∂<Π> by all parameters of a visit, 0 by those that nobody reads; (samples, p)."""
+        """∂<Π> by all parameters of a visit, 0 by those that are not read; (samples, p)."""
         _, moves, _, told = self.owned[visit]
         if not isinstance(told, ShiftPlan):
             return told
@@ -242,7 +242,7 @@ class TracedParty(TrainingParty):
     """Of the step that is under way; None while validations and the last inferences are."""
 
     async def _step(self, node: Node, schedule: Schedule, step: int) -> None:
-        # Who has nothing to put down may come when the step is told already, and would begin it anew.
+        # A party with nothing to put down may come when the step is told already, and would begin it again.
         tells = bool(self.held.mine) or node.name == self.held.path[-1]
         rows = schedule.batch(step)
         entry = self._entry = self.collector.step(step, rows) if tells else Step(rows)

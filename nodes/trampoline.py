@@ -63,7 +63,7 @@ class Task:
         self.effect = effect
 
     def close(self) -> None:
-        """Drop a program that will not be finished, whatever it makes of that: the run has failed already."""
+        """Drop a program that will not be finished. Its errors do not count: the run has failed already."""
         with suppress(Exception):
             self._coroutine.close()
 

@@ -18,7 +18,7 @@ from ketwire.protocols.repeaters import ChainPlan, hops_to_repeaters
 
 M = TypeVar("M", Packed, Answers)
 Relay = tuple[str, str | None, str | None]
-"""Whose message it is, from whom it comes (None: it is one's own), to whom it goes on (None: it is for oneself)."""
+"""Whose message it is, from whom it comes (None: this party), to whom it goes on (None: this party keeps it)."""
 
 
 def hops_from(path: Sequence[str], origin: str) -> list[tuple[str, str]]:
@@ -88,7 +88,7 @@ async def announce(
 ) -> M | None:
     """Tell every party of the path, or `target` alone, what `origin` has to say; it alone has a message.
 
-    With `chains` their repeaters hear it too, after the path. Returns the message at whoever has heard or
+    With `chains` their repeaters hear it too, after the path. Returns the message at a party that has heard or
     passed it, None elsewhere.
     """
     for teller, listener in _own_hops(tuple(path), origin, target, tuple(chains)).get(node.name, ()):

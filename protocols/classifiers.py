@@ -1,4 +1,4 @@
-"""Classifiers for whoever receives rows: nearest subspace, multinomial logistic regression, nearest neighbours.
+"""Classifiers for a party that receives rows: nearest subspace, multinomial logistic regression, nearest neighbours.
 
 A party that is sent rows, rounded to some bits an entry, may do with them what it likes. `chosen` trains every
 classifier here on the training rows, keeps the one that is right most often in cross-validation on these rows alone,
@@ -270,7 +270,7 @@ def _newton_step(inputs: Real, truth: Real, weights: Real, scores: Real) -> Real
 
 @dataclass(frozen=True, eq=False)
 class Neighbours:
-    """Training rows as integers in float64, whose squared distances are exact whatever order they are summed in."""
+    """Training rows as integers in float64, whose squared distances are exact in any order of summation."""
 
     scaling: Scaling | None
     scale: float

@@ -9,7 +9,7 @@ N^1/2 bits are needed by this code.
 
 - *single code*: the best of 2^b directions of the whole space. Its work is 2^b N, so b ends near 20.
 - *block code*: the vector is cut into blocks, and each block has its own code word out of one
-  common list. Work 2^(bits per block) N whatever b is, for a little less overlap per bit.
+  common list. Work 2^(bits per block) N for every b, for a little less overlap per bit.
 
 In both lists a direction and its negative count as two, so the work is half of what it seems. A
 block's gain is not sent: for Haar-random vectors the best of many overlaps hardly varies, and the
@@ -47,7 +47,7 @@ _CHUNK_ENTRIES = 1 << 21  # of a list of directions, and of the table of overlap
 def encode_single(vectors: Real, bits: int, generator: np.random.Generator) -> Codes:
     """The index of the nearest of 2^bits shared random directions, shape (rows,).
 
-    vectors: (rows, N). generator: the shared stream; whoever decodes needs one in the same state.
+    vectors: (rows, N). generator: the shared stream; the decoder needs one in the same state.
     The lowest bit of a code is the sign, the others number the direction.
     """
     rows, dimension = vectors.shape

@@ -1,4 +1,4 @@
-"""Copies of a data state among decoys: one crossing, and a look for whoever measured on the way.
+"""Copies of a data state among decoys: one crossing, and a test whether they were measured on the way.
 
 The sender mixes into the stream, at positions that she alone knows, copies whose answers she knows: product
 states of random Pauli eigenvectors, as in the protocol of Bennett and Brassard (BB84). The receiver keeps

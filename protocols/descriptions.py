@@ -35,7 +35,7 @@ async def gathered(
     angles: Callable[[], Floats],
     collector: str,
 ) -> dict[str, Floats]:
-    """Everybody's angles by party, but for its own, at the collector; nothing elsewhere.
+    """The angles of all parties, except its own, at the collector; nothing elsewhere.
 
     counts: how many angles each party has, in the order in which they tell. angles: this party's, shape (count,).
     """

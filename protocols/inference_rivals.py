@@ -125,7 +125,7 @@ def carried(steps: list[Step], vector: Vector) -> Vector:
 
 
 def is_real(vector: Vector) -> bool:
-    """Whether all imaginary parts are zero but for rounding."""
+    """Whether all imaginary parts are zero except for rounding."""
     return not snap(vector.imag).any()
 
 

@@ -53,7 +53,7 @@ class Receipt(Protocol):
 
     @property
     def spent(self) -> Spent:
-        """What the message cost, for accounts. Nobody may decide by it: it is there before any herald."""
+        """What the message cost, for accounts. No program may decide by it: it is there before any herald."""
         ...
 
 
@@ -127,7 +127,7 @@ class Stock(Protocol):
 class Kept(Protocol):
     """A choice of copies to measure: of each group the first so many that live, in emission order.
 
-    Whoever measures makes it copy by copy, as they come. So choosing moves no clock, and what is told of the choice
+    The party that measures makes it copy by copy, as they come. So choosing moves no clock. A message about the choice
     moves it to when that is known. Used once, for the batch that it was made of.
     """
 
@@ -302,7 +302,7 @@ class Node(Protocol):
     def checkpoint(self, step: int, state: State) -> Awaitable[None]:
         """Save `state` as of `step`, together with all other parties, who do the same.
 
-        Steps grow. Whatever was sent to this node must have been received by then, and neither
+        Steps grow. All that was sent to this node must have been received by then, and neither
         registers, receipts nor random generators may be carried over: what a restarted program finds
         is `restored` and fresh streams that go on where the last ones began. It takes no virtual time.
         """
@@ -318,7 +318,7 @@ class Node(Protocol):
         ...
 
     def progress(self, done: int, total: int, label: str) -> None:
-        """Tell whoever watches how far the program is."""
+        """Report how far the program is."""
         ...
 
 
@@ -358,7 +358,7 @@ class Program(Protocol):
     """One party's part of a protocol. Built before the start, when the owner loads its data.
 
     `Slice` and `Outcome` are frozen dataclasses (`ketwire.protocols.typed`): what a party is given, its own and public
-    values, nobody else's, and what it tells. A party that the kind names no slice for has `Slice()`.
+    values, those of no other party, and what it tells. A party that the kind names no slice for has `Slice()`.
 
     `shapes` is all that the others learn before the start: public facts by name, such as `qubits`
     or `items`. Parties that give the same name must give the same value.

@@ -1,4 +1,4 @@
-"""Chains of repeaters: how end-to-end pairs get to whoever sends registers over a chain.
+"""Chains of repeaters: how end-to-end pairs get to a party that sends registers over a chain.
 
 One crossing of a register over a chain needs pairs between its two ends. The pairs grow from the
 *origin*, which will receive the register, through the repeaters to the *collector*, which sends it, so
@@ -21,7 +21,7 @@ neighbour before they can begin.
 
 Where pairs are distilled on the way some are lost, and all parties of the chain work out the same
 further waves from the collector's count, which travels back along the chain. What parties exchange here
-is public: pairs know nothing of the registers that will use them. Whoever counts has waited until the
+is public: pairs know nothing of the registers that will use them. The party that counts has waited until the
 last pair was known, so in such a chain the registers of a batch leave when all of its pairs are there.
 """
 
@@ -69,7 +69,7 @@ class ChainPlan:
 
     @property
     def is_certain(self) -> bool:
-        """No pair is ever lost, so nobody needs to count."""
+        """No pair is ever lost, so no party needs to count."""
         return self.folds[0] == 1
 
     def wave_sizes(self, wanted: int) -> Iterator[int]:
@@ -229,7 +229,7 @@ class Supplies:
 def hops_to_repeaters(path: Sequence[str], chains: Sequence[ChainPlan | None]) -> list[tuple[str, str]]:
     """(teller, listener): each repeater hears once, from the end of its chain that is its origin on.
 
-    Whoever is on the path has heard before.
+    The parties on the path have heard before.
     """
     hops, heard = [], set(path)
     for chain in chains:

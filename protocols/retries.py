@@ -8,13 +8,13 @@ of each item: at least `least` and at most `most` copies of it are missing. They
   (`Retries.question`);
 - and so on until nothing is missing.
 
-With `margin` 0 a round emits exactly `least`, so no copy arrives in vain, and K/p are emitted in the mean. A number m
+With `margin` 0 a round emits exactly `least`, so no surplus copy arrives, and K/p are emitted in the mean. A number m
 emits least · (1 + m (1/p - 1)): with m = 1 as many as make up for the losses to be expected. `auto` weighs the time of
 another round against that of more copies, under a bound: of the copies expected to arrive, one in five at most is
-expected to be in vain. As those that are not in vain are K in the end, the rule emits at most 1.25 K/p in the mean.
+expected to be surplus. As those that are not surplus are K in the end, the rule emits at most 1.25 K/p in the mean.
 
 p is that of the path; where so few arrived, over all items, that it cannot be right (flags of contractions, which their
-owner alone can foretell), it is what was seen over all items together.
+owner alone can predict), it is what was seen over all items together.
 """
 
 from __future__ import annotations
@@ -166,7 +166,7 @@ def weighed(missing: int, p: float, round_copies: float) -> int:
 
     T copies fail to bring them with a probability of about Φ(-z), T = (missing + z √(missing (1-p))) / p, and then
     cost another round. T + round_copies Φ(-z) is least where φ(z) = √(missing (1-p)) / (p round_copies). Never so
-    many that more than 1 - 1/1.25 of those that arrive are in vain.
+    many that more than 1 - 1/1.25 of those that arrive are surplus.
     """
     if missing == 0 or p >= 1.0:
         return missing

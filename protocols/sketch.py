@@ -102,7 +102,7 @@ class SketchFound(LossFound):
 
 
 class SketchParty(DenseStateParty):
-    """The sender or the receiver; whoever is neither looks on."""
+    """The sender or the receiver; any other party does nothing."""
 
     Slice, Outcome = SketchSlice, SketchFound
 

@@ -1,8 +1,8 @@
 """Streams of copies: how K measured copies of each item get through a path that loses some.
 
-Whoever wants K measured copies streams about K / p of them and does not wait for heralds: a barrier
-per loss would be wrong timing as well as slow. The last party measures the first K of each item in
-emission order, as they come. Surplus copies are emitted and carried all the same, and are discarded where
+A party that wants K measured copies streams about K / p of them and does not wait for heralds: a barrier
+per loss would be slow, and its times would be wrong. The last party measures the first K of each item in
+emission order, as they come. Surplus copies are emitted and carried too, and are discarded where
 they arrive. When the last time bin of the round has passed, the last party tells the others what is
 missing; the next round follows from that, and all parties work it out alike (`protocols.retries`).
 
@@ -42,7 +42,7 @@ class Passage:
     """How copies come through the crossings of a way.
 
     survival: probability that a copy survives all of them
-    certain:  nothing can be lost or fail, so nobody needs to report
+    certain:  nothing can be lost or fail, so no party needs to report
     round_copies: how many copies could be emitted while a round waits for word of the last one
     chains:   the chain of repeaters of each crossing, None where it has none; empty for none at all
     """
@@ -149,7 +149,7 @@ async def run_stream(
 ) -> Tally:
     """Carry `plan.want` measured copies of every item through this node's part of the path.
 
-    A repeater, which no copy visits, has no stage. Whoever runs many streams over chains of repeaters gives
+    A repeater, which no copy visits, has no stage. To run many streams over chains of repeaters, give
     the same `supplies` to all of them.
 
     Raises:

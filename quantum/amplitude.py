@@ -2,7 +2,7 @@
 
 With <Π> = a = sin²θ, θ in [0, π/2], a shot that runs k Grover steps (reflections about Π and about the input,
 each with the circuit and its inverse) succeeds with probability sin²((2k+1) θ). The estimation is a pure state
-machine: it says how many shots with how many steps it wants, and is told how many succeeded; who provides the
+machine: it says how many shots with how many steps it wants, and is told how many succeeded; what provides the
 shots is not its business.
 
 From the interval known of θ it finds the largest K = 4k + 2 for which all of it lies in one half turn, so that
@@ -140,7 +140,7 @@ class Progress:
 
 
 def next_power(power: int, low: float, high: float, most_power: int | None = None) -> int:
-    """The largest k that keeps Kθ, K = 4k + 2, within a half turn, if K at least doubles; else `power` itself."""
+    """The largest k that keeps Kθ, K = 4k + 2, within a half turn, if K at least doubles; otherwise `power` itself."""
     most = math.floor(math.pi / (high - low)) if high > low else 0
     if most_power is not None:
         most = min(most, 4 * most_power + 2)

@@ -12,7 +12,7 @@ just below k/K - epsilon it is the same by symmetry. These are at most K numbers
 Source: Chen, J. Stat. Plan. Inference 141 (2011) 2622 (arXiv 0707.2113).
 
 **Not monotone.** `worst_error` rises and falls with K, as m jumps: 390 outcomes keep (0.05, 0.05) and 399 do not.
-`count_for` is the least K that keeps the promise itself; whoever uses it must take exactly as many.
+`count_for` is the least K that keeps the promise itself; its caller must take exactly as many.
 
 **Outcomes of different probabilities** with mean p, as on links whose noise differs from copy to copy, are within
 epsilon at least as often, if K epsilon >= 1. Source: Hoeffding, Ann. Math. Stat. 27 (1956) 713, theorem 5.
@@ -216,11 +216,11 @@ def _log_factorials(bits: int) -> Floats:
 
 
 def wilson_interval(accuracy: float, decisions: int | None) -> tuple[float, float]:
-    """Wilson's 95 % interval of a share of right decisions; the share itself where nobody says how many there were."""
+    """Wilson's 95 % interval of a share of right decisions; the share itself where their number is not known."""
     if decisions is None:
         return accuracy, accuracy
     spread = WILSON**2 / decisions
     middle = (accuracy + spread / 2) / (1 + spread)
     half = WILSON / (1 + spread) * math.sqrt(accuracy * (1 - accuracy) / decisions + spread / 4 / decisions)
-    # The share is inside but for rounding, which puts it outside where it is 0 or 1.
+    # The share is inside except for rounding, which puts it outside where it is 0 or 1.
     return min(max(0.0, middle - half), accuracy), max(min(1.0, middle + half), accuracy)

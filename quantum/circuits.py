@@ -102,7 +102,7 @@ def checked_parameters(circuit: Circuit, parameters: Sequence[float] | Floats | 
     values = np.ascontiguousarray(() if parameters is None else parameters, dtype=np.float64)
     if values.shape != (circuit.parameter_count,):
         raise ValueError(f"parameters: found shape {values.shape}, expected ({circuit.parameter_count},)")
-    # The inner product is the quickest test; it may overflow where all is well, hence the second look.
+    # The inner product is the quickest test; it may overflow on finite values, so a second test follows.
     if not math.isfinite(values.dot(values)) and not np.isfinite(values).all():
         raise ValueError("parameters: found NaN or infinity, expected finite angles")
     return values

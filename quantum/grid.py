@@ -63,7 +63,7 @@ def product(left: Floats, right: Floats) -> Floats:
     """The matrix product of (m, k) and (k, n), float64, with the same bits on every processor.
 
     Each factor is cut into two slices of so few bits that every product of slices, and every sum of these, is
-    exact in whatever order it is computed (Ozaki, Ogita, Oishi and Rump 2012). A slice has b = (53 - log2 k) / 2
+    exact in any order of computation (Ozaki, Ogita, Oishi and Rump 2012). A slice has b = (53 - log2 k) / 2
     bits, and the result is exact to about k 2**-2b of the largest entries' product (1e-10 for k = 1,000); it takes
     three times as long as `@`. With one slice (`rough_product`) it is exact to k 2**-b (1e-4, in practice far better,
     as errors cancel), in the time of `@`. Integers below 2**b are multiplied exactly.

@@ -246,7 +246,7 @@ def _bound_gradient(rows: Real, units: tuple[Sliced, Sliced], truth: Real, copie
 def _start(bases: Real) -> Real:
     """The pretty good measurement of the class subspaces, to each of which some directions of its own are added.
 
-    Rows that are zero have no gradient, so a block would keep the rank of its subspace for ever. The directions
+    Rows that are zero have no gradient, so a block would keep the rank of its subspace forever. The directions
     are axes, dealt out to the classes in turn, short, and enough to touch every direction: blocks (classes, rank, N).
     """
     classes, components, dimension = bases.shape

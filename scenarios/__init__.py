@@ -4,8 +4,8 @@ No other folder imports it. `ketwire.kit` passes on the names that authors of pr
 
 - `api`: ketwire from Python: scenarios as values, runs in this process or in processes of their own.
 - `cli`: The command line.
-- `compose`: A Compose file for a scenario: a container for each party and fiber, and networks on which nobody meets
-  who need not.
+- `compose`: A Compose file for a scenario: a container for each party and fiber, and a network for each pair that
+  must meet.
 - `doctor`: What `ketwire doctor` looks at: whether this installation can run scenarios, and why not.
 - `foreign`: What a scenario executes that is not of this installation, found without executing any of it.
 - `hand_commands`: The commands for parties that are started by hand or in containers: keys, coordinator, node, fiber,

@@ -36,7 +36,7 @@ Changes = Mapping[str, Any]
 class Scenario:
     """A checked scenario: a value that does not change. `load` and `of` make one, `replace` another one of it.
 
-    Where its kind is a module of one's own (`kind: module:Name`), `protocol` is checked when it runs.
+    Where its kind is a user's own module (`kind: module:Name`), `protocol` is checked when it runs.
     """
 
     def __init__(self, draft: Draft, changes: tuple[Change, ...] = ()) -> None:
@@ -97,7 +97,7 @@ class Scenario:
         return paneled([lambda axes: draw_network(axes, self.model)], self.name)
 
     def loaded(self) -> Loaded:
-        """Ready to run; a kind of one's own is executed."""
+        """Ready to run; a user's own kind is executed."""
         return admit(*self._draft.finished(self._changes))
 
     @cached_property

@@ -2,7 +2,7 @@
 
 Exit codes: 0 done; 2 bad input, one line on standard error; 3 a party failed, a deadlock, a broken protocol,
 something failed after the run (its result is printed all the same), or what was to be printed could not be;
-130 interrupted. Whatever may run code of a user's own stands `aside`, so that standard output takes results alone.
+130 interrupted. All that may run a user's own code stands `aside`, so that standard output takes results alone.
 Commands import what they need when they run, since each start of the program pays for imports.
 """
 
@@ -73,7 +73,7 @@ def execute(argv: Sequence[str]) -> int:
         unwritten = output.told()
     if unwritten is None:
         return code
-    if isinstance(output.fault, BrokenPipeError):  # `| head`: whoever read had enough, and needs no word of it
+    if isinstance(output.fault, BrokenPipeError):  # `| head`: the reader closed the pipe, which is no fault to report
         return code or UNREAD
     tell(f"ketwire: {unwritten}")
     return code or FAILED
@@ -322,7 +322,7 @@ def _failed(error: BaseException, as_json: bool) -> int:
     if as_json:
         from ketwire.scenarios.runs.launch import error_object  # noqa: PLC0415
 
-        with suppress(OSError):  # told by whoever watches the output
+        with suppress(OSError):  # the code that watches the output reports it
             print_json(error_object(error))
     message = str(error) or type(error).__name__
     party = getattr(error, "party", None)

@@ -1,4 +1,4 @@
-"""A Compose file for a scenario: a container for each party and fiber, and networks on which nobody meets who need not.
+"""A Compose file for a scenario: a container for each party and fiber, and a network for each pair that must meet.
 
 Networks: one between a party and each of its fibers, and one between the coordinator and each of the others. Each is a
 /29 of its own, because an engine's default pools end at some 31 networks, and has no way out. Keys: one container

@@ -45,8 +45,8 @@ class Question:
 
     length_km: None for the preset's own
     qubits, crossings: of one register; crossings go there and back in turn
-    copies: registers that shall arrive, which decides what a run would refuse
-    t1_s, t2_s: of the memories at both ends, infinite where they hold for ever; None for the preset's
+    copies: registers that are to arrive, which decides what a run would refuse
+    t1_s, t2_s: of the memories at both ends, infinite where they hold forever; None for the preset's
     alpha: bright-state population, where single clicks are compared
     slots: memory slots that make pairs side by side
 
@@ -117,11 +117,11 @@ class Question:
 
 @dataclass(frozen=True)
 class Cost:
-    """What one register costs that shall arrive over all its crossings, on average.
+    """The average cost of one register that arrives over all its crossings.
 
     success:  probability that a register survives its crossings
     attempts: registers to emit for one that arrives; None beyond what floats hold
-    photons:  emitted for that, those of failed heralding included; None where nobody knows (measured pairs)
+    photons:  emitted for that, those of failed heralding included; None where that is not known (measured pairs)
     ebits:    heralded pairs for that
     time_ps:  of the stream of copies, divided by their number; None beyond what floats hold
     fidelity: entanglement fidelity of the first register that arrives (`ketwire.channels.planning.fidelity`)

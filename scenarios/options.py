@@ -125,7 +125,7 @@ def report(loaded: Loaded, runtime: Runtime, options: Options, as_json: bool) ->
             print_table(result)
         else:
             say(table_text(result))
-    except OSError:  # told by whoever watches the output
+    except OSError:  # the code that watches the output reports it
         if not failed:
             raise
     for each in failed:

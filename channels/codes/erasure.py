@@ -72,14 +72,14 @@ class LogicalChannel:
         return 1.0 - self.failure
 
     def marginal(self, logical: int) -> Floats:
-        """The Pauli weights of one logical qubit, whatever befell the others; shape (4,)."""
+        """The Pauli weights of one logical qubit, summed over the errors of the others; shape (4,)."""
         axes = tuple(axis for axis in range(self.qubits_per_block) if axis != logical)
         marginal: Floats = self.weights.reshape((4,) * self.qubits_per_block).sum(axis=axes)
         return marginal
 
 
 class Sample(NamedTuple):
-    """What befell each of some blocks.
+    """What happened to each of some blocks.
 
     failed: bool, shape (blocks,)
     logical: int64, shape (blocks, qubits_per_block): which Pauli each logical qubit met, I, X, Y, Z
@@ -137,7 +137,7 @@ class Code:
 
         Raises:
             ValueError: no probabilities; or noise on a parity code with more than `parity_codes.MOST_OUTCOMES`
-                unlike outcomes, or that differs among its photons where it has more than `MOST_UNLIKE`.
+                different outcomes, or that differs among its photons where it has more than `MOST_UNLIKE`.
         """
         if not 0.0 <= survival <= 1.0:
             raise ValueError(f"survival: {survival!r} given, expected a number from 0 to 1")
@@ -155,7 +155,7 @@ class Code:
         return _logical_channel(self, float(survival), tuple(map(_distribution, pauli_weights)))  # type: ignore[arg-type]
 
     def sample(self, blocks: int, survival: float, weights: PhotonWeights, rng: np.random.Generator) -> Sample:
-        """Draw what befalls each of `blocks`, from the exact distribution: one uniform number a block.
+        """Draw what happens to each of `blocks`, from the exact distribution: one uniform number a block.
 
         Raises:
             ValueError: as `logical_channel`.
@@ -256,7 +256,7 @@ _SMALL = {
     "[[5,1,3]]": Code(
         "[[5,1,3]]",
         stabilizer_code("XZZXI IXZZX XIXZZ ZXIXZ", logical_x="XXXXX", logical_z="ZZZZZ"),
-        # A cat state in the X basis, then a ring of CZ, is this code but for the same letters' names.
+        # A cat state in the X basis, then a ring of CZ, is this code except for the names of the letters.
         _gates(
             "h:0 s:0 h:1 h:2 h:3 h:4 cnot:1,0 cnot:2,0 cnot:3,1 cnot:4,0 cz:1,2 cz:4,0 cz:2,3 cz:0,1 cz:3,4 "
             "s:0 s:1 s:2 s:3 s:4 h:0 h:1 h:2 h:3 h:4"

@@ -17,7 +17,7 @@ from ketwire.quantum.gates import Gate
 
 Floats = NDArray[np.float64]
 
-MOST_OUTCOMES = 10_000_000  # unlike outcomes of a noisy code; 12 x 12 under any Pauli noise has 9.7e6
+MOST_OUTCOMES = 10_000_000  # different outcomes of a noisy code; 12 x 12 under any Pauli noise has 9.7e6
 CHUNK = 1 << 13  # outcomes at a time, so that they stay in the cache
 
 
@@ -73,7 +73,7 @@ def parity_weights(rows: int, columns: int, survival: float, pauli_weights: Sequ
     for whole in range(1, rows + 1):
         outlook = _outlook(rest[rows - whole])
         for last in range(whole + 1):  # the last kind joins here, so that no list holds all multisets
-            # Each syndrome is met twice, once from either complement of b: hence the half.
+            # Each syndrome is met twice, once from either complement of b, so half of its weight counts.
             weight = 0.5 * math.comb(rows, whole) * math.comb(whole, last) * intact[-1] ** last
             for start in range(0, len(some[whole - last]), CHUNK):
                 left += _decide(some[whole - last][start : start + CHUNK] * weight, outlook)

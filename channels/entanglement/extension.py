@@ -15,7 +15,7 @@ acts on the corrected state.
 With `Order.distill` pairs are then distilled two by two: a round at the moment when both stand, its
 outcomes (a bit each way) known to both ends when they have crossed the whole span. The origin's bit is passed on
 from node to node: it takes its time on each hop, and queues in the lane of the last one, which is this. The other
-one goes the other way, where a hop sends nothing else, and nobody waits for it. A failure loses both. A dead
+one goes the other way, where a hop sends nothing else, and no party waits for it. A failure loses both. A dead
 lane goes on as dead: without a swap, and with the fiber's own pair thrown away if there was one. One bit tells the
 receiver that it is dead.
 """
@@ -93,7 +93,7 @@ def extend(machine: TeleportMachine, pairs: Pairs, sent_ps: int, draw: Draw) -> 
     if order.on_notice:
         begin_ps = machine.lane.serve(begin_ps, 1) + line.message_ps
     dead = 0 if held is None else int(np.count_nonzero(held.lost))
-    # Whoever begins in turn knows which lanes are dead by then; else their memories try all the same.
+    # A node that begins in turn knows which lanes are dead by then; otherwise their memories try anyway.
     wanted = None if held is None or not dead or not order.on_notice else ~held.lost
     fresh = _generate(machine, begin_ps, wanted, draw)
     control_bits = count if order.on_notice else 0

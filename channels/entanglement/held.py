@@ -2,7 +2,7 @@
 
 A chain of repeaters grows pairs from one end, the *origin*: each fiber that carries a batch of `Pairs`
 makes them reach one node further (`channels.entanglement.extension`). Half a of a pair is at the origin, half b at
-whoever holds the batch. A batch knows of each pair its state alone, as the six `elements` that decay,
+the party that holds the batch. A batch knows of each pair its state alone, as the six `elements` that decay,
 swapping and distillation need; amplitudes of data are never in it. It says when each pair stands at its
 holder, up to when its decay is accounted for, and which are dead; and, for the fiber that is to extend
 it next, from when on that fiber's memories are free (`Order`). A batch of no pairs yet has only that.

@@ -10,7 +10,7 @@ Before that it does not: damping leaves populations unequal and coherences alive
 half's channel) reduced to its Bell diagonal between two stretches of decay comes out worse than it
 is. With γ = 0.8 on both halves Φ+ keeps F = 0.52, and 0.36 if it is twirled in between. So carry the
 4x4 state, or the six of its numbers that decay turns into a Bell diagonal (`elements`), and take the
-diagonal at the very end.
+diagonal at the end.
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ def twirl(rho: Rho) -> Rho:
 
 
 def werner_twirl(bell: Floats) -> Floats:
-    """Bell diagonals made equal but for Φ+, by random bilateral rotations; float64 (..., 4) both ways."""
+    """Bell diagonals made equal except for Φ+, by random bilateral rotations; float64 (..., 4) both ways."""
     return werner_bell(np.clip(bell[..., 0], 0.0, 1.0))  # rounding may leave 1 + 2e-16
 
 
@@ -294,7 +294,7 @@ def _decay(rho: Rho, kept: _Kept) -> None:
     rho[1, 1] = s_b * (rho[1, 1] + g_a * rho[3, 3])
     rho[2, 2] = s_a * (rho[2, 2] + g_b * rho[3, 3])
     rho[3, 3] *= s_a * s_b
-    # Coherences of half a, half b in |0> (0, 2) or |1> (1, 3); then of half b likewise; then of both.
+    # Coherences of half a, half b in |0> (0, 2) or |1> (1, 3); then the same for half b; then of both.
     rho[0, 2] = c_a * (rho[0, 2] + g_b * rho[1, 3])
     rho[1, 3] *= c_a * s_b
     rho[0, 1] = c_b * (rho[0, 1] + g_a * rho[2, 3])

@@ -4,6 +4,6 @@
 
 - `budget`: What a run would cost, told before it starts.
 - `fidelity`: How well a register arrives, and what its crossing takes: a line's description worked out, not run.
-- `limits`: What no link may pass, whatever is at its ends: capacities of lossy fibers and of erasures.
+- `limits`: What no link may exceed with any equipment at its ends: capacities of lossy fibers and of erasures.
 - `representation`: Which representation the copies of a run take, decided by its plan alone, before it starts.
 """

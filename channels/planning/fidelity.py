@@ -11,8 +11,8 @@ product's diagonal. Only noise that is no Pauli channel is carried as superopera
 
 *When.* As in a run of this one register, by the same rules (`timing.waits`). It is prepared just in time for its
 first crossing; at the others it is there when it has arrived, and waits for what carries it on. No register is
-before it, so the late copies of a batch may fare worse: those that queue at a later crossing, and, with several
-memory slots, those whose pairs come at unlike times. Waiting times of pairs are drawn by the very functions that a
+before it, so the late copies of a batch may lose more fidelity: those that queue at a later crossing, and, with several
+memory slots, those whose pairs come at different times. Waiting times of pairs are drawn by the same functions that a
 run draws them with, so fidelities with memories that decay have a standard error.
 """
 
@@ -147,7 +147,7 @@ def _kept(waited_ps: Times, memory: Memory) -> Floats:
 
 
 def _teleported(line: Line, transport: Teleport, qubits: int, crossings: int) -> Arrived:
-    """With memories that hold for ever: in closed form."""
+    """With memories that hold forever: in closed form."""
     scheme = transport.pairs(line)
     weights: Floats = pauli_of_teleportation(transport.pair_bell(line))
     fidelity = float(((PAULI_SIGNS @ weights) ** crossings).mean()) ** qubits

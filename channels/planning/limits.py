@@ -1,4 +1,4 @@
-"""What no link may pass, whatever is at its ends: capacities of lossy fibers and of erasures.
+"""What no link may exceed with any equipment at its ends: capacities of lossy fibers and of erasures.
 
 A fiber of transmission η carries at most -log2(1 - η) ebits a use if only its ends work on it
 (Pirandola, Laurenza, Ottaviani, Banchi, Nat. Commun. 8, 15043 (2017)), and with m stations that

@@ -4,7 +4,7 @@ Trajectories draw the errors of each copy, and copies that met the same ones sha
 matrices average over them, one row for all copies that met the same channels. So density pays where all
 copies meet the same channels and would be torn into more trajectories than a density matrix has columns.
 
-*How many trajectories.* The history h of a copy is what befell each of its qubits at each crossing, a
+*How many trajectories.* The history h of a copy is what happened to each of its qubits at each crossing, a
 product distribution π. Of K copies, a history is among the rows with probability 1 - (1 - π(h))^K, so
 E[rows] = Σ_h 1 - (1 - π(h))^K = E_h~π [(1 - (1 - π(h))^K) / π(h)],
 an expectation over ln π(h), which is a sum of independent terms: its distribution is convolved place by
@@ -142,7 +142,7 @@ def _convolved(logs: Floats, mass: Floats, weights: Floats, lowest: float) -> tu
     sums = np.maximum(logs[:, None] + np.log(weights), lowest).ravel()
     masses = (mass[:, None] * weights).ravel()
     if len(sums) > _MANY:
-        # Many unlike branches would make more and more unlike sums: into bins with them.
+        # Many different branches would make more and more different sums, so they go into bins.
         merged: Floats = np.bincount(np.rint((sums - lowest) / _BIN).astype(np.int64), masses).astype(np.float64)
         filled = np.flatnonzero(merged)
         return np.asarray(lowest + filled * _BIN, dtype=np.float64), merged[filled]
@@ -152,7 +152,7 @@ def _convolved(logs: Floats, mass: Floats, weights: Floats, lowest: float) -> tu
 
 
 def _places(crossings: Sequence[Crossing]) -> Iterator[Floats]:
-    """For each place where something can befall a copy, the probabilities of all that can."""
+    """For each place where something can happen to a copy, the probabilities of all that can happen."""
     from ketwire.channels.entanglement.pairs import pauli_of_teleportation  # noqa: PLC0415
 
     for crossing in crossings:
@@ -186,9 +186,9 @@ def _waiting(waits_ps: NDArray[np.int64], memory: Memory) -> Iterator[Floats]:
 
 
 def error_probability(crossings: Sequence[Crossing]) -> float:
-    """Probability that anything but the likeliest befalls a copy on its way, all channels being alike for all copies.
+    """Probability that a copy does not have the likeliest history. All copies meet the same channels.
 
-    Of a Pauli channel that is anything but the identity; other channels are weighted as in `expected_rows`, and
+    For a Pauli channel these are all histories with an error; other channels are weighted as in `expected_rows`, and
     what their likeliest operator does to a state is left out.
     """
     return 1.0 - math.prod(float(weights.max()) for weights in _places(crossings))

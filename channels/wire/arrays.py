@@ -163,7 +163,7 @@ def verify(frame: Octets, digest: bytes) -> None:
 def verify_states(carry: Carry) -> Carry:
     """`carry` again, its states compared with their digest: for a relay about to change them.
 
-    The batch of copies is taken and made anew, and `states_digest` left out.
+    The batch of copies is taken and built again, and `states_digest` left out.
 
     Raises:
         DigestMismatch: the states were changed since they were hashed.
@@ -225,7 +225,7 @@ def _check_mixed(states: NDArray[np.complex128]) -> None:
 
 
 def checked(copies: Copies) -> Copies:
-    """The same copies, consumed and made anew, once `check_states` has passed their states."""
+    """The same copies, consumed and built again, once `check_states` has passed their states."""
     parts = copies.take()
     check_states(parts.states)
     return Copies(*parts, copies.fresh)

@@ -51,9 +51,9 @@ _DONE = 1  # form bit of RECEIPT
 
 # --- COPIES, the common case -----------------------------------------------------------------------
 # One row, none lost, times in step, no digest: most messages, and the ones whose cost is felt. Both
-# functions say None to whatever they do not know to be whole and in bounds; the general case below
+# functions return None for what they do not know to be whole and in bounds; the general case below
 # then takes it, or says what is wrong with it. A process that was just woken runs with cold caches,
-# where each call into numpy costs some microseconds: hence few of them, and none twice.
+# where each call into numpy costs some microseconds, so there are few of them, and none twice.
 
 
 def write_quiet(batch: Parts | InStep, fresh: bool, time_ps: int, limits: Limits) -> tuple[bytes, bytes] | None:

@@ -26,7 +26,7 @@ THEIRS: Faults = (MalformedHeader, OversizedFrame)
 
 
 def check_time(time_ps: int, faults: Faults = OURS) -> None:
-    """A time before the clock's end, or the error of whoever is to blame."""
+    """Raise unless a time is before the clock's end; `faults` says whose error it is."""
     if not 0 <= time_ps < TIME_END_PS:
         raise faults[0](f"time {time_ps} ps is outside of 0 .. 2^62 - 1")
 
@@ -44,7 +44,7 @@ def check_entries(count: int, limits: Limits, faults: Faults) -> None:
 
 
 def expect(array: NDArray[Any], dtype: np.dtype[Any], shape: tuple[int, ...]) -> NDArray[Any]:
-    """The array, which must be of this type and shape; else it is malformed."""
+    """The array, which must be of this type and shape; otherwise it is malformed."""
     if (array.dtype is not dtype and array.dtype != dtype) or array.shape != shape:
         raise MalformedHeader(f"array {array.dtype} {array.shape} where {dtype} {shape} belongs")
     return array

@@ -120,14 +120,14 @@ def _check_count(count: int, limits: Limits, faults: Faults) -> None:
 
 
 def _check_held(held: Held, faults: Faults) -> None:
-    """Times of this clock, a memory that can be, and, but for dead pairs, states."""
+    """Times of this clock, a memory that can be, and, except for dead pairs, states."""
     check_times(held.ready_ps, faults)
     check_times(held.since_ps, faults)
     check_time(held.span_ps, faults)
     if (held.since_ps > held.ready_ps).any():
         raise faults[0]("a pair whose decay is accounted for beyond the time when it stands")
     t1, t2 = held.far_ps
-    # Infinite where a memory holds for ever.
+    # Infinite where a memory holds forever.
     if not (t1 > 0.0 and 0.0 < t2 <= 2.0 * t1):
         raise faults[0](f"a memory with T1 = {t1} ps and T2 = {t2} ps, expected T2 above 0 and at most 2 T1")
     bad = np.flatnonzero(~(_are_states(held.elements) | held.lost))

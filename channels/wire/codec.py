@@ -74,7 +74,7 @@ Body = tuple[bytes, list[NDArray[Any]]]
 
 
 class Prelude(NamedTuple):
-    """What the first frame says; `digest` is whether the message is vouched for by SHA-256."""
+    """What the first frame says; `digest` is whether the message carries a SHA-256."""
 
     command: Command
     digest: bool

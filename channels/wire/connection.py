@@ -1,9 +1,9 @@
 """One end of a connection, without its socket: who may say what, and when (docs/wire.md, section 5).
 
 `send` turns a command into frames, `receive` frames into a command. Both follow `DIALOGUE`, the one
-table of legal transitions; whatever is not in it raises: `LocalProtocolError` if we would say it,
-`IllegalCommand` if they did. Whatever raises leaves the connection as it was, with one exception
-(`StaleFrame`), so a refused message costs the peer nothing but that message.
+table of legal transitions; any other transition raises: `LocalProtocolError` if we would say it,
+`IllegalCommand` if they did. A message that raises leaves the connection as it was, with one exception
+(`StaleFrame`), so a refused message costs the peer that message alone.
 """
 
 from __future__ import annotations
@@ -266,7 +266,7 @@ class Connection:
 
         Raises:
             RemoteProtocolError: the message is refused, the class says why, and the connection is as
-                it was (but for `StaleFrame`, whose number is spent).
+                it was (except for `StaleFrame`, whose number is spent).
         """
         if self._takes_quiet:
             sequence = self._last_received + 1
@@ -306,7 +306,7 @@ class Connection:
         if prelude.session > self._session:
             raise EarlyFrame(f"a message of session {prelude.session} in session {self._session}")
         if prelude.session < self._session:
-            # Nobody sends it again: were its number not spent, the direction would be stuck.
+            # It is not sent again: if its number were not spent, the direction would be stuck.
             self._last_received = awaited
             raise StaleFrame(f"a message of session {prelude.session} in session {self._session}")
         return prelude

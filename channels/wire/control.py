@@ -1,7 +1,7 @@
 """JSON bodies of the control plane: strict in, canonical out (docs/wire.md, section 4.2).
 
 One table, `SCHEMAS`, says which keys a command has and what each may hold; the keys are the fields of
-its dataclass. Whatever the table does not name is refused.
+its dataclass. A message that the table does not name is refused.
 """
 
 from __future__ import annotations

@@ -124,7 +124,7 @@ class Receipt(NamedTuple):
 
     lost: bool, shape (copies,), which copies died; of pairs taken into stock, which are dead; shape
         (0,) for any other message
-    done_ps: int64, shape (count,), for pairs, when the sender's memories were free of each; else None
+    done_ps: int64, shape (count,), for pairs, when the sender's memories were free of each; otherwise None
     spent: what the message cost, for the sender's account
     """
 

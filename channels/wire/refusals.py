@@ -1,6 +1,6 @@
 """Why a message of the other side was refused: one class a reason (docs/wire.md, section 7).
 
-Remote octets raise nothing but these, and a connection that raised one lives on.
+Remote octets raise only these, and a connection that raised one stays usable.
 """
 
 # A refusal is named by what is wrong with the frame, so the names carry no "Error".

@@ -1,7 +1,7 @@
 """One file of a checkpoint: JSON values and arrays in an .npz, whole or not there.
 
-A file is written beside its place, synced, and renamed into it; the folder is synced after that. Whoever
-reads one knows the SHA-256 that it must have, and compares before looking inside. Nothing is
+A file is written beside its place, synced, and renamed into it; the folder is synced after that. A
+reader knows the SHA-256 that the file must have, and compares before looking inside. Nothing is
 unpickled, and no size in a file is trusted. `numpy.load` opens one as well: member `head` is the JSON,
 as octets, and names the arrays, which are members 0, 1, ...
 """
@@ -146,7 +146,7 @@ def write(path: Path, octets: bytes, durable: bool = True) -> None:
         durable: wait until they would outlast the machine's fall, not just a process's.
 
     Raises:
-        OSError: they cannot be written; whatever stood at `path` still does.
+        OSError: they cannot be written; what stood at `path` still does.
     """
     beside = path.with_name(f".{path.name}.new")
     try:

@@ -20,7 +20,7 @@ class Commits:
 
     Args:
         journal: what is kept of the run; None where nothing is.
-        warn: is told what is damaged in the journal where the run can go on all the same.
+        warn: is told what is damaged in the journal where the run can still go on.
     """
 
     def __init__(self, journal: Journal | None, warn: Callable[[str], None]) -> None:
@@ -34,7 +34,7 @@ class Commits:
         """The last step of the present session that everybody holds."""
 
     def begin(self) -> None:
-        """A session begins: nobody has saved anything of it."""
+        """A session begins: no process has saved anything of it."""
         self._saved, self.committed = {}, -1
 
     def told(self, name: str) -> dict[str, Any] | None:
@@ -66,7 +66,7 @@ class Commits:
         """`name` holds a part of a checkpoint: what all are to be told once everybody does, None until then.
 
         Raises:
-            PartyFailed: nobody asked for it, or the commit cannot be written.
+            PartyFailed: it was not asked for, or the commit cannot be written.
         """
         asked = [each.step for each in self._named if each.parts[name] == saved.sha256]
         if self._journal is None or (ready is None and saved.step not in asked):

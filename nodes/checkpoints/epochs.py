@@ -1,6 +1,6 @@
 """Crashes survived: a run is one epoch after another, each from the last checkpoint that was committed.
 
-Whoever dies, everybody begins anew: the living are stopped, all are forked again, and go on from the
+When any process dies, all start again: the living are stopped, all are forked again, and go on from the
 last commit, or from the start of the session where there is none. A restart by hand (`--resume`) is the
 first epoch of another coordinator over the same folder.
 """

@@ -1,4 +1,4 @@
-"""Folders of checkpoints and of sockets: each is one owner's at a time, and readable by nobody else.
+"""Folders of checkpoints and of sockets: each has one owner at a time, and only its user can read it.
 
 A lock on the folder itself says that its owner lives; it goes with the process, however that ends. So a
 temporary folder whose coordinator was killed outright can be told from others, and is removed: by the
@@ -126,14 +126,14 @@ def socket_folder(count: int) -> Iterator[Path]:
 
 
 def mark_temporary(folder: Path) -> None:
-    """Say that a folder may go once nobody holds it. Whoever says so must hold it."""
+    """Mark a folder as one to remove once no process holds it. The caller must hold it."""
     (folder / MARKER).touch(mode=0o600)
 
 
 def discard_stray(folder: Path, patience_s: float = 0.0) -> None:
     """Remove a temporary folder whose owner is dead, and none of which that is not certain.
 
-    It is this user's, 0700, no link, marked as temporary, and nobody holds it. Where somebody does, the
+    It is this user's, 0700, no link, marked as temporary, and no process holds it. Where one does, the
     folder stays; `patience_s` is how long to look, for an owner that is only just dying.
     """
     until_s = time.monotonic() + patience_s
@@ -147,7 +147,7 @@ def discard_stray(folder: Path, patience_s: float = 0.0) -> None:
         if held is None:
             return
         try:
-            # Under another name nobody adds to it while it is emptied.
+            # Under another name no process adds to it while it is emptied.
             gone = folder.with_name(f"{folder.name}.gone")
             folder.rename(gone)
             shutil.rmtree(gone, ignore_errors=True)

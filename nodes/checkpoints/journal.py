@@ -7,7 +7,7 @@
 
 A checkpoint counts from the moment that its commit is renamed into place. The last two are kept: where
 a part of the last one is damaged, the run goes on from the one before. The coordinator never reads a
-part; whoever wrote it does, and says whether it is whole.
+part; the process that wrote it does, and says whether it is whole.
 """
 
 from __future__ import annotations
@@ -218,7 +218,7 @@ def _unusable(folder: Path, error: OSError | Broken | RemoteProtocolError) -> Sc
 def fingerprint_of(run: Run) -> str:
     """SHA-256 over all that decides what a run computes, the data that its parties load aside.
 
-    It stays with the coordinator: whoever knew it could try out what another party's values are.
+    It stays with the coordinator: a party that knew it could try out what another party's values are.
     """
     links = [[link.ends, told_line(link.forward), told_line(link.backward), link.credit_octets] for link in run.links]
     sessions = [

@@ -1,4 +1,4 @@
-"""Checkpoints as their owners keep them: one file per party and per fiber, which nobody else reads.
+"""Checkpoints as their owners keep them: one file per party and per fiber, which only its owner reads.
 
     OWNER.SESSION.STEP.npz      what one node or fiber was at a step: written by its own process, 0600
 
@@ -91,7 +91,7 @@ class Keeper:
         self._forget()
 
     def _forget(self) -> None:
-        """Drop whatever is not committed.
+        """Drop all that is not committed.
 
         Raises:
             PartyFailed: the folder is gone.

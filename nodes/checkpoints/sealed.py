@@ -1,4 +1,4 @@
-"""Small JSON files that vouch for themselves: their last key is the SHA-256 of the rest."""
+"""Small JSON files that carry their own digest: their last key is the SHA-256 of the rest."""
 
 from __future__ import annotations
 

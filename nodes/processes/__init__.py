@@ -13,12 +13,12 @@
 - `coordinator`: The coordinator: gives each party its own slice, starts all together, gathers what they return.
 - `descriptors`: File descriptors: a process has as many as it needs, or says so before it starts anything.
 - `fiber`: A fiber process: one link, alone in a process of its own, so that neither end can peek or cheat.
-- `gate`: A gate before a socket that listens on TCP: strangers are few at a time, whoever and however many they are.
-- `given`: What whoever starts a party by hand gives it, beside its name: folders and files.
+- `gate`: A gate before a socket that listens on TCP: it lets only a few strangers in at a time.
+- `given`: What a user who starts a party by hand gives it, beside its name: folders and files.
 - `interpreters`: Whether each fiber of a run can be what it is asked to be, found out before anything is started.
 - `jobs`: What the coordinator tells each party when it has joined.
-- `logs`: What a process tells on standard error, as JSON lines for whoever collects logs.
-- `lookup`: Looking names up where the answer may be long in coming: whoever waits for it can still be stopped.
+- `logs`: What a process tells on standard error, as JSON lines for a collector of logs.
+- `lookup`: Look names up where the answer may take long: a process that waits for it can still be stopped.
 - `members`: Parties as the coordinator knows them, and those who come with the key of one that is there already.
 - `node`: A node process: drives one party's program over sockets to its fibers.
 - `nursery`: Where children come from: one process that has imported everything, and forks a party at a word.

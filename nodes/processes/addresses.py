@@ -73,7 +73,7 @@ class Address:
             reason = getattr(error, "strerror", None) or "no name for the resolver"
             told = f"{self}: does not resolve on this machine ({reason}), expected a name that does, or an address"
             raise AddressError(told) from None
-        # Who listens at 0.0.0.0 is reached by IPv4 alone; who listens at [::], by either.
+        # A socket that listens at 0.0.0.0 is reached by IPv4 alone; one at [::], by either.
         *_, place = min(found, key=lambda each: each[0] != socket.AF_INET)
         return type(self)(str(place[0]), self.port)
 

@@ -1,11 +1,11 @@
 """Parties started by hand, on this machine or others: the same pieces, with keys from files.
 
 The folder of keys holds, for a party, its own NAME.key and coordinator.pub; for the coordinator its own
-key and everybody's NAME.pub (`ketwire keys` writes them all). Start order does not matter: whoever
-connects retries.
+key and everybody's NAME.pub (`ketwire keys` writes them all). Start order does not matter: a process
+that connects retries.
 
 With a folder for checkpoints each, they outlive one another. Where a party dies, the coordinator ends the
-epoch and waits for it to come back, which is for whoever started it to see to (a container's restart
+epoch and waits for it to come back, which its user has to arrange (by a container's restart
 policy, say); the others join again by themselves. Where that fails, everybody ends, and the same commands
 over the same folders go on from the last commit.
 """
@@ -52,7 +52,7 @@ def serve_node(name: str, given: Given, coordinator: str, base: str = ".", wait_
         given: its files.
         coordinator: HOST:PORT; a name that does not resolve yet is waited for.
         base: the folder that this party's relative data paths start from.
-        wait_s: how long to wait for the first word of a coordinator; inf: for ever.
+        wait_s: how long to wait for the first word of a coordinator; inf: forever.
 
     Raises:
         ScenarioError: what is given cannot serve. PartyFailed: no coordinator came, or the run ended early.
@@ -179,7 +179,7 @@ def _conducted(coordinator: Coordinator, context: Any, goes_on: Callable[[BaseEx
 
 @contextmanager
 def _journal(run: Run, folder: Path | None) -> Iterator[Journal | None]:
-    """The coordinator's own files; whatever ends the run early is followed by how it can go on."""
+    """The coordinator's own files; an error that ends the run early is followed by how it can go on."""
     if folder is None:
         yield None
         return
@@ -201,7 +201,7 @@ def _journal(run: Run, folder: Path | None) -> Iterator[Journal | None]:
 
 
 def run_id_of(public: str) -> bytes:
-    """The run's id where nobody can be told one before it joins: from the coordinator's public key."""
+    """The run's id where no party can be told one before it joins: from the coordinator's public key."""
     return hashlib.sha256(public.encode()).digest()[:16]
 
 
@@ -289,7 +289,7 @@ def _serve(place: Place, make: Callable[[Any, Credentials], Any]) -> None:
     """Be a party, in one epoch after another where it has a folder for checkpoints.
 
     Raises:
-        PartyFailed: the run ended early, or nobody answered.
+        PartyFailed: the run ended early, or the coordinator did not answer.
     """
     jobs = 0
     with own_folder(place.given.checkpoints), place.given.until_over():

@@ -2,7 +2,7 @@
 
 What it must know comes as one JSON line through the pipe that is its standard input: secrets are
 never in arguments or the environment, where others could read them. The pipe stays open as long as
-the parent lives; when it closes, the child leaves at once, whatever it is doing.
+the parent lives; when it closes, the child leaves at once.
 """
 
 from __future__ import annotations

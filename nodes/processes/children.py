@@ -125,7 +125,7 @@ class Child:
         if self.is_ours and self.pid is not None and self.status is None:
             try:
                 pid, status = os.waitpid(self.pid, os.WNOHANG)
-            except ChildProcessError:  # whoever started us ignores deaths, so that nobody can learn how
+            except ChildProcessError:  # our parent ignores SIGCHLD, so how it ended is not known
                 pid, status = self.pid, 0
             self.status = status if pid else None
 

@@ -62,8 +62,8 @@ class Credentials:
     """What a party must have to join a run: who it is, where the coordinator is, its keys.
 
     run: what joining is said under; the job that is the answer says under what all the rest is.
-    same_owner: whoever reads the coordinator's messages owns this party's data, and is told of errors in full.
-    wait_s: how long it waits for the first word of a coordinator; until_s: the end of that, by the monotonic clock.
+    same_owner: the reader of the coordinator's messages owns this party's data, and is told of errors in full.
+    wait_s: how long it waits for the first message of a coordinator; until_s: the end of that, by the monotonic clock.
     registered: is called when the coordinator has given it its job.
     moved: whether the coordinator's name has come to stand for another address; asked before its first word.
     """
@@ -86,7 +86,7 @@ class Control:
 
     run: the epoch's name, once the job has told it: messages of others are refused.
     has_job: the coordinator has answered.
-    anew: why this party was stopped leaves it free to join again: the coordinator said so, or is gone.
+    anew: this party may join again: the coordinator stopped it and said so, or is gone.
     """
 
     def __init__(self, context: Any, credentials: Credentials) -> None:
@@ -94,7 +94,7 @@ class Control:
         self.has_job = self.anew = False
         self._credentials = credentials
         self.socket = dealer(context, credentials.coordinator, credentials.keys, credentials.name)
-        # A broken connection loses what was under way, so whoever is at its other end now knows nothing of us.
+        # A broken connection loses what was under way, so the process at its other end now knows nothing of us.
         self._monitor = self.socket.get_monitor_socket(zmq.EVENT_HANDSHAKE_SUCCEEDED | zmq.EVENT_DISCONNECTED)
         self._met = self._cut_off = False
         self._connection = Connection(Role.PARTY, credentials.run, digest=credentials.digest)
@@ -196,7 +196,7 @@ class Control:
         """The next command, which must be of `kind`.
 
         Raises:
-            Unanswered: it would be the first, and nobody has spoken in time.
+            Unanswered: it would be the first, and no coordinator has spoken in time.
         """
         while (heard := self.hear()) is None:
             left_s = 1.0

@@ -1,8 +1,8 @@
 """The coordinator: gives each party its own slice, starts all together, gathers what they return.
 
 It is the centre of the control plane and sees no data: parties send it public shapes, progress,
-results, and say when they are stuck. A phase is over when every party has reached it. Whoever
-fails or dies is named, and the rest is stopped.
+results, and say when they are stuck. A phase is over when every party has reached it. A
+party that fails or dies is named, and the rest is stopped.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ class Coordinator:
         run_id: what parties join under where they cannot be told one before; the job tells them of another.
         patience_s: how long all parties may take to join.
         journal: what is kept of the run, so that it can be restarted; None: nothing is.
-        warn: is told what is damaged in the journal where the run can go on all the same.
+        warn: is told what is damaged in the journal where the run can still go on.
         note: is told who joins, and when sessions begin and are over.
     """
 
@@ -222,7 +222,7 @@ class Coordinator:
         )
 
     def _until(self, reached: Callable[[], bool]) -> None:
-        """Serve whoever speaks until a phase is over."""
+        """Serve every party that speaks until a phase is over."""
         while not reached():
             events = dict(self.poller.poll(1000))
             if self.doorman is not None:

@@ -112,7 +112,7 @@ class FiberProcess:
                 self.ledger.close()
 
     def _bind(self) -> str:
-        """Listen, before there is a job: who chose an address in use need not wait for a coordinator to learn it."""
+        """Listen, before there is a job: so an address in use is reported without a coordinator."""
         try:
             return self.listen(self.socket)
         except ScenarioError as error:
@@ -195,7 +195,7 @@ class FiberProcess:
         self._serve(side, frames)
 
     def _serve(self, side: Side, frames: list[Any]) -> None:
-        """One message of one end; whatever is wrong with it is refused by name and goes no further."""
+        """One message of one end; a wrong one is refused by name and goes no further."""
         route = frames[0].bytes
         try:
             frame = side.connection.receive(octets_of(frames[1:]))

@@ -1,4 +1,4 @@
-"""A gate before a socket that listens on TCP: strangers are few at a time, whoever and however many they are.
+"""A gate before a socket that listens on TCP: it lets only a few strangers in at a time.
 
 libzmq takes every connection that comes, until the process has no descriptor left for anything else. So a process
 that is started by hand listens at an ipc:// address in a folder of its own, and this process before it holds the
@@ -116,7 +116,7 @@ class Gate:
             self._expire()
 
     def _dismiss(self) -> None:
-        """Nobody new comes in, and strangers go."""
+        """Let no new peer in, and end the connections of strangers."""
         self._selector.unregister(0)
         self._selector.unregister(self._listener)
         self._listener.close()
@@ -183,7 +183,7 @@ class Gate:
         pair.inner.setblocking(False)
         try:
             pair.inner.connect(self._path)
-        except OSError:  # nobody listens there yet, or no longer
+        except OSError:  # no process listens there yet, or no longer
             self._close(pair)
             return
         pair.rank = GREETED

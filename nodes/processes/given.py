@@ -1,4 +1,4 @@
-"""What whoever starts a party by hand gives it, beside its name: folders and files."""
+"""What a user who starts a party by hand gives it, beside its name: folders and files."""
 
 from __future__ import annotations
 

@@ -53,8 +53,8 @@ def check_fibers(run: Run, inline: bool) -> dict[str, str]:
 
     Args:
         inline: the fibers are no processes, so that their engines are needed in this one. An
-            interpreter that a link names is looked at all the same: a scenario is good or bad, in
-            whatever way it is run.
+            interpreter that a link names is looked at anyway: a scenario is good or bad in
+            every way of running it.
 
     Returns:
         The interpreter's path by link, for links that name one.

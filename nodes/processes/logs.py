@@ -1,4 +1,4 @@
-"""What a process tells on standard error, as JSON lines for whoever collects logs."""
+"""What a process tells on standard error, as JSON lines for a collector of logs."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ PROGRAM = "ketwire: "
 class JsonLines:
     """A text file in whose place each line becomes one JSON object: time (UTC), name, text.
 
-    Whatever writes there becomes lines of JSON, a user's own `print` and a traceback too.
+    All that is written there becomes lines of JSON, a user's own `print` and a traceback too.
     """
 
     def __init__(self, file: Any, name: str) -> None:

@@ -1,4 +1,4 @@
-"""Looking names up where the answer may be long in coming: whoever waits for it can still be stopped.
+"""Look names up where the answer may take long: a process that waits for it can still be stopped.
 
 The resolver cannot be interrupted, and where no name server answers it takes ten seconds and more. So it is asked in a
 thread of its own, which is left behind when the process ends. ZeroMQ is told numbers alone, since its own thread would
@@ -63,7 +63,7 @@ def resolved(address: Address, until_s: float = 0.0, absent: Callable[[AddressEr
 
 
 class Moves:
-    """Whether a name has come to stand for another address, asked now and then while nobody there answers."""
+    """Whether a name has come to stand for another address, asked now and then while no process there answers."""
 
     def __init__(self, address: Address, was: Address) -> None:
         self._address, self._was = address, was

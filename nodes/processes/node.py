@@ -253,7 +253,7 @@ class NodeProcess:
     def _checkpoint(self, session: int, node: PartyNode, effect: Checkpoint) -> None:
         """Mark every way out, await every mark in, save, and await that all others have."""
         if self.keeper is None:
-            return  # whoever started the parties keeps no checkpoints
+            return  # this run keeps no checkpoints
         for peer in self.peers.values():
             send(peer.socket, peer.connection.send(Mark(effect.step)))
             peer.sent += 1
@@ -273,7 +273,7 @@ class NodeProcess:
             peer.acknowledged += 1  # our mark: everybody took theirs, or there would be no commit
 
     def _blocked(self, session: int, on: str, peer: Peer | None) -> Callable[[], Blocked]:
-        """What to report while we wait on `peer`; None: on a commit, whoever has not saved yet."""
+        """What to report while we wait on `peer`; None: on a commit, for which some process has not saved yet."""
 
         def report() -> Blocked:
             peers = self.peers.values()

@@ -88,7 +88,7 @@ def _epoch(
     interpreters = check_fibers(run, inline=False)
     names = (*run.parties, *(link.name for link in run.links))
     folder = str(out) if out is not None and ledger else None
-    with socket_folder(len(names)) as place:  # which no other user reaches, so that nobody listens on a port
+    with socket_folder(len(names)) as place:  # which no other user reaches, so that no process listens on a port
         context = zmq.Context()
         keys: dict[str, KeyPair] = {} if plaintext else {name: new_keys() for name in names}
         own = None if plaintext else new_keys()
@@ -152,7 +152,7 @@ def _socket(place: Path, index: int) -> str:
 
 def _watch(children: Children, place: Path, events: Mapping[Any, int]) -> None:
     """Raises:
-    PartyFailed: a child has died, or nobody can connect any more.
+    PartyFailed: a child has died, or no process can connect any more.
     """
     children.check(events)
     if not place.is_dir():

@@ -3,7 +3,7 @@
 A run makes fresh keys for every party; across machines they come from files. Binders (the
 coordinator and the fibers) hold the public keys of whom they serve. ZAP asks this module at each
 handshake, so a peer without a known key is turned away before a single frame of its own is read,
-and a peer with one is called by the name that the key belongs to, whatever its frames may claim.
+and a peer with one is called by the name that the key belongs to; the name in its frames does not count.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """ZeroMQ sockets as ketwire uses them: bounded at the end, kept alive by heartbeats, CURVE by default.
 
 Binders are ROUTERs, everybody else is a DEALER that connects and retries, so start order does not
-matter. With CURVE, routing ids are the ones that libzmq hands out: nobody chooses its own, so nobody
+matter. With CURVE, routing ids are the ones that libzmq hands out: no peer chooses its own, so none
 can take another's. Without it (plaintext, for benchmarks and debugging) a peer's routing id is its
 name, and anyone can claim it. Queues are unbounded at the socket; credits bound them end to end.
 

@@ -1,8 +1,8 @@
 """What all parties of a session agree on before it starts: the promise, and copies and runs for each visit.
 
 It follows from public values alone: what the scenario says, and the numbers of each unitary that its owner
-tells when it has loaded its layers (`protocols.gradient.outline`). Gradients and training work it out alike, and so
-does whoever checks a budget.
+tells when it has loaded its layers (`protocols.gradient.outline`). Gradients and training work it out in the same
+way, and so does the check of a budget.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """What all parties know of everybody's unitaries: numbers that their owners tell, and no gate, angle or matrix.
 
 Copies, routes and shifted runs follow from them. Each owner tells them of its visits when it has loaded its
-layers, as public facts; so a layer may be whatever its owner alone has, and everything is still agreed on, and
+layers, as public facts; so a layer may be anything that its owner alone has, and everything is still agreed on, and
 checked against the budget, before anything runs. How many copies a promise takes depends on the number of
-parameters of the whole circuit, which nobody knows alone: so what is told is what the formulas ask for
+parameters of the whole circuit, which no party knows alone: so what is told is what the formulas ask for
 (`Demand`, `Shifts`), and everybody works out the same copies from the sum.
 
 What is not a whole number is told in units of 2^-32, rounded up, so that the promise is kept; multiples of
@@ -73,9 +73,9 @@ def heard(kind: type[Numbers], public: Mapping[str, int], visit: int) -> Numbers
 
 
 def promise_of(epsilon: float | None, delta: float | None, numbers: Mapping[int, Demand | Shifts]) -> Promise:
-    """The promise for all parameters of the circuit, whoever owns them; `numbers` of each visit that has any.
+    """The promise for all parameters of the circuit, of all owners; `numbers` of each visit that has any.
 
-    Where copies are given instead, one of no meaning: nobody reads it who can do with copies.
+    Where copies are given instead, it has no meaning: code that has copies does not read it.
     """
     parameters = sum(each.parameters for each in numbers.values())
     return Promise(UNPROMISED if epsilon is None else epsilon, UNPROMISED if delta is None else delta, parameters)
@@ -153,7 +153,7 @@ def _stand_in(spec: dict[str, Json], bare: int, total: int) -> Circuit:
     if kind in ("signs", "phases"):
         return layers.sign_diagonal(np.ones(1 << bare)).on(total, range(bare))
     if "angles" in spec:
-        spec = {**spec, "angles": {"random": "angles"}}  # of whatever shape the layer needs
+        spec = {**spec, "angles": {"random": "angles"}}  # of the shape that the layer needs
     (step,) = build_layers([spec], bare, _zeros)
     assert isinstance(step.operation, Circuit)
     return step.operation.on(total, range(bare))

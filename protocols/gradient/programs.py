@@ -33,7 +33,7 @@ from ketwire.quantum.gradients.parameter_shift import shift_plan
 class GradientSlice:
     """A party's part of the circuit, and the plan of a session.
 
-    plan: of a whole inference; the stream of a visit is like it but for its way
+    plan: of a whole inference; the stream of a visit is like it except for its way
     passages: of |Φ> to the owner of each visit, in order; empty where inferences are shifted
     """
 

@@ -1,7 +1,7 @@
 """OpenQASM 3 programs as circuits: unitary ones, with `input` parameters as slots.
 
 Qubits are counted in the order of their declaration; the first is qubit 0, the most significant. An angle may be an
-expression that is linear in the inputs: `2 * theta - phi + pi / 4`. Gates are those of stdgates.inc and whatever the
+expression that is linear in the inputs: `2 * theta - phi + pi / 4`. Gates are those of stdgates.inc and those that the
 program defines of them, under the modifiers inv, ctrl, negctrl and pow. What measures, resets, branches or loops is
 refused by name. A global phase of the whole program is left out, as no expectation value sees it; those within
 definitions are kept, as they show under control.
@@ -83,7 +83,7 @@ class _Reader:
             raise ValueError(f"include {statement.filename!r} given, expected stdgates.inc")
 
     def _claim(self, name: str) -> str:
-        """A name that nothing has yet; gates of stdgates.inc may be defined anew."""
+        """A name that nothing has yet; gates of stdgates.inc may be defined again."""
         if name in self.registers or name in self.values or name in self.definitions:
             raise ValueError(f"{name} declared a second time, expected a name of its own")
         return name

@@ -118,7 +118,7 @@ def _diagonalised(gate: Gate) -> tuple[list[Gate], list[Gate]]:
 
 
 def _same(gate: Gate, other: Gate) -> bool:
-    """Whether two gates without arrays are one and the same."""
+    """Whether two gates without arrays are the same."""
     return gate.payload is None and other.payload is None and (
         (gate.name, gate.qubits, gate.slots, gate.scale, gate.offset)
         == (other.name, other.qubits, other.slots, other.scale, other.offset)

@@ -175,7 +175,7 @@ def joined_shapes(samples: Samples | None, labels: Labels | None) -> dict[str, S
     """The public shapes of a party's samples and labels.
 
     Raises:
-        ScenarioError: it has both, and not one label for each row; nobody else would notice.
+        ScenarioError: it has both, and not one label for each row; no other check would notice.
     """
     shapes: dict[str, Shape] = {}
     for held in (samples, labels):

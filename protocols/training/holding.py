@@ -1,4 +1,4 @@
-"""What a party of a training holds, whoever trains: the quantum protocol and its rivals start from the same."""
+"""What a party of a training holds; the quantum protocol and its rivals start from the same."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Validation:
 
 @dataclass(frozen=True)
 class Model:
-    """What a party of a training has, and the public plan of it, whoever trains.
+    """What a party of a training has, and the public plan of it, for every way of training.
 
     trained: visits with parameters that move, anybody's. batch: samples of a step, None for all
     optimiser: its `name` and settings. data: at the start party. judging: at the party that judges

@@ -28,7 +28,7 @@ Floats = NDArray[np.float64]
 class Objective(Protocol):
     """What is to be made small: the mean of `losses` over the samples of a batch.
 
-    two_valued: labels must have two values, and come as -1 and 1; else they come as they are, float64.
+    two_valued: labels must have two values, and come as -1 and 1; otherwise they come as they are, float64.
     """
 
     two_valued: bool
@@ -150,7 +150,7 @@ def objective(values: dict[str, Json]) -> Objective:
     made: Any = _KNOWN.get(name) or _imported(name)
     try:
         built: Objective = made(**settings.get("settings", {})) if name not in _KNOWN else made(**settings)
-    except (Exception, SystemExit) as error:  # whatever a user's own raises
+    except (Exception, SystemExit) as error:  # a user's own may raise anything
         if name in _KNOWN:
             raise ScenarioError(f"{KEY}.{error}") from None
 

@@ -1,7 +1,7 @@
 """Optimisers: pure functions from parameters, a gradient and a state to parameters and a state.
 
-Each works entry by entry in float64, so the same gradients give the same parameters to the last bit, whoever
-runs it; powers of decays and the rate's cosine are rounded to 40 significant bits for that. The state is one
+Each works entry by entry in float64, so the same gradients give the same parameters to the last bit for every party
+that runs it; powers of decays and the rate's cosine are rounded to 40 significant bits for that. The state is one
 array and a step number, so that a checkpoint can hold it.
 
     sgd        θ ← θ - η g

@@ -21,7 +21,7 @@ class Adaptive:
 class Training:
     """A party's part of a training over the network.
 
-    plan: of an inference; the stream of a visit is like it but for its way
+    plan: of an inference; the stream of a visit is like it except for its way
     passages: of |Φ> to the owner of each visit that is trained
     loss_copies, test_copies: of each sample, in a step and after the last. derivative_bits: of an outer derivative
     """

@@ -1,4 +1,4 @@
-"""Training over the network: each party moves its own parameters, and nobody's data or parameters cross.
+"""Training over the network: each party moves its own parameters; no data and no parameters cross.
 
 A step of one batch (THEORY §5), the same program at every party:
 
@@ -257,7 +257,7 @@ class TrainingParty:
         if self._is_shifted:  # each a sum of ½ scale (mean - mean), of numbers in [0, 1]
             return float((shift_plan(self._read(visit)).scales ** 2).sum()) / 8
         blocks = blocks_of(self.held.share.segments[visit].circuit)
-        one_by_one = self._estimator.name == "direct"  # else each copy tells of a block, dealt out or drawn
+        one_by_one = self._estimator.name == "direct"  # otherwise each copy tells of a block, dealt out or drawn
         parts = Demand.of(blocks).readings if one_by_one else len(blocks)
         return parts * float(half_ranges(blocks)[1].sum())
 

@@ -272,7 +272,7 @@ class RawDataParty:
         return np.concatenate(told).reshape(rows, width)
 
     def _classified(self, train: Floats, test: Floats, labels: Labels) -> Classified:
-        """What the last party does with it all. Labels that are no classes can be classified by nobody."""
+        """What the last party does with it all. Labels that are no classes cannot be classified."""
         from ketwire.protocols.classifiers import chosen  # noqa: PLC0415 (the receiver of rows alone)
 
         names, classes = np.unique(labels.of["train"], return_inverse=True)

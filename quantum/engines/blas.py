@@ -70,7 +70,7 @@ class _Scratch(threading.local):
         self._spares = (self._blocks[0], self._blocks[1])
 
     def spares(self, floats: int) -> tuple[Floats, Floats]:
-        """Two arrays of this many floats, whatever stands in them."""
+        """Two arrays of this many floats, not initialised."""
         if len(self._spares[0]) != floats:
             if self._blocks.shape[1] < floats:
                 self._blocks = np.empty((2, floats))

@@ -18,7 +18,7 @@ def jit(function: Any) -> Any:
         made: Any = njit(nogil=True, error_model="numpy")(function)
     try:
         made._cache = _Kept(function)
-    except RuntimeError:  # nor one to read: compiled anew in each process
+    except RuntimeError:  # nor one to read: each process compiles again
         return made
     return made
 

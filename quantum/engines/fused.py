@@ -5,7 +5,7 @@ Imported only when `engine="fused"` is asked for, because numba takes about a se
 `Local` stretch is stands in `plan`; here it runs as follows (the vector steps: `lanes`):
 
 - Diagonals become a table over the high bits of the index and one over the low bits, so that an
-  amplitude costs two multiplications whatever the layer holds. A pair phase that joins a high bit to
+  amplitude costs two multiplications for every layer. A pair phase that joins a high bit to
   a low one selects among variants of the low table.
 - Rotations go up to four qubits a sweep, the highest first, over blocks that fit the caches. The
   last sweep over a block rotates the two qubits that live inside a vector and multiplies by the
@@ -24,7 +24,7 @@ from ketwire.quantum.engines.lanes import LANES, finish_both, finish_low, rotate
 from ketwire.quantum.engines.plan import Local
 
 COMPILES = not getattr(config, "DISABLE_JIT", 0)
-"""Whether numba may compile. The steps of `lanes` exist as machine code alone; else the NumPy engine serves."""
+"""Whether numba may compile. The steps of `lanes` exist as machine code alone; otherwise the NumPy engine serves."""
 LEAST_QUBITS = 3  # smaller registers do not fill a vector; the NumPy engine serves them
 _MIDDLE_BITS = 16  # 2^16 amplitudes, 1 MiB: within a second-level cache
 _INNER_BITS = 11  # 2^11 amplitudes, 32 KiB: within a first-level cache
@@ -192,7 +192,7 @@ def _finish(source, out, start, length, low, shears, high, starts, index, plain,
     span = 2 << low
     c1, s1, c0, s0 = shears[1, 2], shears[1, 1], shears[0, 2], shears[0, 1]
     for block in range(length // span):
-        at = (index + block) & (len(high) - 1)  # each of several registers begins anew
+        at = (index + block) & (len(high) - 1)  # each of several registers starts at the beginning
         factor, table = high[at], starts[at]
         turn = (c1, s1, c0, s0, factor.real, factor.imag)
         first = start + block * span

@@ -2,7 +2,7 @@
 
 Numpy draws from populations below 10^9 alone. Beyond, a hypergeometric number X of `good` ones among `number` is
 drawn by rejection: X ~ Bin(good, p), and it is taken with probability f(number - X) / max f, f the law
-of Bin(bad, p), for the law of two binomials given their sum is hypergeometric whatever p is. With p = number over
+of Bin(bad, p), for the law of two binomials given their sum is hypergeometric for every p. With p = number over
 all and good <= bad some 7 of 10 are taken. Logarithms of f by Loader's expansion about its mean, which keeps
 its digits where factorials would cancel (C. Loader 2000, Fast and accurate computation of binomial probabilities).
 """
@@ -54,7 +54,7 @@ def hypergeometric(good: int, bad: int, number: int, rng: np.random.Generator) -
 
 
 def _log_binomial(hits: int, tries: int, p: float) -> float:
-    """ln P[Bin(tries, p) = hits], but for what no `hits` changes; 0 <= hits <= tries."""
+    """ln P[Bin(tries, p) = hits], without the terms that no `hits` changes; 0 <= hits <= tries."""
     missed = tries - hits
     told = -_deviance(hits, tries * p) - _deviance(missed, tries * (1 - p))
     told -= _beyond_stirling(hits) + _beyond_stirling(missed)

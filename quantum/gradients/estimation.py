@@ -27,7 +27,7 @@ MOST_SHUFFLED = 1 << 22
 class Promise:
     """Every one of `parameters` derivatives to epsilon, all of them with probability 1 - delta.
 
-    parameters: of the whole circuit, whoever owns them: an owner of P_U of them may fail with probability
+    parameters: of the whole circuit, of all owners: an owner of P_U of them may fail with probability
     delta P_U / parameters (union bound). ValueError where the numbers make no promise.
     """
 
@@ -215,7 +215,7 @@ class Demand:
     qubits: of |Φ>, the ancilla included. parameters: whose derivatives blocks read. blocks: of the unitary.
     readings: parameters, each counted once for each block that reads it. widest: max_pb r_pb. sums:
     max_p Σ_b r_pb. squares: max_p Σ_b r_pb². terms: how many blocks read each parameter, if that is the same
-    number for all, every reading has the two values r_pb and -r_pb alone, and r_pb does not depend on b; else 0.
+    number for all, every reading has the two values r_pb and -r_pb alone, and r_pb does not depend on b; otherwise 0.
     All 0 where nothing is to be read.
     """
 

@@ -15,7 +15,7 @@ from ketwire.quantum.segments import Segment
 def frozen(segment: Segment, moves: ArrayLike) -> Segment:
     """The same unitary, fed by the parameters that may move alone; the others become fixed angles.
 
-    moves: bool, (parameter_count,). So estimators measure nothing for derivatives that nobody wants.
+    moves: bool, (parameter_count,). So estimators measure nothing for derivatives that are not needed.
     ValueError for another shape, and for a gate whose many slots are not all of one sort.
     """
     chosen = np.asarray(moves, dtype=np.bool_)

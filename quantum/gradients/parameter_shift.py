@@ -38,7 +38,7 @@ class Shifts:
 
     parameters: that feed gates. gates: with an angle, two runs each. squares: max_p Σ_g scale_g², the sum
     over the gates that parameter p feeds. terms: how many gates each parameter feeds, if that is the same number
-    for all and the scales of one parameter's gates have one magnitude; else 0.
+    for all and the scales of one parameter's gates have one magnitude; otherwise 0.
     """
 
     parameters: int

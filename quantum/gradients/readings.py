@@ -50,7 +50,7 @@ class Reading:
 class Readings:
     """All readings by which an estimator reads one unitary.
 
-    at_random: each copy draws one of them; else each sample's copies are dealt to them evenly, at random.
+    at_random: each copy draws one of them; otherwise each sample's copies are dealt to them evenly, at random.
     parameters: of the unitary.
     """
 

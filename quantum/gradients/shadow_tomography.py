@@ -15,7 +15,7 @@ delta_U / (8 T P_U), a = √(m ln(1/beta) / 2). The threshold is m (h + e) - a w
 inequality no test that should pass (true value >= h + e) fails, and, if m e/2 >= 2 a + s ln(1/beta), none passes
 whose true value is below h + e/2, but with probability delta_U / 2 in all. An update with step 4 g, for a lower
 estimate g in [e/2, gap] of the gap, lowers the relative entropy of |Φ> to ω by at least 2 g² >= e²/2
-(Hoeffding's lemma and Golden-Thompson), and it begins at (n+1) ln 2: hence T. The lower estimate is count + X
+(Hoeffding's lemma and Golden-Thompson), and it begins at (n+1) ln 2; T follows. The lower estimate is count + X
 - s ln(1/beta) - a over m less h, a number that the test that says yes may show, its batch being spent.
 
 **What is sampled exactly, what is bounded.** The count of one test on an undisturbed batch is drawn from its

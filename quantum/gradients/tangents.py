@@ -1,7 +1,7 @@
 """The derivatives of a unitary in one frame: ∂_p U = i U Q_p, with one Hermitian 2^n by 2^n matrix Q_p each.
 
 W = |0><0| ⊗ 1 + |1><1| ⊗ U† takes every operator of `features` to the same form, W O_p W† = Y ⊗ Q_p, for
-whatever block p is read in. So:
+every block in which p is read. So:
 
 - all O_p together span 4^n real dimensions at most, 4^n - 1 where all gates are rotations (Tr Q_p = 0), and not
   the 2 · 4^n of matrices [[0, A†], [A, 0]];

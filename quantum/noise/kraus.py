@@ -1,6 +1,6 @@
 """Noise on one qubit, as Kraus operators: ρ -> Σ_k K_k ρ K_k†, with Σ_k K_k† K_k = 1.
 
-A `Kraus` is checked when it is made, so whatever holds one holds a channel. Channels that only mix
+A `Kraus` is checked when it is made, so every `Kraus` is a channel. Channels that only mix
 Pauli operators also carry their four weights: trajectories of such a channel do not depend on the
 state, and two of them compose in closed form. The formula of each channel stands in the docstring of
 the function that makes it (PHYSICS.md; Nielsen and Chuang, chapter 8). Times are picoseconds, rates
@@ -22,7 +22,7 @@ TOLERANCE = 1e-12
 ALIKE = 1e-14  # two channels that differ by less are taken for the same
 MOST_OPERATORS = 64
 PS_PER_S = 10**12
-# In the order I, X, Y, Z the product of two Paulis is, but for its phase, the one whose index is the
+# In the order I, X, Y, Z the product of two Paulis is, except for its phase, the one whose index is the
 # XOR of theirs. Everything that speaks of weights keeps to this order.
 PAULIS: Complexes = np.stack([PAULI[letter] for letter in "IXYZ"])
 _XOR = np.arange(4)[:, None] ^ np.arange(4)
@@ -98,7 +98,7 @@ class Kraus:
     def branch_weights(self) -> Floats:
         """How likely trajectories take each branch on a maximally mixed qubit, shape (branches,).
 
-        For a mixture of Paulis these are its weights, whatever the state. The branches are those of
+        For a mixture of Paulis these are its weights, for every state. The branches are those of
         `trajectories.apply_channel`, which takes damping with dephasing as such.
         """
         if self.pauli_weights is not None:

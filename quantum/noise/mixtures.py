@@ -224,7 +224,8 @@ def _couple(rho: Complexes, populations: Floats, coherences: Floats) -> None:
     """On each qubit of each row in place, a channel that keeps populations and coherences of the qubit apart.
 
     With ρ_ij the blocks in which the qubit is i on the left and j on the right: ρ_00 becomes
-    a ρ_00 + b ρ_11 and ρ_11 becomes c ρ_00 + d ρ_11; ρ_01 becomes e ρ_01 + f ρ_10 and ρ_10 likewise.
+    a ρ_00 + b ρ_11 and ρ_11 becomes c ρ_00 + d ρ_11; ρ_01 becomes e ρ_01 + f ρ_10
+    and ρ_10 becomes e ρ_10 + f ρ_01.
 
     populations: a, b, c, d, shape (rows or 1, n or 1, 4); coherences: e, f, shape (rows or 1, n or 1, 2).
     """

@@ -103,7 +103,7 @@ class Decoys(Kind):
         plan = quantum.slices[spec.start].plan
         line = _line(spec, network, plan.path)
         failure = 1.0 - (1.0 - error_rate(line, spec.decoys.bases)) ** spec.qubits
-        # What the parties know of the fiber is its own loss and noise: nobody tells them of her.
+        # What the parties know of the fiber is its own loss and noise: they do not know of her.
         plan = replace(plan, passage=replace(plan.passage, survival=replace(line, eve=None).survival(spec.qubits)))
         told = (plan, spec.decoys.share, spec.decoys.bases, spec.decoys.delta, failure)
         slices = {name: DecoySlice(own.part, *told) for name, own in quantum.slices.items()}

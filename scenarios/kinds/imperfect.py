@@ -9,7 +9,7 @@ from ketwire.channels.timing import PS_PER_S
 from ketwire.errors import ScenarioError
 
 UNSTATED = ("classical-shadows", "tomography", "shadow-tomography")
-"""Estimators that measure |Phi> in bases, or by tests, of which nobody says what gates they take."""
+"""Estimators that measure |Phi> in bases, or by tests, whose gates are not given."""
 
 
 def refuse_unstated(estimator: str, owners: Iterable[str], hardware: Mapping[str, Hardware]) -> None:

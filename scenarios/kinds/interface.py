@@ -88,7 +88,7 @@ class Network:
 
 @dataclass(frozen=True)
 class Judge:
-    """The public: it knows results and labels, and nobody's data."""
+    """The public: it knows results and labels, and no party's data."""
 
     network: Network
 
@@ -110,10 +110,10 @@ class Kind(ABC):
     A kind sets `Spec` and has `sessions` and `summarise`; the rest has defaults.
 
     What a kind raises in `summarise`, `exact`, `compared`, `witness` or `retraced`, ScenarioErrors too, costs the
-    result nothing but that part: it is told beside it (`scenarios.runs.afterwards`).
+    result that part alone: it is told beside it (`scenarios.runs.afterwards`).
 
     Errors in the user's input are ScenarioErrors that begin with the scenario's key, such as
-    "protocol.copies: 0 given, expected ..."; whoever loads the scenario puts the file's name before.
+    "protocol.copies: 0 given, expected ..."; the code that loads the scenario puts the file's name before.
     """
 
     Spec: ClassVar[type[BaseModel]]

@@ -77,7 +77,7 @@ class OpenQasm(_Layer):
 
 
 class Gates(_Layer):
-    """Whatever a Python callable of the layer's owner returns."""
+    """What a Python callable of the layer's owner returns."""
 
     layer: Literal["gates"]
     callable: str = Field(pattern=r"^[\w.]+:[\w.]+$", description="module:name of a function of the number of qubits")

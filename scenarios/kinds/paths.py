@@ -44,7 +44,7 @@ def route_of(spec: InferenceSpec, network: Network) -> tuple[list[str], list[lis
 
 
 def passage_of(path: Sequence[str], crossings: Sequence[Crossing], certain: bool = True) -> Passage:
-    """How copies come through the crossings of a path; certain: nothing but a crossing loses any."""
+    """How copies come through the crossings of a path; certain: only a crossing loses any."""
     chains = tuple(plan_of(each.line, *ends) for each, ends in zip(crossings, pairwise(path), strict=True))
     survival = path_survival(crossings)
     return Passage(survival, survival == 1.0 and certain, round_copies(crossings), chains if any(chains) else ())

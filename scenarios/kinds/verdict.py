@@ -4,8 +4,8 @@ A run *meets* another if it is as accurate: if both keep the same promise (epsil
 below the 95 % interval (Wilson's) of the other's. Costs are compared among runs that meet each other alone:
 
 - a rival that meets the quantum run and sent less wins;
-- else the quantum run wins if a rival that it meets too, and that meets it, sent more;
-- else nobody is named, and the text says what would decide.
+- otherwise the quantum run wins if a rival that it meets too, and that meets it, sent more;
+- otherwise no winner is named, and the text says what would decide.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class Decision(NamedTuple):
 def decided(cost: float, rivals: Sequence[Rival]) -> Decision:
     """Who wins, if the quantum run sent `cost` qubits and bits.
 
-    Where nobody does, the rival is the cheapest that is more accurate, if any is.
+    Where neither does, the rival is the cheapest that is more accurate, if any is.
     """
     able = [rival for rival in rivals if rival.standing is not Standing.WORSE]
     cheapest = min(able, key=lambda rival: rival.cost, default=None)

@@ -2,7 +2,7 @@
 
 The wire's figures make a result before any of these steps begins. A step adds to that result, or it fails and adds
 nothing: then its name and the reason stand in the result under `afterwards_failed`, and the steps that do not need
-it go on. So a run that is over is never lost, whatever a kind of a user's own does with it.
+it go on. So a fault in a user's own kind never loses a run that is over.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ class Afterwards:
 
     @contextmanager
     def step(self, name: str) -> Iterator[None]:
-        """Whatever the body raises is noted as the failure of this step; an interrupt is not."""
+        """An error of the body is noted as the failure of this step; an interrupt is not."""
         try:
             with from_file(self._loaded.origin):
                 yield
@@ -134,7 +134,7 @@ class Afterwards:
 
 
 def outcomes_of(results: Sequence[SessionResult]) -> dict[str, dict[str, Any]]:
-    """By session and party what the programs returned, as far as JSON has it; for results that nobody summarised."""
+    """By session and party what the programs returned, as far as JSON has it; for results without a summary."""
     return {
         result.name: {
             party: told for party, outcome in result.outcomes.items() if (told := _shown(outcome)) is not None

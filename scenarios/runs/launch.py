@@ -25,7 +25,7 @@ FAILURES = (PartyFailed, Deadlock, RemoteProtocolError, LocalProtocolError)
 
 
 class Runtime(Protocol):
-    """Whoever carries out a run; the runtimes of ketwire.nodes with the rest of their options bound."""
+    """What carries out a run: the runtimes of ketwire.nodes with the rest of their options bound."""
 
     def __call__(
         self, run: Run, progress: Progress | None, ledger: bool, base: str, out: Path | None

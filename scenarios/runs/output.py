@@ -1,6 +1,6 @@
 """Standard output, which may lead to a full disk, or into a pipe whose reader has left.
 
-Whatever writes there, ours or a library, its failure is noted here, so that it can be told in one line and
+A failure to write there, by our code or by a library, is noted here, so that it can be told in one line and
 is not taken for a failure of the run. Results alone go there: what a user's own code prints, a kind or a program,
 goes to standard error (`aside`).
 
@@ -76,7 +76,7 @@ class Output:
     def told(self) -> str | None:
         """What went wrong, and that from now on nothing else can; None where nothing did."""
         if self.file is None:
-            return None  # whoever started us closed it, and wants nothing printed
+            return None  # our parent process closed it, and wants nothing printed
         if self.fault is None:
             with suppress(OSError, ValueError):
                 self.flush()

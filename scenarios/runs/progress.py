@@ -21,7 +21,7 @@ _BETWEEN_DRAWS_S = 0.1
 
 @contextmanager
 def watch(asked: bool | None, file: TextIO | None = None) -> Iterator[Progress | None]:
-    """A callback for a runtime while it runs; None where nobody watches.
+    """A callback for a runtime while it runs; None where progress is not shown.
 
     Args:
         asked: whether to show anything; None: on a terminal.
@@ -49,7 +49,7 @@ class Lines:
         if now_s < self._next_s:
             return
         self._next_s = now_s + BETWEEN_LINES_S
-        with suppress(OSError):  # nobody can read it, and the run goes on
+        with suppress(OSError):  # it cannot be written, and the run goes on
             print(f"{session}: {party}: {done:,} of {total:,} {label}".rstrip(), file=self._file, flush=True)
 
 

@@ -62,7 +62,7 @@ class RunDirectory:
             scenario: the resolved scenario, YAML.
             result: the result object.
         """
-        if (self.path / "ledger.jsonl").exists():  # else the parts are all there is
+        if (self.path / "ledger.jsonl").exists():  # otherwise the parts are all there is
             self._drop_parts()
         self._publish(scenario, result)
 
@@ -179,7 +179,7 @@ def hold(folder: Path) -> int | None:
     """
     while True:
         folder.mkdir(mode=0o700, exist_ok=True)
-        with contextlib.suppress(FileNotFoundError):  # whoever made it has just removed it
+        with contextlib.suppress(FileNotFoundError):  # its owner has just removed it
             if (held := lock(folder)) is None:
                 return None
             if os.path.samestat(os.fstat(held), folder.stat()):

@@ -15,7 +15,7 @@ from ketwire.scenarios.kinds.verdict import Rival, Standing, Winner, by_accuracy
 HEAD = ("", "qubits sent", "delivered", "payload bits", "control bits", "virtual time", "result")
 
 JUDGED_BY = ("summarise", "compared", "table")
-"""Steps after the run without which nobody can say who won."""
+"""Steps after the run without which the winner is not known."""
 
 SHOWN_CHARACTERS = 160
 """Of what one party's program returned, where no summary tells of it."""
@@ -71,7 +71,7 @@ def verdict(result: RunResult) -> str:
     """One sentence: who wins on communication among runs that are as accurate (`scenarios.kinds.verdict`), by what
     factor.
 
-    Quantum communication is the qubits emitted (pairs used up, where nobody knows what photons they took)
+    Quantum communication is the qubits emitted (pairs used up, where the number of photons is not known)
     and the classical bits beside them; a rival's is its bits. A rival that says `comparable: False` counts as less
     accurate. A protocol whose sessions are no rivals of each other (many sizes, say) says `verdict` itself. Where what
     decides failed after the run, nobody wins.

@@ -9,8 +9,8 @@ All of `scenarios` may import it. It imports no kind and nothing that runs.
   it.
 - `links`: What a scenario says of a link: its fiber, noise, transport, repeaters, and who sits in it.
 - `model`: What a scenario file says, as types.
-- `nodes`: What a scenario says of a node: a preset of its hardware, and whatever is to differ from it.
-- `ownpresets`: Presets of one's own: a file beside a scenario (`presets: FILE`), and the entry point group
+- `nodes`: What a scenario says of a node: a preset of its hardware, and what differs from it.
+- `ownpresets`: A user's own presets: a file beside a scenario (`presets: FILE`), and the entry point group
   `ketwire.presets`.
 - `presettext`: What `ketwire presets` prints: each preset in a line or two, or one as a piece of a scenario.
 - `sources`: Where an owner's data comes from: a file, values, its own random numbers, a known data set.

@@ -58,7 +58,7 @@ def _complaints(nodes: Mapping[str, Node], links: Sequence[Link]) -> Iterator[Co
 
 
 def misplaced(nodes: Mapping[str, Node], links: Sequence[Link]) -> Complaint | None:
-    """What a node says of gates and readouts that it never makes, as it does nothing but swap.
+    """What a node says of gates and readouts that it never makes, as it only swaps.
 
     Its memory and the time that it takes for a message count. Only links that serve a chain join such a node.
     """

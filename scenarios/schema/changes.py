@@ -54,7 +54,7 @@ def set_value(data: dict[str, Any], change: Change) -> None:
 
 
 def _set_item(here: Any, step: str | int, value: Any, last: bool) -> Any:
-    """Put the value where the path ends; else go one step down, into a new mapping if need be."""
+    """Put the value where the path ends; otherwise go one step down, into a new mapping if need be."""
     if last:
         if isinstance(here, dict) and _replaces_source(here, str(step)):
             here.clear()

@@ -46,7 +46,7 @@ def read_graph(name: str, base: str) -> Graph:
         raise ScenarioError(f"topology.file: {name!r} given, which networkx reads; {told}") from None
     try:
         read = getattr(networkx, reader)(text)
-    except Exception as error:  # whatever a parser of text from elsewhere raises
+    except Exception as error:  # a parser of text from elsewhere may raise anything
         told = " ".join((str(error) or "nothing more is known").split())[:200]
         raise _refused(name, f"{type(error).__name__}: {told}", f"a graph in {Path(name).suffix[1:]}") from None
     return _checked(read, name)

@@ -79,10 +79,10 @@ class _Listening(Strict):
         return self
 
     def attacking(self) -> Attack:
-        """What she does, whichever the direction.
+        """What she does, in both directions.
 
         Raises:
-            ValueError: what nobody can do; the message starts with the key.
+            ValueError: the attack is impossible; the message starts with the key.
         """
         raise AssertionError("every attack says what it is")
 
@@ -137,7 +137,7 @@ def interpreter(python: str, base: str) -> str:
 
 
 class Link(Strict):
-    """A fiber between two nodes: a preset, and whatever physics is to differ from it.
+    """A fiber between two nodes: a preset, and the physics that differs from it.
 
     The physics is that of both directions. Fields that are not given are the preset's. Another transport
     or scheme than the preset's drops what the preset says of its own, and refuses it from the user.

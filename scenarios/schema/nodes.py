@@ -1,4 +1,4 @@
-"""What a scenario says of a node: a preset of its hardware, and whatever is to differ from it."""
+"""What a scenario says of a node: a preset of its hardware, and what differs from it."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _OF_GATES = ("prepare_s", "gate1_s", "gate2_s", "readout_s", *ERRORS)
 
 
 class Node(Strict):
-    """A party's hardware: a preset, and whatever is to differ from it.
+    """A party's hardware: a preset, and what differs from it.
 
     Fields that are not given are the preset's.
     """

@@ -1,4 +1,4 @@
-"""Presets of one's own: a file beside a scenario (`presets: FILE`), and the entry point group `ketwire.presets`.
+"""A user's own presets: a file beside a scenario (`presets: FILE`), and the entry point group `ketwire.presets`.
 
 Both have one form, and the checks of ketwire's own presets: every number has a source, every key is one of a link or
 node, and together they are a link or node that there can be. A name that is taken is refused.

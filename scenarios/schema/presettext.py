@@ -22,7 +22,7 @@ def presets_text(name_or_file: str | None = None) -> str:
     """What `ketwire presets` prints: all presets, those of a file (checked), or one as a piece of a scenario.
 
     Raises:
-        ScenarioError: no preset has this name, or presets of one's own are wrong.
+        ScenarioError: no preset has this name, or a user's own presets are wrong.
     """
     if name_or_file is None:
         return listed(installed())

@@ -6,7 +6,7 @@ command line turns the third into exit code 2 and the others into exit code 3.
 
 Code of a user's own (a program, a kind, a layer) may raise anything. `one_line` tells that in one line with the
 file and line of that code, and `blamed` makes it an error of the party whose program raised it. `tell` writes a
-line for whoever watches.
+line for the user.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ class Deadlock(KetwireError):
 
 
 def tell(line: str) -> None:
-    """Write a line to standard error. Where that is closed or full nobody is told, and what is told of goes on."""
+    """Write a line to standard error. Where that is closed or full the line is dropped, and the process goes on."""
     if sys.stderr is not None:  # print would take standard output instead
         with suppress(OSError, ValueError):
             print(line, file=sys.stderr, flush=True)

@@ -41,7 +41,7 @@ def find(target: str) -> Any:
     """What `module:Name` or `module:Name.part` names. The module is executed, if it is not loaded yet.
 
     Raises:
-        Exception, SystemExit: whatever the module raises; ModuleNotFoundError or AttributeError where there is
+        Exception, SystemExit: what the module raises; ModuleNotFoundError or AttributeError where there is
             no such module or name.
     """
     module, _, attribute = target.partition(":")

@@ -31,7 +31,7 @@ from ketwire.scenarios.kinds.interface import Judge, Kind, Network
 from ketwire.scenarios.kinds.result import Reference
 
 NOISY_COPIES = 1000
-"""Whose mean is the noisy mean, where nobody says how many the reference is to have."""
+"""The noisy mean is the mean of this many copies, where the number of the reference's is not given."""
 
 
 class Gradient(Kind):
@@ -83,7 +83,7 @@ class Gradient(Kind):
             )
 
     def foreseen(self, spec: GradientSpec, session: Session) -> Mapping[str, int] | None:
-        """Nothing that `check` looks at is left to data, but for what an owner alone knows of its own layers."""
+        """Nothing that `check` looks at is left to data, except for what an owner alone knows of its own layers."""
         told: dict[str, Shape] = {"qubits": Shape(spec.qubits, "protocol.qubits")}
         if session.role != "quantum":
             return {"qubits": spec.qubits}

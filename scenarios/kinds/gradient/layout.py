@@ -59,7 +59,7 @@ class Layout:
 
     @cached_property
     def is_noisy(self) -> bool:
-        """Whether anything but loss befalls a copy on the way of some |Phi>, or its readout errs."""
+        """Whether a copy meets noise other than loss on the way of some |Phi>, or its readout errs."""
         nodes = self.hardware
         owners = {self.path[visit] for visit in self.derived}
         last = {self.path[-1]} if any(each.name == "parameter-shift" for each in self.spec.estimators) else set()

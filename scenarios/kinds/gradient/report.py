@@ -24,7 +24,7 @@ from ketwire.scenarios.schema.sources import assumption
 def summary(spec: GradientSpec, layout: Layout, results: Sequence[SessionResult]) -> GradientSummary:
     """Everything that needs no exact gradient."""
     quantum = [result for result in results if result.role == "quantum"]
-    # Who was given copies of its own has promised nothing.
+    # An owner that was given copies of its own has promised nothing.
     promised = [spec.epsilon is not None and each.copies is None and each.name != "exact" for each in spec.estimators]
     told = {
         name: _of_estimator(layout, result, epsilon)
@@ -69,7 +69,7 @@ def _of_estimator(layout: Layout, result: SessionResult, promised: bool) -> Esti
 
 
 def _gradient(layout: Layout, result: SessionResult) -> list[Any]:
-    """All derivatives in the order of the circuit, whoever owns them."""
+    """All derivatives in the order of the circuit, of all owners."""
     parts = {visit: part for outcome in result.outcomes.values() for visit, part in outcome.gradients.items()}
     return [each for visit in layout.derived for each in parts[visit].tolist()]
 
@@ -99,7 +99,7 @@ def compared(spec: GradientSpec, summary: GradientSummary, result: GradientResul
 def _judged(spec: GradientSpec, each: Estimated, truth: Any, noisy: bool) -> Estimated:
     """With its error, and whether its promise was kept."""
     error = _distance(each.estimate, truth)
-    # With noise the promise is for the estimator's own mean, which nobody knows here.
+    # With noise the promise is for the estimator's own mean, which is not known here.
     judged = each.promised and not noisy
     kept = error <= spec.epsilon if judged and error is not None and spec.epsilon is not None else None
     return each.with_more(error=error, promise_kept=kept)
@@ -151,8 +151,8 @@ def _winner(
 ) -> str:
     """The cheapest estimator beside rivals that are as accurate: off by epsilon at most, or by no more than it is.
 
-    Errors are those against the exact gradient. Where nobody has asked for that, a rival that ships states at full
-    width has it; who cannot be judged is not compared.
+    Errors are those against the exact gradient. Where that was not asked for, a rival that ships states at full
+    width has it; a rival that cannot be judged is not compared.
     """
     best = min(measured, key=lambda name: _sum(measured[name]))
     truth = next((told.estimate for name, told in rivals.items() if name.endswith(f"-{EXACT_BITS}-bit")), None)

@@ -1,8 +1,8 @@
 """Inference with `estimation: amplitude`: what of the kind is different where copies bounce along the path.
 
 How many Grover steps a copy may take: a shot with k steps tells of the angle as much as (2k+1)² shots without, and
-takes 2k+1 times their crossings, so what it tells per qubit grows as (2k+1) p_k, p_k its survival. Where nobody
-says `most_power`, it is the k at which that is largest; where that is none, loss leaves nothing to gain and the
+takes 2k+1 times their crossings, so what it tells per qubit grows as (2k+1) p_k, p_k its survival. Where
+`most_power` is not given, it is the k at which that is largest; where that is none, loss leaves nothing to gain and the
 estimation is refused. Noise turns a shot into one of another law; (epsilon, delta) is promised as long as the whole
 run meets an error with a probability of at most delta / 2, which is then taken out of delta.
 """
@@ -178,7 +178,7 @@ def _shots(spec: InferenceSpec, power: int) -> int:
 
 
 def _most_power(spec: InferenceSpec, there: Sequence[Crossing], back: Sequence[Crossing]) -> int | None:
-    """The cap on Grover steps; None where nothing is lost and nobody wants one.
+    """The cap on Grover steps; None where nothing is lost and none is asked for.
 
     Raises:
         ScenarioError: even one step is hopeless.

@@ -1,7 +1,7 @@
 """The classical rivals of an inference: which can run, their sessions, and which were as accurate.
 
-Each is a key of the scenario: `dense_state`, `description`, `sketch`. The last two run where they can if nobody
-speaks of them, and are refused where somebody asks for them and they cannot.
+Each is a key of the scenario: `dense_state`, `description`, `sketch`. The last two run where they can if the
+scenario does not name them. They are refused where it asks for them and they cannot run.
 """
 
 from __future__ import annotations

@@ -118,7 +118,7 @@ def _promise_rival(task: PromiseSpec, result: SessionResult, answers: NDArray[np
         accuracy=accuracy(result, task, answers), bits_per_decision=bits_of(result) / task.trials
     )
     if result.name.endswith("-description"):
-        # One half space serves all trials here; whoever asks once pays for it alone.
+        # One half space serves all trials here; a single decision pays for it alone.
         return told.with_more(bits_for_one_decision=bits_of(result) - task.trials + 1)
     return told
 

@@ -53,7 +53,7 @@ Sides = Mapping[str, Side]
 
 
 def sides_of(task: Common, network: Network, sender: Side, receiver: Side) -> Sides:
-    """`sender` and `receiver` at these two, nobody's data at the others."""
+    """`sender` and `receiver` at these two, no data at the others."""
     idle = replace(sender, own=None)
     return {**dict.fromkeys(network.parties, idle), task.sender: sender, task.receiver: receiver}
 

@@ -162,7 +162,7 @@ def _path(spec: TrainingSpec, network: Network) -> tuple[list[str], list[list[in
 
 
 def _refuse_frozen(spec: TrainingSpec) -> None:
-    """Refuse a `trainable` that names what has no angles, or nobody's."""
+    """Refuse a `trainable` that names neither a layer with angles nor an owner of one."""
     able = sorted(spec.with_angles)
     if not able:
         raise ScenarioError("protocol.trainable: no layer has angles, expected one of rotations or more")
@@ -340,7 +340,7 @@ def _of_gradients(spec: TrainingSpec, agreed: Agreement, batch: int) -> list[tup
         counted.append((dict.fromkeys(agreed.copies, spec.adaptive.most), "adaptive.most"))
     if not agreed.runs:
         return [(visit, each[visit], batch, key) for each, key in counted for visit in each]
-    # Shifted runs go the way of an inference, whosoever's angles they shift.
+    # Shifted runs go the way of an inference, for the angles of every owner.
     totals = ((sum(each[visit] * runs for visit, runs in agreed.runs.items()), key) for each, key in counted)
     return [(None, copies, batch, key) for copies, key in totals]
 

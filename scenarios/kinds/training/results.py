@@ -85,7 +85,7 @@ def baseline(spec: TrainingSpec, load: Load, network: Network) -> float | None:
 
 
 def _tables(result: SessionResult) -> list[NDArray[np.int64]]:
-    """What each party noted of its steps; who noted nothing took no part."""
+    """What each party noted of its steps; a party that noted nothing took no part."""
     noted = [outcome.costs for outcome in result.outcomes.values()]
     assert len({len(table) for table in noted}) == 1
     return noted

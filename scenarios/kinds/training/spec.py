@@ -55,7 +55,7 @@ class LogisticLoss(Strict):
 
 
 class OwnLoss(Strict):
-    """A class of one's own: ketwire.protocols.training.objectives.Objective says what it must have."""
+    """A user's own class: ketwire.protocols.training.objectives.Objective says what it must have."""
 
     loss: str = Field(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$", description="module:Name")
     settings: dict[str, Any] = Field({}, description="what it is made with")
@@ -69,7 +69,7 @@ class OwnLoss(Strict):
 
 
 def _holds_labels(rows: Source, labels: Source) -> bool:
-    """Whether a table's column of labels may be one of the features too, as nobody said that it is none."""
+    """Whether a table's column of labels may be one of the features too: the scenario excludes none."""
     if not (isinstance(rows, FileSource) and isinstance(labels, FileSource)):
         return False
     column = labels.label_column
