@@ -20,16 +20,16 @@ demo: $(STAMP)-demo ## classify digits over a lossy fiber, then show how the cos
 	@$(BIN)/ketwire run subspace
 
 test: $(STAMP)-test ## the tests, in three to five minutes on two cores
-	@$(BIN)/python -m pytest -n 2 --dist worksteal -m "not long and not kernels and not peers and not kills and not compose"
+	@$(BIN)/python -m pytest -n 2 -m "not long and not kernels and not peers and not kills and not compose"
 
 test-long: $(STAMP)-test ## statistics and kills that take minutes
-	@$(BIN)/python -m pytest -n 2 --dist worksteal -m "long and not kernels and not kills and not compose"
+	@$(BIN)/python -m pytest -n 2 -m "long and not kernels and not kills and not compose"
 
 test-kills: $(STAMP)-test ## two hundred kills of processes, each of which must be told with process and signal
 	@$(BIN)/python -m pytest -m kills
 
 test-kernels: $(STAMP)-test ## the same transcripts on several kernels of OpenBLAS, NumPy and numba
-	@$(BIN)/python -m pytest -n 2 --dist worksteal -m kernels
+	@$(BIN)/python -m pytest -n 2 -m kernels
 
 test-peers: $(STAMP)-peers ## beside SeQUeNCe and Qiskit; installs a gigabyte
 	@$(BIN)/python -m pytest -m peers

@@ -189,7 +189,7 @@ def test_damaged_messages_are_refused_by_name_and_change_nothing() -> None:
     """Ten thousand of them at least, which is counted here."""
     refused = 0
 
-    @settings(QUICK, max_examples=120)
+    @settings(QUICK, max_examples=250)
     @given(seed=st.integers(0, 2**32 - 1))
     def every_damage_is_refused(seed: int) -> None:
         nonlocal refused
@@ -255,7 +255,7 @@ def test_displaced_messages_are_refused_by_their_right_name(seed: int, digest: b
         node.receive(message())
 
 
-@settings(QUICK, max_examples=80)
+@settings(QUICK, max_examples=150)
 @given(seed=st.integers(0, 2**32 - 1))
 def test_without_digests_damage_is_refused_by_name_or_legal(seed: int) -> None:
     """No other exception, no warning, whatever is in the message; what is legal can be sent again."""
