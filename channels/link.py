@@ -129,7 +129,7 @@ class Direction:
         self.transcript.restore(ChainEnd(*saved["chain"]))
 
     @property
-    def spoils(self) -> dict[str, Any] | None:
+    def intercepted(self) -> dict[str, Any] | None:
         """What an eavesdropper has got here so far (`channels.eve`); None where there is none."""
         return None if self.eve is None else self.eve.told()
 

@@ -273,7 +273,11 @@ class InlineSession:
             {lane.direction.name: lane.totals for lane in self.lanes.values()},
             tuple(sorted(chains)),
             merge_records(self.records or ()),
-            {lane.direction.name: got for lane in self.lanes.values() if (got := lane.direction.spoils) is not None},
+            {
+                lane.direction.name: got
+                for lane in self.lanes.values()
+                if (got := lane.direction.intercepted) is not None
+            },
         )
 
 

@@ -51,7 +51,7 @@ class Question:
     slots: memory slots that make pairs side by side
 
     Raises:
-        ScenarioError: no such preset, or a number out of its range; one line that begins with the option.
+        ScenarioError: no such preset, or a number out of its range; one line that names the field.
     """
 
     preset: str
@@ -69,17 +69,17 @@ class Question:
         if self.preset not in known:
             raise ScenarioError(f"link: {self.preset!r} given, expected a preset: {', '.join(known)}")
         if self.length_km is None and "length_km" not in self.of.figures:
-            raise ScenarioError(f"--length: nothing given, expected km, as {self.preset} has no length of its own")
-        for option, value, most in (
-            ("--qubits", self.qubits, MAX_QUBITS),
-            ("--copies", self.copies, 10**9),
-            ("--crossings", self.crossings, MAX_CROSSINGS),
-            ("--slots", self.slots, 1_000_000),
+            raise ScenarioError(f"link: length_km: missing, expected km, as {self.preset} has no length of its own")
+        for name, value, most in (
+            ("qubits", self.qubits, MAX_QUBITS),
+            ("copies", self.copies, 10**9),
+            ("crossings", self.crossings, MAX_CROSSINGS),
+            ("slots", self.slots, 1_000_000),
         ):
             if not 1 <= value <= most:
-                raise ScenarioError(f"{option}: {value} given, expected a number from 1 to {most}")
+                raise ScenarioError(f"link: {name}: {value} given, expected a number from 1 to {most}")
         if not 0.0 < self.alpha < 1.0:
-            raise ScenarioError(f"--alpha: {self.alpha} given, expected a number above 0 and below 1")
+            raise ScenarioError(f"link: alpha: {self.alpha} given, expected a number above 0 and below 1")
 
     @property
     def of(self) -> Preset:
@@ -96,7 +96,8 @@ class Question:
         except ValueError as error:
             key, _, message = str(error).partition(": ")
             given = chosen.get(f"{key[:2]}_s")
-            raise ScenarioError(f"--{key[:2]}-s: {given} given, expected {message.partition('expected ')[2]}") from None
+            told = f"link: {key[:2]}_s: {given} given, expected {message.partition('expected ')[2]}"
+            raise ScenarioError(told) from None
 
     def line(self, **told: Any) -> Line:
         """The link with what a scenario could say of it besides.

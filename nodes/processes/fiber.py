@@ -179,7 +179,7 @@ class FiberProcess:
             "totals": {side.direction.name: vars(side.totals) for side in sides},
             "chains": [list(side.direction.transcript.end()) for side in sides],
             "refused": self.refused,
-            "eve": {side.direction.name: got for side in sides if (got := side.direction.spoils) is not None},
+            "eve": {side.direction.name: got for side in sides if (got := side.direction.intercepted) is not None},
         }
         self.control.say(Summary(session, summary))
 

@@ -8,8 +8,8 @@
 - `mixtures`: Exact mixed states of a batch of copies: what trajectories draw, averaged.
 - `noisy`: Circuits whose gates take time and make errors: how long they last, and one trajectory for each copy.
 - `readout`: Readouts that err: what is reported, given what was measured.
-- `representations`: One door to both representations of states: pure rows (rows, 2**n) and density matrices (rows,
-  2**n, 2**n).
+- `representations`: One interface to both representations: pure rows (rows, 2**n) and density matrices (rows, 2**n,
+  2**n).
 - `shared_rows`: Rows of states that copies share: which copies stay together, and new rows made in runs that fit the
   cache.
 - `trajectories`: Noise on a batch of copies that share their states: one trajectory drawn for each copy.

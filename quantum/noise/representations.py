@@ -1,4 +1,4 @@
-"""One door to both representations of states: pure rows (rows, 2**n) and density matrices (rows, 2**n, 2**n).
+"""One interface to both representations: pure rows (rows, 2**n) and density matrices (rows, 2**n, 2**n).
 
 Code that carries or computes with copies calls these and need not know which it holds. What is noise for
 pure states is drawn, a trajectory a copy; for density matrices it is averaged exactly, and the generator

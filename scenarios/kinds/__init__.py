@@ -10,7 +10,7 @@ kind (`bias`, `verdict`). A kind is imported when a scenario names it.
   told.
 - `imperfect`: What nodes that err or take time mean for estimates of gradients: who can read there, and what is
   noisy.
-- `interface`: The door through which protocol kinds come in, the built-in ones too.
+- `interface`: The interface of protocol kinds, which the built-in ones implement too.
 - `layer_specs`: Layers as a scenario says them: what each needs, and which node owns and applies it.
 - `margin`: The key `margin` of all kinds that stream copies, and what results say of copies that were emitted again.
 - `paths`: The way of a register through the parties, by the layers of a spec, and what each party is told of it.

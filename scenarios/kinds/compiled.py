@@ -49,11 +49,10 @@ def check_compiled(spec: Any, network: Network, session: Session, public: Mappin
 
 
 def _part(given: Any) -> Part:
-    """A party's own layers, in its slice of any kind that has layers; one without a part has none."""
-    if hasattr(given, "part"):
-        part: Part = given.part
-        return part
-    return Part((), 0, 0, {}) if given.training is None else given.training.model.part
+    """A party's own layers, as the slices of the built-in kinds have them; nothing is known of other slices."""
+    training = getattr(given, "training", None)
+    found = getattr(given, "part", None) if training is None else training.model.part
+    return found if isinstance(found, Part) else Part((), 0)
 
 
 def _flagged(layers: list[dict[str, Any]]) -> list[dict[str, Any]]:

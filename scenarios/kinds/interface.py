@@ -1,4 +1,4 @@
-"""The door through which protocol kinds come in, the built-in ones too.
+"""The interface of protocol kinds, which the built-in ones implement too.
 
 A kind turns what a scenario says under `protocol` into sessions, and what came of them into the
 protocol's own results. It is found by its name in the entry point group `ketwire.protocols`, or, as

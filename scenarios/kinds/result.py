@@ -102,7 +102,7 @@ class SessionFigures(Figures):
     directions: dict[str, Direction] = Field(description="what each direction carried, by name: alice->bob")
 
 
-class Spoils(Part):
+class Intercepted(Part):
     """What an eavesdropper got in one direction of a link."""
 
     attack: str = Field(description="what she does: intercept-resend or beam-splitter")
@@ -217,7 +217,7 @@ class RunResult(Summary, Reference, Figures):
     wall_s: float = Field(description="how long the run took on this machine")
     rivals: Mapping[str, Rival] = Field(description="the classical rivals, by session")
     sessions: list[SessionFigures] = Field(description="all sessions, the quantum ones first")
-    eve: dict[str, dict[str, Spoils]] = Field(
+    eve: dict[str, dict[str, Intercepted]] = Field(
         default={}, description="what an eavesdropper got, by session and direction"
     )
     afterwards_failed: list[FailedStep] = Field(default=[], description="steps after the run whose part is missing")

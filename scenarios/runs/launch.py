@@ -68,8 +68,8 @@ def launch(loaded: Loaded, runtime: Runtime, options: Options) -> RunResult:
         if folder is not None:
             _write(folder, loaded, after, None if options.by_hand else after.results)
         told = after.told()
-        if options.ledger:
-            told.keep_records([(each.name, record) for each in _recorded(after.results) for record in each.records])
+        if options.ledger and not any(each.records_lost for each in after.results):
+            told.keep_records([(each.name, record) for each in after.results for record in each.records])
         return told
     except FAILURES as error:
         if folder is not None:

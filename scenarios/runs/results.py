@@ -17,11 +17,11 @@ from ketwire.scenarios.kinds.result import (
     Direction,
     Figures,
     Finding,
+    Intercepted,
     Part,
     Reference,
     RunResult,
     SessionFigures,
-    Spoils,
     Summary,
     result_types,
 )
@@ -53,7 +53,7 @@ class Counted:
         """
         quantum = [result for result in results if result.role == "quantum"]
         fields = {**head, **_figures(quantum), "wall_s": wall_s, "sessions": [_session(result) for result in results]}
-        if listened := {result.name: _spoils(result) for result in results if result.eve}:
+        if listened := {result.name: _intercepted(result) for result in results if result.eve}:
             fields["eve"] = listened
         rivals = {result.name: _figures([result]) for result in results if result.role == "rival"}
         for figures in rivals.values():
@@ -146,8 +146,8 @@ def _session(result: SessionResult) -> SessionFigures:
     )
 
 
-def _spoils(result: SessionResult) -> dict[str, Spoils]:
-    return {direction: Spoils.model_construct(**got) for direction, got in result.eve.items()}
+def _intercepted(result: SessionResult) -> dict[str, Intercepted]:
+    return {direction: Intercepted.model_construct(**got) for direction, got in result.eve.items()}
 
 
 def _error(told: Mapping[str, Any], exact: Any) -> float | None:

@@ -9,7 +9,7 @@ import json
 from collections.abc import Sequence
 
 from ketwire.scenarios.kinds.bias import bias_lines
-from ketwire.scenarios.kinds.result import Figures, Finding, RunResult, Spoils, Summary
+from ketwire.scenarios.kinds.result import Figures, Finding, Intercepted, RunResult, Summary
 from ketwire.scenarios.kinds.verdict import Rival, Standing, Winner, by_accuracy, by_promise, decided, undecided
 
 HEAD = ("", "qubits sent", "delivered", "payload bits", "control bits", "virtual time", "result")
@@ -115,7 +115,7 @@ def remarks(result: RunResult) -> list[str]:
     """What is said between the table and its verdict."""
     lines = [*idle_lines(result), *pair_lines(result), *bias_lines(result), *result.remarks()]
     assumed = [f"assumption: {result.assumption}."] if result.assumption else []
-    return [*lines, *spoils(result), *assumed, *_outcomes(result)]
+    return [*lines, *intercepted(result), *assumed, *_outcomes(result)]
 
 
 def idle_lines(result: RunResult) -> list[str]:
@@ -142,20 +142,20 @@ def _showable(result: RunResult) -> RunResult:
     return result.counted() if "table" in result.failed_steps() else result
 
 
-def spoils(result: RunResult) -> list[str]:
+def intercepted(result: RunResult) -> list[str]:
     """A line on each direction of each session that an eavesdropper listened in: what she got."""
     lines = []
     for session in result.sessions:
         for direction, got in result.eve.get(session.name, {}).items():
             copies = session.directions[direction].copies
-            what = [_spoils_of_copies(got, copies)] if copies else []
+            what = [_intercepted_of_copies(got, copies)] if copies else []
             what += [f"read all {got.bits:,} classical bits"] if got.bits else []
             if what:
                 lines.append(f"Eve, {direction}, {session.name}: {'; '.join(what)}.")
     return lines
 
 
-def _spoils_of_copies(got: Spoils, copies: int) -> str:
+def _intercepted_of_copies(got: Intercepted, copies: int) -> str:
     photons = f"{got.photons:,} photons of {got.copies:,} of {copies:,} copies"
     if got.attack == "intercept-resend":
         return f"measured {photons} and sent on what she saw"

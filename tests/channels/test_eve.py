@@ -49,8 +49,8 @@ def listened(line: Line, states: np.ndarray, copies: int, key: bytes = KEY) -> t
 
 
 def got(direction: Direction) -> dict[str, Any]:
-    assert direction.spoils is not None
-    return direction.spoils
+    assert direction.intercepted is not None
+    return direction.intercepted
 
 
 def near(count: float, trials: float, p: float) -> bool:
@@ -328,7 +328,7 @@ def test_a_line_with_her_travels_as_json(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", LINES)
-def test_one_transcript_and_the_same_spoils_everywhere(name: str) -> None:
+def test_one_transcript_and_the_same_intercepted_everywhere(name: str) -> None:
     scripts = {
         "alice": [send("bob", "copies", 60, qubits=3), LOOK, send("bob", "answers"), receive("bob", "copies")],
         "bob": [receive("alice", "copies", keep=True), receive("alice", "answers"), send("alice", "copies", 40)],
@@ -350,7 +350,7 @@ def test_she_reads_every_classical_bit() -> None:
     direction = Direction("a->b", Line(GLASS, eve=BeamSplitter(0.1)), KEY)
     direction.carry(Answers(np.array([1, 2, 3]), 5), 0)
     assert got(direction)["bits"] == 15
-    assert Direction("a->b", Line(GLASS), KEY).spoils is None
+    assert Direction("a->b", Line(GLASS), KEY).intercepted is None
 
 
 # ---------------------------------------------------------------- copies, parted and joined

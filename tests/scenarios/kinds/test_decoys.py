@@ -322,8 +322,8 @@ def test_the_packaged_run_says_what_eve_got() -> None:
     scenario = load("eavesdropper")
     result = launch(scenario, lambda run, *_: run_inline(run), Options(progress=False, check=True))
     text = table.table_text(result)
-    spoils = result.eve["decoys"]["alice->bob"].told()
-    assert f"measured {spoils['photons']:,} photons of {spoils['copies']:,} of" in text
+    intercepted = result.eve["decoys"]["alice->bob"].told()
+    assert f"measured {intercepted['photons']:,} photons of {intercepted['copies']:,} of" in text
     assert "Eve is detected" in text and "dense-state-8-bit: read all 129 classical bits" in text
     assert result.rivals["dense-state-8-bit"].error < 0.01
     hidden = load("eavesdropper", ["links.0.eve={attack: beam-splitter, in_place_of_loss: true}"])
@@ -341,7 +341,7 @@ def test_a_resolved_scenario_with_her_runs_the_same(name: str) -> None:
 def test_a_run_without_her_says_nothing_of_her() -> None:
     result = launch(load("two-layer-inference", ["protocol.copies=10", "protocol.epsilon=null", "protocol.delta=null"]),
                     lambda run, *_: run_inline(run), Options(progress=False))  # fmt: skip
-    assert "eve" not in result.told() and table.spoils(result) == []
+    assert "eve" not in result.told() and table.intercepted(result) == []
 
 
 # ---------------------------------------------------------------- refusals
