@@ -8,13 +8,17 @@ import signal
 import subprocess
 import sys
 import threading
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import ketwire as kw
+from ketwire.nodes.inline import run_inline
+from ketwire.nodes.session import Run, SessionResult
 from ketwire.scenarios import cli
+from ketwire.scenarios.runs.launch import Options, launch
 
 SMALL = {
     "seed": 4,
@@ -139,3 +143,15 @@ def test_it_works_in_a_notebook(tmp_path: Path) -> None:
     shown = [output["data"] for cell in book.cells for output in cell.outputs if "data" in output]
     assert "<table>" in shown[0]["text/html"] and "qubits sent" in shown[0]["text/html"]
     assert "alice - bob" in shown[1]["text/html"] and "image/png" in shown[2]
+
+
+def test_a_ledger_that_is_lost_costs_no_result() -> None:
+    pytest.importorskip("pandas")
+
+    def losing(run: Run, *_: Any) -> list[SessionResult]:
+        return [replace(each, records_lost="the disk is full") for each in run_inline(run)]
+
+    result = launch(kw.Scenario.of(SMALL).loaded(), losing, Options(progress=False, ledger=True))
+    assert result.qubits_sent > 0
+    with pytest.raises(kw.ScenarioError, match="ledger: nothing was recorded"):
+        result.ledger()

@@ -13,6 +13,7 @@ import pytest
 from ketwire.errors import ScenarioError
 from ketwire.quantum.engines.dispatch import FUSED_WORTH, choose_engine
 from ketwire.scenarios import cli
+from ketwire.scenarios.kinds.compiled import _part
 
 ROOT = Path(__file__).parents[3]
 LARGE = """\
@@ -93,3 +94,7 @@ def test_a_cache_that_may_only_be_read_is_used(tmp_path: Path, writable: bool) -
     assert [(each.returncode, each.stderr) for each in made] == [(0, ""), (0, "")]
     assert made[0].stdout.split()[0] == "0" and made[1].stdout.split()[0] != "0"
     assert made[1].stdout.split()[1] == "0"
+
+
+def test_nothing_is_foreseen_of_a_slice_of_another_kind() -> None:
+    assert _part(object()).visits == {}
