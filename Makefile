@@ -15,6 +15,9 @@ endif
 
 .PHONY: demo test test-long test-kills test-kernels test-peers test-compose compose compose-kill demo-hosts wheelhouse check bench clean
 
+# Tests start thousands of processes: what they import is compiled once, even where Python is told to keep nothing.
+test test-long test-kills test-kernels test-peers test-compose: export PYTHONDONTWRITEBYTECODE :=
+
 demo: $(STAMP)-demo ## classify digits over a lossy fiber, then show how the costs grow
 	@$(BIN)/ketwire run digits
 	@$(BIN)/ketwire run subspace

@@ -71,12 +71,11 @@ def name_of(path: Path) -> str:
     return ".".join(("ketwire", *path.with_suffix("").parts))
 
 
-def parsed() -> dict[str, ast.Module]:
+@cache
+def trees() -> dict[str, ast.Module]:
+    """What each module of ours is, by its name."""
     paths = [*modules(*FOLDERS), *sorted((ROOT / "src" / "ketwire").glob("*.py"))]
     return {name_of(path): ast.parse(path.read_text()) for path in paths if path.name != "__init__.py"}
-
-
-TREES = parsed()
 
 
 def imports(tree: ast.AST, inside: bool = False) -> Iterator[tuple[str, bool]]:
@@ -88,7 +87,7 @@ def imports(tree: ast.AST, inside: bool = False) -> Iterator[tuple[str, bool]]:
             yield from ((alias.name, inside) for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             named = [f"{node.module}.{alias.name}" for alias in node.names]
-            yield from ((name if name in TREES else str(node.module), inside) for name in named)
+            yield from ((name if name in trees() else str(node.module), inside) for name in named)
         else:
             yield from imports(node, inside or isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda))
 
@@ -96,7 +95,7 @@ def imports(tree: ast.AST, inside: bool = False) -> Iterator[tuple[str, bool]]:
 @cache
 def heavy() -> set[str]:
     """Modules of ours whose import loads a library of HEAVY."""
-    at_top = {name: {of for of, inside in imports(tree) if not inside} for name, tree in TREES.items()}
+    at_top = {name: {of for of, inside in imports(tree) if not inside} for name, tree in trees().items()}
     found: set[str] = set()
     while more := {
         name for name, named in at_top.items()
@@ -112,7 +111,7 @@ def inner() -> dict[str, set[str]]:
     weighs = heavy()
     found = {
         name: {of for of, inside in imports(tree) if inside and of.partition(".")[0] not in HEAVY and of not in weighs}
-        for name, tree in TREES.items()
+        for name, tree in trees().items()
     }
     return {name: named for name, named in found.items() if named}
 

@@ -67,6 +67,7 @@ def test_modules_are_in_plain_english() -> None:
     assert not [
         turn
         for path in paths
+        if PATTERN.search(path.read_text())  # most have none, not even in their code
         for line, text in prose(path.read_text())
         for turn in found(str(path.relative_to(ROOT)), line, text)
     ]

@@ -111,8 +111,8 @@ def test_the_files_of_health_checks_are_there_while_parties_are_registered(netwo
     assert not is_there("alice")
     conductor = network.start("coordinator", "--ready", "ready-coordinator", kept=False)
     until(lambda: is_there("alice") and is_there("coordinator"))
-    assert "ketwire: alice: registered with the coordinator\n" in alice.err
-    assert "ketwire: coordinator: alice has joined, 1 of 3\n" in conductor.err
+    until(lambda: "ketwire: alice: registered with the coordinator\n" in alice.err)
+    until(lambda: "ketwire: coordinator: alice has joined, 1 of 3\n" in conductor.err)
     rest = {name: network.start(name, kept=False) for name in ("bob", "alice-bob")}
     assert [hand.ended() for hand in (alice, conductor, *rest.values())] == [0] * 4
     assert not is_there("alice") and not is_there("coordinator")

@@ -8,7 +8,6 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
-import pennylane as qml
 import pytest
 
 from ketwire.channels.fiber import Fiber
@@ -77,9 +76,6 @@ def alternating(L: int, first: str = "b", second: str = "a") -> Layers:
 
 # ---------------------------------------------------------------- against PennyLane
 
-ENTANGLING = {"cz": qml.CZ, "cnot": qml.CNOT}
-
-
 def random_layer(rng: np.random.Generator, qubits: int, at: str) -> dict[str, Any]:
     size = 1 << qubits
     kinds = ["rotations", "phases", "unitary", "signs", "hadamards", "householder", "contraction"]
@@ -112,6 +108,8 @@ def pairs(qubits: int, ring: bool) -> list[tuple[int, int]]:
 
 def put(layer: dict[str, Any], qubits: int) -> None:
     """Queue one layer on PennyLane's tape; qubit 0 is its first wire."""
+    import pennylane as qml
+
     wires, kind = range(qubits), layer["layer"]
     if kind == "rotations":
         angles = iter(layer["angles"]["values"])
@@ -122,7 +120,7 @@ def put(layer: dict[str, Any], qubits: int) -> None:
             if layer["entangle"] != "none":
                 gate, shape = layer["entangle"].split("-")
                 for pair in pairs(qubits, shape == "ring"):
-                    ENTANGLING[gate](wires=pair)
+                    {"cz": qml.CZ, "cnot": qml.CNOT}[gate](wires=pair)
     elif kind == "phases":
         qml.DiagonalQubitUnitary(np.exp(1j * np.array(layer["values"]["values"])), wires=wires)
     elif kind == "unitary":
@@ -140,6 +138,8 @@ def put(layer: dict[str, Any], qubits: int) -> None:
 
 def by_pennylane(layers: Layers, qubits: int, psi: np.ndarray[Any, Any]) -> float:
     """Unitary layers on default.qubit; a contraction is a matrix product followed by a fresh start."""
+    import pennylane as qml  # seconds, for these tests alone
+
     device = qml.device("default.qubit", wires=qubits)
 
     @qml.qnode(device)  # type: ignore[untyped-decorator]
