@@ -203,7 +203,7 @@ def asked(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("scenario", metavar="SCENARIO", help="of the kind training: packaged, or a file")
     parser.add_argument("--set", dest="sets", action="append", default=[], metavar="KEY=VALUE", help="a change to it")
     parser.add_argument("--folds", type=int, default=5, help="2 or more")
-    parser.add_argument("--draws", type=int, default=1, help="how often all rows are dealt anew")
+    parser.add_argument("--draws", type=int, default=1, help="how often all rows are dealt out again")
     parser.add_argument("--workers", type=int, default=1, help="folds that are trained at once")
     parser.add_argument("--out", type=Path, help="a file of JSON lines to go on with")
     options = parser.parse_args(arguments)

@@ -20,7 +20,7 @@ from pathlib import Path
 
 from benchmarks.choosing import Point
 
-HEAD = ("but for", "folds", "accuracy on the fold left out", "less that as packaged", "on the others", "regression")
+HEAD = ("without", "folds", "accuracy on the fold left out", "less that as packaged", "on the others", "regression")
 
 
 @dataclass(frozen=True)

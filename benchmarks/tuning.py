@@ -79,7 +79,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """The command line; see the module."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.tuning", description=__doc__.split("\n", 1)[0])
     parser.add_argument("scenarios", nargs="*", metavar="SCENARIO", help=f"without any: {', '.join(SERVED)}")
-    parser.add_argument("--draws", type=int, default=1, help="how often all rows are dealt anew")
+    parser.add_argument("--draws", type=int, default=1, help="how often all rows are dealt out again")
     parser.add_argument("--served", type=int, nargs="+", help="copies of a decision, in place of those of SERVED")
     options = parser.parse_args(arguments)
     try:

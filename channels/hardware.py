@@ -81,7 +81,7 @@ class Preset:
 
 
 HARDWARE: dict[str, Preset] = {
-    "ideal": Preset(Hardware(), "takes no time, makes no errors, holds for ever"),
+    "ideal": Preset(Hardware(), "takes no time, makes no errors, holds without limit"),
     "trapped-ion": Preset(
         Hardware(
             Memory(t2_ps=85e9),

@@ -169,7 +169,7 @@ PRESETS: dict[str, Preset] = {
         "Humphreys et al., Nature 558, 268 (2018), arXiv 1712.07567",
         _measured(
             Figure(39.0, f"pairs a second, the fastest setting; {_HUMPHREYS}"),
-            Figure(1.0, "ideal for want of a figure; pairs of single clicks are worse, F is about 1 - alpha at best"),
+            Figure(1.0, "ideal, as no figure is known; pairs of single clicks are worse, F is about 1 - alpha at best"),
             Figure(0.002, f"2 m; {_HUMPHREYS}"),
         ),
         # An entangled state lost its coherence at 5 Hz. Both halves lose theirs, e^(-t/T2 - t/T2) = e^(-5 t).

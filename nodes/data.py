@@ -9,6 +9,8 @@ A source is a dict with one leading key, as scenarios say it:
     {"random": "angles", "shape": [8]}              drawn with the owner's own key; also "normal", "signs"
     {"dataset": "digits", "part": "test"}           of scikit-learn; also "breast-cancer"; "classes": [3, 8]
                                                     leaves the others out, "columns": [0, 7] takes these features
+    {"trained": "runs/mine", "layer": 3}            the owner's angles of a training that is over, see
+                                                    `ketwire.nodes.models`
 
 Loading answers with `values` in the shape that the source has, and, where the source has labels, `labels`,
 int64, one a row. `values` is float64, or complex128 where a file holds complex numbers. Nothing is unpickled,
@@ -30,6 +32,7 @@ from numpy.typing import NDArray
 from ketwire.channels.streams import stream
 from ketwire.errors import ScenarioError
 from ketwire.nodes import datasets
+from ketwire.nodes.models import read_layer
 from ketwire.protocols.loaded import labels_of
 from ketwire.protocols.node import Json, Loader
 
@@ -40,12 +43,12 @@ MAX_TEXT_OCTETS = 1 << 28
 MAX_PROGRAM_OCTETS = 1 << 22
 
 
-def make_loader(owner: bytes, base: str) -> Loader:
+def make_loader(owner: str, own_key: bytes, base: str) -> Loader:
     """The loader of one owner.
 
     Args:
-        owner: the owner's data key; its random sources follow from it and from where the scenario
-            names them.
+        owner: its name; of a trained model it reads its own part alone.
+        own_key: its data key; its random sources follow from it and from where the scenario names them.
         base: the folder that relative paths start from.
     """
 
@@ -55,11 +58,13 @@ def make_loader(owner: bytes, base: str) -> Loader:
         if "values" in source:
             return {"values": _checked(f"{key}.values", _from_values(key, source["values"]))}
         if "random" in source:
-            return {"values": _from_random(key, source, owner)}
+            return {"values": _from_random(key, source, own_key)}
         if "dataset" in source:
             return _from_dataset(key, source)
+        if "trained" in source:
+            return _from_model(key, source, owner, base)
         raise ScenarioError(
-            f"{key}: a source with {_list(source)} given, expected one with path, values, random or dataset"
+            f"{key}: a source with {_list(source)} given, expected one with path, values, random, dataset or trained"
         )
 
     return load
@@ -111,6 +116,11 @@ def _from_file(where: str, source: dict[str, Json], base: str) -> Arrays:
         told = error.strerror if isinstance(error, OSError) and error.strerror else type(error).__name__
         raise ScenarioError(f"{where}.path: {path}: {told}, expected a readable {suffix} file") from None
     return arrays
+
+
+def _from_model(where: str, source: dict[str, Json], owner: str, base: str) -> Arrays:
+    path = os.path.join(base, os.path.expanduser(str(source["trained"])))
+    return read_layer(f"{where}.trained", path, owner, int(source["layer"]))
 
 
 def _read_octets(file: IO[bytes], source: dict[str, Json]) -> Arrays:
@@ -191,9 +201,9 @@ def _from_random(where: str, source: dict[str, Json], key: bytes) -> NDArray[np.
     shape = source.get("shape")
     whole = isinstance(shape, list) and all(isinstance(n, int) and n > 0 for n in shape)
     if not (isinstance(shape, list) and shape and whole and math.prod(shape) * 8 <= MAX_OCTETS):
-        given = "nothing" if shape is None else repr(shape)
+        given = "missing required key" if shape is None else f"{shape!r} given"
         raise ScenarioError(
-            f"{where}.shape: {given} given, expected a list of whole numbers above 0, "
+            f"{where}.shape: {given}, expected a list of whole numbers above 0, "
             f"{MAX_OCTETS // 8} entries at most in all"
         )
     generator = stream(key, f"data {where}")

@@ -21,6 +21,7 @@ from ketwire.nodes.checkpoints.vault import Vault
 from ketwire.nodes.data import make_loader
 from ketwire.nodes.holdings import HeraldReceipt
 from ketwire.nodes.ledger import read_records
+from ketwire.nodes.models import MODELS
 from ketwire.nodes.party import PartyNode, check_drained, not_restartable
 from ketwire.nodes.processes.interpreters import check_fibers
 from ketwire.nodes.session import (
@@ -51,8 +52,8 @@ def run_inline(
         progress: called as the programs report how far they are.
         ledger: keep one record per message.
         base: the folder that relative data paths start from.
-        out: an existing folder for checkpoints, where a session is restartable (and for ledgers then): if
-            it holds some of this run, by any runtime, it goes on from there.
+        out: an existing folder for trained models and, where a session is restartable, for checkpoints (and for
+            ledgers then): if it holds some of this run, by any runtime, it goes on from there.
 
     Raises:
         ScenarioError: bad data, or an engine that is not there. Deadlock: all programs wait for each other.
@@ -62,10 +63,12 @@ def run_inline(
     with one_thread():
         loaded = [load_session(run, session, base) for session in run.sessions]
         ready = [(session, programs, _agree(run, session, programs)) for session, programs in loaded]
+        models = None if out is None else out / MODELS
         with _vault(run, ledger, out) as vault:
             results = [] if vault is None else list(vault.journal.finished)
             for index in range(len(results), len(ready)):
-                results.append(InlineSession(run, *ready[index], progress, ledger, index, vault).finish())
+                session = InlineSession(run, *ready[index], progress, ledger, index, vault, models)
+                results.append(session.finish())
                 if vault is not None:
                     vault.finish(index, results[-1])
         if vault is not None and ledger and out is not None:
@@ -94,7 +97,7 @@ def load_session(run: Run, session: Session, base: str) -> tuple[Session, dict[s
     """The programs of one session, each with its party's own data."""
     programs = {
         party: build_program(
-            session.program, session.told.get(party), make_loader(data_key(run.workload, party), base), party
+            session.program, session.told.get(party), make_loader(party, data_key(run.workload, party), base), party
         )
         for party in run.parties
     }
@@ -151,6 +154,7 @@ class InlineSession:
         ledger: bool = False,
         index: int = 0,
         vault: Vault | None = None,
+        models: Path | None = None,
     ) -> None:
         self.session = session
         self.index = index
@@ -170,6 +174,7 @@ class InlineSession:
                 public,
                 _watch(progress, session, party),
                 run.hardware_of(party),
+                None if models is None else models / f"{party}.npz",
             )
             for party in run.parties
         }

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
@@ -23,6 +24,7 @@ from ketwire.channels.transcript import Chain, Transcript
 from ketwire.errors import LocalProtocolError, RemoteProtocolError, ScenarioError
 from ketwire.nodes.checkpoints.archive import check_arrays, check_values
 from ketwire.nodes.holdings import Collected, FirstLiving, taken
+from ketwire.nodes.models import write_model
 from ketwire.protocols.node import Checkpoint, Kept, Observable, Procedure, Receive, Send, Setting, State, Stock
 from ketwire.quantum import pauli_bases
 from ketwire.quantum.circuits import Circuit
@@ -77,8 +79,10 @@ class PartyNode:
         public: Mapping[str, int],
         progress: Callable[[int, int, str], None] | None = None,
         hardware: Hardware = PERFECT,
+        model: Path | None = None,
     ) -> None:
         self.name = name
+        self._model = model
         self.now_ps = 0
         self.read_ps = 0
         self.public = public
@@ -116,6 +120,10 @@ class PartyNode:
         number = self._drawn[purpose]
         self._drawn[purpose] += 1
         return stream(self._key, purpose, number)
+
+    def keep_model(self, model: State) -> None:
+        if self._model is not None:
+            write_model(self._model, self.name, model)
 
     def progress(self, done: int, total: int, label: str) -> None:
         if self._progress is not None:

@@ -49,7 +49,7 @@ def read_table(octets: bytes, source: dict[str, Json]) -> dict[str, NDArray[Any]
     rows = _rows(lines, _separator(lines))
     line, first = next(rows, (1, []))
     if not first:
-        _refuse(1, 0, "nothing given, expected rows of numbers")
+        _refuse(1, 0, "empty table given, expected rows of numbers")
     titled = _is_header(line, first, source)
     choice = _choice(line, first, source, titled)
     table = _Table(choice, titled)

@@ -15,6 +15,7 @@ from ketwire.channels.messages import Answers, Arrivals, Message, Packed
 from ketwire.errors import LocalProtocolError, RemoteProtocolError, ScenarioError, blamed, quoting
 from ketwire.modules import find, shown
 from ketwire.nodes.programs import target_of
+from ketwire.nodes.session import agree
 from ketwire.protocols.node import Checkpoint, Effect, Loader, Node, Outcome, Program, Receive, Send, Shape
 from ketwire.protocols.typed import Told, made, told
 
@@ -136,8 +137,10 @@ def build_program(name: str, slice: Told | None, load: Loader, party: str) -> Pr
         RemoteProtocolError: the slice is not of the program's type.
     """
     module, program = target_of(name).partition(":")[0], _found(name)
+    trainings = _Trainings(load)
     try:
-        built: Program = program(program.Slice() if slice is None else made(program.Slice, *slice, "slice"), load)
+        own = program.Slice() if slice is None else made(program.Slice, *slice, "slice")
+        built: Program = program(own, trainings)
         shapes: Any = built.shapes
     except (Exception, SystemExit) as error:
         told_of = blamed(error, party, module)
@@ -147,7 +150,35 @@ def build_program(name: str, slice: Told | None, load: Loader, party: str) -> Pr
         wrong = _wrong(party, f"{name}: shapes: {shapes!r} {rest}")
         wrong.abroad = f"{name}: shapes: {type(shapes).__name__} {rest}"
         raise wrong
+    built.shapes = trainings.beside(shapes)
     return built
+
+
+class _Trainings:
+    """A loader that notes of which training its owner's angles are: a public fact, which must be the same everywhere.
+
+    Models of two trainings may fit each other in their shapes, and mean nothing together.
+    """
+
+    def __init__(self, load: Loader) -> None:
+        self._load = load
+        self._found: dict[str, int] = {}
+
+    def __call__(self, key: str, source: dict[str, Any]) -> dict[str, NDArray[Any]]:
+        arrays = self._load(key, source)
+        if "training" in arrays:
+            self._found[key] = int.from_bytes(arrays["training"][:6].tobytes())
+        return arrays
+
+    def beside(self, shapes: Mapping[str, Shape]) -> dict[str, Shape]:
+        """Public facts with this one.
+
+        Raises:
+            ScenarioError: two layers of the owner are of different trainings.
+        """
+        facts = {key: {"training": Shape(number, key)} for key, number in self._found.items()}
+        agree(facts)
+        return {**shapes, **next(iter(facts.values()), {})}
 
 
 def _wrong(party: str, message: str) -> LocalProtocolError:

@@ -17,6 +17,7 @@ Every layer of THEORY's section on the distributed circuit has a name here. What
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -110,20 +111,20 @@ def _rotations(spec: dict[str, Json], qubits: int, load: Loader) -> Step:
     if spec["entangle"] != "none":
         circuit = circuit + layers.entangler(qubits, spec["entangle"])
     circuit = joined([circuit] * spec["sublayers"])
-    return Step(circuit, _held(spec, "angles", (circuit.parameter_count,), load))
+    return Step(circuit, _held(spec, "angles", (circuit.parameter_count,), qubits, load))
 
 
 def _phases(spec: dict[str, Json], qubits: int, load: Loader) -> Step:
-    values = _held(spec, "values", (1 << qubits,), load)
+    values = _held(spec, "values", (1 << qubits,), qubits, load)
     return Step(layers.diagonal(np.exp(1j * values)), NO_PARAMETERS)
 
 
 def _unitary(spec: dict[str, Json], qubits: int, load: Loader) -> Step:
-    return Step(layers.dense(_held(spec, "matrix", (1 << qubits,) * 2, load, complex_too=True)), NO_PARAMETERS)
+    return Step(layers.dense(_held(spec, "matrix", (1 << qubits,) * 2, qubits, load, complex_too=True)), NO_PARAMETERS)
 
 
 def _signs(spec: dict[str, Json], qubits: int, load: Loader) -> Step:
-    return Step(layers.sign_diagonal(_held(spec, "signs", (1 << qubits,), load)), NO_PARAMETERS)
+    return Step(layers.sign_diagonal(_held(spec, "signs", (1 << qubits,), qubits, load)), NO_PARAMETERS)
 
 
 def _hadamards(spec: dict[str, Json], qubits: int, load: Loader) -> Step:
@@ -131,11 +132,11 @@ def _hadamards(spec: dict[str, Json], qubits: int, load: Loader) -> Step:
 
 
 def _householder(spec: dict[str, Json], qubits: int, load: Loader) -> Step:
-    return Step(layers.householder(_held(spec, "vector", (1 << qubits,), load)), NO_PARAMETERS)
+    return Step(layers.householder(_held(spec, "vector", (1 << qubits,), qubits, load)), NO_PARAMETERS)
 
 
 def _contraction(spec: dict[str, Json], qubits: int, load: Loader) -> Step:
-    return Step(Contraction(_held(spec, "matrix", (1 << qubits,) * 2, load, complex_too=True)), NO_PARAMETERS)
+    return Step(Contraction(_held(spec, "matrix", (1 << qubits,) * 2, qubits, load, complex_too=True)), NO_PARAMETERS)
 
 
 def _openqasm(spec: dict[str, Json], qubits: int, load: Loader) -> Step:
@@ -187,10 +188,10 @@ def _fed(spec: dict[str, Json], circuit: Circuit, load: Loader) -> Step:
     """A circuit with the parameters that the layer's `angles` hold."""
     count = circuit.parameter_count
     if spec["angles"] is None and count:
-        raise ScenarioError(f"{spec['key']}.angles: nothing given, expected {count} values")
+        raise ScenarioError(f"{spec['key']}.angles: missing required key, expected {count} values")
     if spec["angles"] is not None and not count:
         raise ScenarioError(f"{spec['key']}.angles: values given, expected none: nothing reads a parameter")
-    return Step(circuit, _held(spec, "angles", (count,), load) if count else NO_PARAMETERS)
+    return Step(circuit, _held(spec, "angles", (count,), circuit.qubits, load) if count else NO_PARAMETERS)
 
 
 _BUILDERS: dict[str, Callable[[dict[str, Json], int, Loader], Step]] = {
@@ -206,16 +207,39 @@ _BUILDERS: dict[str, Callable[[dict[str, Json], int, Loader], Step]] = {
 }
 
 
+def looks_of(spec: dict[str, Json], qubits: int) -> dict[str, Json]:
+    """How a layer looks without what its owner alone has: a model trained for it fits no other layer."""
+    others = ("key", "at", "trainable", "flag")
+    told = {name: value for name, value in spec.items() if name not in others and not isinstance(value, dict)}
+    return {**told, "qubits": qubits}
+
+
+def _check_looks(key: str, trained: dict[str, Json], wanted: dict[str, Json]) -> None:
+    """Raises:
+    ScenarioError: angles were trained for another layer.
+    """
+    for name in dict.fromkeys((*wanted, *trained)):
+        there, here = trained.get(name), wanted.get(name)
+        if there != here:
+            told = f"{name} {json.dumps(there)} of the layer that was trained"
+            raise ScenarioError(f"{key}: {told}, expected {json.dumps(here)} as in this one")
+
+
 def _held(
-    spec: dict[str, Json], name: str, shape: tuple[int, ...], load: Loader, complex_too: bool = False
+    spec: dict[str, Json], name: str, shape: tuple[int, ...], qubits: int, load: Loader, complex_too: bool = False
 ) -> NDArray[Any]:
     """Load what a layer holds and check its shape; `random` sources are told the shape they need."""
     key, source = f"{spec['key']}.{name}", spec[name]
+    if "trained" in source:
+        source = {"layer": int(spec["key"].rpartition(".")[2]), **source}
     if "random" in source:
         if source.get("shape", list(shape)) != list(shape):
             raise ScenarioError(f"{key}.shape: {source['shape']} given, expected {list(shape)}, or nothing")
         source = {**source, "shape": list(shape)}
-    values = load(key, source)["values"]
+    found = load(key, source)
+    values = found["values"]
+    if "looks" in found:
+        _check_looks(key, json.loads(found["looks"].tobytes()), looks_of(spec, qubits))
     if len(shape) == 1:
         values = vector_of(values)
     if values.shape != shape:

@@ -313,6 +313,13 @@ class Node(Protocol):
         """The last checkpoint that was committed, where the program is to go on; None on a fresh start."""
         ...
 
+    def keep_model(self, model: State) -> None:
+        """Write what this party has trained, for itself alone, where the run has a place for models.
+
+        It takes no virtual time, and nothing of it is told to others.
+        """
+        ...
+
     def random(self, purpose: str) -> np.random.Generator:
         """The next of this node's own streams for `purpose`."""
         ...

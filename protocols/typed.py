@@ -266,7 +266,7 @@ class _Record:
         if type(value) is not dict:
             _refuse(RemoteProtocolError, place, value, _named(self.kind))
         if missing := [name for name in self.forms if name not in value]:
-            raise RemoteProtocolError(f"{place}.{missing[0]}: nothing given, expected a value")
+            raise RemoteProtocolError(f"{place}.{missing[0]}: missing required key, expected a value")
         if unknown := [name for name in value if name not in self.forms]:
             raise RemoteProtocolError(f"{place}.{unknown[0]}: given, expected one of {', '.join(self.forms) or 'none'}")
         held = {name: form.made(value[name], f"{place}.{name}", arrays) for name, form in self.forms.items()}

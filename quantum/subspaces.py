@@ -55,7 +55,7 @@ def unit_rows(vectors: Real) -> Real:
     largest = np.abs(vectors).max(axis=1, initial=0.0)
     if not largest.all():
         row = int(np.flatnonzero(largest == 0)[0])
-        raise ScenarioError(f"vectors: row {row} is all zero, which no quantum state encodes")
+        raise ScenarioError(f"vectors: row {row} is all zero, expected a number other than 0 in each row")
     # Scaled by their largest entry first, so that squares neither overflow nor vanish.
     scaled = vectors / largest[:, None]
     return np.asarray(scaled / np.linalg.norm(scaled, axis=1)[:, None], dtype=np.float64)
@@ -78,7 +78,7 @@ def class_subspaces(vectors: Real, labels: Indices, components: int) -> Real:
         raise ScenarioError(f"components: {components}, expected 1..{units.shape[1] - 1}")
     found = nested_subspaces(units, labels, (components,))[0]
     if isinstance(found, str):
-        raise ScenarioError(f"components: {components}, but class {found}")
+        raise ScenarioError(f"components: {components}, but class {found}; expected fewer components")
     return found
 
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from ketwire.errors import ScenarioError
+from ketwire.nodes.models import model_file
 from ketwire.nodes.processes.interpreters import refuse_interpreters
 from ketwire.nodes.session import COORDINATOR
 
@@ -263,7 +264,7 @@ def _files(loaded: Loaded, run: Run, named: str) -> Files:
         party: [
             _given(loaded, path, DATA)
             for session in run.sessions
-            for path in (_paths(session.told[party].values) if party in session.told else ())
+            for path in (_paths(session.told[party].values, party) if party in session.told else ())
         ]
         for party in run.parties
     }
@@ -289,23 +290,25 @@ def _module(loaded: Loaded, path: str) -> tuple[str, str]:
     return os.path.join(os.path.abspath(loaded.base), top), _below(SCENARIO, top)
 
 
-def _paths(value: Any) -> Iterator[str]:
-    """Every `path` below a slice's values."""
+def _paths(value: Any, owner: str) -> Iterator[str]:
+    """Every `path` below a slice's values, and of each model that is `trained` the owner's file."""
     if isinstance(value, Mapping):
         if isinstance(value.get("path"), str):
             yield value["path"]
+        if isinstance(value.get("trained"), str):
+            yield str(model_file(value["trained"], owner))
         for below in value.values():
-            yield from _paths(below)
+            yield from _paths(below, owner)
     elif isinstance(value, list | tuple):
         for below in value:
-            yield from _paths(below)
+            yield from _paths(below, owner)
 
 
 def _labels(told: Any) -> Iterator[str]:
     """The public files, which the coordinator reads to judge results."""
     if isinstance(told, Mapping):
         for key, below in told.items():
-            yield from _paths(below) if key == "labels" else _labels(below)
+            yield from _paths(below, "") if key == "labels" else _labels(below)
     elif isinstance(told, list):
         for below in told:
             yield from _labels(below)

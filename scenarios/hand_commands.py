@@ -107,6 +107,9 @@ def node(
     checkpoints: Checkpoints = None,
     mounted_keys: MountedKeys = False,
     ready: Ready = None,
+    model: Annotated[
+        Path | None, typer.Option("--model", metavar="FILE", help="Where to keep what it trains, a .npz file.")
+    ] = None,
     log: Log = "text",
     wait_s: Wait = 60.0,
 ) -> None:
@@ -117,7 +120,7 @@ def node(
     begin_log(log, name)
     settle(base)
     with aside():
-        serve_node(name, Given(keys, mounted_keys, checkpoints, ready), coordinator, base, wait_s)
+        serve_node(name, Given(keys, mounted_keys, checkpoints, ready, model), coordinator, base, wait_s)
 
 
 def fiber(

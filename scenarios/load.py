@@ -327,13 +327,13 @@ def _kind_name(data: dict[str, Any], origin: str) -> str:
 
     protocol = data.get("protocol")
     if not isinstance(protocol, dict):
-        given = shown(protocol) if "protocol" in data else "nothing"
-        raise ScenarioError(f"{origin}: protocol: {given} given, expected a mapping with kind")
+        given = f"{shown(protocol)} given" if "protocol" in data else "missing required key"
+        raise ScenarioError(f"{origin}: protocol: {given}, expected a mapping with kind")
     name = protocol.get("kind")
     if not isinstance(name, str):
-        given = shown(name) if "kind" in protocol else "nothing"
+        given = f"{shown(name)} given" if "kind" in protocol else "missing required key"
         expected = f"one of {', '.join(kind_names())}, or module:Name"
-        raise ScenarioError(f"{origin}: protocol.kind: {given} given, expected {expected}")
+        raise ScenarioError(f"{origin}: protocol.kind: {given}, expected {expected}")
     return name
 
 

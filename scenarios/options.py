@@ -70,7 +70,7 @@ Checkpoints = Annotated[
     typer.Option("--checkpoints", metavar="DIR", help="A folder of its own for checkpoints: the run survives deaths."),
 ]
 Wait = Annotated[
-    float, typer.Option("--wait-s", metavar="S", help="How long to wait for the coordinator; inf: for ever.")
+    float, typer.Option("--wait-s", metavar="S", help="How long to wait for the coordinator; inf: without limit.")
 ]
 
 

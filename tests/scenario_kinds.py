@@ -248,7 +248,7 @@ def pretend(
 def _pretend(run: Run, session: Session, progress: Progress | None, ledger: bool, base: str) -> SessionResult:
     starter = next(party for party, own in session.slices.items() if own.numbers is not None)
     own = session.slices[starter]
-    program = EchoParty(own, make_loader(data_key(run.workload, starter), base))
+    program = EchoParty(own, make_loader(starter, data_key(run.workload, starter), base))
     run.check(session, {name: shape.value for name, shape in program.shapes.items()})
     _go_wrong(own.goes_wrong)
     if progress is not None:

@@ -1,4 +1,4 @@
-"""Docstrings, comments and pages are plain English: none of the archaic turns that crept in before."""
+"""Docstrings, comments, messages and pages are plain English: none of the archaic turns that crept in before."""
 
 from __future__ import annotations
 
@@ -13,12 +13,13 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 FOLDERS = ("quantum", "channels", "protocols", "nodes", "scenarios", "src/ketwire", "benchmarks", "docs")
-# "but for |" heads a column that benchmarks.choosing prints; "anew:" describes an attribute.
+# "anew:" describes an attribute.
 TURNS = (
-    r"anew(?!:)", "afresh", "albeit", "amongst", "befall", "befalls", "befell", "betwixt", r"but for(?! \|)",
+    r"anew(?!:)", "afresh", "albeit", "amongst", "befall", "befalls", "befell", "betwixt", "but for",
     "by nobody", "fares? alike", "for ever", "for want of", "forthwith", "foretells?", "hence", "henceforth",
     "hereby", "hitherto", "in vain", "known to nobody", "lest", "likewise", "nobody but", "nobody who", "none but",
-    "notwithstanding", "nothing but", "of no account", "of one's own accord", "one and the same", "one's own",
+    "notwithstanding", "nothing but",
+    "nothing given", "of no account", "of one's own accord", "one and the same", "one's own",
     "oneself", "perchance", "that which", "the very (?:same|data|arrays?|functions?|parameters)", "thence",
     "thereafter", "thereby", "therein", "thereof", "thus", "unto", "upon", "vouch(?:es|ed)?", "whence", "whereby",
     "wherein", "whereof", "whichever", "whilst", "whoever", "whomever", "whosoever",
@@ -37,10 +38,13 @@ def modules() -> list[Path]:
 
 
 def prose(text: str) -> Iterator[tuple[int, str]]:
-    """The docstrings and the comments of a module, with the line each begins in; comments in a row are one."""
+    """Docstrings, other strings of several words (messages, help, descriptions) and comments of a module.
+
+    Each with the line it begins in; comments in a row are one.
+    """
     for node in ast.walk(ast.parse(text)):
-        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str):
-            yield node.lineno, node.value.value
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and " " in node.value.strip():
+            yield node.lineno, node.value
     first, last, said = 1, -1, ""
     for token in tokenize.generate_tokens(io.StringIO(text).readline):
         if token.type == tokenize.COMMENT:
@@ -82,12 +86,29 @@ def test_pages_are_in_plain_english() -> None:
     [
         ('"""Whoever\n\nbefell that\nwhich."""\n', ["m:1: 'Whoever'", "m:3: 'befell'", "m:3: 'that\\nwhich'"]),
         ("x = 1  # kept for\n# ever\n", ["m:1: 'for ever'"]),
-        ('def f():\n    raise ValueError("begins anew")\n', []),
+        ('def f():\n    raise ValueError(f"{x} begins anew")\n', ["m:2: 'anew'"]),
         ("anew = True\n", []),
     ],
 )
 def test_what_the_search_sees(module: str, turns: list[str]) -> None:
     assert [turn for line, text in prose(module) for turn in found("m", line, text)] == turns
+
+
+def refusals() -> Iterator[tuple[str, ast.expr]]:
+    """Where each ScenarioError is made, and of what text."""
+    for path in modules():
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "ScenarioError" and node.args:
+                yield f"{path.relative_to(ROOT)}:{node.lineno}", node.args[0]
+
+
+def test_errors_say_what_is_expected() -> None:
+    """FILE: KEY: what is wrong, expected what is accepted. Some put a place before what another error has said."""
+    said = list(refusals())
+    assert len(said) > 200
+    hands_on = re.compile(r"\{[^}]*\b(?:error|reason|told|told_of|told_why|expected|fault|faults|shapes)\b")
+    literal = [(where, ast.unparse(text)) for where, text in said if isinstance(text, ast.JoinedStr | ast.Constant)]
+    assert not [where for where, text in literal if "expected" not in text and not hands_on.search(text)]
 
 
 def test_what_a_page_quotes_is_not_its_own() -> None:

@@ -184,7 +184,7 @@ def test_advice_names_the_links_where_there_are_several() -> None:
 def private_numbers(run: Run, party: str) -> np.ndarray:
     """All that a party's own loader gives it in a session (signs aside, which are too short to search)."""
     taken = []
-    load_own = make_loader(data_key(run.workload, party), ".")
+    load_own = make_loader(party, data_key(run.workload, party), ".")
 
     def spy(key: str, source: dict) -> dict:  # type: ignore[type-arg]
         loaded = load_own(key, source)

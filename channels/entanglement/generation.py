@@ -122,5 +122,5 @@ def check_clock(latest_ps: int, count: int, slots: int, mean_ps: float) -> None:
         raise ScenarioError(
             f"{count} pairs in {slots} memory slot(s) take about {rounds * mean_ps / PS_PER_S:.1e} s "
             f"of virtual time, {mean_ps / PS_PER_S:.1e} s each; they could end beyond the clock's 2^62 ps "
-            "(53 days); use more slots, a shorter fiber, or fewer pairs"
+            "(53 days), expected more slots, a shorter fiber, or fewer pairs"
         )

@@ -24,8 +24,8 @@ import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
-FORMAT, VERSION = "ketwire-archive", 2
-"""The version is that of checkpoints and of folders of unfinished runs: raise it whenever what they hold changes."""
+VERSION = 2
+"""That of checkpoints and of folders of unfinished runs: raise it whenever what they hold changes."""
 MAX_OCTETS = 1 << 31
 MAX_JSON_OCTETS = 1 << 26
 MAX_ARRAYS = 1 << 12
@@ -36,6 +36,13 @@ class Broken(ValueError):
     """A file that cannot be gone on from. The message names it and says what is wrong."""
 
 
+class Format(NamedTuple):
+    """What kind of archive a file is. `version` changes whenever what such files hold does."""
+
+    name: str
+    version: int
+
+
 class Content(NamedTuple):
     """What an archive holds: a JSON object and named arrays of numbers."""
 
@@ -43,14 +50,19 @@ class Content(NamedTuple):
     arrays: dict[str, NDArray[Any]]
 
 
-def pack(values: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> bytes:
-    """An archive as octets.
+def checkpoint_format() -> Format:
+    return Format("ketwire-archive", VERSION)
+
+
+def pack(values: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]], form: Format | None = None) -> bytes:
+    """An archive as octets; form: None for that of checkpoints.
 
     Raises:
         ValueError: the values do not come back from JSON as they are, an array holds no numbers, or it
             is all too large. The message begins with what is wrong.
     """
-    text = _text({"format": FORMAT, "version": VERSION, "values": values, "arrays": list(arrays)})
+    name, version = form or checkpoint_format()
+    text = _text({"format": name, "version": version, "values": values, "arrays": list(arrays)})
     check_arrays(arrays)
     octets = len(text) + sum(array.nbytes for array in arrays.values())
     if octets > MAX_OCTETS // 2 or len(text) > MAX_JSON_OCTETS:
@@ -88,8 +100,8 @@ def _text(value: Any) -> bytes:
         raise ValueError(f"values: {error}, expected what JSON can hold") from None
 
 
-def unpack(octets: bytes) -> Content:
-    """What an archive holds.
+def unpack(octets: bytes, form: Format | None = None) -> Content:
+    """What an archive holds; form: as for `pack`.
 
     Raises:
         ValueError: the octets are none.
@@ -103,7 +115,7 @@ def unpack(octets: bytes) -> Content:
             found = {member.filename: _array(file.read(member)) for member in members}
     except (zipfile.BadZipFile, EOFError, OSError, NotImplementedError, RuntimeError) as error:
         raise ValueError(f"no archive ({error})") from None
-    return _content(found)
+    return _content(found, form or checkpoint_format())
 
 
 def _array(octets: bytes) -> NDArray[Any]:
@@ -118,14 +130,14 @@ def _array(octets: bytes) -> NDArray[Any]:
     return flat.reshape(shape, order="F" if fortran else "C")
 
 
-def _content(found: dict[str, NDArray[Any]]) -> Content:
+def _content(found: dict[str, NDArray[Any]], form: Format) -> Content:
     if "head.npy" not in found:
         raise ValueError("no member head")
     head = json.loads(found.pop("head.npy").tobytes())
     if not isinstance(head, dict) or head.keys() != {"format", "version", "values", "arrays"}:
         raise ValueError("a head without format, version, values and arrays")
-    if (head["format"], head["version"]) != (FORMAT, VERSION):
-        raise ValueError(f"format {head['format']} version {head['version']}, expected {FORMAT} {VERSION}")
+    if (head["format"], head["version"]) != form:
+        raise ValueError(f"format {head['format']} version {head['version']}, expected {form.name} {form.version}")
     names, values = head["arrays"], head["values"]
     if not isinstance(values, dict) or not isinstance(names, list) or len(names) != len(found):
         raise ValueError("a head that does not fit its members")

@@ -61,7 +61,8 @@ def serve_node(name: str, given: Given, coordinator: str, base: str = ".", wait_
 
     provide(PARTY, name)
     place = Place(name, "node", given, coordinator, wait_s)
-    _serve(place, lambda context, own: NodeProcess(context, own, base, given.checkpoints))
+    asked = given.model is not None
+    _serve(place, lambda context, own: NodeProcess(context, own, base, given.checkpoints, given.model, asked=asked))
 
 
 def serve_fiber(
@@ -238,7 +239,7 @@ class Place:
 
     @property
     def patience(self) -> str:
-        return "for ever" if self.wait_s == math.inf else f"for {self.wait_s:g} s"
+        return "without limit" if self.wait_s == math.inf else f"for {self.wait_s:g} s"
 
     def credentials(self, until_s: float) -> Credentials:
         """What it joins with, once the coordinator's name resolves.

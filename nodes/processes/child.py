@@ -70,7 +70,8 @@ def serve(orders: dict[str, Any]) -> int:
     context = zmq.Context()
     kept = Path(orders["checkpoints"]) if orders["checkpoints"] is not None else None
     if orders["role"] == "node":
-        party: Any = NodeProcess(context, credentials, orders["base"], kept)
+        model = Path(orders["model"]) if orders["model"] is not None else None
+        party: Any = NodeProcess(context, credentials, orders["base"], kept, model)
     else:
         out = Path(orders["out"]) if orders["out"] is not None else None
         listen = partial(bind, address=orders["where"], owner=orders["name"])

@@ -19,6 +19,7 @@ class Given:
     keys: folder with its own NAME.key, and with coordinator.pub, or for the coordinator everybody's NAME.pub.
     mounted_keys: a container engine mounted the secret, with an owner and a mode of its own choice.
     checkpoints: a folder of its own, if the run is to have any.
+    model: a file of its own for what a node trains.
     ready: a file that is there as long as the party is registered with its coordinator; a coordinator's: as long as it
         listens. For health checks.
     """
@@ -27,6 +28,14 @@ class Given:
     mounted_keys: bool = False
     checkpoints: Path | None = None
     ready: Path | None = None
+    model: Path | None = None
+
+    def __post_init__(self) -> None:
+        """Raises:
+        ScenarioError: there can be no such file for a model.
+        """
+        if self.model is not None and not (self.model.suffix == ".npz" and self.model.absolute().parent.is_dir()):
+            raise ScenarioError(f"--model: {self.model} given, expected a .npz file in a folder that is there")
 
     def own_keys(self, name: str) -> KeyPair:
         return read_keys(self.keys, name, self.mounted_keys)

@@ -39,7 +39,7 @@ from ketwire.channels.wire.frames import (
     Welcome,
 )
 from ketwire.channels.wire.refusals import EarlyFrame, StaleFrame
-from ketwire.errors import LocalProtocolError, PartyFailed, RemoteProtocolError
+from ketwire.errors import LocalProtocolError, PartyFailed, RemoteProtocolError, ScenarioError
 from ketwire.nodes.checkpoints.keeping import Keeper, held, keeper_of
 from ketwire.nodes.data import make_loader
 from ketwire.nodes.holdings import HeraldReceipt
@@ -128,7 +128,17 @@ class Peer:
 class NodeProcess:
     """One party of a run, from joining to the end."""
 
-    def __init__(self, context: Any, credentials: Credentials, base: str, checkpoints: Path | None = None) -> None:
+    def __init__(
+        self,
+        context: Any,
+        credentials: Credentials,
+        base: str,
+        checkpoints: Path | None = None,
+        model: Path | None = None,
+        *,
+        asked: bool = False,
+    ) -> None:
+        """model: the file for what the party trains; asked: a user has named it, so something must come into it."""
         self.context = context
         self.credentials = credentials
         self.name = credentials.name
@@ -139,6 +149,7 @@ class NodeProcess:
         self.peers: dict[str, Peer] = {}
         self.by_socket: dict[Any, Peer] = {}
         self.checkpoints = checkpoints
+        self.model, self.asked = model, asked
         self.keeper: Keeper | None = None
         self.committed: Commit | None = None
 
@@ -161,11 +172,14 @@ class NodeProcess:
             return str(stopped)
 
     def _build(self, job: Job) -> list[Program]:
-        load = make_loader(bytes.fromhex(job.job["data_key"]), self.base)
-        return [
+        load = make_loader(self.name, bytes.fromhex(job.job["data_key"]), self.base)
+        programs = [
             build_program(session["program"], slice_of(job, k), load, self.name)
             for k, session in enumerate(job.job["sessions"])
         ]
+        if self.asked and not any(getattr(program, "keeps_model", False) for program in programs):
+            raise ScenarioError(f"--model: {self.model} given, expected none: {self.name} trains nothing in this run")
+        return programs
 
     def _connect(self, links: list[dict[str, Any]], start: Start) -> None:
         """Connect to every fiber at the first session; just move on at the next ones."""
@@ -205,7 +219,8 @@ class NodeProcess:
             self.control.progress(start.session, done, total, label)
 
         hardware = hardware_of(job["hardware"])
-        node = PartyNode(self.name, bytes.fromhex(session["key"]), start.addresses["public"], tell, hardware)
+        key, public = bytes.fromhex(session["key"]), start.addresses["public"]
+        node = PartyNode(self.name, key, public, tell, hardware, self.model)
         self._restore(start, node)
         task = Task(program, node)
         while (effect := task.effect) is not None:

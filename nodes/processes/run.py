@@ -17,6 +17,7 @@ from ketwire.nodes.checkpoints.epochs import is_restartable, journal_of, survive
 from ketwire.nodes.checkpoints.folders import socket_folder
 from ketwire.nodes.checkpoints.journal import Journal
 from ketwire.nodes.ledger import read_records
+from ketwire.nodes.models import MODELS
 from ketwire.nodes.processes.addresses import IPC
 from ketwire.nodes.processes.capacity import check_capacity
 from ketwire.nodes.processes.children import Children
@@ -46,7 +47,7 @@ def run_processes(
         progress: called as the parties report how far they are.
         ledger: every fiber writes its messages to `out`; they come back merged in the results.
         base: the folder that relative data paths start from.
-        out: an existing folder for ledgers, the parties' logs (logs/NAME.log) and, where a session is
+        out: an existing folder for ledgers, trained models, the parties' logs (logs/NAME.log) and, where a session is
             restartable, its checkpoints: if it holds some of this very run, it goes on from there.
         plaintext: no CURVE; for benchmarks and for looking at the wire.
 
@@ -114,6 +115,7 @@ def _epoch(
                     log = _log(out, name)
                     role = "node" if index <= len(run.parties) else "fiber"
                     orders = {**common, **_orders(name, role, keys.get(name), _socket(place, index), log)}
+                    orders["model"] = None if out is None else str(out / MODELS / f"{name}.npz")
                     children.start(name, orders, log, interpreters.get(name))
                 return coordinator.conduct()
         finally:

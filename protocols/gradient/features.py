@@ -70,7 +70,8 @@ class Route:
 class Share:
     """What one party holds of the circuit: a unitary for each of its visits, with its parameters.
 
-    qubits: of the register, flags included. trainable: which parameters of a visit may move.
+    qubits: of the register, flags included. trainable: which parameters of a visit may move. counts: how many
+        parameters each layer of a visit has
     """
 
     path: tuple[str, ...]
@@ -78,6 +79,7 @@ class Share:
     projector: Projector
     segments: dict[int, Segment]
     trainable: dict[int, NDArray[np.bool_]] = field(default_factory=dict)
+    counts: dict[int, list[int]] = field(default_factory=dict)
 
     def with_parameters(self, visit: int, parameters: Floats) -> None:
         """Move this party's own parameters."""
@@ -93,19 +95,20 @@ def share_of(part: Part, load: Loader) -> Share:
         ScenarioError: what a layer holds does not fit the register.
     """
     bare, total = part.qubits, part.qubits + part.flags
-    segments, trainable = {}, {}
+    segments, trainable, counts = {}, {}, {}
     for visit, specs in part.visits.items():
         parts, parameters = [Circuit(total, ())], [NO_PARAMETERS]
         moves = [np.zeros(0, dtype=np.bool_)]
-        for spec in specs:
-            for step in (derivable(spec, step) for step in build_layers([spec], bare, load)):
-                parts.append(_coherent(step, bare, total, spec))
-                parameters.append(step.parameters)
-                moves.append(np.full(len(step.parameters), bool(spec.get("trainable", True))))
+        steps = [derivable(spec, build_layers([spec], bare, load)[0]) for spec in specs]
+        for spec, step in zip(specs, steps, strict=True):
+            parts.append(_coherent(step, bare, total, spec))
+            parameters.append(step.parameters)
+            moves.append(np.full(len(step.parameters), bool(spec.get("trainable", True))))
+        counts[visit] = [len(step.parameters) for step in steps]
         segments[visit] = Segment(joined(parts), np.concatenate(parameters))
         trainable[visit] = np.concatenate(moves)
     projector = Projector(0, flags=tuple(range(bare, total)))
-    return Share(part.path, total, projector, segments, trainable)
+    return Share(part.path, total, projector, segments, trainable, counts)
 
 
 def _coherent(step: Step, bare: int, total: int, spec: dict[str, Json]) -> Circuit:

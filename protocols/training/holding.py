@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from ketwire.errors import ScenarioError
 from ketwire.protocols.gradient.features import Share, parties_with_parameters, share_of
-from ketwire.protocols.layers import LARGEST_ANGLE, Part
-from ketwire.protocols.node import Json, Loader
+from ketwire.protocols.layers import LARGEST_ANGLE, Part, looks_of
+from ketwire.protocols.node import Json, Loader, State
 from ketwire.protocols.training.data import Data, Judging, Labels, Samples, Schedule, joined_shapes
 from ketwire.protocols.training.objectives import Objective, objective
 from ketwire.protocols.training.optimisers import OPTIMISERS, Optimiser
@@ -43,6 +43,7 @@ class Model:
 
     trained: visits with parameters that move, anybody's. batch: samples of a step, None for all
     optimiser: its `name` and settings. data: at the start party. judging: at the party that judges
+    training: SHA-256 that tells this training from others, public
     """
 
     part: Part
@@ -51,6 +52,7 @@ class Model:
     batch: int | None
     validation: Validation | None
     optimiser: Json
+    training: str
     data: Data | None = None
     judging: Judging | None = None
 
@@ -156,6 +158,18 @@ class Holding:
         self.share.trainable |= other.share.trainable
         self.moments |= other.moments
         self.mine = sorted({*self.mine, *other.mine})
+
+    def kept(self) -> State:
+        """The angles of this party's layers, frozen ones included, and how each looks: for its own use later."""
+        looks: dict[str, Json] = {}
+        angles: dict[str, Floats] = {}
+        for visit, specs in self.model.part.visits.items():
+            ends = np.cumsum(self.share.counts[visit])[:-1]
+            for spec, own in zip(specs, np.split(self.parameters(visit), ends), strict=True):
+                if len(own):
+                    layer = spec["key"].rpartition(".")[2]
+                    looks[layer], angles[layer] = looks_of(spec, self.model.part.qubits), own
+        return State({"training": self.model.training, "layers": looks}, angles)
 
     def digest(self) -> str:
         """SHA-256 of all parameters of this party, by visit: two runs can be compared, and nothing is told."""

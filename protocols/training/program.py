@@ -123,6 +123,11 @@ class TrainingParty:
         return Segment(self._wanted[visit], segment.values[moves])
 
     @property
+    def keeps_model(self) -> bool:
+        """Whether this party has anything that is trained."""
+        return self.slice.training is not None and bool(self.held.mine)
+
+    @property
     def _is_shifted(self) -> bool:
         return isinstance(self._estimator, ParameterShift)
 
@@ -149,6 +154,8 @@ class TrainingParty:
                 await node.checkpoint(step + 1, self._saved(step + 1))
         for visit, parameters in self._best.items():
             held.share.with_parameters(visit, parameters)
+        if self.keeps_model:
+            node.keep_model(held.kept())
         return await self._finish(meter, schedule)
 
     async def _step(self, node: Node, schedule: Schedule, step: int) -> None:

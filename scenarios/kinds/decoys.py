@@ -41,7 +41,7 @@ class DecoyCheck(Strict):
     """Copies with known answers, and how sure their verdict is to be."""
 
     share: float = Field(0.1, gt=0, lt=1, description="of the emitted copies that are decoys")
-    bases: Literal["zx", "zxy"] = Field("zx", description="of a decoy's qubits, drawn anew for each")
+    bases: Literal["zx", "zxy"] = Field("zx", description="of a decoy's qubits, drawn again for each")
     delta: float = Field(0.01, gt=0, lt=1, description="probability of a false alarm, at most")
 
 

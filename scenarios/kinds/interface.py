@@ -83,7 +83,7 @@ class Network:
         from ketwire.nodes.data import make_loader  # noqa: PLC0415
         from ketwire.nodes.session import data_key  # noqa: PLC0415
 
-        return {party: make_loader(data_key(self.workload, party), self.base) for party in self.parties}
+        return {party: make_loader(party, data_key(self.workload, party), self.base) for party in self.parties}
 
 
 @dataclass(frozen=True)
@@ -101,7 +101,7 @@ class Judge:
         from ketwire.nodes.data import make_loader  # noqa: PLC0415
         from ketwire.nodes.session import data_key  # noqa: PLC0415
 
-        return make_loader(data_key(self.network.workload, "judge"), self.network.base)(key, source)
+        return make_loader("judge", data_key(self.network.workload, "judge"), self.network.base)(key, source)
 
 
 class Kind(ABC):

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from ketwire.scenarios.schema.sources import ProgramSource, Source
+from ketwire.scenarios.schema.sources import Angles, ProgramSource, Source
 from ketwire.scenarios.schema.strict import NodeName, Strict
 
 Axis = Literal["x", "y", "z"]
@@ -24,7 +24,7 @@ class Rotations(_Layer):
     axes: list[Axis] = Field(["y", "z"], min_length=1, max_length=8, description="rotation axes, in order")
     sublayers: int = Field(1, ge=1, le=1000)
     entangle: Entangler = "cz-ring"
-    angles: Source = Field(description="sublayers x axes x qubits angles, in radians")
+    angles: Angles = Field(description="sublayers x axes x qubits angles, in radians")
 
 
 class Phases(_Layer):
@@ -73,7 +73,7 @@ class OpenQasm(_Layer):
 
     layer: Literal["openqasm"]
     program: ProgramSource = Field(description="a .qasm file that its owner has")
-    angles: Source | None = Field(None, description="a value for each input, in radians, in their order")
+    angles: Angles | None = Field(None, description="a value for each input, in radians, in their order")
 
 
 class Gates(_Layer):
@@ -81,7 +81,7 @@ class Gates(_Layer):
 
     layer: Literal["gates"]
     callable: str = Field(pattern=r"^[\w.]+:[\w.]+$", description="module:name of a function of the number of qubits")
-    angles: Source | None = Field(None, description="a value for each parameter that the gates read, in radians")
+    angles: Angles | None = Field(None, description="a value for each parameter that the gates read, in radians")
 
 
 Layer = Annotated[

@@ -179,7 +179,7 @@ class Noisy(Part):
     standard_error: float = Field(description="of the expectation; 0 where it is exact")
     bias: float = Field(description="expectation less the ideal value")
     epsilon: float = Field(description="an estimate is within this of the expectation")
-    delta: float = Field(description="but for this probability")
+    delta: float = Field(description="the promise fails with this probability at most")
 
 
 class Reference(Part):

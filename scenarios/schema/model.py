@@ -68,7 +68,7 @@ class Scenario(Strict):
     links: tuple[Link, ...] = Field(min_length=1, max_length=MAX_LINKS, description="the fibers between them")
     presets: str | None = Field(
         None, min_length=1, max_length=4096, pattern=r"^[^\x00]+$",
-        description="a file of presets of one's own, from the scenario's folder",
+        description="a file of your own presets, from the scenario's folder",
     )
     protocol: Any
 

@@ -132,7 +132,8 @@ def installed() -> Known:
             told = find(point.value)
         except (Exception, SystemExit) as error:
             why = one_line(error, point.value.partition(":")[0])
-            raise ScenarioError(f"presets: {origin}: {point.value!r} cannot be imported ({why})") from error
+            told = f"{point.value!r} cannot be imported ({why}), expected a mapping of presets there"
+            raise ScenarioError(f"presets: {origin}: {told}") from error
         known = _with(known, told, f"presets: {origin}", origin)
     return known
 

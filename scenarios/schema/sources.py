@@ -9,7 +9,17 @@ from __future__ import annotations
 import os
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, Discriminator, Field, PositiveInt, StrictBool, StrictInt, Tag, model_validator
+from pydantic import (
+    BaseModel,
+    Discriminator,
+    Field,
+    NonNegativeInt,
+    PositiveInt,
+    StrictBool,
+    StrictInt,
+    Tag,
+    model_validator,
+)
 
 from ketwire.scenarios.schema.model import Strict, wrong
 
@@ -21,8 +31,9 @@ class _Source(Strict):
         Without a base a path stays as it is: its owner, on another machine, knows where it starts.
         """
         told: dict[str, Any] = self.model_dump(mode="json", exclude_defaults=True)
-        if "path" in told and base:
-            told["path"] = os.path.abspath(os.path.join(base, os.path.expanduser(told["path"])))
+        for name in ("path", "trained"):
+            if name in told and base:
+                told[name] = os.path.abspath(os.path.join(base, os.path.expanduser(told[name])))
         return told
 
 
@@ -104,7 +115,7 @@ class RandomSource(_Source):
 
     random: Literal["angles", "normal", "signs"] = Field(description="uniform in [0, 2 pi), normal, +-1")
     shape: list[PositiveInt] | None = Field(
-        None, min_length=1, max_length=4, description="where whoever uses it does not know its shape"
+        None, min_length=1, max_length=4, description="needed where the key that takes it does not know the shape"
     )
 
 
@@ -117,8 +128,20 @@ class DatasetSource(_Source):
     columns: list[int] | None = Field(None, min_length=1, description="these features alone, in this order, from 0 up")
 
 
+class TrainedSource(_Source):
+    """Angles that its node has trained, in a run that is over. Each node reads its own model alone."""
+
+    trained: str = Field(
+        min_length=1, description="the run's folder (--out), or a node's own .npz file (--model); relative to the file"
+    )
+    layer: NonNegativeInt | None = Field(
+        None, description="the number of the layer there, from 0 up; null: that of this layer"
+    )
+
+
 _FORMS: dict[str, type[_Source]] = {
     "path": FileSource, "values": ValuesSource, "random": RandomSource, "dataset": DatasetSource,
+    "trained": TrainedSource,
 }  # fmt: skip
 """The forms of a source by their leading keys."""
 
@@ -154,6 +177,20 @@ Source = Annotated[
     ),
 ]
 """The type of a field that names data."""
+
+Angles = Annotated[
+    Annotated[FileSource, Tag(_tag(FileSource))]
+    | Annotated[ValuesSource, Tag(_tag(ValuesSource))]
+    | Annotated[RandomSource, Tag(_tag(RandomSource))]
+    | Annotated[DatasetSource, Tag(_tag(DatasetSource))]
+    | Annotated[TrainedSource, Tag(_tag(TrainedSource))],
+    Discriminator(
+        _form,
+        custom_error_type="source",
+        custom_error_message="a source with one of the keys path, values, random, dataset, trained",
+    ),
+]
+"""The type of a field that names a layer's angles."""
 
 
 ASSUMPTION = (

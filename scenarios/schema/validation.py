@@ -105,11 +105,12 @@ def _told(key: str, path: Path, detail: ErrorDetails, data: Any, model: type[Bas
     if kind == "wrong":
         return f"{key}: {shown(context['given'])} given, expected {context['expected']}"
     if kind == "missing":
-        return f"{key}: nothing given, expected {_described(path, data, model)}"
+        return f"{key}: missing required key, expected {_described(path, data, model)}"
     if kind in ("union_tag_invalid", "union_tag_not_found") and "'" in context["discriminator"]:
-        tag = shown(context["tag"]) if "tag" in context else "nothing"
-        told = f"one of {context['expected_tags']}" if "tag" in context else "a value"
-        return f"{key}.{context['discriminator'].strip(chr(39))}: {tag} given, expected {told}"
+        key = f"{key}.{context['discriminator'].strip(chr(39))}"
+        if "tag" not in context:
+            return f"{key}: missing required key, expected a value"
+        return f"{key}: {shown(context['tag'])} given, expected one of {context['expected_tags']}"
     if kind == "extra_forbidden":
         given = shown(detail["input"])
         known = _neighbours(path, data, model)

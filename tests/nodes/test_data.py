@@ -27,7 +27,7 @@ ALICE = data_key(7, "alice")
 def loaded(
     source: dict[str, Any], base: Path | str = "/", key: str = "protocol.x", owner: bytes = ALICE
 ) -> Any:
-    return make_loader(owner, str(base))(key, source)
+    return make_loader("alice", owner, str(base))(key, source)
 
 
 def refused(call: Any, *args: Any) -> str:
@@ -84,7 +84,7 @@ def test_a_csv_file_may_be_numbers_alone(tmp_path: Path) -> None:
 
 
 BAD_CSV = [
-    ("", {}, "line 1, column 0: nothing given, expected rows of numbers"),
+    ("", {}, "line 1, column 0: empty table given, expected rows of numbers"),
     ("a,b\n", {}, "line 1, column 0: a header alone given, expected rows of numbers below it"),
     ("1,2\n3\n", {}, "line 2, column 1: 1 cells given, expected 2 as above"),
     ("1,2\n3,x\n", {}, "line 2, column 1: a gap or a text given, expected a number"),
@@ -212,8 +212,8 @@ def test_random_numbers_are_their_owners() -> None:
 @pytest.mark.parametrize("shape", [None, [], [0], [-1, -1], [2.5], "8", [10**9]])
 def test_bad_shapes(shape: Any) -> None:
     line = refused(loaded, {"random": "normal", "shape": shape})
-    given = "nothing" if shape is None else repr(shape)
-    assert line.startswith(f"protocol.x.shape: {given} given, expected a list of whole numbers above 0")
+    given = "missing required key" if shape is None else f"{shape!r} given"
+    assert line.startswith(f"protocol.x.shape: {given}, expected a list of whole numbers above 0")
 
 
 def test_unknown_sources_are_named() -> None:
@@ -221,7 +221,7 @@ def test_unknown_sources_are_named() -> None:
         "'dice' given, expected angles, normal or signs"
     )
     assert refused(loaded, {"x": 1}) == (
-        "protocol.x: a source with x given, expected one with path, values, random or dataset"
+        "protocol.x: a source with x given, expected one with path, values, random, dataset or trained"
     )
     assert refused(loaded, {"dataset": "mnist", "part": "test"}).endswith("expected digits or breast-cancer")
     assert refused(loaded, {"dataset": "digits"}) == "protocol.x.part: None given, expected train or test"

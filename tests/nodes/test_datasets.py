@@ -42,7 +42,7 @@ def test_classes_are_in_proportion_to_the_last_tie(counts: list[int], seed: int,
 def test_reading_a_data_set_imports_neither_scikit_learn_nor_scipy() -> None:
     code = (
         "import sys; from ketwire.nodes.data import make_loader; "
-        "load = make_loader(bytes(32), '.'); load('protocol.data', {'dataset': 'digits', 'part': 'train'}); "
+        "load = make_loader('alice', bytes(32), '.'); load('protocol.data', {'dataset': 'digits', 'part': 'train'}); "
         "print(sorted({'sklearn', 'scipy', 'pandas'} & set(sys.modules)))"
     )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"

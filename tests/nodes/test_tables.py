@@ -273,7 +273,7 @@ def test_a_dropped_column_of_labels_is_none_of_the_features() -> None:
 @pytest.mark.parametrize("text", ["1,2,3,4\n", "1\n2\n3\n4\n", "x\n1\n2\n3\n4\n"])
 def test_a_table_of_one_row_or_one_column_is_a_vector(tmp_path: Path, text: str) -> None:
     (tmp_path / "v.csv").write_text(text)
-    load = make_loader(bytes(32), str(tmp_path))
+    load = make_loader("alice", bytes(32), str(tmp_path))
     expected = np.arange(1, 5) / np.sqrt(30)
     assert np.allclose(input_state({"path": "v.csv"}, 2, load), expected)
     layer = {"layer": "phases", "key": "k", "values": {"path": "v.csv"}}
@@ -290,10 +290,10 @@ def test_a_complex_unitary_may_be_in_a_file(tmp_path: Path, name: str) -> None:
         np.savetxt(tmp_path / name, matrix, delimiter=",")
     else:
         writers[name](tmp_path / name, matrix)
-    values = make_loader(bytes(32), str(tmp_path))("k", {"path": name})["values"]
+    values = make_loader("alice", bytes(32), str(tmp_path))("k", {"path": name})["values"]
     assert values.dtype == np.complex128 and np.array_equal(values, matrix)
     layer = {"layer": "unitary", "key": "k", "matrix": {"path": name}}
-    assert len(build_layers([layer], 1, make_loader(bytes(32), str(tmp_path)))) == 1
+    assert len(build_layers([layer], 1, make_loader("alice", bytes(32), str(tmp_path)))) == 1
 
 
 @pytest.mark.parametrize("name", ["a.npz", "a.npy", "a.csv"])

@@ -51,7 +51,7 @@ def test_programs_declare_what_their_signatures_say() -> None:
 
 def test_a_slice_of_another_program_is_refused_by_its_first_name() -> None:
     other = told(Stepping(("a",), 1, True, 1))
-    with pytest.raises(RemoteProtocolError, match=r"^slice\.script: nothing given, expected a value"):
+    with pytest.raises(RemoteProtocolError, match=r"^slice\.script: missing required key, expected a value"):
         build_program(SCRIPT, other, lambda key, source: {}, "a")
 
 
@@ -109,7 +109,7 @@ def test_both_runtimes_give_the_same_values_of_the_same_types() -> None:
     ("result", "words"),
     [
         ({}, "sent a bad result: 'outcome'"),
-        ({"outcome": {"seen": []}}, "sent a bad result: outcome.known_ps: nothing given, expected a value"),
+        ({"outcome": {"seen": []}}, "sent a bad result: outcome.known_ps: missing required key, expected a value"),
         ({"outcome": {"known_ps": None, "seen": ["x"], "clock": 0, "again": "0"}}, "outcome.seen.0: str given"),
         ({"outcome": {"known_ps": None, "seen": [], "clock": 0, "again": "0"}}, "outcome.again: str given, expected"),
     ],

@@ -538,7 +538,7 @@ REFUSED: list[tuple[Data, str]] = [
     ({"text": HEAD + "qubit[3] q; h q;", "told": [BOBS, {**ALICES, "angles": None}]},
      "protocol.layers.1: a circuit of 3 qubits given, expected 2"),
     ({"told": [BOBS, {**ALICES, "angles": {"values": [1.0]}}]}, "layers.1.angles: shape [1] given, expected [2]"),
-    ({"told": [{**BOBS, "angles": None}, ALICES]}, "protocol.layers.0.angles: nothing given, expected 3 values"),
+    ({"told": [{**BOBS, "angles": None}, ALICES]}, "protocol.layers.0.angles: missing required key, expected 3 values"),
     ({"told": own("cracks")}, f"protocol.layers.0.callable: '{__name__}:cracks' given, expected a function "
                               f"of the number of qubits ({place(__file__, 'raise Runtime')}: RuntimeError: no gates"),
     ({"told": own("BOBS")}, "protocol.layers.0.callable: "),

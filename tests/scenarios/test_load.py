@@ -176,7 +176,7 @@ BAD = [
         "protocol.styles.0.volume: 0 given, expected",
     ),
     (changed("protocol.styles", [{"style": "loud"}]), "protocol.styles.0.style: "),
-    (changed("protocol.styles", [{"hue": 1}]), "protocol.styles.0.style: nothing given, expected a value"),
+    (changed("protocol.styles", [{"hue": 1}]), "protocol.styles.0.style: missing required key, expected a value"),
     (
         changed("protocol.styles", [{"style": "fancy", "hue": 1, "colours": []}]),
         "styles.0.colours: [] given, expecte",
@@ -185,13 +185,13 @@ BAD = [
         changed("protocol.styles", [{"style": "fancy", "hue": 1, "colours": ["x"]}]),
         "expected one of style, colours",
     ),
-    (without("seed"), "seed: nothing given, expected a value: everything random follows from it"),
-    (without("links", 0, "fiber"), "links.0.fiber: nothing given, expected a value: a preset"),  # type: ignore[arg-type]
-    (without("protocol"), "protocol: nothing given, expected a mapping with kind"),
-    (without("protocol", "kind"), "protocol.kind: nothing given, expected one of "),
+    (without("seed"), "seed: missing required key, expected a value: everything random follows from it"),
+    (without("links", 0, "fiber"), "links.0.fiber: missing required key, expected a value: a preset"),  # type: ignore[arg-type]
+    (without("protocol"), "protocol: missing required key, expected a mapping with kind"),
+    (without("protocol", "kind"), "protocol.kind: missing required key, expected one of "),
     (
         without("protocol", "numbers"),
-        "protocol.numbers: nothing given, expected a value: whole numbers to tell",
+        "protocol.numbers: missing required key, expected a value: whole numbers to tell",
     ),
     ("- 1\n", "a list given, expected a mapping"),
     ("seed: 1\nseed: 2\n", "line 2: key 'seed' given twice"),

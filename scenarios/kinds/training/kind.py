@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -10,6 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from ketwire.channels.hardware import told as told_hardware
+from ketwire.channels.line_values import told
 from ketwire.channels.planning.budget import Crossing, refusal
 from ketwire.channels.planning.representation import differing
 from ketwire.channels.streams import derive_key
@@ -267,7 +271,7 @@ def _quantum_session(
         and not gates_err(hardware.values()),
         window=spec.window,
     )
-    told = partial(
+    training = partial(
         Told,
         plan=plan,
         passages={visit: passage_of(ways[visit], crossings[visit]) for visit in trained},
@@ -284,7 +288,7 @@ def _quantum_session(
         party: TrainingSlice(
             spec.steps,
             spec.checkpoint_every,
-            told(_model(spec, network, party, path, visits)) if plan.has_part(party) else None,
+            training(_model(spec, network, party, path, visits)) if plan.has_part(party) else None,
         )
         for party in network.parties
     }
@@ -307,6 +311,7 @@ def _model(
         spec.batch,
         None if validation is None else Validation(**validation.model_dump(mode="json")),
         _optimiser(spec),
+        _training(spec, network),
         Data(**data, standardise=spec.data.standardise, constant=spec.data.constant) if party == path[0] else None,
         Judging(objective, **labels) if party == path[-1] else None,
     )
@@ -324,6 +329,14 @@ def _described(
     part = replace(start.part, visits={**start.part.visits, **others})
     judging = start.judging or Judging(spec.objective.model_dump(mode="json"))
     return replace(start, part=part, judging=judging)
+
+
+def _training(spec: TrainingSpec, network: Network) -> str:
+    """SHA-256 of what decides how a training ends: the protocol, both seeds, the links and what its nodes are like."""
+    links = [[*link.ends, *(told(line) for _, _, line in link.directions())] for link in network.links]
+    hardware = {party: told_hardware(each) for party, each in network.hardware.items()}
+    whole = [spec.model_dump(mode="json"), network.seed, network.workload, network.parties, links, hardware]
+    return hashlib.sha256(json.dumps(whole, sort_keys=True).encode()).hexdigest()
 
 
 def _optimiser(spec: TrainingSpec) -> dict[str, Any]:

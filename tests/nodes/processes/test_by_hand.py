@@ -124,7 +124,7 @@ def test_a_fiber_that_comes_back_is_joined_by_the_others(network: Network) -> No
     network.assert_same_end(running)
     said = running["coordinator"].err
     assert "\nketwire: alice-bob: " in said and "; everybody goes on from checkpoint 2\n" in said
-    assert "ketwire: bob: everybody begins anew: " in running["bob"].err
+    assert "ketwire: bob: everybody begins again: " in running["bob"].err
 
 
 @pytest.mark.long  # processes by command

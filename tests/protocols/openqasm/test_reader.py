@@ -312,7 +312,7 @@ def test_a_file_is_its_unitary(name: str, tmp_path: Path) -> None:
     octets, expected = FILES[name]
     (tmp_path / "layer.qasm").write_bytes(octets)
     spec = {"layer": "openqasm", "key": "protocol.layers.0", "program": {"path": "layer.qasm"}, "angles": None}
-    [step] = build_layers([spec], 3, make_loader(bytes(32), str(tmp_path)))
+    [step] = build_layers([spec], 3, make_loader("alice", bytes(32), str(tmp_path)))
     assert isinstance(step.operation, Circuit) and up_to_phase(step.operation.unitary(), expected)
 
 
@@ -320,7 +320,7 @@ def test_another_encoding_is_told(tmp_path: Path) -> None:
     (tmp_path / "layer.qasm").write_bytes("qubit q;".encode("utf-16"))
     spec = {"layer": "openqasm", "key": "protocol.layers.0", "program": {"path": "layer.qasm"}, "angles": None}
     with pytest.raises(ScenarioError, match=r"protocol.layers.0.program: octet 0 is no UTF-8, expected"):
-        build_layers([spec], 1, make_loader(bytes(32), str(tmp_path)))
+        build_layers([spec], 1, make_loader("alice", bytes(32), str(tmp_path)))
 
 
 def gates_of_a_user(qubits: int) -> list[Gate]:
@@ -331,7 +331,7 @@ def wrong(qubits: int) -> Any:
     return 3
 
 
-LOAD = make_loader(bytes(32), ".")
+LOAD = make_loader("alice", bytes(32), ".")
 
 
 def test_a_callable_gives_gates() -> None:
@@ -376,7 +376,7 @@ def test_a_run_with_a_program_of_bob_s(tmp_path: Path) -> None:
     ("program", "changed", "told"),
     [
         (HEAD + "qubit[2] q; x q;", {"angles": None}, "protocol.layers.0: a circuit of 2 qubits given, expected 3"),
-        (PROGRAM, {"angles": None}, "protocol.layers.0.angles: nothing given, expected 2 values"),
+        (PROGRAM, {"angles": None}, "protocol.layers.0.angles: missing required key, expected 2 values"),
         (PROGRAM, {"angles": {"values": [1.0]}}, r"protocol.layers.0.angles: shape \[1\] given, expected \[2\]"),
         (HEAD + "qubit[3] q; x q;", {}, "protocol.layers.0.angles: values given, expected none"),
         (HEAD + "qubit[3] q; measure q;", {"angles": None}, r"protocol.layers.0: line 3, column 13: "),

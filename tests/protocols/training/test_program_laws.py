@@ -58,7 +58,7 @@ ESTIMATORS = {"commuting": 2, "random-coordinate": 2, "direct": 4}  # parts of f
 def party_of(estimator: str, ratio: float = 0.5, most: int = 1024) -> TrainingParty:
     spec = spec_of(estimator=estimator, copies=4, adaptive={"ratio": ratio, "most": most})
     slice = KIND.sessions(spec, network())[0].slices["a"]
-    party = TrainingParty(slice, make_loader(bytes(32), "."))
+    party = TrainingParty(slice, make_loader("alice", bytes(32), "."))
     party._want = dict.fromkeys(party.held.trained, 16)
     agreed: Any = SimpleNamespace(copies=dict.fromkeys(party.held.trained, 4))
     party._agreed = agreed
@@ -160,7 +160,7 @@ def test_a_training_interrupted_while_it_waits_stops_where_it_would_have(
 @pytest.mark.parametrize(("standardise", "constant"), [(False, 2.5), (True, 0.3), (False, None)])
 def test_rows_are_encoded_as_the_scenario_says(standardise: bool, constant: float | None) -> None:
     data = Data({"values": ROWS.tolist()}, {"values": TESTS.tolist()}, standardise, constant)
-    samples = Samples(data, 3, make_loader(bytes(32), "."))
+    samples = Samples(data, 3, make_loader("alice", bytes(32), "."))
     for part, rows in (("train", ROWS), ("test", TESTS)):
         expected = np.zeros((len(rows), 8))
         expected[:, :3] = (rows - ROWS.mean(axis=0)) / ROWS.std(axis=0) if standardise else rows

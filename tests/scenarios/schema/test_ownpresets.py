@@ -149,7 +149,7 @@ FIBER = ("links", "lab-fiber", "figures", "loss_db_per_km")
     ("mine", "told"),
     [
         (changed(*FIBER, value=0.3), "links.lab-fiber.figures.loss_db_per_km: 0.3 given, expected a mapping"),
-        (changed(*FIBER, value={"value": 1}), "links.lab-fiber.figures.loss_db_per_km.source: nothing given, expected"),
+        (changed(*FIBER, value={"value": 1}), "links.lab-fiber.figures.loss_db_per_km.source: missing required key"),
         (changed(*FIBER, "source", value=" "), "links.lab-fiber.figures.loss_db_per_km.source: \" \" given, expected"),
         (changed(*FIBER, "value", value=-1), "links.lab-fiber.figures.loss_db_per_km: -1.0 given, expected a number"),
         (changed(*FIBER, "value", value="x"), 'links.lab-fiber.figures.loss_db_per_km: "x" given, expected a valid n'),

@@ -208,7 +208,7 @@ def test_a_bad_file_is_one_line(tmp_path: Path, octets: bytes | None, told: str)
         ({"ring": 2}, "topology.ring: 2 given, expected at least 3"),
         ({"star": 2}, "topology.star: 2 given, expected at least 3"),
         ({"grid": [1, 5]}, "topology.grid.0: 1 given, expected at least 2"),
-        ({"grid": [3]}, "topology.grid.1: nothing given, expected a value"),
+        ({"grid": [3]}, "topology.grid.1: missing required key, expected a value"),
         ({"grid": [101, 100]}, "topology.grid: [101, 100] given, expected at most 10000 nodes"),
         ({"chain": 10_001}, "topology.chain: 10001 given, expected at most 10000"),
         ({"chain": "3"}, 'topology.chain: "3" given, expected a valid integer'),
@@ -217,10 +217,10 @@ def test_a_bad_file_is_one_line(tmp_path: Path, octets: bytes | None, told: str)
         ({}, "topology: {} given, expected one of chain, ring, star, grid, file"),
         (None, "topology: null given, expected a mapping"),
         ({"file": "net.dot"}, "topology.file: 'net.dot' given, expected a name that ends in .graphml or .gml"),
-        ({"chain": 3, "link": {"fibre": "x"}}, "topology.link.fiber: nothing given, expected a value: a preset"),
+        ({"chain": 3, "link": {"fibre": "x"}}, "topology.link.fiber: missing required key, expected a value"),
         ({"chain": 3, "link": {**LINK, "colour": 1}}, "topology.link.colour: unknown key, 1 given, expected one of b"),
         ({"chain": 3, "link": {**LINK, "between": 1}}, "topology.link.between: 1 given, expected no such key"),
-        ({"chain": 3, "link": {"length_km": 1}}, "topology.link.fiber: nothing given, expected a value: a preset"),
+        ({"chain": 3, "link": {"length_km": 1}}, "topology.link.fiber: missing required key, expected a value"),
         ({"chain": 3, "link": LINK, "links": {"n0-n2": {}}}, "topology.links.n0-n2: 'n0-n2' given, expected a link: n"),
         ({"chain": 3, "link": LINK, "links": {"n0": {}}}, "topology.links.n0: 'n0' given, expected a link: n0-n1, n1-"),
         ({"chain": 3, "links": {"n0-n1": {}, "n1-n0": {}}}, "topology.links.n1-n0: 'n1-n0' given beside n0-n1, expec"),
@@ -246,7 +246,7 @@ def test_a_change_after_the_expansion_is_told_by_its_own_key(tmp_path: Path) -> 
     said = refused(tmp_path, {"ring": 5, "link": LINK}, "links.3.p_init=2")
     assert said == "links.3.p_init: 2.0 given, expected a number from 0 to 1"
     said = refused(tmp_path, {"ring": 5, "link": LINK}, "links.3={fiber: ideal}")
-    assert said.startswith("links.3.between: nothing given")
+    assert said.startswith("links.3.between: missing required key")
 
 
 @pytest.mark.parametrize("key", ["nodes", "links"])

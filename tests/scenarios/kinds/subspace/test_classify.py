@@ -65,7 +65,7 @@ def result(loaded: Loaded, check: bool = False) -> dict[str, Any]:
 def test_digits_reach_the_accuracy_that_their_probabilities_promise() -> None:
     pytest.importorskip("sklearn")
     told = result(load("digits", ["protocol.raw=[2]", "links.0.length_km=0"]))
-    reader = make_loader(b"", ".")
+    reader = make_loader("alice", b"", ".")
     train, test = (reader("k", {"dataset": "digits", "part": part}) for part in ("train", "test"))
     bases = subspaces.class_subspaces(train["values"], train["labels"], 10)
     blocks = subspaces.discriminating_blocks(bases, train["values"], train["labels"], copies=100)  # 300 * TUNED_SHARE

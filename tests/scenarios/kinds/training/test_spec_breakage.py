@@ -151,7 +151,7 @@ def test_what_cannot_be_standardised_is_refused(train: list[list[float]]) -> Non
 def test_labels_may_be_a_file_of_one_column(tmp_path: Path) -> None:
     (tmp_path / "labels.csv").write_text("class\n2\n7\n7\n")
     squared, source = {"loss": "squared"}, {"path": "labels.csv"}
-    load = make_loader(bytes(32), str(tmp_path))
+    load = make_loader("alice", bytes(32), str(tmp_path))
     made = Labels(Judging(squared, source, source), objective(squared), load)
     assert made.of["train"].tolist() == [-1, 1, 1] and made.shapes["test rows"].value == 3
 
@@ -184,7 +184,7 @@ def test_rows_do_not_hold_their_own_labels() -> None:
 def test_rows_are_encoded_when_they_are_needed() -> None:
     """Before, somebody has looked whether there is room for them: 2^25 amplitudes for each of a million rows."""
     rows: Any = {"values": [[1.0, 2.0], [3.0, -1.0]]}
-    held = Samples(Data(rows, rows), 25, make_loader(bytes(32), ""))
+    held = Samples(Data(rows, rows), 25, make_loader("alice", bytes(32), ""))
     assert "encoded" not in vars(held) and held.shapes["train rows"].value == 2
 
 
@@ -193,8 +193,9 @@ def test_angles_that_have_no_digits_left_are_refused() -> None:
              "angles": {"values": [1.0, -1e300]}}  # fmt: skip
     told = r"^k.angles: an angle at \[1\] that is too large given, expected at most 1e\+09 rad"
     with pytest.raises(ScenarioError, match=told):
-        build_layers([layer], 2, make_loader(bytes(32), ""))
-    assert len(build_layers([{**layer, "angles": {"values": [1.0, -1e9]}}], 2, make_loader(bytes(32), ""))) == 1
+        build_layers([layer], 2, make_loader("alice", bytes(32), ""))
+    layer["angles"] = {"values": [1.0, -1e9]}
+    assert len(build_layers([layer], 2, make_loader("alice", bytes(32), ""))) == 1
 
 
 # ---------------------------------------------------------------- what is said of it
@@ -305,7 +306,7 @@ def test_the_example_of_a_layer_of_ones_own_is_one(monkeypatch: pytest.MonkeyPat
     monkeypatch.syspath_prepend(tmp_path)
     layer = {"at": "a", "layer": "gates", "key": "k", "callable": "breakage_example:ansatz",
              "angles": {"values": [0.3, 0.4, 0.5]}}  # fmt: skip
-    (step,) = build_layers([layer], 3, make_loader(bytes(32), ""))
+    (step,) = build_layers([layer], 3, make_loader("alice", bytes(32), ""))
     names = [gate.name for gate in step.operation.gates] if isinstance(step.operation, Circuit) else []
     assert names == ["ry"] * 3 + ["cz"] * 2
 

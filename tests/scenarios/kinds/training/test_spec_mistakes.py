@@ -109,7 +109,7 @@ def test_parameters_beyond_all_bounds_are_the_rate_s_fault(optimiser: Any, objec
 def test_the_baseline_of_labels_that_are_no_classes_is_none() -> None:
     """Logistic regression cannot be fitted to them: it ended --check with a traceback."""
     pytest.importorskip("sklearn")
-    loader = make_loader(bytes(32), ".")
+    loader = make_loader("alice", bytes(32), ".")
     own = {"loss": f"{__name__}:Regression"}
     assert baseline(spec_of(objective=own, labels=CONTINUOUS), loader, network()) is None
     one_class: Any = {"train": {"values": [1] * len(LABELS)}, "test": {"values": [1] * len(TEST_LABELS)}}
@@ -119,7 +119,7 @@ def test_the_baseline_of_labels_that_are_no_classes_is_none() -> None:
 def test_the_baseline_of_two_labels_is_that_of_their_classes() -> None:
     """0.5 and 1.5 tell two classes apart as well as 2 and 8 do."""
     pytest.importorskip("sklearn")
-    loader, names = make_loader(bytes(32), "."), dict(zip(np.unique(LABELS), (0.5, 1.5), strict=True))
+    loader, names = make_loader("alice", bytes(32), "."), dict(zip(np.unique(LABELS), (0.5, 1.5), strict=True))
     halves: Any = {
         part: {"values": [names[label] for label in labels]}
         for part, labels in (("train", LABELS), ("test", TEST_LABELS))

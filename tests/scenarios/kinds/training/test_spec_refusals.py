@@ -84,7 +84,7 @@ def test_batches_follow_from_the_seed_and_promises_from_what_moves() -> None:
     spec = spec_of(batch=5, trainable=[0, 2], estimator="commuting", epsilon=0.1, delta=0.1)
     ours, theirs = (KIND.sessions(spec, replace(network(), seed=seed))[0].slices["a"].training for seed in (5, 6))
     assert ours.model.schedule_key != theirs.model.schedule_key
-    shapes = {party: TrainingParty(slice, make_loader(bytes(32), ".")).shapes
+    shapes = {party: TrainingParty(slice, make_loader("alice", bytes(32), ".")).shapes
               for party, slice in KIND.sessions(spec, network())[0].slices.items()}  # fmt: skip
     assert Agreement.of(ours.terms, agree(shapes)).promise == Promise(0.1, 0.1, 8)
 
@@ -97,4 +97,4 @@ def test_the_baseline_is_judged_on_the_test_part() -> None:
         labels = [11 - label for label in LABELS] if flipped else LABELS
         spec = spec_of(data={"train": {"values": rows.tolist()}, "test": {"values": rows.tolist()}},
                        labels={"train": {"values": LABELS}, "test": {"values": labels}})  # fmt: skip
-        assert baseline(spec, make_loader(bytes(32), "."), network()) == (0.0 if flipped else 1.0)
+        assert baseline(spec, make_loader("alice", bytes(32), "."), network()) == (0.0 if flipped else 1.0)
