@@ -18,6 +18,7 @@ from ketwire.errors import ScenarioError
 from ketwire.nodes.models import model_file
 from ketwire.nodes.processes.interpreters import refuse_interpreters
 from ketwire.nodes.session import COORDINATOR
+from ketwire.scenarios.load import is_packaged
 
 if TYPE_CHECKING:
     from ketwire.nodes.session import Run
@@ -134,7 +135,7 @@ class _Network:
         self.parties = run.parties
         self.fibers = [link.name for link in run.links]
         self.kept = any(session.restartable for session in run.sessions)
-        is_file = loaded.base != _packaged()
+        is_file = not is_packaged(named)
         self.files = _files(loaded, run, named) if is_file else Files()
         self.scenario = f"{SCENARIO}/{os.path.basename(named)}" if is_file else named
         self.keys = KEYS_SERVICE if KEYS_SERVICE not in self.parties else f"{KEYS_SERVICE}.once"
@@ -224,12 +225,6 @@ class _Network:
 
     def _profiles(self) -> list[str]:
         return [] if self.profile is None else [f"profiles: [{self.profile}]"]
-
-
-def _packaged() -> str:
-    from ketwire.scenarios.load import PACKAGED  # noqa: PLC0415
-
-    return str(PACKAGED.resolve())
 
 
 def _flow(values: Sequence[str]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
@@ -240,6 +241,9 @@ class Draft:
 def draft(name_or_file: str) -> Draft:
     """A packaged scenario by name, or one from a file.
 
+    Relative paths start from the file's folder. A packaged scenario has none; those that are added to one start from
+    the working directory.
+
     Raises:
         ScenarioError: there is none, or its text is no mapping.
     """
@@ -247,7 +251,7 @@ def draft(name_or_file: str) -> Draft:
     data = parse(read(path, origin), origin)
     if not isinstance(data, dict):
         raise ScenarioError(f"{origin}: a {type(data).__name__} given, expected a mapping (seed, nodes, ...)")
-    return Draft(data, origin, path.stem, str(path.resolve().parent))
+    return Draft(data, origin, path.stem, os.getcwd() if is_packaged(name_or_file) else str(path.resolve().parent))
 
 
 def _data(
@@ -304,6 +308,11 @@ def packaged() -> dict[str, Path]:
     return {path.stem: path for path in sorted(PACKAGED.glob("*.yaml"))}
 
 
+def is_packaged(name_or_file: str) -> bool:
+    """Whether this names a scenario that ships with ketwire."""
+    return name_or_file in packaged()
+
+
 def find(name_or_file: str) -> tuple[Path, str]:
     """The path of a scenario, and how errors call it.
 
@@ -314,7 +323,7 @@ def find(name_or_file: str) -> tuple[Path, str]:
     if "/" in name_or_file or name_or_file.endswith(_SUFFIXES):
         return path, name_or_file
     known = packaged()
-    if name_or_file in known:
+    if is_packaged(name_or_file):
         return known[name_or_file], known[name_or_file].name
     if path.is_file():
         return path, name_or_file

@@ -91,6 +91,19 @@ def test_what_pages_show_of_runs_is_what_runs_say(page: str, command: str) -> No
         assert line in said
 
 
+@pytest.mark.long
+def test_what_the_readme_shows_of_the_demo_is_what_it_prints(capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("digits", "subspace"):  # as `make demo` has them
+        assert f"@$(BIN)/ketwire run {name}\n" in (ROOT / "Makefile").read_text()
+        assert cli.execute(["run", name, "--inline"]) == 0
+    page = (ROOT / "README.md").read_text()
+    block = page[page.index("    digits: subspace, seed 2") : page.index("\n\n![")]
+    timed = re.compile(r"seed \d+, [\d.]+ s$")
+    shown, said = ([line.rstrip() for line in text.splitlines()] for text in (block, capsys.readouterr().out))
+    kept = [line.removeprefix("    ") for line in shown if not timed.search(line)]
+    assert kept == [line for line in said if not timed.search(line)]
+
+
 def test_the_page_on_design_is_short_and_names_what_there_is() -> None:
     page = (ROOT / "docs/design.md").read_text()
     assert len(page.splitlines()) <= 120
@@ -125,7 +138,15 @@ def test_pages_name_no_module_that_is_gone(page: str) -> None:
         assert any(f"{name.replace('.', '/')}/".startswith(path.removesuffix(".py") + "/") for path in package), name
 
 
-def test_what_the_page_on_python_shows_is_what_happens() -> None:
+@pytest.mark.parametrize("page", ["docs/python.md", pytest.param("README.md", marks=pytest.mark.long)])
+def test_what_pages_show_of_python_is_what_happens(
+    page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     pytest.importorskip("pandas")
-    found = doctest.testfile(str(ROOT / "docs/python.md"), module_relative=False)
-    assert found.attempted > 10 and not found.failed
+    monkeypatch.chdir(tmp_path)
+    found = doctest.testfile(str(ROOT / page), module_relative=False)
+    assert found.attempted > 7 and not found.failed
+
+
+def test_the_readme_is_short() -> None:
+    assert len((ROOT / "README.md").read_text().splitlines()) <= 120

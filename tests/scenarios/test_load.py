@@ -282,10 +282,13 @@ def test_files_that_cannot_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 
 def test_packaged_scenarios_are_found_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A path that is added to one starts from the working directory: its own folder is no place for a user's files."""
     written(tmp_path, GOOD)
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
     monkeypatch.setattr("ketwire.scenarios.load.PACKAGED", tmp_path)
     loaded = load("demo")
-    assert loaded.origin == "demo.yaml" and loaded.base == str(tmp_path)
+    assert loaded.origin == "demo.yaml" and loaded.base == str(tmp_path / "here")
 
 
 BAD_SETS = [
