@@ -9,6 +9,7 @@ digests as by default. Bare: a script that imports numpy and pyzmq and starts th
 so too, each of which sends it one message. Both have one BLAS thread, and both find compiled modules
 as any second start does. User and system time of all processes, from `RUSAGE_CHILDREN`.
 
+api: `ketwire.run`, which keeps the ledger, against `launch`.
 launch: the same scenario inline, loaded and launched again in a process that has done so before, against a process
 that imports NumPy and ends.
 digits: the packaged scenario with all its processes and rivals, against its arithmetic in plain NumPy in one process
@@ -29,6 +30,7 @@ from pathlib import Path
 
 import numpy as np
 
+import ketwire
 from benchmarks.report import Figure, Measure, rounds_of
 from ketwire.nodes.datasets import split
 from ketwire.nodes.inline import run_inline
@@ -134,6 +136,25 @@ def measure_launch(rounds: int) -> list[Figure]:
                          0.06, "ms")]
 
 
+def measure_api(rounds: int) -> list[Figure]:
+    """`ketwire.run` over its own `launch`, the same scenario in this process, both from the file to the result."""
+
+    def by_name() -> None:
+        ketwire.run("two-layer-inference", progress=False)
+
+    def by_launch() -> None:
+        launch(load("two-layer-inference"), lambda run, *_: run_inline(run), Options(progress=False))
+
+    def taken_s(action: Callable[[], object], repeats: int) -> float:
+        start = time.process_time()
+        for _ in range(repeats):
+            action()
+        return (time.process_time() - start) / repeats
+
+    taken = rounds_of({"run": by_name, "launch": by_launch}, rounds, 5, measure=taken_s)
+    return [taken.figure("startup: ketwire.run over launch, the same scenario, CPU", "run", "launch", 1.2, "ms")]
+
+
 def measure_digits(rounds: int) -> list[Figure]:
     """The scenario `digits`, all processes, over the same arithmetic in one."""
     with prepared() as (folder, environment):
@@ -147,4 +168,6 @@ def measure_digits(rounds: int) -> list[Figure]:
     return [taken.figure("startup: digits over its arithmetic in NumPy, CPU", "ours", "plain", 2.0, "s")]
 
 
-MEASURES: dict[str, Measure] = {"startup": measure, "launch": measure_launch, "digits": measure_digits}
+MEASURES: dict[str, Measure] = {
+    "startup": measure, "launch": measure_launch, "api": measure_api, "digits": measure_digits,
+}  # fmt: skip
