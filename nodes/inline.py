@@ -30,11 +30,14 @@ from ketwire.nodes.session import (
     Session,
     SessionResult,
     Totals,
+    address_of,
+    addresses_of_bits,
     agree,
     data_key,
     direction_key,
     direction_name,
     merge_records,
+    party_at,
     party_key,
     with_records,
 )
@@ -167,6 +170,10 @@ class InlineSession:
                 key = direction_key(run.seed, session.name, sender, receiver)
                 direction = Direction(direction_name(sender, receiver), fiber, key)
                 self.lanes[sender, receiver] = Lane(direction, link.credit_octets)
+        self._of_bits = {
+            party: addresses_of_bits(receiver for sender, receiver in self.lanes if sender == party)
+            for party in {sender for sender, receiver in self.lanes if party_at(receiver) != receiver}
+        }
         self.nodes = {
             party: self.node_class(
                 party,
@@ -232,7 +239,7 @@ class InlineSession:
         states = {other: self._saved[other].state for other in self.tasks}
         self._saved.clear()
         for (sender, receiver), lane in self.lanes.items():
-            check_drained(receiver, sender, len(lane.unread), effect.step, effect.step)
+            check_drained(party_at(receiver), sender, len(lane.unread), effect.step, effect.step)
         if self.vault is not None:
             self.vault.save(self.index, effect.step, self.nodes, states, self.lanes)
         self.committed = effect.step
@@ -240,10 +247,17 @@ class InlineSession:
         return True
 
     def _lane(self, party: str, effect: Send | Receive[Any]) -> Lane:
-        ends = (party, effect.peer) if isinstance(effect, Send) else (effect.peer, party)
+        ends = self._way(party, effect)
         if ends not in self.lanes:
             raise LocalProtocolError(f"{party} has no link to {effect.peer!r}")
         return self.lanes[ends]
+
+    def _way(self, party: str, effect: Send | Receive[Any]) -> tuple[str, str]:
+        """The sender and the receiver's address of the lane that a message of this effect takes."""
+        ends = (party, effect.peer) if isinstance(effect, Send) else (effect.peer, party)
+        if ends[0] not in self._of_bits:
+            return ends
+        return ends[0], address_of(replace(effect, peer=ends[1]), self._of_bits[ends[0]])
 
     def _send(self, party: str, lane: Lane, effect: Send, weight: int) -> HeraldReceipt:
         node = self.nodes[party]
@@ -252,7 +266,7 @@ class InlineSession:
         if self.records is not None:
             self.records.append(delivery.record)
             if self.vault is not None:
-                self.vault.note(party, effect.peer, self.index, delivery.record)
+                self.vault.note(*self._way(party, effect), self.index, delivery.record)
         return HeraldReceipt(node, delivery.lost, delivery.herald_ps, delivery.done_ps, delivery.record.spent)
 
     def _receive(self, party: str, lane: Lane, effect: Receive[Any]) -> Any:

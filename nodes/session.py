@@ -7,7 +7,7 @@ classical rivals another.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Literal, Self
@@ -15,11 +15,12 @@ from typing import Any, Literal, Self
 from ketwire.channels.fiber import Fiber
 from ketwire.channels.hardware import Hardware
 from ketwire.channels.line import Line
+from ketwire.channels.messages import Classical
 from ketwire.channels.records import Record
 from ketwire.channels.streams import derive_key
 from ketwire.channels.transcript import Chain, transcript_sha256
 from ketwire.errors import ScenarioError
-from ketwire.protocols.node import Shape
+from ketwire.protocols.node import Receive, Send, Shape
 from ketwire.protocols.typed import Told, told
 
 DEFAULT_CREDIT_OCTETS = 256 * 1024 * 1024
@@ -32,6 +33,8 @@ COORDINATOR = "coordinator"
 class Link:
     """A link between two parties: two lines, one for each direction, that share nothing.
 
+    label: its name, if it is not that of its ends
+    carries: of what two parties tell each other. Two links may join them, of which one carries qubits and one bits
     python: the interpreter of the fiber's process, a path or a name on PATH; None: ours
     """
 
@@ -40,6 +43,8 @@ class Link:
     backward: Line
     credit_octets: int = DEFAULT_CREDIT_OCTETS
     python: str | None = None
+    label: str | None = None
+    carries: Literal["all", "qubits", "bits"] = "all"
 
     @classmethod
     def over(cls, ends: tuple[str, str], fiber: Fiber, credit_octets: int = DEFAULT_CREDIT_OCTETS) -> Self:
@@ -48,12 +53,16 @@ class Link:
 
     @property
     def name(self) -> str:
-        return "-".join(self.ends)
+        return self.label or "-".join(self.ends)
 
     def directions(self) -> tuple[tuple[str, str, Line], tuple[str, str, Line]]:
-        """(sender, receiver, physics) of both directions."""
+        """(sender, address of the receiver, physics) of both directions."""
         a, b = self.ends
-        return (a, b, self.forward), (b, a, self.backward)
+        return (a, self.address(b), self.forward), (b, self.address(a), self.backward)
+
+    def address(self, end: str) -> str:
+        """How the other end tells this link to `end` from another: END@LINK where it carries bits alone, else END."""
+        return f"{end}@{self.name}" if self.carries == "bits" else end
 
 
 @dataclass(frozen=True)
@@ -189,6 +198,22 @@ class SessionResult:
 
 Progress = Callable[[str, str, int, int, str], None]
 """Called with (session, party, done, total, label)."""
+
+
+def party_at(address: str) -> str:
+    """The party that an address is of."""
+    return address.partition("@")[0]
+
+
+def addresses_of_bits(addresses: Iterable[str]) -> dict[str, str]:
+    """By party the address that classical messages to it go to, where these have a link of their own."""
+    return {party_at(address): address for address in addresses if party_at(address) != address}
+
+
+def address_of(effect: Send | Receive[Any], of_bits: Mapping[str, str]) -> str:
+    """Where a message of this effect goes to, or comes from."""
+    is_bits = isinstance(effect.message, Classical) if isinstance(effect, Send) else issubclass(effect.kind, Classical)
+    return of_bits.get(effect.peer, effect.peer) if is_bits else effect.peer
 
 
 def direction_name(sender: str, receiver: str) -> str:

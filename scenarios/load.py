@@ -56,6 +56,8 @@ class Read:
                 line(between, link, hardware, a, b),
                 line(between, link, hardware, b, a),
                 python=link.interpreter(self.base),
+                label=link.name,
+                carries=link.carries,
             )
             for link in self.scenario.links
             for a, b in (link.between,)

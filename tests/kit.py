@@ -7,6 +7,7 @@ import os
 import re
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -52,6 +53,20 @@ def scripted(
         tuple(Link.over(ends, physics, credit_octets) for ends in links),
         tuple(Session(f"s{index}", "quantum", program, slices, restartable) for index in range(sessions)),
     )
+
+
+def parallel(run: Run) -> Run:
+    """The same run with a link of bits beside each link, which then carries qubits."""
+    slow = replace(TELECOM, length_km=40.0)
+    links = [
+        each
+        for link in run.links
+        for each in (
+            replace(link, carries="qubits"),
+            replace(Link.over(link.ends, slow, link.credit_octets), label="_".join(link.ends), carries="bits"),
+        )
+    ]
+    return replace(run, links=tuple(links))
 
 
 def stepping(

@@ -14,7 +14,7 @@ from ketwire.errors import Deadlock, KetwireError, LocalProtocolError, RemotePro
 from ketwire.nodes.inline import run_inline
 from ketwire.nodes.processes.run import run_processes
 from ketwire.nodes.session import Run, SessionResult
-from tests.kit import LOOK, TELECOM, Threads, receive, scripted, send
+from tests.kit import LOOK, TELECOM, Threads, parallel, receive, scripted, send
 from tests.programs import SpyParty
 
 PARTIES = ("alice", "bob", "carol")
@@ -51,10 +51,11 @@ def random_runs(draw: Any) -> Run:
         scripts[receiver].append(receive(sender, what, keep=extra))
     physics = replace(TELECOM, length_km=draw(st.sampled_from([0.0, 0.5, 7.0])))
     credit = draw(st.sampled_from([1 << 28, 600]))
-    return scripted(
+    run = scripted(
         scripts, links, physics, seed=draw(st.integers(0, 1 << 40)), credit_octets=credit,
         sessions=draw(st.integers(1, 2)),
     )  # fmt: skip
+    return parallel(run) if draw(st.booleans()) else run
 
 
 def facts(results: list[SessionResult]) -> list[Any]:

@@ -220,7 +220,8 @@ def fingerprint_of(run: Run) -> str:
 
     It stays with the coordinator: a party that knew it could try out what another party's values are.
     """
-    links = [[link.ends, told_line(link.forward), told_line(link.backward), link.credit_octets] for link in run.links]
+    links = [[link.ends, told_line(link.forward), told_line(link.backward), link.credit_octets, link.name, link.carries]
+             for link in run.links]  # fmt: skip
     sessions = [
         [each.name, each.role, each.program, each.restartable, {who: _digest(own) for who, own in each.told.items()}]
         for each in run.sessions

@@ -53,6 +53,7 @@ from ketwire.nodes.session import (
     SessionResult,
     Totals,
     agree,
+    party_at,
 )
 from ketwire.nodes.trampoline import outcome_of
 from ketwire.protocols.node import Outcome, Shape
@@ -328,11 +329,12 @@ class Coordinator:
         waits = {}
         for member in waiting:
             assert member.blocked is not None
-            finished = ", who has finished" if self.members[member.blocked.peer].done else ""
-            what = f"{member.blocked.on} from {member.blocked.peer}{finished}"
+            peer = party_at(member.blocked.peer)
+            finished = ", who has finished" if self.members[peer].done else ""
+            what = f"{member.blocked.on} from {peer}{finished}"
             if member.blocked.on.startswith("checkpoint "):
                 what = f"the others at {member.blocked.on}"
-            room = f"room to send to {member.blocked.peer}, who does not read"
+            room = f"room to send to {peer}, who does not read"
             waits[member.name] = room if member.blocked.on == "send" else what
         raise Deadlock(waits)
 
@@ -342,7 +344,8 @@ class Coordinator:
             step = self._commits.step_of(name)
             waits = step > self._commits.committed and report.on == f"checkpoint {step}"  # no report of one before
             return waits and any(self._commits.step_of(member.name) != step for member in self.nodes)
-        peer = self.members[report.peer]
+        peer = self.members[party_at(report.peer)]
+        name += report.peer.removeprefix(peer.name)  # by a link of its own it is another address on both sides
         theirs: Any = peer.done.result if peer.done else counters_of(peer.blocked)
         if theirs is None:
             return False

@@ -44,7 +44,7 @@ from ketwire.nodes.ledger import Ledger, Place
 from ketwire.nodes.processes.control import Control, Credentials, Stopped
 from ketwire.nodes.processes.security import Doorman
 from ketwire.nodes.processes.sockets import octets_of, receive, router, send, sender_of
-from ketwire.nodes.session import Totals, direction_name
+from ketwire.nodes.session import Totals
 from ketwire.nodes.trampoline import octets
 
 
@@ -161,9 +161,8 @@ class FiberProcess:
     def _begin(self, start: Start) -> None:
         session = self.session = start.session
         keys = self.job["sessions"][session]["keys"]
-        for sender, receiver in self._directions():
-            line = line_of(self.job["lines"][sender])
-            direction = Direction(direction_name(sender, receiver), line, bytes.fromhex(keys[sender]))
+        for sender, name in self.job["directions"].items():
+            direction = Direction(name, line_of(self.job["lines"][sender]), bytes.fromhex(keys[sender]))
             self.sides[sender].begin(session, direction)
         self._restore(start)
         for side in self.sides.values():
@@ -182,10 +181,6 @@ class FiberProcess:
             "eve": {side.direction.name: got for side in sides if (got := side.direction.intercepted) is not None},
         }
         self.control.say(Summary(session, summary))
-
-    def _directions(self) -> list[tuple[str, str]]:
-        a, b = self.sides
-        return [(a, b), (b, a)]
 
     def _take(self, frames: list[Any]) -> None:
         side = self.sides.get(sender_of(frames, self.doorman is not None))

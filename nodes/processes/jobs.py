@@ -8,7 +8,7 @@ from ketwire.channels.hardware import told as told_hardware
 from ketwire.channels.line_values import told
 from ketwire.channels.wire.frames import Job
 from ketwire.nodes.processes.control import slice_arrays
-from ketwire.nodes.session import Link, Run, data_key, direction_key, party_key
+from ketwire.nodes.session import Link, Run, data_key, direction_key, direction_name, party_key
 
 
 def node_job(
@@ -37,6 +37,7 @@ def fiber_job(run: Run, link: Link, public_keys: Mapping[str, str], ledger: str 
     job = {
         "ends": {end: public_keys.get(end, "") for end in link.ends},
         "lines": {sender: told(line) for sender, _, line in link.directions()},
+        "directions": {sender: direction_name(sender, receiver) for sender, receiver, _ in link.directions()},
         "sessions": [{"keys": each} for each in keys],
         "credit_octets": link.credit_octets,
         "ledger": ledger,

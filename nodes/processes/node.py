@@ -47,6 +47,7 @@ from ketwire.nodes.party import PartyNode, check_drained, not_restartable
 from ketwire.nodes.processes.control import Control, Credentials, Stopped, slice_of
 from ketwire.nodes.processes.descriptors import for_node, provide
 from ketwire.nodes.processes.sockets import announced, dealer, octets_of, receive, send
+from ketwire.nodes.session import address_of, addresses_of_bits
 from ketwire.nodes.trampoline import Task, build_program, octets
 from ketwire.protocols.node import Checkpoint, Outcome, Program, Receive, Send, State
 from ketwire.protocols.typed import told
@@ -223,6 +224,7 @@ class NodeProcess:
         node = PartyNode(self.name, key, public, tell, hardware, self.model)
         self._restore(start, node)
         task = Task(program, node)
+        of_bits = addresses_of_bits(self.peers)
         while (effect := task.effect) is not None:
             if isinstance(effect, Checkpoint):
                 if not session["restartable"]:
@@ -230,7 +232,7 @@ class NodeProcess:
                 self._checkpoint(start.session, node, effect)
                 task.resume(None)
                 continue
-            peer = self.peers.get(effect.peer)
+            peer = self.peers.get(address_of(effect, of_bits))
             if peer is None:
                 raise LocalProtocolError(f"{self.name} has no link to {effect.peer!r}")
             if isinstance(effect, Send):

@@ -53,7 +53,7 @@ class Network:
         return self.seed if self.workload_seed is None else self.workload_seed
 
     def link(self, a: str, b: str) -> Link | None:
-        """The link that joins a and b, in either order; None where there is none."""
+        """The link that carries qubits between a and b, in either order; None where there is none."""
         return self._joined.get(frozenset((a, b)))
 
     def is_hop(self, a: str, b: str) -> bool:
@@ -63,7 +63,7 @@ class Network:
     @cached_property
     def _joined(self) -> dict[frozenset[str], Link]:
         """Each link by its two ends. To look through all of them for each crossing would take n^2 steps."""
-        return {frozenset(link.ends): link for link in self.links}
+        return {frozenset(link.ends): link for link in self.links if link.carries != "bits"}
 
     @cached_property
     def _hops(self) -> frozenset[frozenset[str]]:

@@ -23,7 +23,12 @@ def draw_network(axes: Axes, scenario: Scenario) -> None:
     labelled = len(places) <= MOST_LABELS
     for link in scenario.links:
         (x1, y1), (x2, y2) = (places[name] for name in link.between)
-        dash = {"direct": "-", "coded": "-.", "teleport": "--"}.get(link.carried_by, ":")
+        if link.carries == "bits":  # beside the one that carries qubits
+            aside = 0.08 / max(math.hypot(x2 - x1, y2 - y1), 1e-9)
+            dx, dy = aside * (y2 - y1), aside * (x1 - x2)
+            x1, y1, x2, y2 = x1 + dx, y1 + dy, x2 + dx, y2 + dy
+        dashes = {"direct": "-", "coded": "-.", "teleport": "--"}
+        dash = ":" if link.carries == "bits" else dashes.get(link.carried_by, ":")
         axes.plot([x1, x2], [y1, y2], color="0.35", linestyle=dash, zorder=1)
         if labelled:
             axes.annotate(
@@ -46,7 +51,7 @@ def link_text(link: Link) -> str:
     """Length and transport of a link."""
     length = "" if link.length_km is None else f"{link.length_km:g} km\n"
     distilled = " (distilled)" if link.distill is not None else ""
-    return f"{length}{link.carried_by}{distilled}"
+    return f"{length}bits" if link.carries == "bits" else f"{length}{link.carried_by}{distilled}"
 
 
 def _node_text(name: str, scenario: Scenario) -> str:

@@ -18,6 +18,8 @@ from heapq import heappop, heappush
 from itertools import count
 from typing import TYPE_CHECKING, Any, TextIO
 
+from ketwire.nodes.session import party_at
+
 if TYPE_CHECKING:
     from ketwire.channels.records import Record
     from ketwire.nodes.session import SessionResult
@@ -63,7 +65,8 @@ def _messages(
         sender, _, receiver = record.direction.partition("->")
         end_ns = record.arrival_ps // PS_PER_NS
         slice_ = _slice(record, result.role, end_ns, end_ns)
-        yield from receiving[record.direction].put(processes[receiver], f"from {sender}", slice_, _flow("f", flow))
+        process = processes[party_at(receiver)]
+        yield from receiving[record.direction].put(process, f"from {sender}", slice_, _flow("f", flow))
 
 
 class _Tracks:

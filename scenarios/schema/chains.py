@@ -63,7 +63,8 @@ def misplaced(nodes: Mapping[str, Node], links: Sequence[Link]) -> Complaint | N
     Its memory and the time that it takes for a message count. Only links that serve a chain join such a node.
     """
     hops = {frozenset(step) for link in links if link.via is not None for step in _steps(link)}
-    visited = {name for link in links if frozenset(link.between) not in hops for name in link.between}
+    others = (link for link in links if link.carries != "bits" and frozenset(link.between) not in hops)
+    visited = {name for link in others for name in link.between}
     for name in dict.fromkeys(name for link in links for name in link.via or ()):
         if name not in visited and (key := nodes[name].works_by()) is not None:
             expected = "nothing here: a repeater swaps, which takes no time and makes no errors"
@@ -74,8 +75,8 @@ def misplaced(nodes: Mapping[str, Node], links: Sequence[Link]) -> Complaint | N
 
 
 def joined(links: Sequence[Link]) -> Mapping[Ends, Link]:
-    """Links by their two ends."""
-    return {frozenset(link.between): link for link in links}
+    """Links that carry qubits by their two ends."""
+    return {frozenset(link.between): link for link in links if link.carries != "bits"}
 
 
 def line(

@@ -19,10 +19,10 @@ _OF_THE_FORMAT = ("id", "key")
 
 @dataclass(frozen=True)
 class Graph:
-    """Nodes by name and edges by their ends, each with what the graph itself says of it; and the graph's file."""
+    """Nodes by name and edges with their ends, each with what the graph itself says of it; and the graph's file."""
 
     nodes: dict[str, Attributes]
-    edges: dict[tuple[str, str], Attributes]
+    edges: list[tuple[str, str, Attributes]]
     origin: str = ""
 
 
@@ -79,14 +79,13 @@ def _checked(read: Any, name: str) -> Graph:
         if not (isinstance(each, str) and re.fullmatch(NODE_NAME, each)):
             raise _refused(name, f"node {each!r}", f"a name of the form {NODE_NAME}")
     of_nodes, of_links = (read.graph.get(f"{of}_default", {}) for of in ("node", "edge"))
-    edges: dict[tuple[str, str], Attributes] = {}
+    edges: list[tuple[str, str, Attributes]] = []
     for a, b, attributes in read.edges(data=True):
         if a == b:
             raise _refused(name, f"an edge from {a} to itself", "two different nodes")
-        if (a, b) in edges or (b, a) in edges:
-            raise _refused(name, f"a second edge between {a} and {b}", "one link between two nodes")
-        edges[a, b] = {key: each for key, each in {**of_links, **attributes}.items() if key not in _OF_THE_FORMAT}
-        if "between" in edges[a, b]:
+        own = {key: each for key, each in {**of_links, **attributes}.items() if key not in _OF_THE_FORMAT}
+        edges.append((a, b, own))
+        if "between" in own:
             raise _refused(name, f"between at {a}-{b}", "no such key: the graph says what a link joins")
     return Graph({each: {**of_nodes, **attributes} for each, attributes in read.nodes(data=True)}, edges, name)
 

@@ -145,6 +145,10 @@ class Link(Strict):
 
     between: tuple[NodeName, NodeName] = Field(description="the two nodes that this link joins")
     fiber: str = Field(description="a preset (ketwire presets)")
+    name: NodeName | None = Field(None, description="how it is called; null: by its two nodes, alice-bob")
+    carries: Literal["all", "qubits", "bits"] = Field(
+        "all", description="what crosses it; two links may join two nodes, one for qubits and one for bits"
+    )
     transport: Literal["direct", "teleport", "coded"] | None = Field(
         None, description="how registers cross; null: as the preset's do, which is direct for a plain fiber"
     )
@@ -198,7 +202,7 @@ class Link(Strict):
         if self.fiber not in known:
             raise wrong("fiber", self.fiber, f"a preset: {', '.join(known)}")
         self._preset = known[self.fiber]
-        for name in self.model_fields_set & Fiber.__dataclass_fields__.keys():
+        for name in self._own_physics():
             if getattr(self, name) is None and getattr(PRESETS["ideal"].fiber, name) is not None:
                 raise wrong(name, None, "a number")
         for name in self._foreign():
@@ -207,6 +211,8 @@ class Link(Strict):
             if self._is_measured() and getattr(self, name) not in (None, nothing):
                 raise wrong(name, getattr(self, name), "nothing here: the measured rate_hz has it in it")
         self._check_via()
+        if self.carries == "bits":
+            self._check_bits()
         try:
             if self.via is not None:
                 if self.eve is not None:
@@ -241,6 +247,16 @@ class Link(Strict):
                 raise wrong(name, getattr(self, name), expected)
         if self.distill_protocol is not None and not self.distill_spans:
             raise wrong("distill_protocol", self.distill_protocol, "distill_spans beside it")
+
+    def _check_bits(self) -> None:
+        """A link of bits has no physics of qubits."""
+        if self.carried_by != "direct":
+            raise wrong("fiber", self.fiber, "a fiber without a transport of its own, for bits alone")
+        for name in ("via", "eve", *sorted(frozenset(Fiber.__dataclass_fields__) - _CLASSICAL_KEYS)):
+            if name in self.model_fields_set and getattr(self, name) is not None:
+                raise wrong(name, getattr(self, name), "nothing here, where a link carries bits alone")
+        if self.noise:
+            raise wrong("noise", [each.kind for each in self.noise], "nothing here, where a link carries bits alone")
 
     def _foreign(self) -> list[str]:
         """Keys that say something and mean nothing for this transport."""
@@ -310,14 +326,21 @@ class Link(Strict):
         return replace(self._preset.fiber, **self._overrides(), **without)
 
     def _overrides(self) -> dict[str, Any]:
-        physical = Fiber.__dataclass_fields__
-        named = self.model_fields_set - (IN_A_RATE.keys() if self._is_measured() else set())
-        return {name: getattr(self, name) for name in named if name in physical}
+        named = self._own_physics() - (IN_A_RATE.keys() if self._is_measured() else set())
+        return {name: getattr(self, name) for name in named}
+
+    def _own_physics(self) -> frozenset[str]:
+        """The keys of the fiber's physics that the link gives itself. A resolved link of bits has null for qubits'."""
+        named = self.model_fields_set & Fiber.__dataclass_fields__.keys()
+        return frozenset(named & _CLASSICAL_KEYS if self.carries == "bits" else named)
 
     @model_serializer(mode="wrap")
     def _resolved(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
         """With all of the physics, so that a resolved scenario outlives a change of the presets."""
         told, physics = handler(self), asdict(self.physics())
+        if self.carries == "bits":
+            of_qubits = frozenset(physics) - _CLASSICAL_KEYS
+            return {**told, **{name: None if name in of_qubits else each for name, each in physics.items()}}
         if self.via is not None:
             # What a chain leaves to its hops has no value here, nor its length where theirs are summed.
             kept = _CLASSICAL_KEYS - ({"length_km"} if self.length_km is None else frozenset())

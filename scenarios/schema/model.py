@@ -74,21 +74,36 @@ class Scenario(Strict):
 
     @model_validator(mode="after")
     def _joined(self) -> Self:
-        joined: set[frozenset[str]] = set()
         for index, link in enumerate(self.links):
             for end, name in enumerate(link.between):
                 if name not in self.nodes:
                     raise wrong(f"links.{index}.between.{end}", name, f"a node: {some(self.nodes)}")
-            ends = frozenset(link.between)
-            if ends in joined:
-                raise wrong(f"links.{index}.between", list(link.between), "one link between two nodes")
-            joined.add(ends)
+        self._check_parallel()
         if (told := complaint(self.nodes, self.links)) is not None:
             raise wrong(f"links.{told[0]}", *told[1:])
         if (told := misplaced(self.nodes, self.links)) is not None:
             raise wrong(*told)
         self._check_codes()
         return self
+
+    def _check_parallel(self) -> None:
+        """Two nodes have one link, or one for qubits and one for bits; each has a name that nothing else has."""
+        carried: set[tuple[frozenset[str], str]] = set()
+        names = set(self.nodes)
+        for index, link in enumerate(self.links):
+            ends, own = frozenset(link.between), link.name or "-".join(link.between)
+            for what in ("qubits", "bits") if link.carries == "all" else (link.carries,):
+                if (ends, what) in carried:
+                    expected = "one link between two nodes, or one that carries qubits and one that carries bits"
+                    raise wrong(f"links.{index}.between", list(link.between), expected)
+                carried.add((ends, what))
+            if own in names:
+                raise wrong(f"links.{index}.name", link.name, f"a name of its own: {own} is another link's or node's")
+            names.add(own)
+        for index, link in enumerate(self.links):
+            if link.carries == "qubits" and (frozenset(link.between), "bits") not in carried:
+                expected = f"all, or another link between {' and '.join(link.between)} that carries bits"
+                raise wrong(f"links.{index}.carries", "qubits", expected)
 
     def _check_codes(self) -> None:
         """Whether codes can be worked out between the memories at both ends, which a link alone does not know."""

@@ -7,7 +7,7 @@ the graph file calls them. What is wrong with a node or link is told by the key 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -156,12 +156,12 @@ def _graph(topology: Topology, base: str) -> Graph:
     if topology.file is not None:
         return read_graph(topology.file, base)
     names = [f"n{number}" for number in range(topology.count())]
-    return Graph({name: {} for name in names}, {(names[a], names[b]): {} for a, b in topology.pairs()})
+    return Graph({name: {} for name in names}, [(names[a], names[b], {}) for a, b in topology.pairs()])
 
 
 def _filled(topology: Topology, graph: Graph) -> tuple[dict[str, Attributes], list[Attributes], Said]:
     """Nodes and links with all their keys: what every one has, then the graph's own, then those of single ones."""
-    own = _own_links(topology.links, graph.edges)
+    own = _own_links(topology.links, [(a, b) for a, b, _ in graph.edges])
     for name in topology.nodes:
         if name not in graph.nodes:
             raise ScenarioError(f"topology.nodes.{name}: {name!r} given, expected a node: {some(graph.nodes)}")
@@ -173,7 +173,7 @@ def _filled(topology: Topology, graph: Graph) -> tuple[dict[str, Attributes], li
         origin: Path = ("topology", f"file: {graph.origin}: {name}")
         said.places["nodes", name] = _places((attributes, origin), (given, ("topology", "nodes", name)))
     links = []
-    for index, ((a, b), attributes) in enumerate(graph.edges.items()):
+    for index, (a, b, attributes) in enumerate(graph.edges):
         key, given = own.get((a, b), ("", {}))
         links.append(deepcopy({"between": [a, b], **topology.link, **attributes, **given}))
         origin = ("topology", f"file: {graph.origin}: {a}-{b}")
@@ -182,7 +182,7 @@ def _filled(topology: Topology, graph: Graph) -> tuple[dict[str, Attributes], li
 
 
 def _own_links(
-    given: Mapping[str, Attributes], edges: Iterable[tuple[str, str]]
+    given: Mapping[str, Attributes], edges: Sequence[tuple[str, str]]
 ) -> dict[tuple[str, str], tuple[str, Attributes]]:
     """What is said of single links, by their ends, each with the key that says it."""
     known = {f"{x}-{y}": (a, b) for a, b in edges for x, y in ((a, b), (b, a))}

@@ -333,7 +333,7 @@ def _described(
 
 def _training(spec: TrainingSpec, network: Network) -> str:
     """SHA-256 of what decides how a training ends: the protocol, both seeds, the links and what its nodes are like."""
-    links = [[*link.ends, *(told(line) for _, _, line in link.directions())] for link in network.links]
+    links = [[link.name, *link.ends, link.carries, told(link.forward), told(link.backward)] for link in network.links]
     hardware = {party: told_hardware(each) for party, each in network.hardware.items()}
     whole = [spec.model_dump(mode="json"), network.seed, network.workload, network.parties, links, hardware]
     return hashlib.sha256(json.dumps(whole, sort_keys=True).encode()).hexdigest()

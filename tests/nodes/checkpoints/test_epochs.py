@@ -124,7 +124,7 @@ def test_a_direction_goes_on_as_it_was(line: Line) -> None:
 
 def test_whatever_a_machine_remembers_is_saved() -> None:
     """Fields that are neither fixed nor in the snapshot would be forgotten by a restarted run."""
-    fixed = {"name", "public", "_key", "_progress", "restored", "_step", "_message_ps"}
+    fixed = {"name", "public", "_key", "_progress", "restored", "_step", "_message_ps", "_model"}
     node = PartyNode("alice", b"k", {}, hardware=SLOW)
     assert set(vars(node)) - fixed == {"now_ps", "read_ps", "transcript", "_drawn", "_processor"}
     assert set(node.snapshot()) == {"now_ps", "read_ps", "chain", "drawn", "processor_free_ps"}

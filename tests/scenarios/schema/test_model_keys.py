@@ -50,10 +50,11 @@ CHAIN = {"transport": "teleport", "via": ["r"], "distill_spans": [2]}
 TRANSPORTS = [*LINKS, "hop", "chain"]
 
 # Names, what the scenarios here differ by, and who computes instead of what: nothing to change one by one.
-NO_NUMBERS = {"between", "transport", "scheme", "via", "engine", "python"}
+NO_NUMBERS = {"between", "name", "transport", "scheme", "via", "engine", "python"}
 
 VALUES: Data = {
     "fiber": "ideal",
+    "carries": "qubits",
     "noise": [{"kind": "depolarizing", "probability": 0.3}],
     "alpha": 0.2,
     "rate_hz": 2e4,

@@ -168,13 +168,13 @@ def test_a_bad_graph_is_one_line_with_its_place(tmp_path: Path, edges: Any, told
     assert said.startswith(f"topology.file: net.graphml: {told}")
 
 
-def test_a_second_edge_between_two_nodes_is_refused(tmp_path: Path) -> None:
+def test_a_second_edge_of_the_same_kind_between_two_nodes_is_refused(tmp_path: Path) -> None:
     networkx.write_graphml(networkx.MultiGraph([("n0", "n1"), ("n1", "n0")]), tmp_path / "net.graphml")
     said = refused(tmp_path, {"file": "net.graphml", "link": LINK})
-    assert said.startswith("topology.file: net.graphml: a second edge between n0 and n1, expected one link")
+    assert said.startswith("links.1.between: [\"n0\", \"n1\"] given, expected one link")
     networkx.write_graphml(networkx.DiGraph([("n0", "n1"), ("n1", "n0")]), tmp_path / "net.graphml")
     said = refused(tmp_path, {"file": "net.graphml", "link": LINK})
-    assert said.startswith("topology.file: net.graphml: a second edge between n1 and n0, expected one link")
+    assert said.startswith("links.1.between: [\"n1\", \"n0\"] given, expected one link")
 
 
 LAUGHS = '<!DOCTYPE g [<!ENTITY a "ha"><!ENTITY b "&a;&a;">]><graphml>&b;</graphml>'
