@@ -71,33 +71,38 @@ class _Emitter:
 _SWAP_HALVES = [4, 5, 6, 7, 0, 1, 2, 3]
 _SWAP_QUARTERS = [2, 3, 0, 1, 6, 7, 4, 5]
 _SWAP_PARTS = [1, 0, 3, 2, 5, 4, 7, 6]  # real and imaginary parts
+_REAL, _IMAGINARY = [0, 0, 2, 2, 4, 4, 6, 6], [1, 1, 3, 3, 5, 5, 7, 7]
 
 
 def _radix(qubits: int) -> Any:
-    """An intrinsic that rotates `qubits` neighbouring qubits in 2**qubits vectors, `stride` apart."""
+    """An intrinsic that rotates `qubits` neighbouring qubits in 2**qubits vectors, `stride` apart.
+
+    It reads them from `source` at `at` and writes them to `target` at `to`, `to_stride` apart.
+    """
 
     @intrinsic
-    def rotate(typing_context, source, target, at, stride, shears):  # type: ignore[no-untyped-def]
-        signature = types.void(source, target, types.intp, types.intp, shears)
+    def rotate(typing_context, source, at, stride, target, to, to_stride, shears):  # type: ignore[no-untyped-def]
+        signature = types.void(source, types.intp, types.intp, target, types.intp, types.intp, shears)
 
         def codegen(context, builder, signature, args):  # type: ignore[no-untyped-def]
             emit = _Emitter(context, builder)
-            source_data, target_data = (emit.data(signature.args[i], args[i]) for i in (0, 1))
-            at, stride, shears = args[2], args[3], args[4]
-            where = [builder.add(at, builder.mul(stride, context.get_constant(types.intp, i)))
-                     for i in range(2**qubits)]
-            x = [emit.load(source_data, index) for index in where]
+            read, written = (
+                (emit.data(signature.args[i], args[i]),
+                 [builder.add(args[i + 1], builder.mul(args[i + 2], context.get_constant(types.intp, k)))
+                  for k in range(2**qubits)])
+                for i in (0, 3))
+            x = [emit.load(read[0], index) for index in read[1]]
             for qubit in range(qubits):
-                p = emit.broadcast(builder.extract_value(shears, 2 * qubit))
-                s = emit.broadcast(builder.extract_value(shears, 2 * qubit + 1))
+                p = emit.broadcast(builder.extract_value(args[6], 2 * qubit))
+                s = emit.broadcast(builder.extract_value(args[6], 2 * qubit + 1))
                 step = 2 ** (qubits - 1 - qubit)
                 for i in range(2**qubits):
                     if i & step == 0:
                         x[i] = emit.multiply_add(p, x[i + step], x[i])
                         x[i + step] = emit.multiply_add(s, x[i], x[i + step])
                         x[i] = emit.multiply_add(p, x[i + step], x[i])
-            for value, index in zip(x, where, strict=True):
-                emit.store(value, target_data, index)
+            for value, index in zip(x, written[1], strict=True):
+                emit.store(value, written[0], index)
             return context.get_dummy_value()
 
         return signature, codegen
@@ -108,32 +113,32 @@ def _radix(qubits: int) -> Any:
 def _finish(with_high: bool) -> Any:
     """An intrinsic for one vector: rotate the last two qubits, then multiply by the diagonal.
 
-    `turn` holds (c, s) of the qubits n-2 and n-1 and the high part (re, im) of the diagonal; `plain`
-    and `crossed` hold (re, re) and (-im, im) of its low part for each amplitude.
+    `turn` holds (c, s) of the qubits n-2 and n-1 and the high part (re, im) of the diagonal; `table`
+    holds (re, im) of its low part for each amplitude.
     """
 
     @intrinsic
-    def finish(typing_context, source, target, at, plain, crossed, low_at, turn):  # type: ignore[no-untyped-def]
-        signature = types.void(source, target, types.intp, plain, crossed, types.intp, turn)
+    def finish(typing_context, source, at, target, to, table, low_at, turn):  # type: ignore[no-untyped-def]
+        signature = types.void(source, types.intp, target, types.intp, table, types.intp, turn)
 
         def codegen(context, builder, signature, args):  # type: ignore[no-untyped-def]
             emit = _Emitter(context, builder)
-            source_data, target_data, plain_data, crossed_data = (
-                emit.data(signature.args[i], args[i]) for i in (0, 1, 3, 4))
+            source_data, target_data, table_data = (emit.data(signature.args[i], args[i]) for i in (0, 2, 4))
             scalar = [emit.broadcast(builder.extract_value(args[6], i)) for i in range(6)]
-            x = emit.load(source_data, args[2])
+            x = emit.load(source_data, args[1])
             for (c, s), order, signs in (
                 (scalar[0:2], _SWAP_HALVES, [-1.0] * 4 + [1.0] * 4),
                 (scalar[2:4], _SWAP_QUARTERS, [-1.0, -1.0, 1.0, 1.0] * 2),
             ):
                 crossing = emit.multiply(s, emit.signs(signs))
                 x = emit.multiply_add(crossing, emit.shuffle(x, order), emit.multiply(c, x))
-            low = emit.load(plain_data, args[5]), emit.load(crossed_data, args[5])
-            x = emit.multiply_add(low[1], emit.shuffle(x, _SWAP_PARTS), emit.multiply(low[0], x))
+            low = emit.load(table_data, args[5])
+            crossing = emit.multiply(emit.shuffle(low, _IMAGINARY), emit.signs([-1.0, 1.0] * 4))
+            x = emit.multiply_add(crossing, emit.shuffle(x, _SWAP_PARTS), emit.multiply(emit.shuffle(low, _REAL), x))
             if with_high:
                 crossing = emit.multiply(scalar[5], emit.signs([-1.0, 1.0] * 4))
                 x = emit.multiply_add(crossing, emit.shuffle(x, _SWAP_PARTS), emit.multiply(scalar[4], x))
-            emit.store(x, target_data, args[2])
+            emit.store(x, target_data, args[3])
             return context.get_dummy_value()
 
         return signature, codegen
@@ -141,5 +146,5 @@ def _finish(with_high: bool) -> Any:
     return finish
 
 
-rotate_1, rotate_2, rotate_3, rotate_4 = (_radix(qubits) for qubits in (1, 2, 3, 4))
+rotate_1, rotate_2, rotate_3 = (_radix(qubits) for qubits in (1, 2, 3))
 finish_low, finish_both = _finish(False), _finish(True)
