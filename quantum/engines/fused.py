@@ -145,21 +145,22 @@ def _rotate(source, at, row, target, to, to_row, shape, size, turn):  # type: ig
     uppers, lowers, width = shape
     a, b, c = turn[size - 1], turn[max(size - 2, 0)], turn[max(size - 3, 0)]
     stride, to_stride = lowers * row, lowers * to_row
-    for index in range(uppers * lowers):
-        first = index // lowers * (lowers << size) + index % lowers
-        near, far = at + first * row, to + first * to_row
-        if size == 3:
-            turn_3 = (a[0], a[1], b[0], b[1], c[0], c[1])
-            for i in range(0, width, LANES):
-                rotate_3(source, near + i, stride, target, far + i, to_stride, turn_3)
-        elif size == 2:
-            turn_2 = (a[0], a[1], b[0], b[1])
-            for i in range(0, width, LANES):
-                rotate_2(source, near + i, stride, target, far + i, to_stride, turn_2)
-        else:
-            turn_1 = (a[0], a[1])
-            for i in range(0, width, LANES):
-                rotate_1(source, near + i, stride, target, far + i, to_stride, turn_1)
+    for upper in range(uppers):
+        for lower in range(lowers):
+            first = upper * (lowers << size) + lower
+            near, far = at + first * row, to + first * to_row
+            if size == 3:
+                turn_3 = (a[0], a[1], b[0], b[1], c[0], c[1])
+                for i in range(0, width, LANES):
+                    rotate_3(source, near + i, stride, target, far + i, to_stride, turn_3)
+            elif size == 2:
+                turn_2 = (a[0], a[1], b[0], b[1])
+                for i in range(0, width, LANES):
+                    rotate_2(source, near + i, stride, target, far + i, to_stride, turn_2)
+            else:
+                turn_1 = (a[0], a[1])
+                for i in range(0, width, LANES):
+                    rotate_1(source, near + i, stride, target, far + i, to_stride, turn_1)
 
 
 @jit

@@ -23,22 +23,28 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 LANES = 8
+_HALF = 4  # lanes of a rotation at a time: sixteen registers of AVX2 hold eight vectors of these and the angles
 _F64 = ir.DoubleType()
-_VECTOR = ir.VectorType(_F64, LANES)
 _I32 = ir.IntType(32)
 
 
 class _Emitter:
     """Writes vector instructions into one function under construction."""
 
-    def __init__(self, context: Any, builder: Any) -> None:
-        self.context, self.builder = context, builder
+    def __init__(self, context: Any, builder: Any, lanes: int = LANES) -> None:
+        self.context, self.builder, self.lanes = context, builder, lanes
+        self._vector = ir.VectorType(_F64, lanes)
 
     def data(self, array_type: Any, array: Any) -> Any:
         return self.context.make_array(array_type)(self.context, self.builder, array).data
 
     def _pointer(self, data: Any, index: Any) -> Any:
-        return self.builder.bitcast(self.builder.gep(data, [index]), _VECTOR.as_pointer())
+        return self.builder.bitcast(self.builder.gep(data, [index]), self._vector.as_pointer())
+
+    def at(self, start: Any, stride: Any, number: int, part: int) -> Any:
+        """Where the vector of this number begins, or a later part of it."""
+        constant = [self.context.get_constant(types.intp, value) for value in (number, part)]
+        return self.builder.add(self.builder.add(start, self.builder.mul(stride, constant[0])), constant[1])
 
     def load(self, data: Any, index: Any) -> Any:
         # Arrays of complex128 are promised no more than 8-octet alignment.
@@ -48,24 +54,24 @@ class _Emitter:
         self.builder.store(value, self._pointer(data, index), align=8)
 
     def shuffle(self, value: Any, order: list[int]) -> Any:
-        mask = ir.Constant(ir.VectorType(_I32, LANES), [ir.Constant(_I32, lane) for lane in order])
-        return self.builder.shuffle_vector(value, ir.Constant(_VECTOR, ir.Undefined), mask)
+        mask = ir.Constant(ir.VectorType(_I32, self.lanes), [ir.Constant(_I32, lane) for lane in order])
+        return self.builder.shuffle_vector(value, ir.Constant(self._vector, ir.Undefined), mask)
 
     def broadcast(self, scalar: Any) -> Any:
-        undefined = ir.Constant(_VECTOR, ir.Undefined)
-        return self.shuffle(self.builder.insert_element(undefined, scalar, ir.Constant(_I32, 0)), [0] * LANES)
+        undefined = ir.Constant(self._vector, ir.Undefined)
+        return self.shuffle(self.builder.insert_element(undefined, scalar, ir.Constant(_I32, 0)), [0] * self.lanes)
 
     def multiply(self, left: Any, right: Any) -> Any:
         return self.builder.fmul(left, right)
 
     def multiply_add(self, left: Any, right: Any, addend: Any) -> Any:
-        kind = ir.FunctionType(_VECTOR, [_VECTOR] * 3)
+        kind = ir.FunctionType(self._vector, [self._vector] * 3)
         insert: Any = cgutils.get_or_insert_function
-        function = insert(self.builder.module, kind, "llvm.fmuladd.v8f64")
+        function = insert(self.builder.module, kind, f"llvm.fmuladd.v{self.lanes}f64")
         return self.builder.call(function, [left, right, addend])
 
     def signs(self, pattern: list[float]) -> Any:
-        return ir.Constant(_VECTOR, [ir.Constant(_F64, sign) for sign in pattern])
+        return ir.Constant(self._vector, [ir.Constant(_F64, sign) for sign in pattern])
 
 
 _SWAP_HALVES = [4, 5, 6, 7, 0, 1, 2, 3]
@@ -85,24 +91,24 @@ def _radix(qubits: int) -> Any:
         signature = types.void(source, types.intp, types.intp, target, types.intp, types.intp, shears)
 
         def codegen(context, builder, signature, args):  # type: ignore[no-untyped-def]
-            emit = _Emitter(context, builder)
-            read, written = (
-                (emit.data(signature.args[i], args[i]),
-                 [builder.add(args[i + 1], builder.mul(args[i + 2], context.get_constant(types.intp, k)))
-                  for k in range(2**qubits)])
-                for i in (0, 3))
-            x = [emit.load(read[0], index) for index in read[1]]
-            for qubit in range(qubits):
-                p = emit.broadcast(builder.extract_value(args[6], 2 * qubit))
-                s = emit.broadcast(builder.extract_value(args[6], 2 * qubit + 1))
-                step = 2 ** (qubits - 1 - qubit)
-                for i in range(2**qubits):
-                    if i & step == 0:
-                        x[i] = emit.multiply_add(p, x[i + step], x[i])
-                        x[i + step] = emit.multiply_add(s, x[i], x[i + step])
-                        x[i] = emit.multiply_add(p, x[i + step], x[i])
-            for value, index in zip(x, written[1], strict=True):
-                emit.store(value, written[0], index)
+            emit = _Emitter(context, builder, _HALF)
+            turns = [emit.broadcast(builder.extract_value(args[6], i)) for i in range(2 * qubits)]
+            for part in range(0, LANES, _HALF):
+                read, written = (
+                    (emit.data(signature.args[i], args[i]),
+                     [emit.at(args[i + 1], args[i + 2], k, part) for k in range(2**qubits)])
+                    for i in (0, 3))
+                x = [emit.load(read[0], index) for index in read[1]]
+                for qubit in range(qubits):
+                    p, s = turns[2 * qubit : 2 * qubit + 2]
+                    step = 2 ** (qubits - 1 - qubit)
+                    for i in range(2**qubits):
+                        if i & step == 0:
+                            x[i] = emit.multiply_add(p, x[i + step], x[i])
+                            x[i + step] = emit.multiply_add(s, x[i], x[i + step])
+                            x[i] = emit.multiply_add(p, x[i + step], x[i])
+                for value, index in zip(x, written[1], strict=True):
+                    emit.store(value, written[0], index)
             return context.get_dummy_value()
 
         return signature, codegen
