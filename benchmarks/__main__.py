@@ -21,6 +21,9 @@ def main() -> int:
     for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ[name] = "1"
     from benchmarks.report import LEAST_ROUNDS, Figure, table
+    from ketwire.nodes.memory import keep_freed_memory
+
+    keep_freed_memory()  # as in runs
 
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Measure ketwire.")
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"{', '.join(MODULES)}, or one of their parts")

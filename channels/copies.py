@@ -226,6 +226,11 @@ class Copies:
         self._held = parts
 
 
+def chosen_rows(states: States, rows: NDArray[np.int64]) -> States:
+    """The states of these rows, distinct and ascending; the same array, not a copy, where these are all."""
+    return states if len(rows) == len(states) else states[rows]
+
+
 def join(batches: Sequence[Copies], order: NDArray[np.int64]) -> Copies:
     """One batch of several, in an order of its maker's choice; consumes them.
 

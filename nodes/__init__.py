@@ -9,6 +9,7 @@ It knows no physics of its own. Of the folders `scenarios` alone imports it.
   together.
 - `inline`: The inline runtime: all parties in one process, links called directly. For tests, notebooks, sweeps.
 - `ledger`: A fiber's ledger: one JSON line per message that it carried, in the order of its sessions.
+- `memory`: Freed memory stays with the process: batches come and go, and new pages would be cleared each time.
 - `models`: Trained models as their owners keep them: the angles of one party's layers in a file that it alone reads.
 - `party`: The machine under a program, without its input and output: registers, clock, randomness.
 - `processor`: A node's processor and memory in virtual time: registers are worked on, one copy after the other, and

@@ -21,6 +21,7 @@ from ketwire.nodes.checkpoints.vault import Vault
 from ketwire.nodes.data import make_loader
 from ketwire.nodes.holdings import HeraldReceipt
 from ketwire.nodes.ledger import read_records
+from ketwire.nodes.memory import keep_freed_memory
 from ketwire.nodes.models import MODELS
 from ketwire.nodes.party import PartyNode, check_drained, not_restartable
 from ketwire.nodes.processes.interpreters import check_fibers
@@ -63,6 +64,7 @@ def run_inline(
         RemoteProtocolError, LocalProtocolError: a program broke the protocol. PartyFailed: it raised something else.
     """
     check_fibers(run, inline=True)
+    keep_freed_memory()
     with one_thread():
         loaded = [load_session(run, session, base) for session in run.sessions]
         ready = [(session, programs, _agree(run, session, programs)) for session, programs in loaded]

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from ketwire.channels.copies import MAX_MIXED_QUBITS, Copies, States
+from ketwire.channels.copies import MAX_MIXED_QUBITS, Copies, States, chosen_rows
 from ketwire.channels.entanglement.held import Pairs
 from ketwire.channels.hardware import Hardware
 from ketwire.channels.messages import Message, Timed
@@ -183,7 +183,7 @@ class PartyNode:
         rows, place = _rows_of(cells, len(states))
         counts = np.zeros((count, observable.outcomes), dtype=np.int64)
         if len(cells):
-            probabilities = representations.probabilities(observable, states[rows])
+            probabilities = representations.probabilities(observable, chosen_rows(states, rows))
             if self._processor is not None:
                 probabilities = self._processor.reported(probabilities)
             items = cells // len(states)
@@ -250,7 +250,7 @@ class PartyNode:
         cells, copies_in = _tally(groups[found.which] * rows + found.row, count * rows)
         if len(cells):
             used, place = _rows_of(cells, rows)
-            laws = representations.probabilities(observable, found.states[used])
+            laws = representations.probabilities(observable, chosen_rows(found.states, used))
             if self._processor is not None:
                 laws = self._processor.reported(laws)
             laws = laws[place]

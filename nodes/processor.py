@@ -22,7 +22,7 @@ from functools import lru_cache, partial
 import numpy as np
 from numpy.typing import NDArray
 
-from ketwire.channels.copies import Copies, Parts, States
+from ketwire.channels.copies import Copies, Parts, States, chosen_rows
 from ketwire.channels.hardware import Hardware
 from ketwire.channels.machines import hold
 from ketwire.channels.timing import CLOCK_END_PS, PS_PER_S, serve, turns
@@ -310,7 +310,7 @@ class Processor:
         if len(survivors) == 0:  # any state stands for the dead
             return _any_state(states), np.zeros_like(row)
         used, kept = np.unique(row[survivors], return_inverse=True)
-        states, kept = self._hold(states[used], kept, np.full_like(kept, lasts_ps))
+        states, kept = self._hold(chosen_rows(states, used), kept, np.full_like(kept, lasts_ps))
         return states, _whole(kept, survivors, len(row))
 
     def _contracted(

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ketwire.channels.copies import States
+from ketwire.channels.copies import States, chosen_rows
 from ketwire.protocols.node import Setting
 from ketwire.quantum.circuits import Circuit
 
@@ -55,4 +55,4 @@ def _run_some(circuit: Circuit, states: States, row: Integers, run: Run) -> tupl
     if len(row) == 0:
         return states[:0], row
     used, place = np.unique(row, return_inverse=True)
-    return run(circuit, states[used], place)
+    return run(circuit, chosen_rows(states, used), place)

@@ -17,6 +17,7 @@ from ketwire.quantum.gates import PAULI
 
 NORM_TOLERANCE = 1e-6
 POVM_TOLERANCE = 1e-9
+_BLOCK = 1 << 14  # amplitudes, 256 KiB: their weights stay in the cache, in memory that is used again
 
 
 class Observable(Protocol):
@@ -87,13 +88,16 @@ class Projector:
         qubits = (self.qubit, *self.flags)
         batch = checked_states(states, qubits)
         n = batch.shape[1].bit_length() - 1
-        weights = (batch.real**2 + batch.imag**2).reshape((len(batch),) + (2,) * n)
-        zero = weights[(slice(None), *(0 if q in qubits else slice(None) for q in range(n)))]
-        inside = zero.reshape(len(batch), -1).sum(axis=1)
-        total = weights.reshape(len(batch), -1).sum(axis=1)
+        all_zero = (slice(None), *(0 if q in qubits else slice(None) for q in range(n)))
         both = np.empty((len(batch), 2))
-        both[:, 0] = inside
-        np.subtract(total, inside, out=both[:, 1])
+        step = max(1, _BLOCK >> n)
+        for start in range(0, len(batch), step):
+            block = batch[start : start + step]
+            weights = block.real**2
+            weights += block.imag**2
+            inside, rest = both[start : start + step].T
+            weights.reshape((len(block),) + (2,) * n)[all_zero].reshape(len(block), -1).sum(axis=1, out=inside)
+            np.subtract(weights.sum(axis=1), inside, out=rest)
         return tidy(both)
 
     def expectation(self, states: Complexes) -> Floats:

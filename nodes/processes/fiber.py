@@ -41,6 +41,7 @@ from ketwire.channels.wire.refusals import EarlyFrame, StaleFrame
 from ketwire.errors import RemoteProtocolError, ScenarioError
 from ketwire.nodes.checkpoints.keeping import Keeper, held, keeper_of
 from ketwire.nodes.ledger import Ledger, Place
+from ketwire.nodes.memory import keep_freed_memory
 from ketwire.nodes.processes.control import Control, Credentials, Stopped
 from ketwire.nodes.processes.security import Doorman
 from ketwire.nodes.processes.sockets import octets_of, receive, router, send, sender_of
@@ -99,6 +100,7 @@ class FiberProcess:
 
     def run(self) -> str:
         """Serve every session that the coordinator starts, until it says stop; returns why it did."""
+        keep_freed_memory()
         try:
             bound = self._bind()
             self._prepare(self.control.wait(Job))

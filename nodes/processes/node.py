@@ -43,6 +43,7 @@ from ketwire.errors import LocalProtocolError, PartyFailed, RemoteProtocolError,
 from ketwire.nodes.checkpoints.keeping import Keeper, held, keeper_of
 from ketwire.nodes.data import make_loader
 from ketwire.nodes.holdings import HeraldReceipt
+from ketwire.nodes.memory import keep_freed_memory
 from ketwire.nodes.party import PartyNode, check_drained, not_restartable
 from ketwire.nodes.processes.control import Control, Credentials, Stopped, slice_of
 from ketwire.nodes.processes.descriptors import for_node, provide
@@ -156,6 +157,7 @@ class NodeProcess:
 
     def run(self) -> str:
         """Serve every session that the coordinator starts, until it says stop; returns why it did."""
+        keep_freed_memory()
         try:
             job = self.control.wait(Job)
             provide(for_node(len(job.job["links"])), f"{self.name} and its links")

@@ -23,22 +23,28 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 LANES = 8
+_HALF = 4  # lanes of a rotation at a time: sixteen registers of AVX2 hold eight vectors of these and the angles
 _F64 = ir.DoubleType()
-_VECTOR = ir.VectorType(_F64, LANES)
 _I32 = ir.IntType(32)
 
 
 class _Emitter:
     """Writes vector instructions into one function under construction."""
 
-    def __init__(self, context: Any, builder: Any) -> None:
-        self.context, self.builder = context, builder
+    def __init__(self, context: Any, builder: Any, lanes: int = LANES) -> None:
+        self.context, self.builder, self.lanes = context, builder, lanes
+        self._vector = ir.VectorType(_F64, lanes)
 
     def data(self, array_type: Any, array: Any) -> Any:
         return self.context.make_array(array_type)(self.context, self.builder, array).data
 
     def _pointer(self, data: Any, index: Any) -> Any:
-        return self.builder.bitcast(self.builder.gep(data, [index]), _VECTOR.as_pointer())
+        return self.builder.bitcast(self.builder.gep(data, [index]), self._vector.as_pointer())
+
+    def at(self, start: Any, stride: Any, number: int, part: int) -> Any:
+        """Where the vector of this number begins, or a later part of it."""
+        constant = [self.context.get_constant(types.intp, value) for value in (number, part)]
+        return self.builder.add(self.builder.add(start, self.builder.mul(stride, constant[0])), constant[1])
 
     def load(self, data: Any, index: Any) -> Any:
         # Arrays of complex128 are promised no more than 8-octet alignment.
@@ -48,56 +54,61 @@ class _Emitter:
         self.builder.store(value, self._pointer(data, index), align=8)
 
     def shuffle(self, value: Any, order: list[int]) -> Any:
-        mask = ir.Constant(ir.VectorType(_I32, LANES), [ir.Constant(_I32, lane) for lane in order])
-        return self.builder.shuffle_vector(value, ir.Constant(_VECTOR, ir.Undefined), mask)
+        mask = ir.Constant(ir.VectorType(_I32, self.lanes), [ir.Constant(_I32, lane) for lane in order])
+        return self.builder.shuffle_vector(value, ir.Constant(self._vector, ir.Undefined), mask)
 
     def broadcast(self, scalar: Any) -> Any:
-        undefined = ir.Constant(_VECTOR, ir.Undefined)
-        return self.shuffle(self.builder.insert_element(undefined, scalar, ir.Constant(_I32, 0)), [0] * LANES)
+        undefined = ir.Constant(self._vector, ir.Undefined)
+        return self.shuffle(self.builder.insert_element(undefined, scalar, ir.Constant(_I32, 0)), [0] * self.lanes)
 
     def multiply(self, left: Any, right: Any) -> Any:
         return self.builder.fmul(left, right)
 
     def multiply_add(self, left: Any, right: Any, addend: Any) -> Any:
-        kind = ir.FunctionType(_VECTOR, [_VECTOR] * 3)
+        kind = ir.FunctionType(self._vector, [self._vector] * 3)
         insert: Any = cgutils.get_or_insert_function
-        function = insert(self.builder.module, kind, "llvm.fmuladd.v8f64")
+        function = insert(self.builder.module, kind, f"llvm.fmuladd.v{self.lanes}f64")
         return self.builder.call(function, [left, right, addend])
 
     def signs(self, pattern: list[float]) -> Any:
-        return ir.Constant(_VECTOR, [ir.Constant(_F64, sign) for sign in pattern])
+        return ir.Constant(self._vector, [ir.Constant(_F64, sign) for sign in pattern])
 
 
 _SWAP_HALVES = [4, 5, 6, 7, 0, 1, 2, 3]
 _SWAP_QUARTERS = [2, 3, 0, 1, 6, 7, 4, 5]
 _SWAP_PARTS = [1, 0, 3, 2, 5, 4, 7, 6]  # real and imaginary parts
+_REAL, _IMAGINARY = [0, 0, 2, 2, 4, 4, 6, 6], [1, 1, 3, 3, 5, 5, 7, 7]
 
 
 def _radix(qubits: int) -> Any:
-    """An intrinsic that rotates `qubits` neighbouring qubits in 2**qubits vectors, `stride` apart."""
+    """An intrinsic that rotates `qubits` neighbouring qubits in 2**qubits vectors, `stride` apart.
+
+    It reads them from `source` at `at` and writes them to `target` at `to`, `to_stride` apart.
+    """
 
     @intrinsic
-    def rotate(typing_context, source, target, at, stride, shears):  # type: ignore[no-untyped-def]
-        signature = types.void(source, target, types.intp, types.intp, shears)
+    def rotate(typing_context, source, at, stride, target, to, to_stride, shears):  # type: ignore[no-untyped-def]
+        signature = types.void(source, types.intp, types.intp, target, types.intp, types.intp, shears)
 
         def codegen(context, builder, signature, args):  # type: ignore[no-untyped-def]
-            emit = _Emitter(context, builder)
-            source_data, target_data = (emit.data(signature.args[i], args[i]) for i in (0, 1))
-            at, stride, shears = args[2], args[3], args[4]
-            where = [builder.add(at, builder.mul(stride, context.get_constant(types.intp, i)))
-                     for i in range(2**qubits)]
-            x = [emit.load(source_data, index) for index in where]
-            for qubit in range(qubits):
-                p = emit.broadcast(builder.extract_value(shears, 2 * qubit))
-                s = emit.broadcast(builder.extract_value(shears, 2 * qubit + 1))
-                step = 2 ** (qubits - 1 - qubit)
-                for i in range(2**qubits):
-                    if i & step == 0:
-                        x[i] = emit.multiply_add(p, x[i + step], x[i])
-                        x[i + step] = emit.multiply_add(s, x[i], x[i + step])
-                        x[i] = emit.multiply_add(p, x[i + step], x[i])
-            for value, index in zip(x, where, strict=True):
-                emit.store(value, target_data, index)
+            emit = _Emitter(context, builder, _HALF)
+            turns = [emit.broadcast(builder.extract_value(args[6], i)) for i in range(2 * qubits)]
+            for part in range(0, LANES, _HALF):
+                read, written = (
+                    (emit.data(signature.args[i], args[i]),
+                     [emit.at(args[i + 1], args[i + 2], k, part) for k in range(2**qubits)])
+                    for i in (0, 3))
+                x = [emit.load(read[0], index) for index in read[1]]
+                for qubit in range(qubits):
+                    p, s = turns[2 * qubit : 2 * qubit + 2]
+                    step = 2 ** (qubits - 1 - qubit)
+                    for i in range(2**qubits):
+                        if i & step == 0:
+                            x[i] = emit.multiply_add(p, x[i + step], x[i])
+                            x[i + step] = emit.multiply_add(s, x[i], x[i + step])
+                            x[i] = emit.multiply_add(p, x[i + step], x[i])
+                for value, index in zip(x, written[1], strict=True):
+                    emit.store(value, written[0], index)
             return context.get_dummy_value()
 
         return signature, codegen
@@ -108,32 +119,32 @@ def _radix(qubits: int) -> Any:
 def _finish(with_high: bool) -> Any:
     """An intrinsic for one vector: rotate the last two qubits, then multiply by the diagonal.
 
-    `turn` holds (c, s) of the qubits n-2 and n-1 and the high part (re, im) of the diagonal; `plain`
-    and `crossed` hold (re, re) and (-im, im) of its low part for each amplitude.
+    `turn` holds (c, s) of the qubits n-2 and n-1 and the high part (re, im) of the diagonal; `table`
+    holds (re, im) of its low part for each amplitude.
     """
 
     @intrinsic
-    def finish(typing_context, source, target, at, plain, crossed, low_at, turn):  # type: ignore[no-untyped-def]
-        signature = types.void(source, target, types.intp, plain, crossed, types.intp, turn)
+    def finish(typing_context, source, at, target, to, table, low_at, turn):  # type: ignore[no-untyped-def]
+        signature = types.void(source, types.intp, target, types.intp, table, types.intp, turn)
 
         def codegen(context, builder, signature, args):  # type: ignore[no-untyped-def]
             emit = _Emitter(context, builder)
-            source_data, target_data, plain_data, crossed_data = (
-                emit.data(signature.args[i], args[i]) for i in (0, 1, 3, 4))
+            source_data, target_data, table_data = (emit.data(signature.args[i], args[i]) for i in (0, 2, 4))
             scalar = [emit.broadcast(builder.extract_value(args[6], i)) for i in range(6)]
-            x = emit.load(source_data, args[2])
+            x = emit.load(source_data, args[1])
             for (c, s), order, signs in (
                 (scalar[0:2], _SWAP_HALVES, [-1.0] * 4 + [1.0] * 4),
                 (scalar[2:4], _SWAP_QUARTERS, [-1.0, -1.0, 1.0, 1.0] * 2),
             ):
                 crossing = emit.multiply(s, emit.signs(signs))
                 x = emit.multiply_add(crossing, emit.shuffle(x, order), emit.multiply(c, x))
-            low = emit.load(plain_data, args[5]), emit.load(crossed_data, args[5])
-            x = emit.multiply_add(low[1], emit.shuffle(x, _SWAP_PARTS), emit.multiply(low[0], x))
+            low = emit.load(table_data, args[5])
+            crossing = emit.multiply(emit.shuffle(low, _IMAGINARY), emit.signs([-1.0, 1.0] * 4))
+            x = emit.multiply_add(crossing, emit.shuffle(x, _SWAP_PARTS), emit.multiply(emit.shuffle(low, _REAL), x))
             if with_high:
                 crossing = emit.multiply(scalar[5], emit.signs([-1.0, 1.0] * 4))
                 x = emit.multiply_add(crossing, emit.shuffle(x, _SWAP_PARTS), emit.multiply(scalar[4], x))
-            emit.store(x, target_data, args[2])
+            emit.store(x, target_data, args[3])
             return context.get_dummy_value()
 
         return signature, codegen
@@ -141,5 +152,5 @@ def _finish(with_high: bool) -> Any:
     return finish
 
 
-rotate_1, rotate_2, rotate_3, rotate_4 = (_radix(qubits) for qubits in (1, 2, 3, 4))
+rotate_1, rotate_2, rotate_3 = (_radix(qubits) for qubits in (1, 2, 3))
 finish_low, finish_both = _finish(False), _finish(True)

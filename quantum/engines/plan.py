@@ -65,12 +65,8 @@ class Local:
     @cached_property
     def integers(self) -> Integers:
         """Everything whole, in one array for the fused engine: an argument costs it time."""
-        groups = rotation_groups(self.qubits)
-        masks = [((1 << size) - 1) << low for low, size in groups]
-        active = [int(bool(rotated & mask)) for rotated in self.rotated for mask in masks]
-        head = [self.qubits, self.layers, len(self.above), len(groups), len(self.targets)]
-        parts = [head, self.targets, self.slots, self.pair_start, self.above, self.below,
-                 [low for low, _ in groups], [size for _, size in groups], active]
+        head = [self.qubits, self.layers, len(self.above), len(self.targets)]
+        parts = [head, self.targets, self.slots, self.pair_start, self.above, self.below, self.rotated]
         return np.concatenate([np.asarray(part, dtype=np.int64) for part in parts])
 
     @cached_property
@@ -194,18 +190,6 @@ def _tables(qubits: int, pairs: tuple[tuple[int, int], ...]) -> tuple[tuple[int,
             features[:, column] = ((index >> above) & (index >> below) & 1) * (is_high == (below >= low))
     features.flags.writeable = False
     return joining, features
-
-
-def rotation_groups(qubits: int) -> list[tuple[int, int]]:
-    """Split the bits above the two lowest into near-equal groups of at most four: (lowest bit, size)."""
-    bits = max(qubits - 2, 0)
-    count = -(-bits // 4)
-    groups, top = [], qubits
-    for index in range(count):
-        size = bits // count + (index < bits % count)
-        top -= size
-        groups.append((top, size))
-    return groups
 
 
 class LocalBuilder:

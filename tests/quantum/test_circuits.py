@@ -136,7 +136,7 @@ def test_the_matrix_of_a_circuit_is_unitary_and_its_own_story(qubits: int, seed:
     assert gap(moved.unitary(p), np.kron(np.eye(2), U)) < TOLERANCE
 
 
-SHAPES = [(1, 3), (9, 3), (1, 11), (1, 12), (1, 13), (2, 17), (1, 18), (33, 8), (40, 11)]
+SHAPES = [(1, 3), (9, 3), (1, 11), (1, 12), (1, 13), (1, 15), (2, 17), (1, 18), (33, 8), (9, 10), (40, 11)]
 
 
 @pytest.mark.parametrize(("rows", "qubits"), SHAPES)
@@ -160,6 +160,20 @@ def test_engines_agree_where_their_blocks_and_tables_change(rows: int, qubits: i
     for gate in reference.gates:
         expected = one_gate(gate, expected, parameters)
     assert gap(apply(reference, states[:1], parameters, "fused"), expected) < TOLERANCE
+
+
+@pytest.mark.parametrize("qubits", [5, 12, 15])
+def test_the_fused_engine_rotates_single_qubits_and_gives_the_same_bits_wherever_its_arrays_begin(qubits: int) -> None:
+    rng = np.random.default_rng(qubits)
+    states, room = layers.haar_state(qubits, rng), np.empty((2, 2**qubits + 4), dtype=np.complex128)
+    for qubit in range(qubits):
+        circuit = layers.rotations(1, "yz").on(qubits, [qubit])
+        expected = apply(circuit, states, [0.7, -0.4])
+        for place in range(4):
+            source, out = (part[None, place : place + 2**qubits] for part in room)
+            source[:] = states
+            assert gap(apply(circuit, source, [0.7, -0.4], "fused", out), expected) < TOLERANCE
+            assert out.tobytes() == apply(circuit, states, [0.7, -0.4], "fused").tobytes()
 
 
 def one_gate(gate: Gate, states: np.ndarray, parameters: np.ndarray) -> np.ndarray:
