@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from ketwire.scenarios.kinds.bias import bias_lines
 from ketwire.scenarios.kinds.result import Figures, Finding, Intercepted, RunResult, Summary
 from ketwire.scenarios.kinds.verdict import Rival, Standing, Winner, by_accuracy, by_promise, decided, undecided
+from ketwire.scenarios.reports.units import time_text
 
 HEAD = ("", "qubits sent", "delivered", "payload bits", "control bits", "virtual time", "result")
 
@@ -19,8 +20,6 @@ JUDGED_BY = ("summarise", "compared", "table")
 
 SHOWN_CHARACTERS = 160
 """Of what one party's program returned, where no summary tells of it."""
-
-_UNITS = ((10**12, "s"), (10**9, "ms"), (10**6, "us"), (10**3, "ns"), (1, "ps"))
 
 
 def table_text(result: RunResult) -> str:
@@ -160,14 +159,6 @@ def _intercepted_of_copies(got: Intercepted, copies: int) -> str:
     if got.attack == "intercept-resend":
         return f"measured {photons} and sent on what she saw"
     return f"holds {photons}, {got.whole_copies:,} of these whole"
-
-
-def time_text(time_ps: int) -> str:
-    """A virtual time in the unit that suits it."""
-    for size, unit in _UNITS:
-        if abs(time_ps) >= size:
-            return f"{time_ps / size:.4g} {unit}"
-    return "0 s"
 
 
 def _title(result: RunResult) -> str:

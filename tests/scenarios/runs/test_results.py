@@ -17,10 +17,11 @@ from ketwire.channels.transcript import Chain
 from ketwire.errors import LocalProtocolError, ScenarioError
 from ketwire.nodes.session import SessionResult, Totals
 from ketwire.scenarios.kinds.result import Finding, Reference, Rival, RunResult, Summary, plain, result_types
+from ketwire.scenarios.reports.units import time_text
 from ketwire.scenarios.runs import progress
 from ketwire.scenarios.runs.results import Counted, run_result
 from ketwire.scenarios.runs.rundir import RunDirectory
-from ketwire.scenarios.runs.table import print_table, table_text, time_text, verdict
+from ketwire.scenarios.runs.table import print_table, table_text, verdict
 
 HEAD = {"scenario": "demo", "seed": 7, "protocol": "echo"}
 
