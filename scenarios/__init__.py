@@ -14,6 +14,10 @@ No other folder imports it. `ketwire.kit` passes on the names that authors of pr
 - `linktext`: What `ketwire link` prints: the costs as a table, which transport to take, and why.
 - `load`: From a name or a file, and what the command line changes in it, to a scenario that can be run.
 - `options`: The program's options, and what several of its commands do with them.
+- `report_commands`: Commands that show runs: as one page, and as pages of a small web server.
+- `serve`: A small web server for the pages of a shelf: it listens on this machine alone unless told, and wants a token.
+- `shelf`: Run folders below a folder, and their pages: made when they are asked for, and again when a folder has
+  changed.
 """
 
 if __name__ != "ketwire.scenarios":

@@ -41,6 +41,7 @@ from ketwire.scenarios.options import (
     report,
     shown,
 )
+from ketwire.scenarios.report_commands import report_page, serve
 from ketwire.scenarios.runs.output import aside, say, watched
 
 if TYPE_CHECKING:
@@ -270,19 +271,6 @@ def plot(
     say(f"wrote {plot_run(run, run / 'figure.svg' if out is None else out)}")
 
 
-@app.command(name="report")
-def report_page(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")],
-    out: Annotated[
-        Path | None, typer.Option("-o", metavar="FILE", help="A .html file; else report.html in RUN.")
-    ] = None,
-) -> None:
-    """Write a run as one HTML page that needs nothing else. Needs the extra `plots`."""
-    from ketwire.scenarios.reports.runs import report_run  # noqa: PLC0415
-
-    say(f"wrote {report_run(run, run / 'report.html' if out is None else out)}")
-
-
 @app.command()
 def doctor() -> None:
     """Look whether this installation can run scenarios."""
@@ -300,6 +288,8 @@ def doctor() -> None:
 
 for command in (keys, coordinator, node, fiber, compose):
     app.command()(command)
+app.command(name="report")(report_page)
+app.command()(serve)
 
 
 def runtime_of(inline: bool, plaintext: bool) -> Runtime:

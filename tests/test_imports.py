@@ -61,6 +61,7 @@ SOME_COMMANDS = {
     "ketwire.scenarios.kinds.interface": "listing scenarios needs no numpy, and built-in kinds are found by a table",
     "ketwire.scenarios.load": "listing scenarios needs no numpy",
     "ketwire.scenarios.options": "each command loads what it needs",
+    "ketwire.scenarios.report_commands": "each command loads what it needs",
     "ketwire.scenarios.schema.ownpresets": "packages are asked only for names that are not built in",
 }
 """Modules that import inside functions so that some process or command starts with less, and why."""

@@ -53,14 +53,9 @@ def page(title: str, subtitle: str, sections: Sequence[Section], live: bool = Fa
         live: what it shows still grows, so a browser is to load it again every few seconds.
     """
     script, style = asset("page.js"), asset("page.css")
-    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    policy = (
-        f"default-src 'none'; script-src 'sha256-{digest}'; style-src 'unsafe-inline'; img-src data:; "
-        "base-uri 'none'; form-action 'none'"
-    )
     head = (
         Html('<meta charset="utf-8">'),
-        Html(f'<meta http-equiv="Content-Security-Policy" content="{policy}">'),
+        Html(f'<meta http-equiv="Content-Security-Policy" content="{policy()}">'),
         Html('<meta name="viewport" content="width=device-width, initial-scale=1">'),
         Html('<meta name="referrer" content="no-referrer">'),
         Html('<meta http-equiv="refresh" content="5">' if live else ""),
@@ -78,6 +73,16 @@ def page(title: str, subtitle: str, sections: Sequence[Section], live: bool = Fa
         element("script", Html(script)),
     )
     return f"<!DOCTYPE html>\n{element('html', element('head', *head), body, lang='en')}\n"
+
+
+@cache
+def policy() -> str:
+    """What a page may do, as browsers are told: run its own script, and load nothing."""
+    digest = base64.b64encode(hashlib.sha256(asset("page.js").encode()).digest()).decode()
+    return (
+        f"default-src 'none'; script-src 'sha256-{digest}'; style-src 'unsafe-inline'; img-src data:; "
+        "base-uri 'none'; form-action 'none'"
+    )
 
 
 def figure(name: str, panel: Callable[[Axes], None], label: str, height_inches: float = 3.0) -> Html:

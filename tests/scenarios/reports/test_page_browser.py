@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import pytest
 import ketwire as kw
 from ketwire.scenarios.reports.page import write_page
 from ketwire.scenarios.reports.runs import run_page
+from ketwire.scenarios.serve import PageServer
 from tests.browser import Page, browsing, chromium
 
 pytest.importorskip("matplotlib")
@@ -109,6 +111,20 @@ def test_the_diagram_has_an_arrow_for_each_message_and_time_goes_down(page: Page
 def test_it_prints(page: Page, tmp_path: Path) -> None:
     page.print(tmp_path / "page.pdf")
     assert (tmp_path / "page.pdf").read_bytes().startswith(b"%PDF")
+
+
+def test_the_list_of_a_server_loads_nothing_else(browser: Page, file: Path) -> None:
+    with PageServer(file.parent, "127.0.0.1:0") as server:
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        browser.messages.clear()
+        browser.requests.clear()
+        browser.open(server.url)
+        assert browser.evaluate("document.querySelector('main a').href") == f"{server.url}page/run"
+        assert browser.messages == [] and browser.requests == [server.url]
+        browser.open("about:blank")
+        server.shutdown()
+        thread.join()
 
 
 @pytest.mark.long
