@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import copy
 from collections import OrderedDict, deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -28,6 +29,7 @@ from ketwire.nodes.session import (
     Run,
     Session,
     SessionResult,
+    Tell,
     Totals,
     agree,
     data_key,
@@ -289,7 +291,5 @@ def _as_sent(message: Message) -> Message:
     return replace(message, **{name: copy.deepcopy(value) for name, value in vars(message).items()})
 
 
-def _watch(progress: Progress | None, session: Session, party: str) -> Callable[[int, int, str], None] | None:
-    if progress is None:
-        return None
-    return lambda done, total, label: progress(session.name, party, done, total, label)
+def _watch(progress: Progress | None, session: Session, party: str) -> Tell | None:
+    return None if progress is None else partial(progress, session.name, party)

@@ -75,7 +75,7 @@ class PartyNode:
         name: str,
         key: bytes,
         public: Mapping[str, int],
-        progress: Callable[[int, int, str], None] | None = None,
+        progress: Callable[[int, int, str, int, str], None] | None = None,
         hardware: Hardware = PERFECT,
     ) -> None:
         self.name = name
@@ -117,9 +117,9 @@ class PartyNode:
         self._drawn[purpose] += 1
         return stream(self._key, purpose, number)
 
-    def progress(self, done: int, total: int, label: str) -> None:
+    def progress(self, done: int, total: int, label: str, found: str = "") -> None:
         if self._progress is not None:
-            self._progress(done, total, label)
+            self._progress(done, total, label, self.now_ps, found)
 
     def prepare(self, states: States, counts: NDArray[np.int64], *, mixed: bool = False) -> Copies:
         if mixed and states.shape[1] > 1 << MAX_MIXED_QUBITS:

@@ -187,8 +187,10 @@ class SessionResult:
         return Totals(**sums, idle_ps=max((part.idle_ps for part in parts), default=0))
 
 
-Progress = Callable[[str, str, int, int, str], None]
-"""Called with (session, party, done, total, label)."""
+Progress = Callable[[str, str, int, int, str, int, str], None]
+"""Called with (session, party, done, total, label, clock_ps, found); found: in words, what it has found so far."""
+Tell = Callable[[int, int, str, int, str], None]
+"""The same of one party in one session: (done, total, label, clock_ps, found)."""
 
 
 def direction_name(sender: str, receiver: str) -> str:

@@ -111,6 +111,9 @@ def run(
     out: Out = None,
     as_json: Json = False,
     progress: Progress = None,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Show each party on the terminal: its phase, virtual clock and findings.")
+    ] = False,
     check: Annotated[bool, typer.Option("--check", help="Compute the exact value too.")] = False,
     plaintext: Annotated[bool, typer.Option("--plaintext", help="No encryption between processes.")] = False,
     resume: Annotated[
@@ -122,6 +125,8 @@ def run(
 
     if inline and plaintext:
         raise ScenarioError("--plaintext: given with --inline, which has no wire; expected one of them")
+    if watch and progress is False:
+        raise ScenarioError("--watch: given with --no-progress, expected one of them")
     if resume is not None:
         from ketwire.scenarios.runs.resumable import ResumableDirectory  # noqa: PLC0415
 
@@ -129,11 +134,12 @@ def run(
             raise ScenarioError("--resume: given with a scenario, --set, --seed or --out; expected the folder alone")
         with aside():
             folder, loaded = ResumableDirectory.reopen(resume)
-        options = Options(None, check, shown(progress, as_json), resume=folder)
+        options = Options(None, check, shown(progress, as_json), resume=folder, watch=watch)
     elif scenario is None:
         raise ScenarioError("ketwire run: Missing argument 'NAME_OR_FILE' (expected it, or --resume DIR)")
     else:
-        loaded, options = load_scenario(scenario, sets, seed), Options(out, check, shown(progress, as_json))
+        loaded = load_scenario(scenario, sets, seed)
+        options = Options(out, check, shown(progress, as_json), watch=watch)
     report(loaded, runtime_of(inline, plaintext), options, as_json)
 
 
