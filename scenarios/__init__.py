@@ -14,6 +14,7 @@ No other folder imports it. `ketwire.kit` passes on the names that authors of pr
 - `linktext`: What `ketwire link` prints: the costs as a table, which transport to take, and why.
 - `load`: From a name or a file, and what the command line changes in it, to a scenario that can be run.
 - `options`: The program's options, and what several of its commands do with them.
+- `study_commands`: The command `ketwire study`: many runs of a scenario, over axes.
 """
 
 if __name__ != "ketwire.scenarios":
