@@ -18,6 +18,7 @@ No other folder imports it. `ketwire.kit` passes on the names that authors of pr
 - `serve`: A small web server for the pages of a shelf: it listens on this machine alone unless told, and wants a token.
 - `shelf`: Run folders below a folder, and their pages: made when they are asked for, and again when a folder has
   changed.
+- `study_commands`: The command `ketwire study`: many runs of a scenario, over axes.
 """
 
 if __name__ != "ketwire.scenarios":

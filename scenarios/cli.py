@@ -1,8 +1,9 @@
 """The command line.
 
-Exit codes: 0 done; 2 bad input, one line on standard error; 3 a party failed, a deadlock, a broken protocol,
-something failed after the run (its result is printed all the same), or what was to be printed could not be;
-130 interrupted. All that may run a user's own code stands `aside`, so that standard output takes results alone.
+Exit codes: 0 done; 1 an expectation of a study does not hold; 2 bad input, one line on standard error; 3 a party
+failed, a deadlock, a broken protocol, something failed after the run (its result is printed all the same), or what was
+to be printed could not be; 130 interrupted. All that may run a user's own code stands `aside`, so that standard output
+takes results alone.
 Commands import what they need when they run, since each start of the program pays for imports.
 """
 
@@ -43,6 +44,7 @@ from ketwire.scenarios.options import (
 )
 from ketwire.scenarios.report_commands import report_page, serve
 from ketwire.scenarios.runs.output import aside, say, watched
+from ketwire.scenarios.study_commands import study
 
 if TYPE_CHECKING:
     from ketwire.scenarios.kinds.interface import Kind
@@ -292,7 +294,7 @@ def doctor() -> None:
         raise typer.Exit(FAILED)
 
 
-for command in (keys, coordinator, node, fiber, compose):
+for command in (study, keys, coordinator, node, fiber, compose):
     app.command()(command)
 app.command(name="report")(report_page)
 app.command()(serve)

@@ -17,8 +17,8 @@ from tests.test_startup import folder, loaded
 __all__ = ["folder", "loaded"]  # fixtures
 
 HEAVY = {
-    "matplotlib", "netsquid", "networkx", "numba", "openqasm3", "pandas", "pydantic", "pydantic_core", "rich", "scipy",
-    "sklearn", "torch", "typer",
+    "dask", "distributed", "joblib", "matplotlib", "netsquid", "networkx", "numba", "openqasm3", "pandas", "pyarrow",
+    "pydantic", "pydantic_core", "rich", "scipy", "sklearn", "torch", "typer",
 }  # fmt: skip
 """Libraries that are heavy or optional. Modules of ours that import one at their top are found by `heavy`."""
 
@@ -62,6 +62,7 @@ SOME_COMMANDS = {
     "ketwire.scenarios.load": "listing scenarios needs no numpy",
     "ketwire.scenarios.options": "each command loads what it needs",
     "ketwire.scenarios.report_commands": "each command loads what it needs",
+    "ketwire.scenarios.study_commands": "each command loads what it needs",
     "ketwire.scenarios.schema.ownpresets": "packages are asked only for names that are not built in",
 }
 """Modules that import inside functions so that some process or command starts with less, and why."""
