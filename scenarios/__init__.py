@@ -16,8 +16,7 @@ No other folder imports it. `ketwire.kit` passes on the names that authors of pr
 - `options`: The program's options, and what several of its commands do with them.
 - `report_commands`: Commands that show runs: as one page, and as pages of a small web server.
 - `serve`: A small web server for the pages of a shelf: it listens on this machine alone unless told, and wants a token.
-- `shelf`: Run folders below a folder, and their pages: made when they are asked for, and again when a folder has
-  changed.
+- `shelf`: Runs and studies below a folder, and their pages: made when asked for, and again when a folder has changed.
 - `study_commands`: The command `ketwire study`: many runs of a scenario, over axes.
 """
 

@@ -13,22 +13,22 @@ from ketwire.scenarios.runs.output import say
 
 
 def report_page(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")],
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="The folder of a run or of a study.")],
     out: Annotated[
-        Path | None, typer.Option("-o", metavar="FILE", help="A .html file; else report.html in RUN.")
+        Path | None, typer.Option("-o", metavar="FILE", help="A .html file; else report.html in DIR.")
     ] = None,
 ) -> None:
-    """Write a run as one HTML page that needs nothing else. Needs the extra `plots`."""
-    from ketwire.scenarios.reports.runs import report_run  # noqa: PLC0415
+    """Write a run or a study as one HTML page that needs nothing else. Needs the extra `plots`."""
+    from ketwire.scenarios.shelf import report  # noqa: PLC0415
 
-    say(f"wrote {report_run(run, run / 'report.html' if out is None else out)}")
+    say(f"wrote {report(folder, folder / 'report.html' if out is None else out)}")
 
 
 def serve(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A folder with run folders below it.")],
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A folder with runs or studies below it.")],
     bind: Bind = "127.0.0.1:0",
 ) -> None:
-    """Serve the pages of all runs below a folder, as they come. Needs the extra `plots`."""
+    """Serve the pages of all runs and studies below a folder, as they come. Needs the extra `plots`."""
     from ketwire.scenarios.reports.extras import extra  # noqa: PLC0415
     from ketwire.scenarios.serve import PageServer  # noqa: PLC0415
 

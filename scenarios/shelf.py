@@ -1,4 +1,4 @@
-"""Run folders below a folder, and their pages: made when they are asked for, and again when a folder has changed."""
+"""Runs and studies below a folder, and their pages: made when asked for, and again when a folder has changed."""
 
 from __future__ import annotations
 
@@ -12,8 +12,11 @@ from urllib.parse import quote
 
 from ketwire.errors import ScenarioError
 from ketwire.scenarios.reports.elements import Html, element, table
-from ketwire.scenarios.reports.page import page, section
+from ketwire.scenarios.reports.page import check_name, page, section, write_page
 from ketwire.scenarios.reports.runs import run_page
+from ketwire.scenarios.studies.folder import FOLDER, POINTS, RESULTS, TIMES
+from ketwire.scenarios.studies.folder import STUDY as STUDY_FILE
+from ketwire.scenarios.studies.page import study_page
 
 MOST_FOUND = 2_000
 """Folders that are listed."""
@@ -27,15 +30,35 @@ class Kind(NamedTuple):
     """A kind of folder that has pages.
 
     name: as the list calls it. files: that make its page what it is; one of `signs` makes a folder one of this kind.
+    page: of a folder; whether a browser is to load it again every few seconds while it grows.
     """
 
     name: str
     signs: tuple[str, ...]
     files: tuple[str, ...]
-    page: Callable[[Path], str]
+    page: Callable[[Path, bool], str]
 
 
-KINDS = (Kind("run", ("result.json", "launch.json"), ("result.json", "scenario.yaml", "ledger.jsonl"), run_page),)
+RUN = Kind(
+    "run",
+    ("result.json", "launch.json"),
+    ("result.json", "scenario.yaml", "ledger.jsonl"),
+    lambda folder, live: run_page(folder),  # which is over
+)
+STUDY = Kind("study", (FOLDER,), (FOLDER, POINTS, RESULTS, TIMES, STUDY_FILE), study_page)
+KINDS = (STUDY, RUN)
+
+
+def report(folder: Path, out: Path) -> Path:
+    """Write the page of a run's or a study's folder; answers with its file.
+
+    Raises:
+        ScenarioError: it is the folder of neither, the file cannot be written, or matplotlib is not installed.
+    """
+    check_name(out)
+    kind = STUDY if (folder / FOLDER).exists() else RUN
+    write_page(kind.page(folder, False), out)
+    return out
 
 
 class Shelf:
@@ -97,7 +120,7 @@ class Shelf:
 
     def _made(self, folder: Path, kind: Kind) -> str:
         try:
-            return kind.page(folder)
+            return kind.page(folder, True)
         except ScenarioError as error:  # a run that failed, or that is not over; it may be, a little later
             told = str(error).replace(f"{folder}/", "")
             return page(folder.name, kind.name, [section("state", "No page yet", element("p", told))], live=True)
@@ -108,7 +131,7 @@ def _kind_of(files: list[str]) -> Kind | None:
 
 
 def _state(folder: Path, kind: Kind) -> str:
-    return "under way" if kind.name == "run" and not (folder / "result.json").exists() else "has a page"
+    return "under way" if kind is RUN and not (folder / "result.json").exists() else "has a page"
 
 
 def _link(name: str) -> Html:

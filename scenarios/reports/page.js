@@ -77,11 +77,11 @@
       this.all = Uint32Array.from({ length: this.count }, (_, row) => row);
       this.order = this.all;
       this.whole = false;
-      this.build(place);
+      this.build(place, data);
       this.draw();
     }
 
-    build(place) {
+    build(place, data) {
       this.search = made("input", { type: "search", placeholder: "Search the rows", "aria-label": "Search the rows" });
       this.told = made("span", { role: "status" });
       this.body = made("tbody");
@@ -96,11 +96,37 @@
       const table = made("table", {}, made("colgroup", {}, ...widths), made("thead", {}, made("tr", {}, ...this.heads)), this.body);
       this.rows = made("div", { class: "rows", tabindex: "0", role: "region", "aria-label": "rows" }, table);
       place.append(made("div", { class: "bar" }, this.search, this.told), this.rows);
+      this.choosable = Boolean(data.commands);
+      if (this.choosable) this.choose(place, data);
       this.search.addEventListener("input", () => this.apply());
       this.rows.addEventListener("scroll", () => this.draw());
       addEventListener("resize", () => this.draw());
       addEventListener("beforeprint", () => { this.whole = true; this.draw(); });
       addEventListener("afterprint", () => { this.whole = false; this.draw(); });
+    }
+
+    // A row that is chosen shows its command below the table.
+    choose(place, data) {
+      const code = made("code"), bar = made("div", { class: "bar" }, made("button", { type: "button", "data-copy": "" }, "Copy"));
+      const shown = made("div", { class: "copied" }, made("pre", {}, code), bar);
+      shown.hidden = true;
+      place.append(shown);
+      this.rows.addEventListener("click", (event) => {
+        const line = event.target.closest("tbody tr[data-row]");
+        if (line) this.choice(Number(line.dataset.row), data, shown);
+      });
+      this.rows.addEventListener("keydown", (event) => {
+        if (event.key === "Enter" && event.target.dataset.row) this.choice(Number(event.target.dataset.row), data, shown);
+      });
+    }
+
+    choice(row, data, shown) {
+      const [before, after] = data.commands[data.points[row]];
+      this.chosen = row;
+      shown.querySelector("code").textContent = before + data.seeds[row] + after;
+      shown.querySelector("button").textContent = "Copy";
+      shown.hidden = false;
+      this.draw();
     }
 
     width(column) {
@@ -149,7 +175,8 @@
     }
 
     line(row) {
-      const line = made("tr");
+      const line = made("tr", this.choosable ? { "data-row": String(row), tabindex: "0" } : {});
+      if (row === this.chosen) line.className = "chosen";
       for (const column of this.columns) {
         const text = shown(column, row);
         const cell = made("td", column.kind === "name" ? { title: text } : { class: "right" }, text);
@@ -299,13 +326,13 @@
 
   for (const place of document.querySelectorAll(".sequence")) new Sequence(place, dataOf(place));
   for (const place of document.querySelectorAll(".table")) new Table(place, dataOf(place));
-  for (const button of document.querySelectorAll("[data-copy]")) {
-    button.addEventListener("click", () => {
-      const code = button.closest(".copied").querySelector("code");
-      getSelection().selectAllChildren(code);  // to copy by hand where the browser refuses
-      navigator.clipboard?.writeText(code.textContent).then(() => { button.textContent = "Copied"; }, () => {});
-    });
-  }
+  document.addEventListener("click", (event) => {
+    const button = event.target.closest("[data-copy]");
+    if (!button) return;
+    const code = button.closest(".copied").querySelector("code");
+    getSelection().selectAllChildren(code);  // to copy by hand where the browser refuses
+    navigator.clipboard?.writeText(code.textContent).then(() => { button.textContent = "Copied"; }, () => {});
+  });
   for (const button of document.querySelectorAll("[data-save]")) {
     button.addEventListener("click", () => {
       const code = button.closest(".copied").querySelector("code");

@@ -30,6 +30,7 @@ PAGE_COLOURS = {
 }
 """What stands on a page for the colours of figures, so that they follow its theme."""
 
+SUFFIXES = (".html", ".htm")
 WIDTH_INCHES = 4.2
 
 
@@ -95,10 +96,36 @@ def figure(name: str, panel: Callable[[Axes], None], label: str, height_inches: 
     return element("figure", Html(for_page(svg(made, transparent=True), name, label, PAGE_COLOURS)))
 
 
+def scrolled(inner: Html) -> Html:
+    """What may be wider than a phone."""
+    return element("div", inner, class_="scrolled", tabindex="0")
+
+
+def copied(text: str, file: str = "") -> Html:
+    """A text with a button that copies it, and one that saves it where it has a file's name."""
+    save = element("button", "Save", type="button", data_save=file) if file else ""
+    copy = element("button", "Copy", type="button", data_copy=True)
+    bar = element("div", copy, save, class_="bar")
+    return element("div", element("pre", element("code", text)), bar, class_="copied")
+
+
+def without_script() -> Html:
+    """What a browser shows that runs no scripts."""
+    return element("noscript", element("p", "The script of this page draws this; the browser runs no scripts."))
+
+
 @cache
 def asset(name: str) -> str:
     """A file of the page's own, which lies beside this module."""
     return files("ketwire.scenarios.reports").joinpath(name).read_text("utf-8")
+
+
+def check_name(out: Path) -> None:
+    """Raises:
+    ScenarioError: a file of this name is no page.
+    """
+    if out.suffix.lower() not in SUFFIXES:
+        raise ScenarioError(f"-o: {out} given, expected a file that ends in {', '.join(SUFFIXES)}")
 
 
 def write_page(text: str, out: Path) -> None:

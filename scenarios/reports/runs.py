@@ -11,10 +11,9 @@ from ketwire.scenarios.load import look
 from ketwire.scenarios.reports.columns import ledger_columns
 from ketwire.scenarios.reports.figures import FORMATS, draw, save
 from ketwire.scenarios.reports.frames import COSTS
-from ketwire.scenarios.reports.page import page, write_page
+from ketwire.scenarios.reports.page import page
 from ketwire.scenarios.reports.sections import sections_of
 
-PAGES = (".html", ".htm")
 NEEDED = frozenset(
     {"scenario", "seed", "protocol", "estimate", "copies", "sessions", "rivals", "links_idle_ps", *COSTS}
 )
@@ -35,18 +34,6 @@ def plot_run(run: Path, out: Path) -> Path:
         save(figure, out)
     except OSError as error:
         raise ScenarioError(f"-o: {out}: {error.strerror or error}, expected a file that can be written") from None
-    return out
-
-
-def report_run(run: Path, out: Path) -> Path:
-    """Write the page of a run's folder; answers with its file.
-
-    Raises:
-        ScenarioError: as `plot_run`.
-    """
-    if out.suffix.lower() not in PAGES:
-        raise ScenarioError(f"-o: {out} given, expected a file that ends in {', '.join(PAGES)}")
-    write_page(run_page(run), out)
     return out
 
 

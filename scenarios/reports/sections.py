@@ -6,12 +6,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ketwire.scenarios.reports.again import command, file_stem, files_of
-from ketwire.scenarios.reports.elements import Html, data, element, lines, table
+from ketwire.scenarios.reports.elements import data, element, lines, table
 from ketwire.scenarios.reports.figures import costs, panels_of
 from ketwire.scenarios.reports.figures import latency as latency_panel
 from ketwire.scenarios.reports.intervals import found_text
 from ketwire.scenarios.reports.network import draw_network, link_text, places_of
-from ketwire.scenarios.reports.page import Section, figure, section
+from ketwire.scenarios.reports.page import Section, copied, figure, scrolled, section, without_script
 from ketwire.scenarios.reports.units import time_text
 
 if TYPE_CHECKING:
@@ -229,24 +229,6 @@ def details_section(result: Told) -> Section:
         *((element("h3", "Eavesdropper"), scrolled(table(heads, listened))) if listened else ()),
         element("p", f"Transcript of the quantum sessions: {result['transcript_sha256']}"),
     )
-
-
-def scrolled(inner: Html) -> Html:
-    """What may be wider than a phone."""
-    return element("div", inner, class_="scrolled", tabindex="0")
-
-
-def copied(text: str, file: str = "") -> Html:
-    """A text with a button that copies it, and one that saves it where it has a file's name."""
-    save = element("button", "Save", type="button", data_save=file) if file else ""
-    copy = element("button", "Copy", type="button", data_copy=True)
-    bar = element("div", copy, save, class_="bar")
-    return element("div", element("pre", element("code", text)), bar, class_="copied")
-
-
-def without_script() -> Html:
-    """What a browser shows that runs no scripts."""
-    return element("noscript", element("p", "The script of this page draws this; the browser runs no scripts."))
 
 
 def _bound(panel: Callable[[Axes, Told], None], result: Told) -> Callable[[Axes], None]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ketwire.errors import ScenarioError
 from ketwire.scenarios.reports.figures import COLOURS, DASHES, MARKERS, paneled
+from ketwire.scenarios.reports.hover import entitle
 from ketwire.scenarios.studies.axes import plain_label
 from ketwire.scenarios.studies.data import StudyData, is_number
 from ketwire.scenarios.studies.spec import Figure, Label
@@ -28,12 +29,16 @@ def draw(data: StudyData, figures: Sequence[Figure] | None = None) -> Drawing:
     Raises:
         ScenarioError: matplotlib is not installed, or there is nothing to draw.
     """
-    panels: list[Callable[[Axes], None]] = []
-    for figure in data.figures if figures is None else figures:
-        panels += [partial(_panel, data, figure, facet) for facet in _facets(data, figure)]
-    if not panels:
+    found = panels(data, figures)
+    if not found:
         raise ScenarioError(f"{data.name}: nothing to draw, expected a study with an axis or with figures")
-    return paneled(panels, data.name)
+    return paneled(found, data.name)
+
+
+def panels(data: StudyData, figures: Sequence[Figure] | None = None) -> list[Callable[[Axes], None]]:
+    """What draws the figures of a study: a panel for each facet of each."""
+    asked = data.figures if figures is None else figures
+    return [partial(_panel, data, figure, facet) for figure in asked for facet in _facets(data, figure)]
 
 
 def _facets(data: StudyData, figure: Figure) -> list[str | None]:
@@ -105,9 +110,11 @@ def _series(
         # On a logarithmic axis an interval that reaches zero is cut there.
         cut = "y" in figure.log
         below = [min(half, 0.999 * y) if cut and y > 0 else half for half, y in zip(halves, ys, strict=True)]
-        axes.errorbar(xs, ys, yerr=[below, halves], capsize=3, **style)
+        drawn = axes.errorbar(xs, ys, yerr=[below, halves], capsize=3, **style).lines[0]
     else:
-        axes.plot(xs, ys, **style)
+        [drawn] = axes.plot(xs, ys, **style)
+    told = (f" ± {half:.2g}" if half else "" for half in halves)
+    entitle(drawn, [f"{data.told(index)}: {y:.5g}{half}" for index, y, half in zip(ordered, ys, told, strict=True)])
 
 
 def _dress(axes: Axes, figure: Figure, ticks: Any, facet: str | None, legend: bool) -> None:
