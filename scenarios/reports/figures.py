@@ -31,6 +31,8 @@ DASHES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 3)), (0, (8, 3)
 COST_NAMES = {"qubits_sent": "qubits", "ebits": "ebits", "payload_bits": "payload bits", "control_bits": "control bits"}
 MOST_BARS = 40
 """Parameters of a gradient whose derivatives are drawn."""
+HATCHES = ("", "//", "xx")
+TIME_UNITS = ((10**12, "s"), (10**9, "ms"), (10**6, "us"), (10**3, "ns"), (1, "ps"))
 FORMATS = (".svg", ".png", ".pdf")
 PANEL_INCHES = (4.6, 3.4)
 STYLE = {
@@ -207,6 +209,41 @@ def growth(axes: Axes, result: Told) -> None:
     axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0))
 
 
+def causes(axes: Axes, result: Told) -> None:
+    """The virtual time by cause, a bar each, the largest above."""
+    times_ps = sorted(result["latency"]["causes"].items(), key=lambda each: each[1])
+    size_ps, unit = _time_unit(result["virtual_time_ps"])
+    axes.barh([cause for cause, _ in times_ps], [ps / size_ps for _, ps in times_ps], color=COLOURS[0])
+    for place, (_, ps) in enumerate(times_ps):
+        axes.text(ps / size_ps, place, f" {100 * ps / max(1, result['virtual_time_ps']):.1f} %", va="center")
+    axes.margins(x=0.15)
+    axes.set_xlabel(f"virtual time ({unit})")
+    axes.set_title("Where the time went")
+
+
+def critical_path(axes: Axes, result: Told) -> None:
+    """The critical path as a Gantt chart: a row for each party and direction, a colour and a hatch for each cause."""
+    path, names = result["latency"]["path"], list(result["latency"]["causes"])
+    size_ps, unit = _time_unit(result["virtual_time_ps"])
+    rows = list(dict.fromkeys(each["where"] for each in path))
+    for number, cause in enumerate(names):
+        for place, where in enumerate(rows):
+            spans = [
+                (each["from_ps"] / size_ps, (each["to_ps"] - each["from_ps"]) / size_ps)
+                for each in path if (each["cause"], each["where"]) == (cause, where)
+            ]  # fmt: skip
+            style: Any = {"facecolor": COLOURS[number % len(COLOURS)], "hatch": HATCHES[number // len(COLOURS)]}
+            if spans:
+                axes.broken_barh(spans, (place - 0.4, 0.8), label=cause, **style)
+    axes.set_yticks(range(len(rows)), rows)
+    axes.set_ylim(len(rows) - 0.4, -0.6)  # what came first is above
+    axes.set_xlabel(f"virtual time ({unit})")
+    axes.set_title("Critical path")
+    handles, labels = axes.get_legend_handles_labels()
+    shown = dict(zip(labels, handles, strict=True))
+    axes.legend(shown.values(), shown.keys(), loc="upper left", bbox_to_anchor=(1.0, 1.0))
+
+
 PANELS: Sequence[tuple[Callable[[Told], bool], Callable[[Axes, Told], None]]] = (
     (lambda result: bool(result.get("losses")), losses),
     (lambda result: result.get("test_accuracy") is not None, accuracies),
@@ -214,8 +251,15 @@ PANELS: Sequence[tuple[Callable[[Told], bool], Callable[[Axes, Told], None]]] = 
     (lambda result: _is_number(result.get("estimate")), estimates),
     (lambda result: bool(result.get("sizes")), growth),
     (lambda result: not result.get("sizes"), costs),  # sums over sizes compare with no rival at one size
+    (lambda result: bool((result.get("latency") or {}).get("path")), causes),
+    (lambda result: bool((result.get("latency") or {}).get("path")), critical_path),
 )
 """Which panels a result has: whether it has what a panel shows, and the panel."""
+
+
+def _time_unit(time_ps: int) -> tuple[int, str]:
+    """The unit that suits a time: how many ps, and its name."""
+    return next((each for each in TIME_UNITS if time_ps >= each[0]), TIME_UNITS[-1])
 
 
 def _style(place: int) -> dict[str, Any]:

@@ -4,6 +4,7 @@ The command line imports it. Kinds import `table` alone, for texts of their own.
 
 - `afterwards`: What follows a run: the kind's summary, the references of --check, the verdict and the files of the
   folder.
+- `latency`: Where the virtual time of a run went: the critical path of its quantum sessions, by cause.
 - `launch`: One run of a scenario, from its sessions to its result and its folder.
 - `output`: Standard output, which may lead to a full disk, or into a pipe whose reader has left.
 - `progress`: How far a run is: a live bar on a terminal, else lines now and then if they are asked for.
