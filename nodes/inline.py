@@ -45,7 +45,12 @@ from ketwire.protocols.node import Checkpoint, Program, Receive, Send
 
 
 def run_inline(
-    run: Run, progress: Progress | None = None, ledger: bool = False, base: str = ".", out: Path | None = None
+    run: Run,
+    progress: Progress | None = None,
+    ledger: bool = False,
+    base: str = ".",
+    out: Path | None = None,
+    session_class: type[InlineSession] | None = None,
 ) -> list[SessionResult]:
     """Run every session of `run` in this process, one after another.
 
@@ -55,6 +60,7 @@ def run_inline(
         base: the folder that relative data paths start from.
         out: an existing folder for checkpoints, where a session is restartable (and for ledgers then): if
             it holds some of this run, by any runtime, it goes on from there.
+        session_class: what runs each session; None: `InlineSession`.
 
     Raises:
         ScenarioError: bad data, or an engine that is not there. Deadlock: all programs wait for each other.
@@ -67,7 +73,8 @@ def run_inline(
         with _vault(run, ledger, out) as vault:
             results = [] if vault is None else list(vault.journal.finished)
             for index in range(len(results), len(ready)):
-                results.append(InlineSession(run, *ready[index], progress, ledger, index, vault).finish())
+                made = (session_class or InlineSession)(run, *ready[index], progress, ledger, index, vault)
+                results.append(made.finish())
                 if vault is not None:
                     vault.finish(index, results[-1])
         if vault is not None and ledger and out is not None:

@@ -255,7 +255,7 @@ async def _acknowledge(node: Node, plan: StreamPlan, batch: Batch, came: int) ->
                 raise RemoteProtocolError(f"{teller} reported {len(heard.counts)} numbers of one planned")
             came = int(heard.counts[0])
         elif teller == node.name:
-            await node.send(listener, Arrivals(np.array([came]), bits))
+            await node.send(listener, Arrivals(np.array([came]), bits, "window"))
 
 
 async def _share(node: Node, plan: StreamPlan, retries: Retries, arrived: NDArray[np.int64]) -> None:
@@ -270,7 +270,7 @@ async def _share(node: Node, plan: StreamPlan, retries: Retries, arrived: NDArra
             values = heard.counts
             retries.told(question, values, source)
         elif teller == node.name:
-            await node.send(listener, Arrivals(values, question.bits))
+            await node.send(listener, Arrivals(values, question.bits, "round"))
     if source == node.name:
         retries.told(question, values, source)
 

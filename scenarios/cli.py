@@ -118,6 +118,9 @@ def run(
     ] = False,
     check: Annotated[bool, typer.Option("--check", help="Compute the exact value too.")] = False,
     plaintext: Annotated[bool, typer.Option("--plaintext", help="No encryption between processes.")] = False,
+    latency: Annotated[
+        bool, typer.Option("--latency", help="Tell where the virtual time went; needs --inline.")
+    ] = False,
     resume: Annotated[
         Path | None, typer.Option("--resume", metavar="DIR", help="Go on with the unfinished run of this folder.")
     ] = None,
@@ -129,6 +132,10 @@ def run(
         raise ScenarioError("--plaintext: given with --inline, which has no wire; expected one of them")
     if watch and progress is False:
         raise ScenarioError("--watch: given with --no-progress, expected one of them")
+    if latency and not inline:
+        raise ScenarioError("--latency: given for a run in processes, which keep no notes of time; expected --inline")
+    if latency and resume is not None:
+        raise ScenarioError("--latency: given with --resume, expected a run from its beginning")
     if resume is not None:
         from ketwire.scenarios.runs.resumable import ResumableDirectory  # noqa: PLC0415
 
@@ -142,7 +149,7 @@ def run(
     else:
         loaded = load_scenario(scenario, sets, seed)
         options = Options(out, check, shown(progress, as_json), watch=watch)
-    report(loaded, runtime_of(inline, plaintext), options, as_json)
+    report(loaded, runtime_of(inline, plaintext, latency), options, as_json)
 
 
 @app.command(name="list")
@@ -300,8 +307,12 @@ app.command(name="report")(report_page)
 app.command()(serve)
 
 
-def runtime_of(inline: bool, plaintext: bool) -> Runtime:
+def runtime_of(inline: bool, plaintext: bool, latency: bool = False) -> Runtime:
     """The runtime that the options name."""
+    if latency:
+        from ketwire.nodes.times.timeline import run_timed  # noqa: PLC0415
+
+        return run_timed
     if inline:
         from ketwire.nodes.inline import run_inline  # noqa: PLC0415
 

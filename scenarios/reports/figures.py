@@ -33,11 +33,11 @@ COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#0
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 DASHES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 3)), (0, (8, 3)))
 COST_NAMES = {"qubits_sent": "qubits", "ebits": "ebits", "payload_bits": "payload bits", "control_bits": "control bits"}
-HATCHES = ("", "///", "...", "xxx")
 MOST_TITLES = 400
 """Steps of a series up to which each has a title."""
 MOST_BARS = 40
 """Parameters of a gradient whose derivatives are drawn."""
+HATCHES = ("", "//", "xx")
 FORMATS = (".svg", ".png", ".pdf")
 PANEL_INCHES = (4.6, 3.4)
 STYLE = {
@@ -247,28 +247,40 @@ def growth(axes: Axes, result: Told) -> None:
     axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0))
 
 
-def latency(axes: Axes, result: Told) -> None:
-    """The critical path: what the end of the run waited for, a row for each place, a colour for each cause."""
-    segments = result["latency"]
-    places = list(dict.fromkeys(segment["where"] for segment in segments))
-    causes = list(dict.fromkeys(segment["cause"] for segment in segments))
-    scale, unit = time_unit(max((segment["to_ps"] for segment in segments), default=0))
-    for number, cause in enumerate(causes):
-        own = [segment for segment in segments if segment["cause"] == cause]
-        drawn = axes.barh(
-            [places.index(segment["where"]) for segment in own],
-            [(segment["to_ps"] - segment["from_ps"]) / scale for segment in own],
-            left=[segment["from_ps"] / scale for segment in own],
-            color=COLOURS[number % len(COLOURS)], hatch=HATCHES[number // len(COLOURS) % len(HATCHES)], label=cause,
-        )  # fmt: skip
-        for bar, segment in zip(drawn, own, strict=True):
-            spent = time_text(segment["to_ps"] - segment["from_ps"])
-            entitle(bar, f"{cause}, {segment['where']}: {spent}, from {time_text(segment['from_ps'])}")
-    axes.set_yticks(range(len(places)), places)
-    axes.invert_yaxis()
-    axes.set_xlabel(f"virtual time, {unit}")
-    axes.set_title("Where the time goes")
-    axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0))
+def causes(axes: Axes, result: Told) -> None:
+    """The virtual time by cause, a bar each, the largest above."""
+    times_ps = sorted(result["latency"]["causes"].items(), key=lambda each: each[1])
+    size_ps, unit = time_unit(result["virtual_time_ps"])
+    bars = axes.barh([cause for cause, _ in times_ps], [ps / size_ps for _, ps in times_ps], color=COLOURS[0])
+    for place, (bar, (cause, ps)) in enumerate(zip(bars, times_ps, strict=True)):
+        entitle(bar, f"{cause}: {time_text(ps)}")
+        axes.text(ps / size_ps, place, f" {100 * ps / max(1, result['virtual_time_ps']):.1f} %", va="center")
+    axes.margins(x=0.15)
+    axes.set_xlabel(f"virtual time ({unit})")
+    axes.set_title("Where the time went")
+
+
+def critical_path(axes: Axes, result: Told) -> None:
+    """The critical path as a Gantt chart: a row for each party and direction, a colour and a hatch for each cause."""
+    path, names = result["latency"]["path"], list(result["latency"]["causes"])
+    size_ps, unit = time_unit(result["virtual_time_ps"])
+    rows = list(dict.fromkeys(each["where"] for each in path))
+    for number, cause in enumerate(names):
+        for place, where in enumerate(rows):
+            own = [each for each in path if (each["cause"], each["where"]) == (cause, where)]
+            spans = [(each["from_ps"] / size_ps, (each["to_ps"] - each["from_ps"]) / size_ps) for each in own]
+            style: Any = {"facecolor": COLOURS[number % len(COLOURS)], "hatch": HATCHES[number // len(COLOURS)]}
+            if spans:
+                drawn = axes.broken_barh(spans, (place - 0.4, 0.8), label=cause, **style)
+                told = [f"{cause}, {where}: {_span_text(each)}" for each in own]
+                entitle(drawn, told if len(path) <= MOST_TITLES else f"{cause}, {where}")
+    axes.set_yticks(range(len(rows)), rows)
+    axes.set_ylim(len(rows) - 0.4, -0.6)  # what came first is above
+    axes.set_xlabel(f"virtual time ({unit})")
+    axes.set_title("Critical path")
+    handles, labels = axes.get_legend_handles_labels()
+    shown = dict(zip(labels, handles, strict=True))
+    axes.legend(shown.values(), shown.keys(), loc="upper left", bbox_to_anchor=(1.0, 1.0))
 
 
 PANELS: Sequence[tuple[Callable[[Told], bool], Callable[[Axes, Told], None]]] = (
@@ -277,10 +289,15 @@ PANELS: Sequence[tuple[Callable[[Told], bool], Callable[[Axes, Told], None]]] = 
     (lambda result: bool(result.get("estimators")), gradient),
     (lambda result: is_number(result.get("estimate")), estimates),
     (lambda result: bool(result.get("sizes")), growth),
-    (lambda result: bool(result.get("latency")), latency),
     (lambda result: not result.get("sizes"), costs),  # sums over sizes compare with no rival at one size
+    (lambda result: bool((result.get("latency") or {}).get("path")), causes),
+    (lambda result: bool((result.get("latency") or {}).get("path")), critical_path),
 )
 """Which panels a result has: whether it has what a panel shows, and the panel."""
+
+
+def _span_text(stretch: Mapping[str, Any]) -> str:
+    return f"{time_text(stretch['to_ps'] - stretch['from_ps'])} from {time_text(stretch['from_ps'])}"
 
 
 def _style(place: int) -> dict[str, Any]:

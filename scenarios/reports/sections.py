@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ketwire.scenarios.reports.again import command, file_stem, files_of
+from ketwire.scenarios.reports.columns import MOST_ROWS, column
 from ketwire.scenarios.reports.elements import data, element, lines, table
-from ketwire.scenarios.reports.figures import costs, panels_of
-from ketwire.scenarios.reports.figures import latency as latency_panel
+from ketwire.scenarios.reports.figures import causes, costs, critical_path, panels_of
 from ketwire.scenarios.reports.intervals import found_text
 from ketwire.scenarios.reports.network import draw_network, link_text, places_of
 from ketwire.scenarios.reports.page import Section, copied, figure, scrolled, section, without_script
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 Told = Mapping[str, Any]
 COST_HEADS = ("", "qubits sent", "ebits", "payload bits", "control bits", "virtual time", "result")
+TIMES = (causes, critical_path)
 HARDWARE = ("t1_s", "t2_s", "p_prepare", "p_gate1", "p_gate2", "p_readout")
 MOST_LISTED = 200
 """Nodes and links up to which each has a row."""
@@ -143,31 +144,40 @@ def _cost_row(name: str, told: Told, decisions: int | None) -> tuple[str, ...]:
 
 def figures_section(result: Told) -> Section:
     """What was found, as figures: losses, accuracies, estimates, derivatives, growth."""
-    panels = [panel for panel in panels_of(result) if panel not in (costs, latency_panel)]
+    panels = [panel for panel in panels_of(result) if panel not in (costs, *TIMES)]
     drawn = (figure(panel.__name__, _bound(panel, result), panel.__name__) for panel in panels)
     return section("figures", "What was found", *(element("div", *drawn, class_="figures"),) if panels else ())
 
 
 def latency_section(result: Told) -> Section:
-    """The critical path of the run, as a figure and as sums by cause."""
-    segments = result.get("latency") or []
-    if not segments:
+    """The critical path of the run: by cause, as a figure, and stretch by stretch."""
+    told = result.get("latency") or {}
+    if not told.get("path"):
         return section("latency", "Where the time goes")
-    spent: dict[str, int] = {}
-    for each in segments:
-        spent[each["cause"]] = spent.get(each["cause"], 0) + each["to_ps"] - each["from_ps"]
-    whole = sum(spent.values())
+    drawn = (figure(panel.__name__, _bound(panel, result), panel.__name__) for panel in TIMES)
     rows = [
-        (cause, time_text(ps), f"{ps / whole:.1%}" if whole else "")
-        for cause, ps in sorted(spent.items(), key=lambda item: -item[1])
+        (session, f"{each['copies']:,}", *(time_text(each[f"{key}_ps"]) for key in ("p50", "p95", "p99", "first")))
+        for session, each in told["copies"].items()
     ]
+    heads = ("session", "copies measured", "half within", "95 % within", "99 % within", "first one read at")
     return section(
         "latency",
         "Where the time goes",
         element("p", "What the end of the run waited for, followed back to its beginning."),
-        figure("latency", _bound(latency_panel, result), "critical path"),
-        scrolled(table(("cause", "time", "share"), rows, class_="numbers")),
+        element("div", *drawn, class_="figures"),
+        scrolled(table(heads, rows, class_="numbers")) if rows else "",
+        element("div", class_="table", data_table="path-data"),
+        data("path-data", {"columns": _path_columns(told["path"][:MOST_ROWS])}),
     )
+
+
+def _path_columns(path: Sequence[Told]) -> list[dict[str, Any]]:
+    counts = [", ".join(f"{count:,} {what}" for what, count in each["counts"].items()) for each in path]
+    names = [column(name, name, "name", [each[name] for each in path]) for name in ("session", "cause", "where")]
+    begins, ends = ([each[key] for each in path] for key in ("from_ps", "to_ps"))
+    took = [end - begin for begin, end in zip(begins, ends, strict=True)]
+    times = [column("from_ps", "from", "time", begins), column("took_ps", "took", "time", took)]
+    return [*names, *times, column("counts", "counts", "name", counts)]
 
 
 def ledger_sections(ledger: tuple[list[dict[str, Any]], int] | None, parties: Sequence[str]) -> Iterator[Section]:
@@ -196,7 +206,9 @@ def ledger_sections(ledger: tuple[list[dict[str, Any]], int] | None, parties: Se
 def again_section(result: Told, read: Read) -> Section:
     """The command that runs it again, and the scenario that it takes."""
     text = read.resolved()
-    told, from_file = command(read, ("--check",) if result.get("exact") is not None else ())
+    checked = ("--check",) if result.get("exact") is not None else ()
+    timed = ("--inline", "--latency") if result.get("latency") is not None else ()
+    told, from_file = command(read, (*timed, *checked))
     name = f"{file_stem(read.name)}.yaml"
     needed = [*files_of(read.scenario.model_dump(mode="json")), *([read.kind_name] if ":" in read.kind_name else [])]
     return section(

@@ -5,6 +5,7 @@ The command line imports it. Kinds import `table` alone, for texts of their own.
 - `afterwards`: What follows a run: the kind's summary, the references of --check, the verdict and the files of the
   folder.
 - `board`: A live view of a run on a terminal: how far each party is, its virtual clock, and what it has found so far.
+- `latency`: Where the virtual time of a run went: the critical path of its quantum sessions, by cause.
 - `launch`: One run of a scenario, from its sessions to its result and its folder.
 - `output`: Standard output, which may lead to a full disk, or into a pipe whose reader has left.
 - `progress`: How far a run is: a live bar on a terminal, or a table of all parties; else lines now and then if asked

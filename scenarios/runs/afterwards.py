@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import is_dataclass
+from dataclasses import is_dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
@@ -21,6 +21,7 @@ from ketwire.scenarios.kinds.bias import bias
 from ketwire.scenarios.kinds.interface import Judge
 from ketwire.scenarios.kinds.result import FailedStep, Part, Reference, RunResult, Summary, plain
 from ketwire.scenarios.load import Loaded, from_file
+from ketwire.scenarios.runs.latency import latency_of
 from ketwire.scenarios.runs.results import Counted, run_result
 from ketwire.scenarios.runs.table import table_text, verdict
 
@@ -85,6 +86,14 @@ class Afterwards:
         if told.verdict and not self.has_failed("table"):
             return told
         return told.model_copy(update={"verdict": verdict(told)})
+
+    def locate(self) -> None:
+        """Where the virtual time went, where the runtime noted it."""
+        if any(result.timeline is None for result in self.results):
+            return
+        with self.step("latency"):
+            fields = {**self._counted.fields, "latency": latency_of(self.results)}
+            self._counted = replace(self._counted, fields=fields)
 
     def summarise(self) -> None:
         with self.step("summarise"):

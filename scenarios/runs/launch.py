@@ -151,6 +151,7 @@ def _carry_out(loaded: Loaded, run: Run, runtime: Runtime, options: Options, out
             results = runtime(run, progress, recorded, loaded.base, out)
         wall_s = time.perf_counter() - begun_s
     after = Afterwards(loaded, run, results, wall_s)
+    after.locate()
     after.summarise()
     if options.check:
         after.refer()

@@ -15,6 +15,7 @@ import ketwire as kw
 from ketwire.scenarios import cli
 from ketwire.scenarios.reports.elements import data, element, joined
 from ketwire.scenarios.reports.runs import run_page
+from ketwire.scenarios.reports.sections import latency_section
 from ketwire.scenarios.reports.units import time_text
 
 pytest.importorskip("matplotlib")
@@ -91,6 +92,18 @@ def test_figures_have_titles_for_the_mouse(run: Path, text: str) -> None:
     assert f"<title>quantum: {result['qubits_sent']:,} qubits</title>" in text
     assert "<title>alice - bob: 0.75 km, direct, telecom-fiber</title>" in text
     assert "titles." not in text and "<metadata" not in text
+
+
+def test_the_critical_path_is_in_the_page() -> None:
+    result = kw.run("ring-of-three", latency=True)
+    assert result.latency is not None
+    inner = latency_section(result.told()).inner
+    columns = json.loads(re.findall(r'id="path-data">(.*?)</script>', inner)[0])["columns"]
+    took = {each["name"]: each for each in columns}["took_ps"]["values"]
+    assert len(took) == len(result.latency.path) and sum(took) == result.virtual_time_ps
+    first = result.latency.path[0]
+    assert f"<title>{first.cause}, alice-&gt;bob: {time_text(first.to_ps)} from 0 s</title>" in inner
+    assert latency_section(kw.run("ring-of-three").told()).inner == ""
 
 
 def test_texts_are_escaped() -> None:
