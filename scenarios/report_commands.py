@@ -21,7 +21,7 @@ def report_page(
     """Write a run or a study as one HTML page that needs nothing else. Needs the extra `plots`."""
     from ketwire.scenarios.shelf import report  # noqa: PLC0415
 
-    say(f"wrote {report(folder, folder / 'report.html' if out is None else out)}")
+    say(f"wrote {report(folder, out)}")
 
 
 def serve(

@@ -37,6 +37,7 @@ class PageServer(ThreadingHTTPServer):
 
     daemon_threads = True
     block_on_close = False
+    request_queue_size = MOST_THREADS
 
     def __init__(self, folder: Path, bind: str) -> None:
         """Listen; `serve_forever` answers.

@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 from ketwire.errors import ScenarioError
 from ketwire.scenarios.reports.elements import Html, element, table
-from ketwire.scenarios.reports.page import check_name, page, section, write_page
+from ketwire.scenarios.reports.page import check_target, page, section, write_page
 from ketwire.scenarios.reports.runs import run_page
 from ketwire.scenarios.studies.folder import FOLDER, POINTS, RESULTS, TIMES
 from ketwire.scenarios.studies.folder import STUDY as STUDY_FILE
@@ -49,15 +49,18 @@ STUDY = Kind("study", (FOLDER,), (FOLDER, POINTS, RESULTS, TIMES, STUDY_FILE), s
 KINDS = (STUDY, RUN)
 
 
-def report(folder: Path, out: Path) -> Path:
-    """Write the page of a run's or a study's folder; answers with its file.
+def report(folder: Path, out: Path | None) -> Path:
+    """Write the page of a run's or a study's folder; answers with its file, report.html in the folder unless given.
 
     Raises:
         ScenarioError: it is the folder of neither, the file cannot be written, or matplotlib is not installed.
     """
-    check_name(out)
+    if out is not None:
+        check_target(out)
     kind = STUDY if (folder / FOLDER).exists() else RUN
-    write_page(kind.page(folder, False), out)
+    text = kind.page(folder, False)
+    out = folder / "report.html" if out is None else out
+    write_page(text, out)
     return out
 
 

@@ -120,12 +120,14 @@ def asset(name: str) -> str:
     return files("ketwire.scenarios.reports").joinpath(name).read_text("utf-8")
 
 
-def check_name(out: Path) -> None:
+def check_target(out: Path) -> None:
     """Raises:
-    ScenarioError: a file of this name is no page.
+    ScenarioError: a file of this name is no page, or its folder is not there.
     """
     if out.suffix.lower() not in SUFFIXES:
         raise ScenarioError(f"-o: {out} given, expected a file that ends in {', '.join(SUFFIXES)}")
+    if not out.absolute().parent.is_dir():
+        raise ScenarioError(f"-o: {out} given, expected a file in a folder that is there")
 
 
 def write_page(text: str, out: Path) -> None:

@@ -12,10 +12,11 @@ from pathlib import Path
 import pytest
 
 import ketwire as kw
-from ketwire.scenarios import cli
+from ketwire.scenarios import cli, shelf
+from ketwire.scenarios.reports.columns import ledger_columns
 from ketwire.scenarios.reports.elements import data, element, joined
 from ketwire.scenarios.reports.runs import run_page
-from ketwire.scenarios.reports.sections import latency_section
+from ketwire.scenarios.reports.sections import latency_section, ledger_sections
 from ketwire.scenarios.reports.units import time_text
 
 pytest.importorskip("matplotlib")
@@ -127,21 +128,23 @@ def test_names_of_a_run_are_escaped(run: Path, tmp_path: Path) -> None:
 
 
 def test_a_page_is_written_beside_the_run_or_where_asked(
-    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    run: Path, text: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(shelf, "run_page", lambda folder: text if folder == run else "")
     assert cli.execute(["report", str(run)]) == 0
     assert cli.execute(["report", str(run), "-o", str(tmp_path / "a.html")]) == 0
     assert capsys.readouterr().out == f"wrote {run / 'report.html'}\nwrote {tmp_path / 'a.html'}\n"
-    assert (run / "report.html").read_text() == (tmp_path / "a.html").read_text()
+    assert (run / "report.html").read_text() == (tmp_path / "a.html").read_text() == text
     assert (tmp_path / "a.html").stat().st_mode & 0o777 == 0o600
     assert [each.name for each in tmp_path.iterdir()] == ["a.html"]
 
 
-def test_a_run_without_a_ledger_has_a_page(run: Path, tmp_path: Path) -> None:
-    for name in ("result.json", "scenario.yaml"):
-        (tmp_path / name).write_text((run / name).read_text())
-    page = run_page(tmp_path)
-    assert "The run folder has no ledger." in page and "ledger-data" not in page.partition("<script>")[0]
+def test_a_run_without_a_ledger_says_so(tmp_path: Path) -> None:
+    assert ledger_columns(tmp_path / "ledger.jsonl") is None
+    assert [each.inner for each in ledger_sections(None, ["alice"])] == ["<p>The run folder has no ledger.</p>"]
+    (tmp_path / "ledger.jsonl").write_text("")
+    [messages] = ledger_sections(ledger_columns(tmp_path / "ledger.jsonl"), ["alice"])
+    assert messages.inner.startswith("<p>0 messages.</p>")
 
 
 @pytest.mark.parametrize(
@@ -152,7 +155,7 @@ def test_a_run_without_a_ledger_has_a_page(run: Path, tmp_path: Path) -> None:
         ("ledger.jsonl", '{"session": "s"}', [], "run/ledger.jsonl: line 1: expected a line of a ledger"),
         ("ledger.jsonl", "[1]", [], "run/ledger.jsonl: line 1: expected a line of a ledger"),
         (None, None, ["-o", "a.pdf"], "-o: a.pdf given, expected a file that ends in .html, .htm"),
-        (None, None, ["-o", "no/a.html"], f"-o: no/a.html: {MISSING}, expected a file that can be written"),
+        (None, None, ["-o", "no/a.html"], "-o: no/a.html given, expected a file in a folder that is there"),
     ],
 )
 def test_what_cannot_be_shown_is_one_line(

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from ketwire.scenarios import cli
+from ketwire.scenarios.studies import page as page_module
 from ketwire.scenarios.studies.data import read_study
 from ketwire.scenarios.studies.page import study_page
 from tests.browser import browsing, chromium
@@ -60,6 +61,7 @@ def test_a_command_gives_the_row_again(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(folder)
+    monkeypatch.setattr(page_module, "panels", lambda data: [])
     runs = tables(study_page(folder))["runs"]
     for row in (1, 5):  # the second repeat of a point, and of one beyond
         before, after = runs["commands"][runs["points"][row]]
@@ -71,7 +73,10 @@ def test_a_command_gives_the_row_again(
         ]  # fmt: skip
 
 
-def test_a_page_is_loaded_again_while_runs_are_missing(folder: Path, tmp_path: Path) -> None:
+def test_a_page_is_loaded_again_while_runs_are_missing(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(page_module, "panels", lambda data: [])  # which take most of the time
     for name in os.listdir(folder):
         (tmp_path / name).write_bytes((folder / name).read_bytes())
     lines = (folder / "results.jsonl").read_text().splitlines(keepends=True)
@@ -83,7 +88,10 @@ def test_a_page_is_loaded_again_while_runs_are_missing(folder: Path, tmp_path: P
     assert "none is over; 8 missing" in study_page(tmp_path)
 
 
-def test_the_command_writes_it(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command_writes_it(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(page_module, "panels", lambda data: [])
     assert cli.execute(["report", str(folder), "-o", str(tmp_path / "s.html")]) == 0
     assert (tmp_path / "s.html").read_text() == study_page(folder)
     (tmp_path / "folder.json").write_text("{}")
@@ -91,6 +99,7 @@ def test_the_command_writes_it(folder: Path, tmp_path: Path, capsys: pytest.Capt
     assert capsys.readouterr().err.count("\n") == 1
 
 
+@pytest.mark.long
 @pytest.mark.skipif(chromium() is None and os.environ.get("CI") != "true", reason="no chromium is installed")
 def test_a_chosen_row_shows_its_command(folder: Path, tmp_path: Path) -> None:
     page = study_page(folder)
