@@ -105,7 +105,7 @@ class Page:
 def browsing() -> Iterator[Page]:
     """A browser with one page; it ends with the context."""
     program = chromium()
-    assert program is not None
+    assert program is not None, "no chromium is installed"
     down, up = os.pipe(), os.pipe()
     with tempfile.TemporaryDirectory(prefix="ketwire-browser-") as profile:
         process = _started(program, down[0], up[1], profile)

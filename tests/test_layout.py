@@ -48,6 +48,16 @@ def test_the_package_list_is_the_tree() -> None:
     assert len(listed) == len(set(listed)) and set(listed) == found
 
 
+def test_files_beside_modules_are_packaged() -> None:
+    """What packages read of themselves: scenarios, studies, the style and script of pages."""
+    listed = PYPROJECT["tool"]["setuptools"]["package-data"]
+    for folder in FOLDERS:
+        for path in (ROOT / folder).rglob("*"):
+            if path.is_file() and path.suffix not in (".py", ".pyc"):
+                package = ".".join(["ketwire", *path.parent.relative_to(ROOT).parts])
+                assert f"*{path.suffix}" in listed.get(package, []), path
+
+
 def test_the_folders_are_linked() -> None:
     for folder in FOLDERS:
         link = ROOT / "src" / "ketwire" / folder

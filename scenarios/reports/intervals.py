@@ -55,15 +55,13 @@ def found_text(told: Mapping[str, Any], decisions: int | None = None) -> str:
         return f"accuracy {accuracy_text(share, decisions)}"
     if isinstance(estimate, list):
         off = "" if told.get("error") is None else f", off by at most {told['error']:.2g}"
-        promised = "" if told.get("epsilon") is None else f", {interval_name(told).replace('epsilon', _epsilon(told))}"
+        has = told.get("epsilon") is not None
+        promised = f", ± {told['epsilon']:g} with probability {1 - told['delta']:g}" if has else ""
         return f"{len(estimate)} estimates{promised}{off}"
     if not is_number(estimate):
         return ""
     half = half_width(told) if "copies" in told else None
-    name = "" if half is None else f" ± {half:.2g} ({interval_name(told).removeprefix('± ')})"
+    words = interval_name(told).removeprefix("± ").removeprefix("epsilon, kept ")
+    name = "" if half is None else f" ± {half:.2g} ({words})"
     off = "" if told.get("error") is None else f", off by {told['error']:.2g}"
     return f"{estimate:.5g}{name}{off}"
-
-
-def _epsilon(told: Mapping[str, Any]) -> str:
-    return f"{told['epsilon']:g}"

@@ -58,8 +58,8 @@ def places_of(scenario: Scenario) -> Places:
 def _way(places: Places, link: Link) -> tuple[list[float], list[float]]:
     """The points of a link, the middle one where its label is; a link over repeaters is an arc."""
     (x1, y1), (x2, y2) = (places[name] for name in link.between)
-    bend = 0.25 if link.via is not None else 0.0
-    parts = [part / 20 for part in range(21)]
+    bend, steps = (0.25, 20) if link.via is not None else (0.0, 2)
+    parts = [step / steps for step in range(steps + 1)]
     xs = [x1 + (x2 - x1) * part + (y2 - y1) * bend * 4 * part * (1 - part) for part in parts]
     ys = [y1 + (y2 - y1) * part - (x2 - x1) * bend * 4 * part * (1 - part) for part in parts]
     return xs, ys
