@@ -15,6 +15,7 @@ pandas, pyarrow, joblib and dask.distributed are extras, imported where they are
 - `identity`: What a point is: a hash over its resolved scenario, over what it reads, and over the revision of the
   physics.
 - `outcome`: A study from Python: which study is asked for, and what `ketwire.study` answers with.
+- `page`: The page of a study in Markdown, with its figure beside it: what docs/studies holds of each packaged study.
 - `points`: The points of a study: each resolved, checked, and known by its identity and the seeds of its repeats.
 - `prepare`: A study that is ready to run: its grid, its points, the fields that are recorded, and whose folder takes
   them.
