@@ -121,5 +121,5 @@ def test_labels_alone_are_a_column_beside_the_axes_of_a_zip() -> None:
     both = {"zip": [{"key": "a", "values": [1, 2]}, {"name": "level", "labels": ["low", "low"]}]}
     assert told(spanned(both).cells) == [((1, "low"), {"a": 1}), ((2, "low"), {"a": 2})]
     twice = {"zip": [{"name": "x", "labels": [1, 1]}, {"name": "y", "labels": [2, 2]}]}
-    with pytest.raises(ScenarioError, match="s.yaml: axes: point x=1, y=2 given twice, expected each point once"):
+    with pytest.raises(ScenarioError, match=r"s.yaml: axes: point x=1, y=2 given twice, expected each point once"):
         spanned(twice)

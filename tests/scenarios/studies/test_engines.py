@@ -81,6 +81,6 @@ def test_without_a_scheduler_there_is_a_cluster_on_loopback(tmp_path: Path) -> N
 
 @pytest.mark.long
 def test_a_scheduler_that_is_not_there_is_told() -> None:
-    with pytest.raises(ScenarioError, match="--scheduler: tcp://127.0.0.1:9: .*expected a dask scheduler") as error:
+    with pytest.raises(ScenarioError, match=r"--scheduler: tcp://127.0.0.1:9: .*expected a dask scheduler") as error:
         kw.study(study_of(), engine="dask", scheduler="tcp://127.0.0.1:9")
     assert "\n" not in str(error.value)
