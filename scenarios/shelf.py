@@ -16,7 +16,7 @@ from ketwire.scenarios.reports.page import check_target, page, section, write_pa
 from ketwire.scenarios.reports.runs import run_page
 from ketwire.scenarios.studies.folder import FOLDER, POINTS, RESULTS, TIMES
 from ketwire.scenarios.studies.folder import STUDY as STUDY_FILE
-from ketwire.scenarios.studies.page import study_page
+from ketwire.scenarios.studies.report import study_page
 
 MOST_FOUND = 2_000
 """Folders that are listed."""

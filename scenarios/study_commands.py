@@ -34,6 +34,9 @@ From = Annotated[
     list[Path] | None,
     typer.Option("--from", metavar="DIR", help="Take over results of this folder of the same study. Repeatable."),
 ]
+Page = Annotated[
+    Path | None, typer.Option("--page", metavar="DIR", help="Write the study's page and figure to this folder.")
+]
 UNMET = 1
 """The exit code where an expectation of the study does not hold."""
 
@@ -51,6 +54,7 @@ def study(
     scheduler: Scheduler = None,
     out: Folder = None,
     merged: From = None,
+    page: Page = None,
     as_json: Json = False,
     progress: Progress = None,
 ) -> None:
@@ -60,13 +64,20 @@ def study(
             raise ScenarioError("ketwire study: Missing argument 'FILE_OR_NAME' (expected a study, or a scenario)")
         _list()
         return
+    from ketwire.scenarios.reports.extras import extra  # noqa: PLC0415
     from ketwire.scenarios.studies.outcome import asked  # noqa: PLC0415
     from ketwire.scenarios.studies.study import Options  # noqa: PLC0415
 
     options = Options(jobs, engine, scheduler, out, tuple(merged or ()), shown(progress, as_json))
+    if page is not None:
+        extra("matplotlib", "plots", "--page")  # before anything runs
     with aside():
         outcome = _concluded(asked(name, _axes(axes or []), repeats), options)
     data = outcome.data
+    if page is not None:
+        from ketwire.scenarios.studies.page import write_page  # noqa: PLC0415
+
+        write_page(data, page)
     if as_json:
         rows = [dict(zip(data.columns, row, strict=True)) for row in zip(*data.columns.values(), strict=True)]
         print_json({"study": data.name, "unmet": outcome.unmet, "rows": rows})

@@ -51,11 +51,10 @@ def test_the_package_list_is_the_tree() -> None:
 def test_files_beside_modules_are_packaged() -> None:
     """What packages read of themselves: scenarios, studies, the style and script of pages."""
     listed = PYPROJECT["tool"]["setuptools"]["package-data"]
-    for folder in FOLDERS:
-        for path in (ROOT / folder).rglob("*"):
-            if path.is_file() and path.suffix not in (".py", ".pyc"):
-                package = ".".join(["ketwire", *path.parent.relative_to(ROOT).parts])
-                assert f"*{path.suffix}" in listed.get(package, []), path
+    folders = {package: ROOT.joinpath(*package.split(".")[1:]) for package in listed if package != "ketwire"}
+    packaged = {path for package, at in folders.items() for each in listed[package] for path in at.glob(each)}
+    found = {path for folder in FOLDERS for path in (ROOT / folder).rglob("*") if path.is_file()}
+    assert {path for path in found if path.suffix not in (".py", ".pyc")} == packaged
 
 
 def test_the_folders_are_linked() -> None:

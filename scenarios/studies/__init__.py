@@ -15,14 +15,14 @@ pandas, pyarrow, joblib and dask.distributed are extras, imported where they are
 - `identity`: What a point is: a hash over its resolved scenario, over what it reads, and over the revision of the
   physics.
 - `outcome`: A study from Python: which study is asked for, and what `ketwire.study` answers with.
-- `page`: The page of a study: its figures, its points and runs to search and sort, and the command that runs each
-  alone.
+- `page`: The page of a study in Markdown, with its figure beside it: what docs/studies holds of each packaged study.
 - `points`: The points of a study: each resolved, checked, and known by its identity and the seeds of its repeats.
 - `prepare`: A study that is ready to run: its grid, its points, the fields that are recorded, and whose folder takes
   them.
 - `progress`: How far a study is: on a terminal a bar with the time left and the last result, else lines now and then.
 - `record`: Recorded fields: dotted paths into the JSON view of a result, each kind's own list of them, and checks of
   both.
+- `report`: A study as one HTML page: its figures, its points and runs, and the command that runs each alone.
 - `running`: The loop over the runs of a study: hands them out, keeps what comes back, and asks whether a point needs
   more.
 - `spec`: What a study file says, as types: a base scenario, axes, repeats, what to record, figures and expectations.

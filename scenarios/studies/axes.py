@@ -63,11 +63,19 @@ def grid(axes: Sequence[Axis], origin: str) -> Grid:
     by_axis = {where: cells for where, _, cells in found}
     if (count := _count(axes, by_axis, "axes")) > MAX_POINTS:
         raise ScenarioError(f"{origin}: axes: {count:,} points given, expected at most {MAX_POINTS:,}")
-    return Grid(names, keys, said, _multiplied(axes, by_axis, "axes", origin))
+    spanned = Grid(names, keys, said, _multiplied(axes, by_axis, "axes", origin))
+    points: set[str] = set()
+    for cell in spanned.cells:
+        if (told := spanned.told(cell.labels)) in points:
+            raise ScenarioError(f"{origin}: axes: point {told} given twice, expected each point once")
+        points.add(told)
+    return spanned
 
 
 def _settings(axis: Axis, where: str, origin: str) -> list[Cell]:
     """The values of one axis, each as what it changes."""
+    if axis.labels is not None and not axis.has_values:
+        return [Cell((label,), ()) for label in axis.labels]
     if axis.presets is not None:
         values: list[Any] = [*axis.presets]
     elif axis.values is not None:
@@ -82,7 +90,7 @@ def _settings(axis: Axis, where: str, origin: str) -> list[Cell]:
         raise ScenarioError(f"{origin}: {where}.labels: {len(labels)} labels given, expected {len(values)}")
     seen: set[str] = set()
     for label in map(plain_label, labels):
-        if label in seen:
+        if label in seen and ".zip." not in where:  # side by side with another axis it may come again
             raise ScenarioError(f"{origin}: {where}: {label} given twice, expected each value once")
         seen.add(label)
     named = f"{origin}: {where}"

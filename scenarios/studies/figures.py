@@ -77,6 +77,9 @@ def _panel(data: StudyData, figure: Figure, facet: str | None, axes: Axes) -> No
     for name, indices in series.items():
         _series(axes, data, figure, indices, (xs, ys), ticks, places.get(name, 0), name)
     _dress(axes, figure, ticks, facet, bool(hues))
+    if figure.y in data.axes and (legend := axes.get_legend()) is not None:
+        legend.set_loc("upper left")  # beside the map, which fills the panel
+        legend.set_bbox_to_anchor((1.0, 1.0))
 
 
 def _ticks(values: dict[int, Label], shown: Sequence[int]) -> dict[str, int] | None:

@@ -29,13 +29,18 @@ class Axis(Strict):
     linspace: tuple[float, float, int] | None = Field(None, description="first, last, count: evenly spaced")
     geomspace: tuple[float, float, int] | None = Field(None, description="first, last, count: evenly spaced logarithms")
     presets: list[str] | None = Field(None, min_length=1, description="presets for keys that end in fiber or hardware")
-    labels: list[Label] | None = Field(None, min_length=1, description="how tables and figures call the values")
+    labels: list[Label] | None = Field(
+        None, min_length=1,
+        description="how tables and figures call the values; alone they are a column beside the other axes of a zip",
+    )
     zip: list[Axis] | None = Field(None, min_length=2, description="axes of equal length, side by side")
     product: list[Axis] | None = Field(None, min_length=2, description="axes, each value of one with each of the other")
 
     @model_validator(mode="after")
     def _one_form(self) -> Self:
         given = [form for form in _FORMS if getattr(self, form) is not None]
+        if not given and self.labels is not None and self.name is not None and not self.all_keys:
+            return self  # a column of its own beside the other axes of a zip
         if len(given) != 1:
             raise wrong(given[1] if given else "values", getattr(self, given[1]) if given else None,
                         f"one of {', '.join(_FORMS)}")  # fmt: skip
@@ -73,6 +78,11 @@ class Axis(Strict):
     def all_keys(self) -> tuple[str, ...]:
         """The keys that all of its values set; none where each value names its own."""
         return (self.key,) if self.key is not None else tuple(self.keys or ())
+
+    @property
+    def has_values(self) -> bool:
+        """Whether it sets anything; otherwise it is a column of labels."""
+        return any(getattr(self, form) is not None for form in _FORMS)
 
     @property
     def parts(self) -> list[Axis] | None:

@@ -115,3 +115,11 @@ def test_a_point_that_is_not_valid_is_named_before_anything_runs(
     path = written(tmp_path, axes=axes)
     line = refused(capfd, path, "--out", str(tmp_path / "out"))
     assert line.startswith(f"{path}: {expected}") and not (tmp_path / "out").exists()
+
+
+def test_labels_alone_are_a_column_beside_the_axes_of_a_zip() -> None:
+    both = {"zip": [{"key": "a", "values": [1, 2]}, {"name": "level", "labels": ["low", "low"]}]}
+    assert told(spanned(both).cells) == [((1, "low"), {"a": 1}), ((2, "low"), {"a": 2})]
+    twice = {"zip": [{"name": "x", "labels": [1, 1]}, {"name": "y", "labels": [2, 2]}]}
+    with pytest.raises(ScenarioError, match=r"s.yaml: axes: point x=1, y=2 given twice, expected each point once"):
+        spanned(twice)

@@ -19,8 +19,13 @@ from ketwire.errors import PartyFailed
 from ketwire.scenarios import cli
 from ketwire.scenarios.load import Loaded
 from ketwire.scenarios.runs.launch import launch
+from ketwire.scenarios.schema.yamltext import parse
 from ketwire.scenarios.studies import engines, work
 from ketwire.scenarios.studies.data import read_study
+from ketwire.scenarios.studies.files import of_data
+from ketwire.scenarios.studies.prepare import prepare
+from ketwire.scenarios.studies.record import FOUND, default_fields
+from ketwire.scenarios.studies.spec import Axis, Expect, Figure, Study, Until
 from tests.studies import LENGTHS, SMALL, refused, study_of, written
 
 
@@ -282,3 +287,14 @@ def test_workers_get_json_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(engines, "run_task", run_task)
     kw.study(study_of(axes=[LENGTHS]))
     assert len(tasks) == 2
+
+
+def test_the_page_on_studies_shows_a_study_that_is_valid() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "studies.md").read_text()
+    text = page.split("```yaml\n")[1].split("```")[0]
+    prepared = prepare(of_data(parse(text, "page"), "page", "page", "."))
+    assert len(prepared.points.all) == 10 and prepared.fields == ["virtual_time_ps", "estimate", "rivals"]
+    for key, model in (("axes", Axis), ("until", Until), ("expect", Expect), ("figures", Figure), ("", Study)):
+        for name in model.model_fields:
+            assert f"`{name}`" in page or f"{name}:" in page, (key, name)
+    assert all(f"`{field}`" in page for field in default_fields([*FOUND]))
