@@ -73,7 +73,7 @@ class TimedProcessor(Processor):
         works = tuple(work for task in visit.tasks for work in self._works(task) if work.lasts_ps)
         after = array_of(times_of(visit.copies.held))
         own = None if visit.own_ps is None else Own(visit.own_ps, *self._settings)
-        note = Served(self.name, position, visit.begun_ps, before, after, served, works, own)
+        note = Served(self.name, position, visit.begun_ps, before, after, served, works, own, visit.copies.fresh)
         self.last = note
         if self.hardware.takes_time:
             self.notes.append(note)

@@ -16,4 +16,6 @@ The command line imports it. Kinds import `table` alone, for texts of their own.
 - `sequence`: The messages of a run folder as text: their sequence, one copy's way, and a replay.
 - `table`: The final table: the quantum protocol beside its classical rivals, and who wins.
 - `trace`: A run on its virtual time, in Chrome's trace-event format: opens in Perfetto.
+- `tracks`: What parties and links were busy with, for a trace: processors, memories, emitters and the making of
+  pairs.
 """
