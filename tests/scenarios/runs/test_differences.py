@@ -39,7 +39,12 @@ def test_a_longer_link_shows_what_it_changes(tmp_path: Path, capsys: pytest.Capt
                         "transcripts: the same"]  # fmt: skip
 
 
-def test_what_is_no_run_folder_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("text", [None, "", "[]", "{}", '{"sessions": [{}]}', '{"sessions": 1}'])
+def test_what_is_no_run_folder_is_refused(
+    tmp_path: Path, text: str | None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    if text is not None:
+        (tmp_path / "result.json").write_text(text)
     assert cli.execute(["diff", str(tmp_path), str(tmp_path)]) == 2
     err = capsys.readouterr().err
     assert err.count("\n") == 1 and "expected the folder of a finished run" in err
