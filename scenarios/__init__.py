@@ -7,6 +7,7 @@ No other folder imports it. `ketwire.kit` passes on the names that authors of pr
 - `compose`: A Compose file for a scenario: a container for each party and fiber, and a network for each pair that
   must meet.
 - `doctor`: What `ketwire doctor` looks at: whether this installation can run scenarios, and why not.
+- `folder_commands`: The commands that look at run folders: plot, trace, diff.
 - `foreign`: What a scenario executes that is not of this installation, found without executing any of it.
 - `hand_commands`: The commands for parties that are started by hand or in containers: keys, coordinator, node, fiber,
   compose.

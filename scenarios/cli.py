@@ -23,6 +23,7 @@ import typer
 
 from ketwire import __version__
 from ketwire.errors import KetwireError, ScenarioError, tell
+from ketwire.scenarios.folder_commands import diff, plot, trace
 from ketwire.scenarios.hand_commands import compose, coordinator, fiber, keys, node
 from ketwire.scenarios.options import (
     BAD_INPUT,
@@ -274,19 +275,6 @@ def link(
 
 
 @app.command()
-def plot(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")],
-    out: Annotated[
-        Path | None, typer.Option("-o", metavar="FILE", help="A .svg, .png or .pdf file; else figure.svg in RUN.")
-    ] = None,
-) -> None:
-    """Draw a run: its network, what it found, and its cost beside the rivals'. Needs the extra `plots`."""
-    from ketwire.scenarios.reports.runs import plot_run  # noqa: PLC0415
-
-    say(f"wrote {plot_run(run, run / 'figure.svg' if out is None else out)}")
-
-
-@app.command()
 def doctor() -> None:
     """Look whether this installation can run scenarios."""
     from ketwire.scenarios.doctor import findings  # noqa: PLC0415
@@ -301,13 +289,13 @@ def doctor() -> None:
         raise typer.Exit(FAILED)
 
 
-for command in (study, keys, coordinator, node, fiber, compose):
+for command in (plot, trace, diff, study, keys, coordinator, node, fiber, compose):
     app.command()(command)
 app.command(name="report")(report_page)
 app.command()(serve)
 
 
-def runtime_of(inline: bool, plaintext: bool, latency: bool = False) -> Runtime:
+def runtime_of(inline: bool, plaintext: bool, latency: bool) -> Runtime:
     """The runtime that the options name."""
     if latency:
         from ketwire.nodes.times.timeline import run_timed  # noqa: PLC0415

@@ -7,12 +7,13 @@ for, and adds what lies between to the trail.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 import numpy as np
 
 from ketwire.channels.line import Line
+from ketwire.channels.timing import Emission
 from ketwire.channels.transports import Coded
 from ketwire.channels.ways import Grown, Paired
 from ketwire.nodes.times.lanes import Labels, Lanes
@@ -38,6 +39,7 @@ class Crossings:
     def __init__(self, wires: Mapping[str, Wire], trail: Trail) -> None:
         self._wires, self._trail = wires, trail
         self._lanes = Lanes(wires, trail)
+        self._emissions: dict[tuple[str, int], Emission] = {}
 
     def arrived(self, crossing: Crossing, time_ps: int) -> Moment | None:
         """What the receiver waited for that learned something of this message at this time."""
@@ -121,7 +123,7 @@ class Crossings:
         """A copy's photons: their flight, their bins, those of the copies ahead, and its encoder."""
         line, trail, where = self._line(crossing), self._trail, crossing.direction
         delay_ps, bin_ps = line.fiber.delay_ps, line.fiber.bin_ps
-        turn = line.transport.emission(line, crossing.qubits)  # type: ignore[attr-defined]
+        turn = self._emission(crossing)
         done_ps = time_ps - delay_ps
         begun_ps = done_ps - turn.whole_ps
         trail.add("flight", where, done_ps, time_ps, {"crossings": 1})
@@ -136,40 +138,54 @@ class Crossings:
 
     def _first_in_line(self, crossing: Crossing, place: int) -> tuple[Crossing, int]:
         """The copy that found the emitter free when this one's turn in a row of turns began: whose, and when."""
-        crossings = self._wires[crossing.direction].crossings
         while True:
-            begun, done, coming = self._turns(crossing)
-            living = place if crossing.dead is None else int(np.count_nonzero(~crossing.dead[:place]))
-            free = begun[: living + 1] == coming[: living + 1]
-            free[1:] |= begun[1 : living + 1] > done[:living]
+            begun, coming = self._turns(crossing, place)
+            free = begun == coming
+            free[1:] |= np.diff(begun) > self._emission(crossing).whole_ps
             found = np.flatnonzero(free)
             if len(found):
                 return crossing, int(begun[found[-1]])
-            before = self._emitted_until(crossings, crossing.number, int(begun[0]))
+            before = self._emitted_until(crossing, int(begun[0]))
             if before is None:  # it waited for copies that turned out to be dead
                 return crossing, int(begun[0])
             crossing, place = before
 
-    def _turns(self, crossing: Crossing) -> tuple[Integers, Integers, Integers]:
-        """Of each living copy when its first bin began, when its last ended, and when it could have begun."""
-        assert crossing.arrivals is not None and crossing.before is not None
-        line = self._line(crossing)
-        turn = line.transport.emission(line, crossing.qubits)  # type: ignore[attr-defined]
-        living = slice(None) if crossing.dead is None else ~crossing.dead
-        done = array_of(crossing.arrivals)[living] - line.fiber.delay_ps
-        coming = np.maximum(array_of(crossing.before)[living], crossing.sent_ps) + turn.lead_ps
-        return done - turn.whole_ps, done, coming
+    def _emission(self, crossing: Crossing) -> Emission:
+        """How the photons of its registers leave."""
+        key = crossing.direction, crossing.qubits
+        if key not in self._emissions:
+            line = self._line(crossing)
+            self._emissions[key] = line.transport.emission(line, crossing.qubits)  # type: ignore[attr-defined]
+        return self._emissions[key]
 
-    def _emitted_until(self, crossings: list[Crossing], number: int, free_ps: int) -> tuple[Crossing, int] | None:
+    def _turns(self, crossing: Crossing, last: int) -> tuple[Integers, Integers]:
+        """Of each living copy up to the last when its first bin began, and when it could have begun."""
+        assert crossing.arrivals is not None and crossing.before is not None
+        turn, dead = self._emission(crossing), crossing.dead
+        done, before = array_of(crossing.arrivals)[: last + 1], array_of(crossing.before)[: last + 1]
+        if dead is not None:
+            living = ~dead[: last + 1]
+            done, before = done[living], before[living]
+        begun = done - (self._line(crossing).fiber.delay_ps + turn.whole_ps)
+        return begun, np.maximum(before, crossing.sent_ps) + turn.lead_ps
+
+    def _emitted_until(self, crossing: Crossing, free_ps: int) -> tuple[Crossing, int] | None:
         """The last copy of an earlier batch, if the emitter was busy with it until then."""
-        for before in reversed(crossings[:number]):
-            if before.qubits and before.arrivals is not None:
-                living = np.flatnonzero(~before.dead) if before.dead is not None else None
-                done = self._turns(before)[1]
-                if len(done):
-                    last = len(done) - 1 if living is None else int(living[-1])
-                    return (before, last) if int(done[-1]) == free_ps else None
+        for before in self._earlier(crossing):
+            if not before.qubits or before.arrivals is None:
+                continue
+            living = None if before.dead is None else np.flatnonzero(~before.dead)
+            times = array_of(before.arrivals)
+            if len(times if living is None else living):
+                last = len(times) - 1 if living is None else int(living[-1])
+                done_ps = int(times[last]) - self._line(before).fiber.delay_ps
+                return (before, last) if done_ps == free_ps else None
         return None
+
+    def _earlier(self, crossing: Crossing) -> Iterator[Crossing]:
+        """What crossed before, the last of it first."""
+        crossings = self._wires[crossing.direction].crossings
+        return (crossings[number] for number in range(crossing.number - 1, -1, -1))
 
     def _heralded(self, crossing: Crossing, time_ps: int) -> Moment | None:
         """The sender hears of all copies, bit by bit in the order in which they arrive."""
@@ -213,7 +229,7 @@ class Crossings:
 
     def _free(self, crossing: Crossing, free_ps: int) -> Moment:
         """A slot was free for the first time in this batch."""
-        for before in reversed(self._wires[crossing.direction].crossings[: crossing.number]):
+        for before in self._earlier(crossing):
             if isinstance(before.way, Paired) and before.way.slots:
                 place = place_of(before.way.release_ps, free_ps)
                 if place is not None:

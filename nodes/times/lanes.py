@@ -6,7 +6,7 @@ that overlap make one stretch. The path goes back to the bits with which the str
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -35,6 +35,7 @@ class Lanes:
     def __init__(self, wires: Mapping[str, Wire], trail: Trail) -> None:
         self._wires, self._trail = wires, trail
         self._busy: dict[tuple[str, int], Busy] = {}
+        self._left_ps: dict[str, list[int]] = {}
 
     def flies(self, crossing: Crossing, left_ps: int, processed: bool, labels: Labels) -> None:
         """A bit's way after it has left: the equipment at the ends, light, and the receiver that processes it."""
@@ -80,7 +81,7 @@ class Lanes:
         left_ps = time_ps - line.fiber.classical_ps - line.sender_message_ps
         bit_ps = line.fiber.sending_ps(1)
         times: list[Integers] = []
-        for before in reversed(self._wires[crossing.direction].crossings[: crossing.number + 1]):
+        for before in self._until(crossing):
             if not before.qubits:
                 continue
             times.append(_living(before))
@@ -108,17 +109,33 @@ class Lanes:
         self._trail.add("heralds", where, lit_ps, there_ps, {"crossings": 1})
         self._trail.add("heralds", where, left_ps, lit_ps, {"equipment": 1})
         self._trail.add("heralds", where, arrived_ps, left_ps, {"bits": heralds})
-        for before in reversed(self._wires[crossing.direction].crossings[: crossing.number + 1]):
+        for before in self._until(crossing):
             if before.qubits and bool((_living(before) == arrived_ps).any()):
                 return before, arrived_ps
         raise AssertionError("a herald of a copy that nobody sent")
+
+    def _until(self, crossing: Crossing) -> Iterator[Crossing]:
+        """What crossed up to this one, the last first."""
+        crossings = self._wires[crossing.direction].crossings
+        return (crossings[number] for number in range(crossing.number, -1, -1))
 
     def _line(self, crossing: Crossing) -> Line:
         return self._wires[crossing.direction].line
 
     def _first(self, crossing: Crossing, time_ps: int) -> tuple[Crossing, int]:
         """The bits with which the stretch began in which the lane was busy at this time: whose, and since when."""
-        crossings = self._wires[crossing.direction].crossings[: crossing.number + 1]
+        crossings, end = self._wires[crossing.direction].crossings, crossing.number + 1
+        latest_ps = self._latest(crossing.direction)
+        looked = 1
+        while True:
+            begin = max(0, end - looked)
+            first, first_ps = self._first_of(crossings[begin:end], crossing, time_ps)
+            if begin == 0 or latest_ps[begin - 1] <= first_ps:  # all before had left by then
+                return first, first_ps
+            looked *= 2
+
+    def _first_of(self, crossings: Sequence[Crossing], own: Crossing, time_ps: int) -> tuple[Crossing, int]:
+        """The same, as far as these crossings tell."""
         parts = [self._of(each) for each in crossings]
         ready = np.concatenate([part[0] for part in parts])
         left = np.concatenate([part[1] for part in parts])
@@ -129,9 +146,20 @@ class Lanes:
         begins = np.ones(len(order), dtype=np.bool_)
         begins[1:] = ready[order][1:] >= until[:-1]
         if not len(order) or int(until[-1]) <= time_ps:
-            return crossing, time_ps  # it was free, and what was scheduled for later took its turn before
+            return own, time_ps  # it was free, and what was scheduled for later took its turn before
         first = int(order[np.flatnonzero(begins)[-1]])
         return crossings[int(whose[first])], int(ready[first])
+
+    def _latest(self, direction: str) -> list[int]:
+        """By crossing of a direction, until when all bits up to it had left, at the latest."""
+        if direction not in self._left_ps:
+            latest_ps, so_far_ps = [], 0
+            for each in self._wires[direction].crossings:
+                if not each.qubits or each.way is not None or each.dead is not None:  # others take no bits along
+                    so_far_ps = max(so_far_ps, each.arrival_ps)
+                latest_ps.append(so_far_ps)
+            self._left_ps[direction] = latest_ps
+        return self._left_ps[direction]
 
     def _of(self, crossing: Crossing) -> Busy:
         key = crossing.direction, crossing.number

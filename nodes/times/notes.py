@@ -129,6 +129,7 @@ class Served(NamedTuple):
     before, after: int64, shape (copies,), when each was ready before and after; served: which copies were served
     lasts_ps: how long each of those kept the processor
     own: what each of them took beside, as they are measured in settings of their own; else None
+    fresh: they were prepared in this visit or before, and have not crossed a link
     """
 
     party: str
@@ -139,6 +140,7 @@ class Served(NamedTuple):
     served: Integers
     works: tuple[Work, ...]
     own: Own | None
+    fresh: bool
 
     @property
     def lasts_ps(self) -> int | Integers:

@@ -73,7 +73,7 @@ class TimedProcessor(Processor):
         works = tuple(work for task in visit.tasks for work in self._works(task) if work.lasts_ps)
         after = array_of(times_of(visit.copies.held))
         own = None if visit.own_ps is None else Own(visit.own_ps, *self._settings)
-        note = Served(self.name, position, visit.begun_ps, before, after, served, works, own)
+        note = Served(self.name, position, visit.begun_ps, before, after, served, works, own, visit.copies.fresh)
         self.last = note
         if self.hardware.takes_time:
             self.notes.append(note)
@@ -135,6 +135,11 @@ class TimedNode(PartyNode):
         made = TimedProcessor(self.name, hardware, self.random)
         made.notes = self.notes
         return made
+
+    @property
+    def processor(self) -> TimedProcessor | None:
+        assert self._processor is None or isinstance(self._processor, TimedProcessor)
+        return self._processor
 
     def accept(self, effect: Receive[Any], message: Message, arrival_ps: int) -> Any:
         before_ps, position = self.now_ps, len(self.notes)
@@ -204,16 +209,20 @@ class TimedNode(PartyNode):
     def _read(self, mask: Mask, born_ps: Integers | None, ready_ps: Integers | None) -> None:
         if not mask.any():
             return
-        if ready_ps is None:
-            assert isinstance(self._processor, TimedProcessor) and self._processor.last is not None
-            last = self._processor.last
-            ready_ps = last.after
-            if born_ps is None:  # it never left
-                born_ps = _begun(last)
-        read_ps = ready_ps[mask]
+        if born_ps is None and self.processor is not None and self.processor.last is not None:
+            born_ps = _begun(self.processor.last)  # they never left
+        read_ps = self.read_times(ready_ps)[mask]
         self.waited_ps.append(read_ps - (read_ps if born_ps is None else born_ps[mask]))
         first_ps = int(read_ps.min())
         self.first_ps = first_ps if self.first_ps is None else min(first_ps, self.first_ps)
+
+
+    def read_times(self, ready_ps: Integers | None) -> Integers:
+        """When each copy of the batch that was measured last was read; ready_ps: where that takes no time."""
+        if ready_ps is not None:
+            return ready_ps
+        assert self.processor is not None and self.processor.last is not None
+        return self.processor.last.after
 
 
 class TimedSession(InlineSession):
@@ -237,12 +246,18 @@ class TimedSession(InlineSession):
         _after(crossing, delivery)
         if isinstance(delivery.message, Copies):
             if crossing.fresh:
-                born_ps = _born(wire, crossing, sender)
+                born_ps = self._born(wire, crossing, sender)
             delivery.message.born_ps = born_ps
         wire.crossings.append(crossing)
         sender.notes.append(crossing)
         receiver.notes.append(crossing)
         return receipt
+
+    def _born(self, wire: Wire, crossing: Crossing, sender: TimedNode) -> Integers:
+        """When the copies of a batch were prepared that is sent for the first time; just in time, so when they left."""
+        processor = sender.processor
+        last = None if processor is None or not processor.hardware.takes_time else processor.last
+        return _begun(last) if last is not None and last.after is crossing.before else leaving(wire, crossing)
 
     def _result(self) -> SessionResult:
         nodes = [node for node in self.nodes.values() if isinstance(node, TimedNode)]
@@ -290,21 +305,17 @@ def _after(crossing: Crossing, delivery: Delivery) -> None:
         crossing.arrivals = message.free_ps
 
 
-def _born(wire: Wire, crossing: Crossing, sender: TimedNode) -> Integers:
-    """When the copies of a batch were prepared that is sent for the first time; just in time, so when they left."""
-    processor = sender._processor
-    last = processor.last if isinstance(processor, TimedProcessor) else None
+def leaving(wire: Wire, crossing: Crossing) -> Integers:
+    """When each copy of a batch began to leave; of copies that were dead before, when the receiver knew."""
     assert crossing.arrivals is not None
-    if last is not None and last.after is crossing.before and processor is not None and processor.hardware.takes_time:
-        return _begun(last)
-    arrival_ps = array_of(crossing.arrivals)
+    leaving_ps = array_of(crossing.arrivals).copy()
+    living = slice(None) if crossing.dead is None else ~crossing.dead
     if isinstance(crossing.way, Paired):
-        born_ps = arrival_ps.copy()
-        living = slice(None) if crossing.dead is None else ~crossing.dead
-        born_ps[living] = crossing.way.release_ps.reshape(-1, crossing.qubits).min(axis=1)
-        return born_ps
-    turn = wire.line.transport.emission(wire.line, crossing.qubits)  # type: ignore[attr-defined]
-    return np.asarray(arrival_ps - (wire.line.fiber.delay_ps + turn.whole_ps + turn.lead_ps))
+        leaving_ps[living] = crossing.way.release_ps.reshape(-1, crossing.qubits).min(axis=1)
+    else:
+        turn = wire.line.transport.emission(wire.line, crossing.qubits)  # type: ignore[attr-defined]
+        leaving_ps[living] -= wire.line.fiber.delay_ps + turn.whole_ps + turn.lead_ps
+    return leaving_ps
 
 
 def _begun(last: Served) -> Integers:

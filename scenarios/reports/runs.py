@@ -18,6 +18,8 @@ NEEDED = frozenset(
     {"scenario", "seed", "protocol", "estimate", "copies", "sessions", "rivals", "links_idle_ps", *COSTS}
 )
 """Keys that a figure or a page of any result takes."""
+OF_SESSIONS = frozenset({"name", "role", "messages", "directions", "transcript_sha256", *COSTS})
+"""The same of each session."""
 
 
 def plot_run(run: Path, out: Path) -> Path:
@@ -64,8 +66,12 @@ def read_result(run: Path) -> dict[str, Any]:
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or "is no JSON"
         raise ScenarioError(f"{file}: {reason}, expected the folder of a finished run") from None
-    if not isinstance(told, dict) or ("error" in told and "sessions" not in told):
+    if isinstance(told, dict) and "error" in told and "sessions" not in told:
         raise ScenarioError(f"{file}: tells of a run that failed, expected one that finished")
-    if missing := sorted(NEEDED - told.keys()):
-        raise ScenarioError(f"{file}: missing key {missing[0]}, expected what ketwire run writes")
+    if not isinstance(told, dict) or NEEDED - told.keys() or not _are_sessions(told["sessions"]):
+        raise ScenarioError(f"{file}: is no result of a run, expected the folder of a finished run")
     return told
+
+
+def _are_sessions(told: Any) -> bool:
+    return isinstance(told, list) and all(isinstance(each, dict) and each.keys() >= OF_SESSIONS for each in told)

@@ -18,6 +18,7 @@ from ketwire.channels.hardware import Hardware
 from ketwire.channels.line import Line
 from ketwire.channels.timing import PS_PER_S
 from ketwire.channels.transports import Coded, Teleport
+from ketwire.errors import LocalProtocolError
 from ketwire.nodes.inline import run_inline
 from ketwire.nodes.session import Link, Run, SessionResult
 from ketwire.nodes.times.critical import critical_path, idle_path
@@ -61,6 +62,13 @@ def test_packaged_scenarios_add_up_and_their_transcripts_stay(name: str) -> None
     quantum = [result for result in timed if result.role == "quantum"]
     total_ps = sum(result.links_idle_ps for result in quantum[:-1]) + quantum[-1].virtual_time_ps
     assert sum(latency.causes.values()) == total_ps == (latency.path[-1].to_ps if latency.path else 0)
+
+
+def test_a_result_known_when_nothing_was_learned_is_refused() -> None:
+    [result, *_] = run_timed(load("two-layer-inference").run())
+    assert result.timeline is not None
+    with pytest.raises(LocalProtocolError, match="alice: 7 ps is no time at which anything was learned there"):
+        critical_path(result.timeline, "alice", 7)
 
 
 FAMILIES = [(family, seed) for family, (_, count) in RUNS.items() for seed in range(count)]

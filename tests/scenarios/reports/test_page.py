@@ -151,7 +151,7 @@ def test_a_run_without_a_ledger_says_so(tmp_path: Path) -> None:
     ("name", "content", "argv", "told"),
     [
         ("result.json", None, [], f"run/result.json: {MISSING}, expected the folder of a finished run"),
-        ("result.json", "{}", [], "run/result.json: missing key control_bits, expected what ketwire run writes"),
+        ("result.json", "{}", [], "run/result.json: is no result of a run, expected the folder of a finished run"),
         ("ledger.jsonl", '{"session": "s"}', [], "run/ledger.jsonl: line 1: expected a line of a ledger"),
         ("ledger.jsonl", "[1]", [], "run/ledger.jsonl: line 1: expected a line of a ledger"),
         (None, None, ["-o", "a.pdf"], "-o: a.pdf given, expected a file that ends in .html, .htm"),
