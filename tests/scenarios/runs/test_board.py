@@ -48,7 +48,7 @@ def test_runs_tell_clocks_and_estimates(inline: bool) -> None:
     told = []
 
     def runtime(run, progress, ledger, base, out):  # type: ignore[no-untyped-def]
-        return cli.runtime_of(inline, False)(run, lambda *said: told.append(said), ledger, base, out)
+        return cli.runtime_of(inline, False, False)(run, lambda *said: told.append(said), ledger, base, out)
 
     result = launch(load("two-layer-inference"), runtime, Options())
     session, party, done, total, label, clock_ps, found = [each for each in told if each[6]][-1]
