@@ -112,7 +112,6 @@ def look_at(scenario: str, sets: list[str] | None, seed: str | None) -> Read:
 
 
 def report(loaded: Loaded, runtime: Runtime, options: Options, as_json: bool) -> None:
-    from ketwire.scenarios.runs.latency import latency_text  # noqa: PLC0415
     from ketwire.scenarios.runs.launch import launch  # noqa: PLC0415
     from ketwire.scenarios.runs.table import print_table, table_text  # noqa: PLC0415
 
@@ -127,6 +126,8 @@ def report(loaded: Loaded, runtime: Runtime, options: Options, as_json: bool) ->
         else:
             say(table_text(result))
         if result.latency is not None and not as_json:
+            from ketwire.scenarios.runs.latency import latency_text  # noqa: PLC0415
+
             say(latency_text(result.latency))
     except OSError:  # the code that watches the output reports it
         if not failed:

@@ -34,6 +34,7 @@ SOME_RUNS = {
     "ketwire.nodes.processor": "an ideal node has none",
     "ketwire.nodes.settings": "most programs measure all copies in one setting",
     "ketwire.nodes.tables": "most parties read no table",
+    "ketwire.nodes.times.following": "one copy is followed where that is asked for",
     "ketwire.nodes.witness": "runs with --check alone",
     "ketwire.protocols.classifiers": "the receiver of rows alone trains one",
     "ketwire.protocols.openqasm.reader": "a layer that is a program alone",
@@ -46,6 +47,7 @@ SOME_RUNS = {
     "ketwire.scenarios.reports.figures": "results are drawn where that is asked for",
     "ketwire.scenarios.reports.frames": "data frames are made where they are asked for",
     "ketwire.scenarios.reports.html": "notebooks alone show it",
+    "ketwire.scenarios.runs.tracks": "runs with --latency alone",
     "ketwire.quantum.pauli_bases": "a fiber that somebody listens in to",
 }
 """Modules that some runs need, and why not all. The coordinator of a trivial run loads none of them."""

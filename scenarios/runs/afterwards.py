@@ -21,7 +21,6 @@ from ketwire.scenarios.kinds.bias import bias
 from ketwire.scenarios.kinds.interface import Judge
 from ketwire.scenarios.kinds.result import FailedStep, Part, Reference, RunResult, Summary, plain
 from ketwire.scenarios.load import Loaded, from_file
-from ketwire.scenarios.runs.latency import latency_of
 from ketwire.scenarios.runs.results import Counted, run_result
 from ketwire.scenarios.runs.table import table_text, verdict
 
@@ -91,6 +90,8 @@ class Afterwards:
         """Where the virtual time went, where the runtime noted it."""
         if any(result.timeline is None for result in self.results):
             return
+        from ketwire.scenarios.runs.latency import latency_of  # noqa: PLC0415
+
         with self.step("latency"):
             fields = {**self._counted.fields, "latency": latency_of(self.results)}
             self._counted = replace(self._counted, fields=fields)
