@@ -23,7 +23,7 @@ import typer
 
 from ketwire import __version__
 from ketwire.errors import KetwireError, ScenarioError, tell
-from ketwire.scenarios.folder_commands import diff, plot, trace
+from ketwire.scenarios.folder_commands import diff, plot, report_page, serve, trace
 from ketwire.scenarios.hand_commands import compose, coordinator, fiber, keys, node
 from ketwire.scenarios.options import (
     BAD_INPUT,
@@ -43,7 +43,6 @@ from ketwire.scenarios.options import (
     report,
     shown,
 )
-from ketwire.scenarios.report_commands import report_page, serve
 from ketwire.scenarios.runs.output import aside, say, watched
 from ketwire.scenarios.study_commands import study
 
@@ -289,10 +288,9 @@ def doctor() -> None:
         raise typer.Exit(FAILED)
 
 
-for command in (plot, trace, diff, study, keys, coordinator, node, fiber, compose):
-    app.command()(command)
 app.command(name="report")(report_page)
-app.command()(serve)
+for command in (plot, trace, diff, serve, study, keys, coordinator, node, fiber, compose):
+    app.command()(command)
 
 
 def runtime_of(inline: bool, plaintext: bool, latency: bool) -> Runtime:

@@ -1,14 +1,16 @@
-"""The commands that look at run folders: plot, trace, diff."""
+"""The commands that look at folders of runs and studies: plot, trace, diff, report, serve."""
 
 from __future__ import annotations
 
 import math
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from ketwire.errors import ScenarioError
+from ketwire.scenarios.options import Bind
 from ketwire.scenarios.runs.output import aside, say
 
 Run = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")]
@@ -39,6 +41,7 @@ def trace(
     ] = None,
 ) -> None:
     """Print the messages of a run in their order: from, to, what, sent, arrived, cost."""
+    from ketwire.scenarios.reports.ledger import read_ledger  # noqa: PLC0415
     from ketwire.scenarios.runs import sequence  # noqa: PLC0415
 
     if follow is not None and replay is not None:
@@ -50,7 +53,7 @@ def trace(
         return
     if replay is not None and not (math.isfinite(replay) and replay > 0):
         raise ScenarioError(f"--replay: {replay} given, expected a finite number above 0")
-    messages = sequence.read_ledger(run)
+    messages = list(read_ledger(run))
     if replay is not None:
         sequence.replay(messages, replay, say)
         return
@@ -66,3 +69,30 @@ def diff(
     from ketwire.scenarios.runs.differences import difference_lines  # noqa: PLC0415
 
     say("\n".join(difference_lines(first, second)))
+
+
+def report_page(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="The folder of a run or of a study.")],
+    out: Annotated[
+        Path | None, typer.Option("-o", metavar="FILE", help="A .html file; else report.html in DIR.")
+    ] = None,
+) -> None:
+    """Write a run or a study as one HTML page that needs nothing else. Needs the extra `plots`."""
+    from ketwire.scenarios.shelf import report  # noqa: PLC0415
+
+    say(f"wrote {report(folder, out)}")
+
+
+def serve(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A folder with runs or studies below it.")],
+    bind: Bind = "127.0.0.1:0",
+) -> None:
+    """Serve the pages of all runs and studies below a folder, as they come. Needs the extra `plots`."""
+    from ketwire.scenarios.reports.extras import extra  # noqa: PLC0415
+    from ketwire.scenarios.serve import PageServer  # noqa: PLC0415
+
+    extra("matplotlib", "plots", "serve")
+    with PageServer(folder, bind) as server:
+        say(f"serving {folder} at {server.url} until Ctrl-C")
+        with suppress(KeyboardInterrupt):
+            server.serve_forever()

@@ -59,11 +59,11 @@ SOME_COMMANDS = {
     "ketwire.scenarios.api": "each call loads what it needs",
     "ketwire.scenarios.cli": "each command loads what it needs",
     "ketwire.scenarios.doctor": "the doctor looks whether libraries can be loaded",
+    "ketwire.scenarios.folder_commands": "each command loads what it needs",
     "ketwire.scenarios.hand_commands": "each command loads what it needs",
     "ketwire.scenarios.kinds.interface": "listing scenarios needs no numpy, and built-in kinds are found by a table",
     "ketwire.scenarios.load": "listing scenarios needs no numpy",
     "ketwire.scenarios.options": "each command loads what it needs",
-    "ketwire.scenarios.report_commands": "each command loads what it needs",
     "ketwire.scenarios.study_commands": "each command loads what it needs",
     "ketwire.scenarios.schema.ownpresets": "packages are asked only for names that are not built in",
 }

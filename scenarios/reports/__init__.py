@@ -13,6 +13,7 @@ needed.
 - `hover`: Titles that browsers show over parts of a figure, and figures whose colours follow the theme of a page.
 - `html`: How notebooks show scenarios and results: small tables in HTML, without scripts.
 - `intervals`: Intervals of what was found: of estimates and of shares of right decisions.
+- `ledger`: The ledger of a run folder, message by message.
 - `network`: The network of a scenario as a picture: parties, links, lengths, transports.
 - `page`: One page of HTML that holds all it needs: style, script, figures, data. Nothing is loaded from elsewhere.
 - `runs`: Run folders, read for figures and pages.

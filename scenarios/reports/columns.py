@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
 
-from ketwire.channels.records import Record
-from ketwire.errors import ScenarioError
+from ketwire.scenarios.reports.ledger import read_ledger
 
 Shown = Literal["name", "count", "time", "number"]
 MOST_ROWS = 200_000
@@ -47,34 +45,19 @@ def column(name: str, label: str, shown: Shown, values: Sequence[Any]) -> dict[s
     return {**made, "values": coded, "names": list(places)}
 
 
-def ledger_columns(file: Path) -> tuple[list[dict[str, Any]], int] | None:
-    """The columns of a ledger and how many rows the file has; None where there is no such file.
+def ledger_columns(run: Path) -> tuple[list[dict[str, Any]], int] | None:
+    """The columns of the ledger of a run's folder and how many rows that has; None where there is none.
 
     Columns of numbers that are all 0 are left out.
 
     Raises:
         ScenarioError: it is no ledger.
     """
-    try:
-        with open(file, encoding="utf-8") as lines:
-            rows = [_row(line, file, number) for number, line in enumerate(islice(lines, MOST_ROWS), start=1)]
-            count = len(rows) + sum(1 for _ in lines)
-    except FileNotFoundError:
+    if not (run / "ledger.jsonl").exists():
         return None
-    except (OSError, UnicodeDecodeError) as error:
-        told = getattr(error, "strerror", None) or "is no text"
-        raise ScenarioError(f"{file}: {told}, expected the ledger of a run") from None
+    messages = read_ledger(run)
+    rows = [(session, *record) for session, record in islice(messages, MOST_ROWS)]
+    count = len(rows) + sum(1 for _ in messages)
     columns: Iterable[tuple[Any, ...]] = zip(*rows, strict=True) if rows else ((),) * len(LEDGER)
     made = [column(key, *LEDGER[key], values) for key, values in zip(LEDGER, columns, strict=True)]
     return [each for each in made if each["kind"] != "count" or each["name"] == "number" or any(each["values"])], count
-
-
-def _row(line: str, file: Path, number: int) -> tuple[Any, ...]:
-    try:
-        told = json.loads(line)
-        row = (str(told["session"]), *(told[key] for key in Record._fields))
-        if not all(type(told[key]) is int for key, (_, shown) in LEDGER.items() if shown != "name"):
-            raise ValueError
-    except (ValueError, KeyError, TypeError):
-        raise ScenarioError(f"{file}: line {number}: expected a line of a ledger") from None
-    return row

@@ -51,7 +51,7 @@ def run_page(run: Path) -> str:
     if result.get("workload_seed") is not None:
         seeds += f", workload seed {result['workload_seed']}"
     told = f"{result['protocol']}, {seeds}, {result.get('wall_s', 0.0):.2f} s on the machine that ran it"
-    return page(result["scenario"], told, sections_of(result, read, ledger_columns(run / "ledger.jsonl")))
+    return page(result["scenario"], told, sections_of(result, read, ledger_columns(run)))
 
 
 def read_result(run: Path) -> dict[str, Any]:

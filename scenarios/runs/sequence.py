@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from ketwire.channels.records import Record
 from ketwire.errors import ScenarioError
+from ketwire.scenarios.reports.ledger import Told
 from ketwire.scenarios.reports.units import time_text
 
 if TYPE_CHECKING:
@@ -18,43 +18,6 @@ if TYPE_CHECKING:
 PS_PER_S = 10**12
 UNITS = ((10**12, "s"), (10**9, "ms"), (10**6, "us"), (10**3, "ns"), (1, "ps"))
 HEAD = ("sent", "arrived", "from", "to", "what", "cost")
-
-
-class Told(NamedTuple):
-    """A message of a run folder."""
-
-    session: str
-    record: Record
-
-
-def read_ledger(run: Path) -> list[Told]:
-    """The messages of a run folder, session by session, as they were sent.
-
-    Raises:
-        ScenarioError: it has no ledger, or that is none.
-    """
-    file = run / "ledger.jsonl"
-    messages = []
-    try:
-        with open(file, encoding="utf-8") as lines:
-            for number, line in enumerate(lines, start=1):
-                messages.append(_message(file, number, line))
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "is no text"
-        raise ScenarioError(f"{file}: {reason}, expected the ledger of a finished run") from None
-    return messages
-
-
-def _message(file: Path, number: int, line: str) -> Told:
-    try:
-        values = json.loads(line)
-        session, record = values.pop("session"), Record(**values)
-    except (ValueError, TypeError, AttributeError, KeyError):
-        raise ScenarioError(f"{file}: line {number} is no message, expected the ledger of a finished run") from None
-    texts, numbers = (session, record.direction, record.kind), [*record[3:], record.number]
-    if not all(isinstance(text, str) for text in texts) or not all(type(each) is int and each >= 0 for each in numbers):
-        raise ScenarioError(f"{file}: line {number} is no message, expected the ledger of a finished run")
-    return Told(session, record)
 
 
 def sequence_lines(messages: Sequence[Told]) -> Iterator[str]:

@@ -20,6 +20,7 @@ from ketwire.scenarios.reports.sections import latency_section, ledger_sections
 from ketwire.scenarios.reports.units import time_text
 
 pytest.importorskip("matplotlib")
+NO_MESSAGE = "is no message, expected the ledger of a finished run"
 MISSING = "No such file or directory"
 EVIL = "</script><b onclick=x>&'\"\u2028"
 
@@ -140,10 +141,10 @@ def test_a_page_is_written_beside_the_run_or_where_asked(
 
 
 def test_a_run_without_a_ledger_says_so(tmp_path: Path) -> None:
-    assert ledger_columns(tmp_path / "ledger.jsonl") is None
+    assert ledger_columns(tmp_path) is None
     assert [each.inner for each in ledger_sections(None, ["alice"])] == ["<p>The run folder has no ledger.</p>"]
     (tmp_path / "ledger.jsonl").write_text("")
-    [messages] = ledger_sections(ledger_columns(tmp_path / "ledger.jsonl"), ["alice"])
+    [messages] = ledger_sections(ledger_columns(tmp_path), ["alice"])
     assert messages.inner.startswith("<p>0 messages.</p>")
 
 
@@ -152,8 +153,8 @@ def test_a_run_without_a_ledger_says_so(tmp_path: Path) -> None:
     [
         ("result.json", None, [], f"run/result.json: {MISSING}, expected the folder of a finished run"),
         ("result.json", "{}", [], "run/result.json: is no result of a run, expected the folder of a finished run"),
-        ("ledger.jsonl", '{"session": "s"}', [], "run/ledger.jsonl: line 1: expected a line of a ledger"),
-        ("ledger.jsonl", "[1]", [], "run/ledger.jsonl: line 1: expected a line of a ledger"),
+        ("ledger.jsonl", '{"session": "s"}', [], f"run/ledger.jsonl: line 1 {NO_MESSAGE}"),
+        ("ledger.jsonl", "[1]", [], f"run/ledger.jsonl: line 1 {NO_MESSAGE}"),
         (None, None, ["-o", "a.pdf"], "-o: a.pdf given, expected a file that ends in .html, .htm"),
         (None, None, ["-o", "no/a.html"], "-o: no/a.html given, expected a file in a folder that is there"),
     ],

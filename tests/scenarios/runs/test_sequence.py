@@ -13,7 +13,8 @@ from ketwire.channels.records import Record
 from ketwire.nodes.times.following import follow
 from ketwire.scenarios import cli
 from ketwire.scenarios.load import load
-from ketwire.scenarios.runs.sequence import Told, read_ledger, replay, sequence_lines, target_of
+from ketwire.scenarios.reports.ledger import Told, read_ledger
+from ketwire.scenarios.runs.sequence import replay, sequence_lines, target_of
 
 FEW = {"protocol.epsilon": 0.1, "protocol.dense_state": None, "protocol.description": None}
 
