@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
     from ketwire.scenarios.load import Read
+    from ketwire.scenarios.schema.links import Link
     from ketwire.scenarios.schema.model import Scenario
 
 Told = Mapping[str, Any]
@@ -87,7 +88,7 @@ def network_section(scenario: Scenario) -> Section:
     """The network as a figure, with rows for links and nodes."""
     drawn = figure("network", lambda axes: draw_network(axes, scenario), "network", _height_inches(scenario))
     links = [
-        (" - ".join(link.between), link_text(link).replace("\n", ", "), link.fiber)
+        (" - ".join(link.between), link_text(link).replace("\n", ", "), _fiber(link))
         for link in scenario.links[:MOST_LISTED]
     ]
     nodes = [(name, _hardware(node)) for name, node in list(scenario.nodes.items())[:MOST_LISTED]]
@@ -102,6 +103,11 @@ def network_section(scenario: Scenario) -> Section:
         element("div", drawn, element("div", *tables), class_="beside"),
         element("p", f"The first {MOST_LISTED} are listed.") if left > 0 else "",
     )
+
+
+def _fiber(link: Link) -> str:
+    """The preset, and who listens in."""
+    return link.fiber if link.eve is None else f"{link.fiber}, eavesdropper ({link.eve.attack})"
 
 
 def _height_inches(scenario: Scenario) -> float:
