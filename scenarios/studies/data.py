@@ -71,11 +71,11 @@ class StudyData:
     def runs(self) -> list[tuple[int, int, Row]]:
         """(index of the point, repeat, row) of each run that the table has, in the order of the grid."""
         found = []
+        rows, all_alike = self.rows, range(self.study.repeats) if self.study.until is None else None
         with many_values():
-            for index, point in enumerate(self.points):
-                for repeat in range(repeats_needed(self.study, self.fields, point.identity, self.rows)):
-                    row = self.rows.get((point.identity, repeat))
-                    if row is not None:
+            for index, (point, _, _) in enumerate(self.points):
+                for repeat in all_alike or range(repeats_needed(self.study, self.fields, point, rows)):
+                    if (row := rows.get((point, repeat))) is not None:
                         found.append((index, repeat, row))
         return found
 

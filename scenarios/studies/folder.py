@@ -27,7 +27,7 @@ from ketwire.nodes.checkpoints.folders import private
 from ketwire.scenarios.runs.rundir import hold
 
 FOLDER, POINTS, RESULTS, TIMES, STUDY = "folder.json", "points.json", "results.jsonl", "times.jsonl", "study.yaml"
-STATUSES = ("done", "refused", "failed", "died")
+STATUSES = frozenset({"done", "refused", "failed", "died"})
 
 
 class Row(NamedTuple):
@@ -248,13 +248,15 @@ def _parsed(octets: bytes, path: Path, fields: int) -> list[tuple[Key, Row]]:
 
 
 def _row(told: Any, fields: int) -> tuple[Key, Row]:
-    row = Row(told["seed"], told["status"], told["reason"], told["values"])
-    key = (told["point"], told["repeat"])
-    if row.status not in STATUSES or type(row.values) is not list or len(row.values) != fields:
+    point, repeat, values = told["point"], told["repeat"], told["values"]
+    row = Row(told["seed"], told["status"], told["reason"], values)
+    # One expression: this is most of what reading a folder takes.
+    if not (
+        type(point) is str and type(repeat) is int and type(row.seed) is int and type(row.reason) is str
+        and row.status in STATUSES and type(values) is list and len(values) == fields
+    ):  # fmt: skip
         raise ValueError("no row")
-    if type(key[0]) is not str or {type(key[1]), type(row.seed)} != {int} or type(row.reason) is not str:
-        raise ValueError("no row")
-    return key, row
+    return (point, repeat), row
 
 
 def _appending(path: Path) -> int:
