@@ -86,8 +86,8 @@ def measure_workers(rounds: int) -> list[Figure]:
 def finished() -> Iterator[tuple[Path, Path, Path]]:
     """Two folders with half of the finished points each, and the same rows in Parquet."""
     fields = ["virtual_time_ps", "qubits_sent", "estimate", "winner"]
-    points = [PointKey(f"{index:064x}", "", 1, 1, (index,)) for index in range(FINISHED)]
-    rows = {(point.identity, 0): Row("done", "", [10**9 + at, 4 * at, at / FINISHED, "quantum"])
+    points = [PointKey(f"{index:064x}", 1, (index,)) for index in range(FINISHED)]
+    rows = {(point.identity, 0): Row(1, "done", "", [10**9 + at, 4 * at, at / FINISHED, "quantum"])
             for at, point in enumerate(points)}  # fmt: skip
     spec = Study(base="digits", axes=[])  # type: ignore[call-arg]
     with tempfile.TemporaryDirectory() as name:
@@ -97,7 +97,7 @@ def finished() -> Iterator[tuple[Path, Path, Path]]:
             lines = ({"point": key[0], "repeat": key[1], **row._asdict()} for key, row in [*rows.items()][half::2])
             (folder / "results.jsonl").write_text("".join(f"{json.dumps(line)}\n" for line in lines))
             (folder / "folder.json").write_text(json.dumps(Owner("key", 1, "finished", fields)._asdict()))
-            told = {"axes": ["n"], "points": [[*point[:4], *point.labels] for point in points]}
+            told = {"axes": ["n"], "points": [[*point] for point in points]}
             (folder / "points.json").write_text(json.dumps(told))
             (folder / "study.yaml").write_text("base: digits\n")
         parquet = Path(name, "points.parquet")

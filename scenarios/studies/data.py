@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ketwire.channels.timing import PS_PER_S
+from ketwire.errors import ScenarioError
 from ketwire.scenarios.reports.extras import extra
 from ketwire.scenarios.schema.yamltext import parse, read
 from ketwire.scenarios.studies.axes import Cell, grid, plain_label
 from ketwire.scenarios.studies.files import study_of
-from ketwire.scenarios.studies.folder import STUDY, Row, Rows, read_owner, read_points, read_rows
-from ketwire.scenarios.studies.points import Draws, seed_of
+from ketwire.scenarios.studies.folder import STUDY, Row, Rows, many_values, read_owner, read_points, read_rows
 from ketwire.scenarios.studies.record import flat
 from ketwire.scenarios.studies.running import repeats_needed
 from ketwire.scenarios.studies.spec import Figure, Label, Study
@@ -35,17 +35,11 @@ SUMMARY = ("field", *Spread._fields)
 
 
 class PointKey(NamedTuple):
-    """Of a point what its rows and commands need. labels: one for each axis. scenario: a hash over it, for seeds."""
+    """Of a point what its rows and commands need. labels: one for each axis."""
 
     identity: str
-    scenario: str
-    seed: int
     workload_seed: int
-    labels: tuple[Label, ...]
-
-    def seed_of(self, repeat: int, draws: Draws) -> int:
-        """The seed of a repeat."""
-        return seed_of(self.scenario, self.seed, repeat, draws)
+    labels: Sequence[Label]
 
 
 @dataclass(frozen=True)
@@ -77,25 +71,24 @@ class StudyData:
     def runs(self) -> list[tuple[int, int, Row]]:
         """(index of the point, repeat, row) of each run that the table has, in the order of the grid."""
         found = []
-        for index, point in enumerate(self.points):
-            for repeat in range(repeats_needed(self.study, self.fields, point.identity, self.rows)):
-                row = self.rows.get((point.identity, repeat))
-                if row is not None:
-                    found.append((index, repeat, row))
+        rows, all_alike = self.rows, range(self.study.repeats) if self.study.until is None else None
+        with many_values():
+            for index, (point, _, _) in enumerate(self.points):
+                for repeat in all_alike or range(repeats_needed(self.study, self.fields, point, rows)):
+                    if (row := rows.get((point, repeat))) is not None:
+                        found.append((index, repeat, row))
         return found
 
     @cached_property
     def columns(self) -> dict[str, list[Any]]:
         """The table by column: axes, repeat, seed, status, reason, and the recorded fields, mappings opened."""
-        found: dict[str, list[Any]] = {
-            name: [self.points[index].labels[at] for index, _, _ in self.runs] for at, name in enumerate(self.axes)
-        }
-        found["repeat"] = [repeat for _, repeat, _ in self.runs]
-        found["seed"] = [self.points[index].seed_of(repeat, self.study.draws) for index, repeat, _ in self.runs]
-        found["status"] = [row.status for _, _, row in self.runs]
-        found["reason"] = [row.reason for _, _, row in self.runs]
-        for at, field in enumerate(self.fields):
-            found |= _opened(field, [row.values[at] for _, _, row in self.runs])
+        heads = (*self.axes, "repeat", *Row._fields[:3], *self.fields)
+        with many_values():
+            lines = [(*self.points[index].labels, repeat, *row[:3], *row.values) for index, repeat, row in self.runs]
+            columns = [list(column) for column in zip(*lines, strict=True)] or [[] for _ in heads]
+        found = dict(zip(heads[: -len(self.fields)], columns, strict=False))
+        for field, values in zip(self.fields, columns[-len(self.fields) :], strict=True):
+            found |= _opened(field, values)
         return found
 
     def recorded(self) -> list[str]:
@@ -172,12 +165,16 @@ class StudyData:
         """The words of the command that runs a repeat of a point alone, in the folder of the study.
 
         The scenario is the base: a packaged name, a file, or base.yaml, which a folder has of a base without either.
+
+        Raises:
+            ScenarioError: the table has no such run.
         """
         key, study = self.points[point], self.study
+        if (row := self.rows.get((key.identity, repeat))) is None:
+            raise ScenarioError(f"{self.name}: repeat {repeat} of point {point} given, expected one of the table")
         words = ["ketwire", "run", study.base if isinstance(study.base, str) else "base.yaml", "--inline"]
         changes = [(change.key, change.value) for change in self._cells[point].changes]
-        seed = key.seed_of(repeat, study.draws)
-        for name, value in (*changes, ("seed", seed), ("workload_seed", key.workload_seed)):
+        for name, value in (*changes, ("seed", row.seed), ("workload_seed", key.workload_seed)):
             words += ["--set", f"{name}={json.dumps(value, ensure_ascii=False)}"]
         return words + ["--check"] * study.check
 
@@ -194,7 +191,7 @@ def is_number(value: Any) -> bool:
 
 def _opened(field: str, values: list[Any]) -> dict[str, list[Any]]:
     """The columns of a field: one, or one for each value in its mappings."""
-    if not any(isinstance(value, dict | list) for value in values):
+    if not {dict, list} & {*map(type, values)}:
         return {field: values}
     opened = [dict(flat(field, value)) for value in values]
     names = dict.fromkeys(chain.from_iterable(opened))
@@ -206,11 +203,11 @@ def _opened(field: str, values: list[Any]) -> dict[str, list[Any]]:
 def points_told(prepared: Prepared) -> Iterator[list[Any]]:
     """The points as points.json has them."""
     for point in prepared.points.all:
-        yield [point.identity, point.scenario, point.seed, point.workload_seed, *point.labels]
+        yield [point.identity, point.workload_seed, point.labels]
 
 
 def _keys(told: Sequence[Sequence[Any]]) -> list[PointKey]:
-    return [PointKey(each[0], each[1], each[2], each[3], tuple(each[4:])) for each in told]
+    return [*map(PointKey._make, told)]
 
 
 def data_of(prepared: Prepared, rows: Rows) -> StudyData:
@@ -231,5 +228,7 @@ def read_study(folder: str | Path) -> StudyData:
     owner = read_owner(folder, "study")
     origin = str(folder / STUDY)
     study = study_of(parse(read(folder / STUDY, origin, "study"), origin), origin)
-    axes, points = read_points(folder)
-    return StudyData(study, owner.name, axes, _keys(points), owner.fields, read_rows(folder, len(owner.fields)))
+    with many_values():
+        axes, points = read_points(folder)
+        keys = _keys(points)
+    return StudyData(study, owner.name, axes, keys, owner.fields, read_rows(folder, len(owner.fields)))

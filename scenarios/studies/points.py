@@ -22,24 +22,6 @@ if TYPE_CHECKING:
     from ketwire.scenarios.kinds.interface import Kind
     from ketwire.scenarios.studies.files import Given
 
-Draws = Literal["independent", "common"]
-
-
-def seed_of(scenario: str, seed: int, repeat: int, draws: Draws) -> int:
-    """The seed of a repeat.
-
-    Independent draws follow from the point's scenario. Common draws are the same at all points whose scenarios have
-    the same seed; the first repeat has that seed itself.
-
-    Args:
-        scenario: a hash over it. seed: its own.
-    """
-    if draws == "common" and repeat == 0:
-        return seed
-    of = f"{seed}" if draws == "common" else scenario
-    return int.from_bytes(hashlib.sha256(f"ketwire study\n{of}\n{repeat}".encode()).digest()[:8]) >> 1
-
-
 @dataclass(frozen=True)
 class Point:
     """One cell of the grid, resolved and checked.
@@ -55,9 +37,16 @@ class Point:
     seed: int
     workload_seed: int
 
-    def seed_of(self, repeat: int, draws: Draws) -> int:
-        """The seed of a repeat."""
-        return seed_of(self.scenario, self.seed, repeat, draws)
+    def seed_of(self, repeat: int, draws: Literal["independent", "common"]) -> int:
+        """The seed of a repeat.
+
+        Independent draws follow from the point's scenario. Common draws are the same at all points whose scenarios
+        have the same seed; the first repeat has that seed itself.
+        """
+        if draws == "common" and repeat == 0:
+            return self.seed
+        of = f"{self.seed}" if draws == "common" else self.scenario
+        return int.from_bytes(hashlib.sha256(f"ketwire study\n{of}\n{repeat}".encode()).digest()[:8]) >> 1
 
 
 @dataclass(frozen=True)

@@ -90,8 +90,8 @@ class Runs:
         if self._deaths[key] < MOST_DEATHS:
             alone.appendleft((point, repeat))
             return
-        told = f"its worker process died {MOST_DEATHS} times in a row"
-        self._over(point, repeat, Row("died", told, [None] * len(self._of.fields)), None)
+        told, seed = f"its worker process died {MOST_DEATHS} times in a row", self._seed(point, repeat)
+        self._over(point, repeat, Row(seed, "died", told, [None] * len(self._of.fields)), None)
 
     def _loop(self, engine: Engine, width: int, most: int | None = None) -> list[tuple[Point, int]]:
         """Carry out runs until none is left, or until a worker died.
@@ -127,12 +127,16 @@ class Runs:
             error = future.exception()
             if error is None:
                 told = future.result()
-                self._over(point, repeat, Row(told["status"], told["reason"], told["values"]), told["wall_s"])
+                row = Row(self._seed(point, repeat), told["status"], told["reason"], told["values"])
+                self._over(point, repeat, row, told["wall_s"])
             elif died(error):
                 lost.append((point, repeat))
             else:
                 raise error
         return lost
+
+    def _seed(self, point: Point, repeat: int) -> int:
+        return point.seed_of(repeat, self._of.given.study.draws)
 
     def _over(self, point: Point, repeat: int, row: Row, wall_s: float | None) -> None:
         self._keep((point.identity, repeat), row, wall_s)

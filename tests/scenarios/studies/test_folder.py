@@ -78,7 +78,7 @@ def test_a_torn_last_line_is_cut_off(tmp_path: Path) -> None:
 def test_a_damaged_line_is_named(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     path, out = written(tmp_path), tmp_path / "out"
     kw.study(path, out=out)
-    for line in ("{", '{"point": "x"}', '{"point":"x","repeat":0,"status":"fine","reason":"","values":[]}'):
+    for line in ("{", '{"point": "x"}', '{"point":"x","repeat":0,"seed":1,"status":"fine","reason":"","values":[]}'):
         lines = (out / "results.jsonl").read_text().splitlines(keepends=True)
         (out / "results.jsonl").write_text("".join([lines[0], line + "\n", lines[1]]))
         assert refused(capfd, path, "--out", str(out)).endswith(
