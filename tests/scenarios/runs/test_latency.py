@@ -86,6 +86,7 @@ def test_processes_are_refused_from_python() -> None:
         kw.run(NAME, latency=True, processes=True)
 
 
+@pytest.mark.long
 def test_a_figure_has_the_causes_and_the_path(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     pytest.importorskip("matplotlib")
     printed(capsys, "run", NAME, "--inline", "--latency", "--out", str(tmp_path / "run"), *SMALL)
