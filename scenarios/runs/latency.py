@@ -70,11 +70,10 @@ def latency_text(latency: Latency) -> str:
     ]
     for session, copies in latency.copies.items():
         times = ", ".join(f"p{each} {time_text(getattr(copies, f'p{each}_ps'))}" for each in (50, 95, 99))
-        first = time_text(copies.first_ps)
-        lines.append(
-            f"{session}: {copies.copies:,} copies from preparation to readout: {times}; the first result after {first}"
-        )
-    return "\n".join([f"Where {time_text(total_ps)} of virtual time went (critical path):", *lines])
+        first, many = time_text(copies.first_ps), f"{copies.copies:,} cop{'y' if copies.copies == 1 else 'ies'}"
+        lines.append(f"{session}: {many} from preparation to readout: {times}; the first result after {first}")
+    head = f"Where {time_text(total_ps)} of virtual time went (critical path):" if total_ps else "No virtual time passed."
+    return "\n".join([head, *lines])
 
 
 def _places(latency: Latency, cause: str) -> str:
