@@ -39,7 +39,6 @@ class Crossings:
     def __init__(self, wires: Mapping[str, Wire], trail: Trail) -> None:
         self._wires, self._trail = wires, trail
         self._lanes = Lanes(wires, trail)
-        self._emissions: dict[tuple[str, int], Emission] = {}
 
     def arrived(self, crossing: Crossing, time_ps: int) -> Moment | None:
         """What the receiver waited for that learned something of this message at this time."""
@@ -139,12 +138,13 @@ class Crossings:
     def _first_in_line(self, crossing: Crossing, place: int) -> tuple[Crossing, int]:
         """The copy that found the emitter free when this one's turn in a row of turns began: whose, and when."""
         while True:
-            begun, coming = self._turns(crossing, place)
-            free = begun == coming
-            free[1:] |= np.diff(begun) > self._emission(crossing).whole_ps
-            found = np.flatnonzero(free)
-            if len(found):
-                return crossing, int(begun[found[-1]])
+            for begin in _windows(place):
+                begun, coming = self._turns(crossing, begin, place)
+                free = begun == coming
+                free[1:] |= np.diff(begun) > self._emission(crossing).whole_ps
+                found = np.flatnonzero(free)
+                if len(found):
+                    return crossing, int(begun[found[-1]])
             before = self._emitted_until(crossing, int(begun[0]))
             if before is None:  # it waited for copies that turned out to be dead
                 return crossing, int(begun[0])
@@ -152,19 +152,16 @@ class Crossings:
 
     def _emission(self, crossing: Crossing) -> Emission:
         """How the photons of its registers leave."""
-        key = crossing.direction, crossing.qubits
-        if key not in self._emissions:
-            line = self._line(crossing)
-            self._emissions[key] = line.transport.emission(line, crossing.qubits)  # type: ignore[attr-defined]
-        return self._emissions[key]
+        return self._wires[crossing.direction].emission(crossing.qubits)
 
-    def _turns(self, crossing: Crossing, last: int) -> tuple[Integers, Integers]:
-        """Of each living copy up to the last when its first bin began, and when it could have begun."""
+    def _turns(self, crossing: Crossing, first: int, last: int) -> tuple[Integers, Integers]:
+        """Of each living copy from first to last when its first bin began, and when it could have begun."""
         assert crossing.arrivals is not None and crossing.before is not None
         turn, dead = self._emission(crossing), crossing.dead
-        done, before = array_of(crossing.arrivals)[: last + 1], array_of(crossing.before)[: last + 1]
+        here = slice(first, last + 1)
+        done, before = array_of(crossing.arrivals)[here], array_of(crossing.before)[here]
         if dead is not None:
-            living = ~dead[: last + 1]
+            living = ~dead[here]
             done, before = done[living], before[living]
         begun = done - (self._line(crossing).fiber.delay_ps + turn.whole_ps)
         return begun, np.maximum(before, crossing.sent_ps) + turn.lead_ps
@@ -283,3 +280,12 @@ class Crossings:
         if wanted_ps == crossing.sent_ps:
             return self._sender(crossing, wanted_ps)
         return self._free(crossing, wanted_ps) if wanted_ps else self._sender(crossing, 0)
+
+
+def _windows(place: int) -> Iterator[int]:
+    """Where to look from, farther back each time: often the copy that found the emitter free is near."""
+    looked = 1 << 8
+    while looked <= place:
+        yield place + 1 - looked
+        looked *= 8
+    yield 0

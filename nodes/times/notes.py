@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from ketwire.channels.copies import InStep, Parts
 from ketwire.channels.line import Line
+from ketwire.channels.timing import Emission
 from ketwire.channels.ways import Way
 
 Integers = NDArray[np.int64]
@@ -168,6 +169,13 @@ class Wire:
 
     line: Line
     crossings: list[Crossing] = field(default_factory=list)
+    turns: dict[int, Emission] = field(default_factory=dict)
+
+    def emission(self, qubits: int) -> Emission:
+        """How the photons of a register leave; worked out once for each size."""
+        if qubits not in self.turns:
+            self.turns[qubits] = self.line.transport.emission(self.line, qubits)  # type: ignore[attr-defined]
+        return self.turns[qubits]
 
 
 @dataclass(slots=True, eq=False)

@@ -313,7 +313,7 @@ def leaving(wire: Wire, crossing: Crossing) -> Integers:
     if isinstance(crossing.way, Paired):
         leaving_ps[living] = crossing.way.release_ps.reshape(-1, crossing.qubits).min(axis=1)
     else:
-        turn = wire.line.transport.emission(wire.line, crossing.qubits)  # type: ignore[attr-defined]
+        turn = wire.emission(crossing.qubits)
         leaving_ps[living] -= wire.line.fiber.delay_ps + turn.whole_ps + turn.lead_ps
     return leaving_ps
 

@@ -12,6 +12,7 @@ The command line imports it. Kinds import `table` alone, for texts of their own.
 - `output`: Standard output, which may lead to a full disk, or into a pipe whose reader has left.
 - `progress`: How far a run is: a live bar on a terminal, or a table of all parties; else lines now and then if asked
   for.
+- `reading`: Results in run folders, checked before anything is read from them.
 - `results`: Makes the result of a run, of what the wire counted and what its kind tells.
 - `resumable`: The folder of a run that can go on after it was interrupted, killed, or failed.
 - `rundir`: A run's folder: the resolved scenario, result.json, ledger, trace and logs. Whole or not there.

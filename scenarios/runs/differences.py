@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from ketwire.errors import ScenarioError
-from ketwire.scenarios.reports.runs import read_result
 from ketwire.scenarios.reports.units import time_text
+from ketwire.scenarios.runs.reading import read_run
 from ketwire.scenarios.schema.yamltext import parse, read
 
 Flat = Mapping[str, Any]
@@ -24,7 +24,7 @@ def difference_lines(first: Path, second: Path) -> list[str]:
     Raises:
         ScenarioError: one is no folder of a finished run.
     """
-    before, after = read_result(first), read_result(second)
+    before, after = read_run(first), read_run(second)
     parts = {
         "inputs": _differing(_inputs(first), _inputs(second)),
         "cost": _changed(_costs(before), _costs(after)),

@@ -70,10 +70,10 @@ def latency_text(latency: Latency) -> str:
     ]
     for session, copies in latency.copies.items():
         times = ", ".join(f"p{each} {time_text(getattr(copies, f'p{each}_ps'))}" for each in (50, 95, 99))
-        first = time_text(copies.first_ps)
-        lines.append(
-            f"{session}: {copies.copies:,} copies from preparation to readout: {times}; the first result after {first}"
-        )
+        first, many = time_text(copies.first_ps), f"{copies.copies:,} cop{'y' if copies.copies == 1 else 'ies'}"
+        lines.append(f"{session}: {many} from preparation to readout: {times}; the first result after {first}")
+    if not total_ps:
+        return "\n".join(["No virtual time passed.", *lines])
     return "\n".join([f"Where {time_text(total_ps)} of virtual time went (critical path):", *lines])
 
 

@@ -146,9 +146,9 @@ def follow_copy(run: Path, target: Target) -> Iterator[str]:
     """
     from ketwire.nodes.times.following import follow  # noqa: PLC0415
     from ketwire.scenarios.load import load  # noqa: PLC0415
-    from ketwire.scenarios.reports.runs import read_result  # noqa: PLC0415
+    from ketwire.scenarios.runs.reading import read_run  # noqa: PLC0415
 
-    known = {each["name"]: each["transcript_sha256"] for each in read_result(run)["sessions"]}
+    known = {each["name"]: each["transcript_sha256"] for each in read_run(run)["sessions"]}
     loaded = load(str(run / "scenario.yaml"))
     asked = loaded.run()
     sessions = {session.name: session for session in asked.sessions}

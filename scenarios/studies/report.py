@@ -16,6 +16,7 @@ from ketwire.scenarios.studies.axes import plain_label
 from ketwire.scenarios.studies.data import StudyData, is_number, read_study
 from ketwire.scenarios.studies.expecting import unmet
 from ketwire.scenarios.studies.figures import panels
+from ketwire.scenarios.studies.folder import Row
 from ketwire.scenarios.studies.running import repeats_needed
 
 MOST_UNMET = 50
@@ -72,11 +73,11 @@ def _figures(found: StudyData) -> Section:
 
 def _tables(found: StudyData) -> Iterable[Section]:
     """A row for each point, and one for each run where points have several."""
-    commands = [_command(found, index) for index in range(len(found.points))]
     told = "Choose a row to see the command that runs it alone, in the folder of the study."
     first = {index: (repeat, row) for index, repeat, row in reversed(found.runs)}
-    rows = [index for index in range(len(found.points)) if index in first][:MOST_ROWS]
-    seeds = [_seed(found, index, first[index][0]) for index in rows]
+    rows = sorted(first)[:MOST_ROWS]
+    commands = {index: _command(found, index, *first[index]) for index in rows}
+    seeds = [str(first[index][1].seed) for index in rows]
     points = {"columns": _point_columns(found, rows), "commands": commands, "points": rows, "seeds": seeds}
     if rows:
         yield section("points", "Points", element("p", told), _placed("points-data", points))
@@ -84,7 +85,7 @@ def _tables(found: StudyData) -> Iterable[Section]:
         yield section("runs", "Runs", element("p", told), _placed("runs-data", {
             "columns": _run_columns(found),
             "commands": commands, "points": [index for index, _, _ in islice(found.runs, MOST_ROWS)],
-            "seeds": [str(seed) for seed in found.columns["seed"][:MOST_ROWS]],
+            "seeds": [str(row.seed) for _, _, row in islice(found.runs, MOST_ROWS)],
         }))  # fmt: skip
 
 
@@ -152,15 +153,11 @@ def _shown(name: str, values: Sequence[Any]) -> tuple[Shown, Sequence[Any]]:
     return "name", ["" if value is None else plain_label(value) for value in values]
 
 
-def _command(found: StudyData, index: int) -> tuple[str, str]:
-    """The command of a point, before and after the seed of a run."""
-    words = found.command(index)
-    at = words.index(f"seed={_seed(found, index, 0)}")
+def _command(found: StudyData, index: int, repeat: int, row: Row) -> tuple[str, str]:
+    """The command of a point, before and after the seed of a run; that of one of its repeats is known."""
+    words = found.command(index, repeat)
+    at = words.index(f"seed={row.seed}")
     return f"{shlex.join(words[:at])} seed=", "".join(f" {shlex.quote(word)}" for word in words[at + 1 :])
-
-
-def _seed(found: StudyData, index: int, repeat: int) -> str:
-    return str(found.points[index].seed_of(repeat, found.study.draws))
 
 
 def _again(found: StudyData, folder: Path) -> Iterable[Html]:

@@ -45,7 +45,7 @@ def check(path: list[Segment], end_ps: int) -> None:
     assert at_ps == end_ps
 
 
-LONG = (*SLOW, "breast-cancer")
+LONG = (*SLOW, "breast-cancer", "metro-25km-teleport")
 
 
 @pytest.mark.parametrize("name", [pytest.param(name, marks=[pytest.mark.long] * (name in LONG)) for name in NAMES])

@@ -47,4 +47,4 @@ def test_what_is_no_run_folder_is_refused(
         (tmp_path / "result.json").write_text(text)
     assert cli.execute(["diff", str(tmp_path), str(tmp_path)]) == 2
     err = capsys.readouterr().err
-    assert err.count("\n") == 1 and "expected the folder of a finished run" in err
+    assert err.count("\n") == 1 and "result.json: " in err and ", expected " in err

@@ -11,7 +11,8 @@ import pytest
 import ketwire as kw
 from ketwire.nodes.times.segments import CAUSES
 from ketwire.scenarios import cli
-from ketwire.scenarios.kinds.result import Latency
+from ketwire.scenarios.kinds.result import CopyTimes, Latency
+from ketwire.scenarios.runs.latency import latency_text
 
 NAME = "two-layer-inference"
 SMALL = ("--set", "protocol.epsilon=0.1", "--set", "protocol.dense_state=", "--set", "protocol.description=")
@@ -68,6 +69,15 @@ def test_the_table_names_each_cause_with_its_share(capsys: pytest.CaptureFixture
     assert "copies from preparation to readout: p50 " in table[-1] and "the first result after" in table[-1]
 
 
+def test_a_run_without_durations_says_so() -> None:
+    """Neither length nor rates: all happens at time 0."""
+    copies = CopyTimes(p50_ps=0, p95_ps=0, p99_ps=0, copies=1, first_ps=0)
+    assert latency_text(Latency(path=[], causes={}, copies={"s": copies})).splitlines() == [
+        "No virtual time passed.",
+        "s: 1 copy from preparation to readout: p50 0 s, p95 0 s, p99 0 s; the first result after 0 s",
+    ]
+
+
 @pytest.mark.parametrize(
     ("argv", "told"),
     [
@@ -86,6 +96,7 @@ def test_processes_are_refused_from_python() -> None:
         kw.run(NAME, latency=True, processes=True)
 
 
+@pytest.mark.long
 def test_a_figure_has_the_causes_and_the_path(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     pytest.importorskip("matplotlib")
     printed(capsys, "run", NAME, "--inline", "--latency", "--out", str(tmp_path / "run"), *SMALL)

@@ -110,7 +110,7 @@ def test_packaged_scenarios_keep_perfetto_s_rules(name: str) -> None:
     ],
 )
 def test_a_run_with_notes_has_tracks_of_processor_memory_and_emitters(name: str, wanted: dict[str, Any]) -> None:
-    results = run_timed(load(name).run(), ledger=True)
+    results = run_timed(load(name, ["protocol.copies=50"]).run(), ledger=True)
     events = traced(results)
     check(events, results)
     names = {event["pid"]: event["args"]["name"] for event in events if event["name"] == "process_name"}

@@ -64,7 +64,7 @@ def test_a_command_gives_the_row_again(
     monkeypatch.setattr(report, "panels", lambda data: [])
     runs = tables(study_page(folder))["runs"]
     for row in (1, 5):  # the second repeat of a point, and of one beyond
-        before, after = runs["commands"][runs["points"][row]]
+        before, after = runs["commands"][str(runs["points"][row])]
         name, *words = shlex.split(f"{before}{runs['seeds'][row]}{after}")
         assert name == "ketwire" and cli.execute([*words, "--json"]) == 0
         result = json.loads(capfd.readouterr().out)
@@ -111,7 +111,7 @@ def test_a_chosen_row_shows_its_command(folder: Path, tmp_path: Path) -> None:
         place = "document.querySelector('[data-table=runs-data]')"
         assert browser.evaluate(f"{place}.querySelector('.copied').hidden") is True
         browser.evaluate(f"{place}.querySelector('tr[data-row=\"5\"] td').click()")
-        before, after = runs["commands"][runs["points"][5]]
+        before, after = runs["commands"][str(runs["points"][5])]
         assert browser.evaluate(f"{place}.querySelector('code').textContent") == f"{before}{runs['seeds'][5]}{after}"
         assert browser.evaluate("document.documentElement.scrollWidth") == 390
         assert browser.messages == [] and len(browser.requests) == 1
