@@ -26,6 +26,7 @@ messages and named random streams alone (`make check`).
 - `transcript`: The transcript: what was delivered, as one number that two runs can be compared by.
 - `transports`: The transports that need no repeater, as descriptions: what each asks of a line and what a register
   takes on it.
+- `ways`: What machines tell of the times that pairs took: for accounts of time, which read it after the run.
 """
 
 if __name__ != "ketwire.channels":

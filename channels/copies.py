@@ -83,9 +83,10 @@ class Copies:
     fresh: they have not crossed a link since they were prepared
     owed: what their holder still has to do with them before anybody takes them
     watch: called with the virtual time at which what a program looks at is known; the holder's clock
+    born_ps: int64, shape (count,), when each was prepared; None where nobody accounts for it
     """
 
-    __slots__ = ("_count", "_held", "_mixed", "_qubits", "fresh", "owed", "watch")
+    __slots__ = ("_count", "_held", "_mixed", "_qubits", "born_ps", "fresh", "owed", "watch")
 
     def __init__(
         self,
@@ -108,6 +109,7 @@ class Copies:
         self.fresh = fresh
         self.owed: Callable[[], object] | None = None
         self.watch: Callable[[int], object] | None = None
+        self.born_ps: NDArray[np.int64] | None = None
 
     @classmethod
     def in_step(
@@ -122,6 +124,7 @@ class Copies:
         copies.fresh = fresh
         copies.owed = None
         copies.watch = None
+        copies.born_ps = None
         return copies
 
     @classmethod
@@ -217,6 +220,8 @@ class Copies:
         fresh = self.fresh
         first, second = (Copies(states, row[pick], ready_ps[pick], lost[pick], fresh) for pick in (chosen, ~chosen))
         first.watch = second.watch = self.watch
+        if self.born_ps is not None:
+            first.born_ps, second.born_ps = self.born_ps[chosen], self.born_ps[~chosen]
         return first, second
 
     def restore(self, parts: Parts) -> None:
@@ -251,4 +256,7 @@ def join(batches: Sequence[Copies], order: NDArray[np.int64]) -> Copies:
     lost = np.concatenate([parts.lost for parts in taken])[order]
     joined = Copies(np.concatenate([parts.states for parts in taken]), row[order], ready_ps, lost, fresh)
     joined.watch = next((batch.watch for batch in batches if batch.watch is not None), None)
+    born = [batch.born_ps for batch in batches if batch.born_ps is not None]
+    if len(born) == len(batches):
+        joined.born_ps = np.concatenate(born)[order]
     return joined

@@ -40,6 +40,7 @@ from ketwire.channels.timing import CLOCK_END_PS, PS_PER_S, turns
 from ketwire.channels.transcript import Chain as ChainEnd
 from ketwire.channels.transcript import Transcript
 from ketwire.channels.transports import Teleport
+from ketwire.channels.ways import Way
 from ketwire.errors import RemoteProtocolError, ScenarioError
 
 
@@ -50,6 +51,7 @@ class Delivery(NamedTuple):
     herald_ps: when the sender knows `lost`
     untouched: the states are the same array object that was sent
     done_ps: for pairs, when the sender's memories are free of each (see `extension.Extended`), else None
+    way: the times of pairs that were made or used up, for accounts of time
     """
 
     message: Message
@@ -59,6 +61,7 @@ class Delivery(NamedTuple):
     record: Record
     untouched: bool = True
     done_ps: NDArray[np.int64] | None = None
+    way: Way | None = None
 
 
 NOTHING_LOST = np.zeros(0, dtype=np.bool_)
@@ -185,7 +188,7 @@ class Direction:
             dead_ps = int(ready_ps[lost_before].max())
             herald_ps, self._passed_ps = max(herald_ps, dead_ps), max(self._passed_ps, dead_ps)
         delivered = Copies(passage.states, row, arrival_ps, lost)
-        return Delivery(delivered, last_ps, lost, herald_ps, record, untouched=passage.states is states)
+        return Delivery(delivered, last_ps, lost, herald_ps, record, passage.states is states, None, passage.way)
 
     def _heralded(self, arrival_ps: NDArray[np.int64], sent_ps: int) -> int:
         """When the sender knows of all copies that it sent; at once where it sent none."""
@@ -237,7 +240,7 @@ class Direction:
 
         grown = extend(self._machine, pairs, sent_ps, self._draw)  # type: ignore[arg-type]
         cost = (grown.photons, 0, grown.ebits, 0, grown.control_bits)
-        return self._timed(Pairs(grown.held, None), sent_ps, 0, cost, grown.done_ps)
+        return self._timed(Pairs(grown.held, None), sent_ps, 0, cost, grown.done_ps)._replace(way=grown.way)
 
     def _timed(
         self,

@@ -25,6 +25,7 @@ from ketwire.channels.line import Line
 from ketwire.channels.parts import Memory
 from ketwire.channels.timing import emission, serve, serve_in_step, waits
 from ketwire.channels.transports import Coded, Teleport
+from ketwire.channels.ways import Paired
 from ketwire.quantum.grid import significant_one
 from ketwire.quantum.sampling import successes
 
@@ -45,6 +46,7 @@ class Passage(NamedTuple):
     qubits_delivered: `direct`: photons that arrived; otherwise the qubits of the registers that arrived
     ebits:       pairs consumed, those of distillation included
     control_bits: Bell outcomes, and heralds to the sender
+    way: the times of the pairs, where there are any
     """
 
     states: States
@@ -55,6 +57,7 @@ class Passage(NamedTuple):
     qubits_delivered: int
     ebits: int
     control_bits: int
+    way: Paired | None = None
 
 
 class Machine(Protocol):
@@ -209,9 +212,11 @@ class TeleportMachine:
         from ketwire.quantum.noise.representations import apply_paulis  # noqa: PLC0415
 
         copies, qubits = len(row), states.shape[1].bit_length() - 1
-        release_ps, waits_ps, six, pairs, attempts = self._pairs(np.repeat(turn_ps, qubits), draw("pairs"))
+        way, waits_ps, six, pairs, attempts = self._pairs(np.repeat(turn_ps, qubits), draw("pairs"))
+        release_ps = way.release_ps
         # The outcome of each Bell measurement travels to the receiver, which holds the qubit meanwhile.
-        told_ps = self.lane.serve(release_ps, 2).reshape(copies, qubits) + self.line.message_ps
+        way = way._replace(left_ps=self.lane.serve(release_ps, 2))
+        told_ps = way.left_ps.reshape(copies, qubits) + self.line.message_ps
         arrival_ps = told_ps.max(axis=1, initial=0)
         if copies:
             weights = self._weights(six, waits_ps, copies)
@@ -227,7 +232,7 @@ class TeleportMachine:
         photons = 0 if isinstance(self.scheme, Given) else 2 * attempts
         crossed = copies * qubits
         lost = np.zeros(copies, dtype=np.bool_)
-        return Passage(states, row, arrival_ps, lost, photons, crossed, pairs, 2 * crossed)
+        return Passage(states, row, arrival_ps, lost, photons, crossed, pairs, 2 * crossed, way)
 
     def _weights(self, six: NDArray[np.float64], waits_ps: Times, copies: int) -> NDArray[np.float64]:
         """The Pauli channel that each qubit of each copy meets, (copies, n, 4), or one for all of them, (4,)."""
@@ -241,8 +246,8 @@ class TeleportMachine:
 
     def _pairs(
         self, ready_ps: Times, rng: np.random.Generator
-    ) -> tuple[Times, Times, NDArray[np.float64], int, int]:
-        """A pair for each qubit: when it is used, how long it waited, what it was, and what all cost."""
+    ) -> tuple[Paired, Times, NDArray[np.float64], int, int]:
+        """A pair for each qubit: its times, how long it waited, what it was, and what all cost."""
         from ketwire.channels.entanglement.distill import distill  # noqa: PLC0415
         from ketwire.channels.entanglement.generation import generate  # noqa: PLC0415
         from ketwire.channels.entanglement.pairs import elements_of_bell  # noqa: PLC0415
@@ -254,7 +259,8 @@ class TeleportMachine:
         if self.transport.distillation is None:
             made = generate(ready_ps, self.scheme, len(free_ps), free_ps, rng)
             since_ps, six = made.herald_ps - self.scheme.age_ps, self.fresh
-            pairs = len(ready_ps)
+            pairs, making_ps = len(ready_ps), made.attempts * self.scheme.attempt_ps
+            attempts_ps = making_ps
         else:
             (t1_a, t2_a), (t1_b, t2_b) = self.line.sender.constants, self.line.receiver.constants
             good = distill(
@@ -262,9 +268,11 @@ class TeleportMachine:
                 t1_ps=(t1_a, t1_b), t2_ps=(t2_a, t2_b), rng=rng,
             )  # fmt: skip
             since_ps, six, pairs = good.made_ps, elements_of_bell(good.bell), int(good.pairs.sum())
-            made = good  # type: ignore[assignment]
+            made, making_ps = good, good.making_ps  # type: ignore[assignment]
+            attempts_ps = good.attempts * self.scheme.attempt_ps
         self.free_ps = _from(made.free_ps, len(free_ps) - turn)
-        return made.release_ps, made.release_ps - since_ps, six, pairs, int(made.attempts.sum())
+        way = Paired(ready_ps, making_ps, attempts_ps, made.release_ps, made.release_ps, len(free_ps))
+        return way, made.release_ps - since_ps, six, pairs, int(made.attempts.sum())
 
 
 def _from(values: Times, place: int) -> Times:

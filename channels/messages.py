@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -97,10 +97,14 @@ class Answers:
 
 @dataclass(frozen=True, eq=False)
 class Arrivals:
-    """What the last party tells of copies that arrived or are missing: control, numbers of `bits` bits each."""
+    """What the last party tells of copies that arrived or are missing: control, numbers of `bits` bits each.
+
+    about: for accounts of time, what waits for it: the next window, or another round. It is not sent.
+    """
 
     counts: NDArray[np.int64]
     bits: int = COUNT_BITS
+    about: Literal["", "window", "round"] = ""
 
     @property
     def payload_bits(self) -> int:

@@ -77,6 +77,11 @@ class FirstLiving:
         return int(held.ready_ps[self._decided].max())
 
     @property
+    def mask(self) -> NDArray[np.bool_]:
+        """Which copies are chosen, bool, shape (copies,), for accounts; reading it moves no clock."""
+        return self._mask
+
+    @property
     def taken(self) -> NDArray[np.int64]:
         self._node.advance(self._decided_ps)
         return self.chosen

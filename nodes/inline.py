@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import copy
 from collections import OrderedDict, deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -30,6 +31,7 @@ from ketwire.nodes.session import (
     Run,
     Session,
     SessionResult,
+    Tell,
     Totals,
     address_of,
     addresses_of_bits,
@@ -48,7 +50,12 @@ from ketwire.protocols.node import Checkpoint, Program, Receive, Send
 
 
 def run_inline(
-    run: Run, progress: Progress | None = None, ledger: bool = False, base: str = ".", out: Path | None = None
+    run: Run,
+    progress: Progress | None = None,
+    ledger: bool = False,
+    base: str = ".",
+    out: Path | None = None,
+    session_class: type[InlineSession] | None = None,
 ) -> list[SessionResult]:
     """Run every session of `run` in this process, one after another.
 
@@ -58,6 +65,7 @@ def run_inline(
         base: the folder that relative data paths start from.
         out: an existing folder for trained models and, where a session is restartable, for checkpoints (and for
             ledgers then): if it holds some of this run, by any runtime, it goes on from there.
+        session_class: what runs each session; None: `InlineSession`.
 
     Raises:
         ScenarioError: bad data, or an engine that is not there. Deadlock: all programs wait for each other.
@@ -72,8 +80,8 @@ def run_inline(
         with _vault(run, ledger, out) as vault:
             results = [] if vault is None else list(vault.journal.finished)
             for index in range(len(results), len(ready)):
-                session = InlineSession(run, *ready[index], progress, ledger, index, vault, models)
-                results.append(session.finish())
+                made = (session_class or InlineSession)(run, *ready[index], progress, ledger, index, vault, models)
+                results.append(made.finish())
                 if vault is not None:
                     vault.finish(index, results[-1])
         if vault is not None and ledger and out is not None:
@@ -310,7 +318,5 @@ def _as_sent(message: Message) -> Message:
     return replace(message, **{name: copy.deepcopy(value) for name, value in vars(message).items()})
 
 
-def _watch(progress: Progress | None, session: Session, party: str) -> Callable[[int, int, str], None] | None:
-    if progress is None:
-        return None
-    return lambda done, total, label: progress(session.name, party, done, total, label)
+def _watch(progress: Progress | None, session: Session, party: str) -> Tell | None:
+    return None if progress is None else partial(progress, session.name, party)

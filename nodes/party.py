@@ -77,7 +77,7 @@ class PartyNode:
         name: str,
         key: bytes,
         public: Mapping[str, int],
-        progress: Callable[[int, int, str], None] | None = None,
+        progress: Callable[[int, int, str, int, str], None] | None = None,
         hardware: Hardware = PERFECT,
         model: Path | None = None,
     ) -> None:
@@ -125,9 +125,9 @@ class PartyNode:
         if self._model is not None:
             write_model(self._model, self.name, model)
 
-    def progress(self, done: int, total: int, label: str) -> None:
+    def progress(self, done: int, total: int, label: str, found: str = "") -> None:
         if self._progress is not None:
-            self._progress(done, total, label)
+            self._progress(done, total, label, self.now_ps, found)
 
     def prepare(self, states: States, counts: NDArray[np.int64], *, mixed: bool = False) -> Copies:
         if mixed and states.shape[1] > 1 << MAX_MIXED_QUBITS:

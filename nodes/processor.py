@@ -72,7 +72,7 @@ class Processor:
     def prepare(self, states: States, copies: Copies, now_ps: int) -> Copies:
         """Make fresh copies of the rows of `states`. A state that is no basis state is loaded by gates."""
         hardware, qubits = self.hardware, copies.qubits
-        copies = self._put_down(copies, now_ps, Task(hardware.prepare_ps, self._prepared, held=False))
+        copies = self._put_down(copies, now_ps, Task(hardware.prepare_ps, self._prepared, False, None, "preparation"))
         if (np.count_nonzero(states, axis=1) <= 1).all():
             return copies
         lasts_ps = gate_ps("prepare", qubits, hardware.gate1_ps, hardware.gate2_ps)
@@ -81,7 +81,7 @@ class Processor:
     def apply(self, circuit: Circuit, copies: Copies, parameters: Floats, now_ps: int) -> Copies:
         lasts_ps = duration_ps(circuit, self.hardware.gate1_ps, self.hardware.gate2_ps)
         work = partial(self._applied, circuit=circuit, parameters=parameters)
-        return self._put_down(copies, now_ps, Task(lasts_ps, work, held=True))
+        return self._put_down(copies, now_ps, Task(lasts_ps, work, held=True, circuit=circuit))
 
     @property
     def takes_part_in_attaching(self) -> bool:
@@ -90,7 +90,8 @@ class Processor:
 
     def attach(self, copies: Copies, now_ps: int) -> Copies:
         """Prepare a qubit in |0> and turn it to |+>, before qubit 0 of each copy: the registers wait for it."""
-        copies = self._put_down(copies, now_ps, Task(self.hardware.prepare_ps, _unchanged, held=True))
+        task = Task(self.hardware.prepare_ps, _unchanged, held=True, cause="preparation")
+        copies = self._put_down(copies, now_ps, task)
         copies = self._put_down(copies, now_ps, Task(self.hardware.gate1_ps, self._attached, held=True))
         assert self._visit is not None
         copies.owed = None
@@ -108,7 +109,7 @@ class Processor:
         lasts_ps += gate_ps("dense", contraction.qubits + 1, hardware.gate1_ps, hardware.gate2_ps)
         fired: list[Mask] = []
         work = partial(self._flagged, contraction=contraction, lasts_ps=lasts_ps, fired=fired)
-        copies = self._put_down(copies, now_ps, Task(lasts_ps, work, held=False))
+        copies = self._put_down(copies, now_ps, Task(lasts_ps, work, held=False, cause="flag"))
         served = self._serve()
         states, row, ready_ps, lost = copies.take()
         lost = lost.copy()
@@ -131,7 +132,8 @@ class Processor:
         decided: the copies on which it depends which are read, dead ones too. The others are dropped before anything is
             done with them. What is read: see `reported`.
         """
-        copies = self._put_down(copies, now_ps, Task(self.hardware.readout_ps, _unchanged, held=False))
+        task = Task(self.hardware.readout_ps, _unchanged, held=False, cause="readout")
+        copies = self._put_down(copies, now_ps, task)
         self._serve(decided)
         return copies
 
@@ -162,7 +164,7 @@ class Processor:
             found.extend(self._turned(settings, states, row, choice, run, peek))
             return states, row
 
-        copies = self._put_down(copies, now_ps, Task(hardware.readout_ps, work, held=False, own_ps=own_ps))
+        copies = self._put_down(copies, now_ps, Task(hardware.readout_ps, work, False, own_ps, "readout"))
         self._serve(decided)
         return found, copies
 

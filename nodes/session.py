@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from ketwire.channels.fiber import Fiber
 from ketwire.channels.hardware import Hardware
@@ -22,6 +22,9 @@ from ketwire.channels.transcript import Chain, transcript_sha256
 from ketwire.errors import ScenarioError
 from ketwire.protocols.node import Receive, Send, Shape
 from ketwire.protocols.typed import Told, told
+
+if TYPE_CHECKING:
+    from ketwire.nodes.times.notes import Timeline
 
 DEFAULT_CREDIT_OCTETS = 256 * 1024 * 1024
 
@@ -157,6 +160,7 @@ class SessionResult:
     outcomes are per party that has told something, clocks_ps per party, directions maps "alice->bob" to what that
     direction cost, records is the ledger merged by virtual time, direction and number (empty unless asked for),
     records_lost says why there is none,
+    timeline: notes of all times, where they were asked for,
     eve maps the directions that somebody listens in to what she got (`channels.eve`); no party sees it.
     """
 
@@ -169,15 +173,21 @@ class SessionResult:
     records: tuple[Record, ...] = field(default=(), repr=False)
     eve: dict[str, dict[str, Any]] = field(default_factory=dict, repr=False)
     records_lost: str | None = None
+    timeline: Timeline | None = field(default=None, repr=False, compare=False)
 
     @property
     def virtual_time_ps(self) -> int:
         """When the last party that has a result knew it; without any result, when the last program ended."""
-        known_ps = (
-            self.clocks_ps[party] if outcome.known_ps is None else outcome.known_ps
+        return max(self.known_ps.values())
+
+    @property
+    def known_ps(self) -> dict[str, int]:
+        """When each party that has a result knew it; without any result, when each program ended."""
+        known_ps = {
+            party: self.clocks_ps[party] if outcome.known_ps is None else outcome.known_ps
             for party, outcome in self.outcomes.items()
-        )
-        return max(known_ps, default=max(self.clocks_ps.values()))
+        }
+        return known_ps or self.clocks_ps
 
     @property
     def links_idle_ps(self) -> int:
@@ -196,8 +206,10 @@ class SessionResult:
         return Totals(**sums, idle_ps=max((part.idle_ps for part in parts), default=0))
 
 
-Progress = Callable[[str, str, int, int, str], None]
-"""Called with (session, party, done, total, label)."""
+Progress = Callable[[str, str, int, int, str, int, str], None]
+"""Called with (session, party, done, total, label, clock_ps, found); found: in words, what it has found so far."""
+Tell = Callable[[int, int, str, int, str], None]
+"""The same of one party in one session: (done, total, label, clock_ps, found)."""
 
 
 def party_at(address: str) -> str:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ketwire.channels.copies import Copies, States
+from ketwire.quantum.circuits import Circuit
 
 Integers = NDArray[np.int64]
 Batch = tuple[States, Integers]
@@ -21,12 +22,15 @@ class Task(NamedTuple):
     work: new (states, row) from old
     held: the registers decay meanwhile
     own_ps: what each of the copies that are served takes beside, in their order; then work lets them decay itself
+    cause, circuit: for accounts of time, what it is; a flag is prepared, worked on and read
     """
 
     duration_ps: int
     work: Callable[[States, Integers], Batch]
     held: bool
     own_ps: Integers | None = None
+    cause: Literal["preparation", "gates", "readout", "flag"] = "gates"
+    circuit: Circuit | None = None
 
 
 class Visit:

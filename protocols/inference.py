@@ -89,7 +89,7 @@ class InferenceParty:
     async def run(self, node: Node) -> Counted | None:
         if not self._plan.has_part(node.name):
             return None
-        tally = await run_stream(node, self._plan, self)
+        tally = await run_stream(node, self._plan, self, words=_estimate_text)
         if tally.counts is None:
             return None
         zeros, ones = (int(count) for count in tally.counts[0])
@@ -109,3 +109,8 @@ class InferenceParty:
         self, node: Node, copies: Copies, groups: NDArray[np.int64], keep: Kept
     ) -> NDArray[np.int64]:
         return node.measure(copies, Projector(0), groups, 1, keep)
+
+
+def _estimate_text(counts: NDArray[np.int64]) -> str:
+    zeros, ones = counts[0].tolist()
+    return f"estimate {zeros / (zeros + ones):.4g}" if zeros + ones else ""

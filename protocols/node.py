@@ -324,8 +324,8 @@ class Node(Protocol):
         """The next of this node's own streams for `purpose`."""
         ...
 
-    def progress(self, done: int, total: int, label: str) -> None:
-        """Report how far the program is."""
+    def progress(self, done: int, total: int, label: str, found: str = "") -> None:
+        """Report how far the program is, and in a few words what it has found so far: `estimate 0.43`."""
         ...
 
 

@@ -192,7 +192,7 @@ class Supply:
                 raise RemoteProtocolError(f"{nodes[place + 1]} reported {len(counts)} counts of pairs, expected one")
             living = int(counts[0])
         if place > 0:
-            await node.send(nodes[place - 1], Arrivals(np.array([living])))
+            await node.send(nodes[place - 1], Arrivals(np.array([living]), about="round"))
         return living
 
 

@@ -16,7 +16,7 @@ copy, and make the pairs that each batch needs (`protocols.repeaters`), in the o
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import NamedTuple, Protocol
@@ -145,12 +145,16 @@ class Tally(NamedTuple):
 
 
 async def run_stream(
-    node: Node, plan: StreamPlan, stage: Stage | None, supplies: Supplies | None = None
+    node: Node,
+    plan: StreamPlan,
+    stage: Stage | None,
+    supplies: Supplies | None = None,
+    words: Callable[[NDArray[np.int64]], str] = lambda counts: "",
 ) -> Tally:
     """Carry `plan.want` measured copies of every item through this node's part of the path.
 
     A repeater, which no copy visits, has no stage. To run many streams over chains of repeaters, give
-    the same `supplies` to all of them.
+    the same `supplies` to all of them. `words` says what the outcome counts so far come to, for reports of progress.
 
     Raises:
         ScenarioError: so few copies come through (a contraction's flag fires, say) that the budget ends.
@@ -182,7 +186,7 @@ async def run_stream(
             done += int(batch.counts.sum())
             if plan.window is not None and node.name in plan.path:
                 await _acknowledge(node, plan, batch, 0 if measured is None else int(measured[0].came.sum()))
-            node.progress(done, total, "copies emitted")
+            node.progress(done, total, "copies emitted", "" if counts is None else words(counts))
         if plan.passage.certain:
             break
         for choice in choices:  # looking waits for the last time bin of the round
@@ -251,7 +255,7 @@ async def _acknowledge(node: Node, plan: StreamPlan, batch: Batch, came: int) ->
                 raise RemoteProtocolError(f"{teller} reported {len(heard.counts)} numbers of one planned")
             came = int(heard.counts[0])
         elif teller == node.name:
-            await node.send(listener, Arrivals(np.array([came]), bits))
+            await node.send(listener, Arrivals(np.array([came]), bits, "window"))
 
 
 async def _share(node: Node, plan: StreamPlan, retries: Retries, arrived: NDArray[np.int64]) -> None:
@@ -266,7 +270,7 @@ async def _share(node: Node, plan: StreamPlan, retries: Retries, arrived: NDArra
             values = heard.counts
             retries.told(question, values, source)
         elif teller == node.name:
-            await node.send(listener, Arrivals(values, question.bits))
+            await node.send(listener, Arrivals(values, question.bits, "round"))
     if source == node.name:
         retries.told(question, values, source)
 

@@ -9,11 +9,11 @@ from __future__ import annotations
 import sys
 import tempfile
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from ketwire.errors import ScenarioError
 from ketwire.scenarios.kinds.result import RunResult, plain
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from ketwire.scenarios.linkcost import Answer
     from ketwire.scenarios.runs.launch import Runtime
     from ketwire.scenarios.schema.model import Scenario as Model
+    from ketwire.scenarios.studies.outcome import StudyOutcome
 
 Changes = Mapping[str, Any]
 """New values by dotted key: {"links.0.length_km": 10}."""
@@ -144,6 +145,7 @@ def run(
     check: bool = False,
     out: str | Path | None = None,
     progress: bool | None = None,
+    latency: bool = False,
 ) -> RunResult:
     """Run a scenario and answer with its result.
 
@@ -156,11 +158,14 @@ def run(
         check: compute the exact value too.
         out: write a run folder, new or empty.
         progress: tell how far the run is; None: on a terminal and in a notebook.
+        latency: tell where the virtual time went (`result.latency`); in this process alone.
 
     Raises:
         ScenarioError: the input is wrong, the data that parties load included.
         PartyFailed, Deadlock, RemoteProtocolError, LocalProtocolError: the run failed.
     """
+    if latency and processes:
+        raise ScenarioError("latency: given with processes=True, which keep no notes of time; expected processes=False")
     asked = scenario if isinstance(scenario, Scenario) else _made(scenario)
     told = {**(changes or {}), **({} if seed is None else {"seed": seed})}
     asked = asked.replace(told) if told else asked
@@ -168,7 +173,7 @@ def run(
     folder = None if out is None else Path(out)
     if progress is None and "ipykernel" in sys.modules:  # a notebook, whose standard error is no terminal
         progress = True
-    with _recording(processes, folder) as runtime:
+    with _recording(processes, folder, latency) as runtime:
         return launch(asked.loaded(), runtime, Options(folder, check, progress, ledger=True))
 
 
@@ -177,8 +182,13 @@ def _made(scenario: str | Path | Mapping[str, Any]) -> Scenario:
 
 
 @contextmanager
-def _recording(processes: bool, folder: Path | None) -> Iterator[Runtime]:
+def _recording(processes: bool, folder: Path | None, latency: bool) -> Iterator[Runtime]:
     """A runtime that records messages; fibers in processes write theirs to a folder, a temporary one if need be."""
+    if latency:
+        from ketwire.nodes.times.timeline import run_timed  # noqa: PLC0415
+
+        yield run_timed
+        return
     if not processes:
         from ketwire.nodes.inline import run_inline  # noqa: PLC0415
 
@@ -191,6 +201,44 @@ def _recording(processes: bool, folder: Path | None) -> Iterator[Runtime]:
         return
     with tempfile.TemporaryDirectory(prefix="ketwire-") as made:
         yield lambda run, progress, ledger, base, out: run_processes(run, progress, ledger, base, out or Path(made))
+
+
+def study(
+    study: str | Path | Mapping[str, Any],
+    axes: Mapping[str, Any] | None = None,
+    *,
+    repeats: int | None = None,
+    jobs: int = 1,
+    engine: Literal["local", "dask"] = "local",
+    scheduler: str | None = None,
+    out: str | Path | None = None,
+    merged: Sequence[str | Path] = (),
+    progress: bool | None = None,
+) -> StudyOutcome:
+    """Run a study, or what its folder lacks of it, and answer with its table.
+
+    Args:
+        study: a packaged study, a study file, or the values of one; with `axes` the scenario that they change.
+        axes: the values of each axis by dotted key: {"links.0.length_km": [1, 10, 100]}.
+        repeats: runs of each point, instead of the study's own.
+        jobs: worker processes; 1: all in this process.
+        engine: processes of this machine, or dask.distributed. scheduler: the address of a dask scheduler.
+        out: the folder of the study, new or to go on with.
+        merged: folders of the same study whose results are taken over.
+        progress: tell how far it is; None: on a terminal and in a notebook.
+
+    Raises:
+        ScenarioError: something is wrong with the study; nothing was run.
+        KetwireError: the folder has no room.
+    """
+    from ketwire.scenarios.studies.outcome import asked, conclude  # noqa: PLC0415
+    from ketwire.scenarios.studies.study import Options as StudyOptions  # noqa: PLC0415
+
+    if progress is None and "ipykernel" in sys.modules:
+        progress = True
+    folder = None if out is None else Path(out)
+    options = StudyOptions(jobs, engine, scheduler, folder, tuple(map(Path, merged)), progress)
+    return conclude(asked(study if isinstance(study, Mapping) else str(study), axes, repeats), options)
 
 
 def presets() -> Mapping[str, Preset]:

@@ -1,8 +1,9 @@
 """The command line.
 
-Exit codes: 0 done; 2 bad input, one line on standard error; 3 a party failed, a deadlock, a broken protocol,
-something failed after the run (its result is printed all the same), or what was to be printed could not be;
-130 interrupted. All that may run a user's own code stands `aside`, so that standard output takes results alone.
+Exit codes: 0 done; 1 an expectation of a study does not hold; 2 bad input, one line on standard error; 3 a party
+failed, a deadlock, a broken protocol, something failed after the run (its result is printed all the same), or what was
+to be printed could not be; 130 interrupted. All that may run a user's own code stands `aside`, so that standard output
+takes results alone.
 Commands import what they need when they run, since each start of the program pays for imports.
 """
 
@@ -22,6 +23,7 @@ import typer
 
 from ketwire import __version__
 from ketwire.errors import KetwireError, ScenarioError, tell
+from ketwire.scenarios.folder_commands import diff, plot, report_page, serve, trace
 from ketwire.scenarios.hand_commands import compose, coordinator, fiber, keys, node
 from ketwire.scenarios.options import (
     BAD_INPUT,
@@ -42,6 +44,7 @@ from ketwire.scenarios.options import (
     shown,
 )
 from ketwire.scenarios.runs.output import aside, say, watched
+from ketwire.scenarios.study_commands import study
 
 if TYPE_CHECKING:
     from ketwire.scenarios.kinds.interface import Kind
@@ -110,8 +113,14 @@ def run(
     out: Out = None,
     as_json: Json = False,
     progress: Progress = None,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Show each party on the terminal: its phase, virtual clock and findings.")
+    ] = False,
     check: Annotated[bool, typer.Option("--check", help="Compute the exact value too.")] = False,
     plaintext: Annotated[bool, typer.Option("--plaintext", help="No encryption between processes.")] = False,
+    latency: Annotated[
+        bool, typer.Option("--latency", help="Tell where the virtual time went; needs --inline.")
+    ] = False,
     resume: Annotated[
         Path | None, typer.Option("--resume", metavar="DIR", help="Go on with the unfinished run of this folder.")
     ] = None,
@@ -121,6 +130,12 @@ def run(
 
     if inline and plaintext:
         raise ScenarioError("--plaintext: given with --inline, which has no wire; expected one of them")
+    if watch and progress is False:
+        raise ScenarioError("--watch: given with --no-progress, expected one of them")
+    if latency and not inline:
+        raise ScenarioError("--latency: given for a run in processes, which keep no notes of time; expected --inline")
+    if latency and resume is not None:
+        raise ScenarioError("--latency: given with --resume, expected a run from its beginning")
     if resume is not None:
         from ketwire.scenarios.runs.resumable import ResumableDirectory  # noqa: PLC0415
 
@@ -128,12 +143,13 @@ def run(
             raise ScenarioError("--resume: given with a scenario, --set, --seed or --out; expected the folder alone")
         with aside():
             folder, loaded = ResumableDirectory.reopen(resume)
-        options = Options(None, check, shown(progress, as_json), resume=folder)
+        options = Options(None, check, shown(progress, as_json), resume=folder, watch=watch)
     elif scenario is None:
         raise ScenarioError("ketwire run: Missing argument 'NAME_OR_FILE' (expected it, or --resume DIR)")
     else:
-        loaded, options = load_scenario(scenario, sets, seed), Options(out, check, shown(progress, as_json))
-    report(loaded, runtime_of(inline, plaintext), options, as_json)
+        loaded = load_scenario(scenario, sets, seed)
+        options = Options(out, check, shown(progress, as_json), watch=watch)
+    report(loaded, runtime_of(inline, plaintext, latency), options, as_json)
 
 
 @app.command(name="list")
@@ -258,19 +274,6 @@ def link(
 
 
 @app.command()
-def plot(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")],
-    out: Annotated[
-        Path | None, typer.Option("-o", metavar="FILE", help="A .svg, .png or .pdf file; else figure.svg in RUN.")
-    ] = None,
-) -> None:
-    """Draw a run: its network, what it found, and its cost beside the rivals'. Needs the extra `plots`."""
-    from ketwire.scenarios.reports.runs import plot_run  # noqa: PLC0415
-
-    say(f"wrote {plot_run(run, run / 'figure.svg' if out is None else out)}")
-
-
-@app.command()
 def doctor() -> None:
     """Look whether this installation can run scenarios."""
     from ketwire.scenarios.doctor import findings  # noqa: PLC0415
@@ -285,12 +288,17 @@ def doctor() -> None:
         raise typer.Exit(FAILED)
 
 
-for command in (keys, coordinator, node, fiber, compose):
+app.command(name="report")(report_page)
+for command in (plot, trace, diff, serve, study, keys, coordinator, node, fiber, compose):
     app.command()(command)
 
 
-def runtime_of(inline: bool, plaintext: bool) -> Runtime:
+def runtime_of(inline: bool, plaintext: bool, latency: bool) -> Runtime:
     """The runtime that the options name."""
+    if latency:
+        from ketwire.nodes.times.timeline import run_timed  # noqa: PLC0415
+
+        return run_timed
     if inline:
         from ketwire.nodes.inline import run_inline  # noqa: PLC0415
 

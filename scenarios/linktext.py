@@ -7,7 +7,7 @@ from textwrap import wrap
 
 from ketwire.channels.timing import PS_PER_S
 from ketwire.scenarios.linkcost import ALIKE, Answer, Cost, time_of
-from ketwire.scenarios.runs.table import time_text
+from ketwire.scenarios.reports.units import time_text
 
 HEAD = ("", "arrives", "registers", "photons", "ebits", "time", "fidelity", "")
 WIDTH = 100

@@ -125,6 +125,10 @@ def report(loaded: Loaded, runtime: Runtime, options: Options, as_json: bool) ->
             print_table(result)
         else:
             say(table_text(result))
+        if result.latency is not None and not as_json:
+            from ketwire.scenarios.runs.latency import latency_text  # noqa: PLC0415
+
+            say(latency_text(result.latency))
     except OSError:  # the code that watches the output reports it
         if not failed:
             raise

@@ -252,7 +252,7 @@ def _pretend(run: Run, session: Session, progress: Progress | None, ledger: bool
     run.check(session, {name: shape.value for name, shape in program.shapes.items()})
     _go_wrong(own.goes_wrong)
     if progress is not None:
-        progress(session.name, starter, 1, 1, "told")
+        progress(session.name, starter, 1, 1, "told", 0, "")
     there, back = direction_name(starter, own.peer), direction_name(own.peer, starter)
     bits, delay_ps = 16 * len(program.numbers), run.links[0].forward.fiber.delay_ps
     records = [

@@ -112,7 +112,7 @@ def test_the_page_on_design_is_short_and_names_what_there_is() -> None:
     for file in named:
         assert (ROOT / file).exists(), file
     table = re.findall(r"^\| .*\? \| `(\S+)\.py` \| `([\w.]+)` \|$", page, re.MULTILINE)
-    assert len(table) == 10
+    assert len(table) == 11
     for file, symbol in table:
         attrgetter(symbol)(import_module("ketwire." + file.replace("/", ".")))
 

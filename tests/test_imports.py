@@ -17,8 +17,8 @@ from tests.test_startup import folder, loaded
 __all__ = ["folder", "loaded"]  # fixtures
 
 HEAVY = {
-    "matplotlib", "netsquid", "networkx", "numba", "openqasm3", "pandas", "pydantic", "pydantic_core", "rich", "scipy",
-    "sklearn", "torch", "typer",
+    "dask", "distributed", "joblib", "matplotlib", "netsquid", "networkx", "numba", "openqasm3", "pandas", "pyarrow",
+    "pydantic", "pydantic_core", "rich", "scipy", "sklearn", "torch", "typer",
 }  # fmt: skip
 """Libraries that are heavy or optional. Modules of ours that import one at their top are found by `heavy`."""
 
@@ -34,6 +34,7 @@ SOME_RUNS = {
     "ketwire.nodes.processor": "an ideal node has none",
     "ketwire.nodes.settings": "most programs measure all copies in one setting",
     "ketwire.nodes.tables": "most parties read no table",
+    "ketwire.nodes.times.following": "one copy is followed where that is asked for",
     "ketwire.nodes.witness": "runs with --check alone",
     "ketwire.protocols.classifiers": "the receiver of rows alone trains one",
     "ketwire.protocols.openqasm.reader": "a layer that is a program alone",
@@ -46,6 +47,7 @@ SOME_RUNS = {
     "ketwire.scenarios.reports.figures": "results are drawn where that is asked for",
     "ketwire.scenarios.reports.frames": "data frames are made where they are asked for",
     "ketwire.scenarios.reports.html": "notebooks alone show it",
+    "ketwire.scenarios.runs.tracks": "runs with --latency alone",
     "ketwire.quantum.pauli_bases": "a fiber that somebody listens in to",
 }
 """Modules that some runs need, and why not all. The coordinator of a trivial run loads none of them."""
@@ -57,10 +59,12 @@ SOME_COMMANDS = {
     "ketwire.scenarios.api": "each call loads what it needs",
     "ketwire.scenarios.cli": "each command loads what it needs",
     "ketwire.scenarios.doctor": "the doctor looks whether libraries can be loaded",
+    "ketwire.scenarios.folder_commands": "each command loads what it needs",
     "ketwire.scenarios.hand_commands": "each command loads what it needs",
     "ketwire.scenarios.kinds.interface": "listing scenarios needs no numpy, and built-in kinds are found by a table",
     "ketwire.scenarios.load": "listing scenarios needs no numpy",
     "ketwire.scenarios.options": "each command loads what it needs",
+    "ketwire.scenarios.study_commands": "each command loads what it needs",
     "ketwire.scenarios.schema.ownpresets": "packages are asked only for names that are not built in",
 }
 """Modules that import inside functions so that some process or command starts with less, and why."""

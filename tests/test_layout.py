@@ -48,6 +48,15 @@ def test_the_package_list_is_the_tree() -> None:
     assert len(listed) == len(set(listed)) and set(listed) == found
 
 
+def test_files_beside_modules_are_packaged() -> None:
+    """What packages read of themselves: scenarios, studies, the style and script of pages."""
+    listed = PYPROJECT["tool"]["setuptools"]["package-data"]
+    folders = {package: ROOT.joinpath(*package.split(".")[1:]) for package in listed if package != "ketwire"}
+    packaged = {path for package, at in folders.items() for each in listed[package] for path in at.glob(each)}
+    found = {path for folder in FOLDERS for path in (ROOT / folder).rglob("*") if path.is_file()}
+    assert {path for path in found if path.suffix not in (".py", ".pyc")} == packaged
+
+
 def test_the_folders_are_linked() -> None:
     for folder in FOLDERS:
         link = ROOT / "src" / "ketwire" / folder

@@ -174,6 +174,7 @@ class Distilled(NamedTuple):
                 says `decayed_bell(elements_of_bell(bell), time - made_ps, ...)`
     pairs:      int64, shape (k,), fresh pairs that each took
     attempts:   int64, shape (k,), attempts that those took
+    making_ps:  int64, shape (k,), how long its slot worked for each
     free_ps:    int64, shape (slots,), when each slot is free in the end
     """
 
@@ -183,6 +184,7 @@ class Distilled(NamedTuple):
     bell: Floats
     pairs: Times
     attempts: Times
+    making_ps: Times
     free_ps: Times
 
 
@@ -220,7 +222,8 @@ def distill(
     check_clock(latest_ps, len(ready_ps), slots, taken_ps / max(1, len(ready_ps)))
     herald_ps, release_ps, free_after_ps = serve_slots(ready_ps, bench.clock_ps, slots, free_ps)
     made_ps = herald_ps - scheme.outcome_ps
-    return Distilled(herald_ps, release_ps, made_ps, bench.bell, bench.pairs, bench.attempts, free_after_ps)
+    cost = bench.pairs, bench.attempts, bench.clock_ps
+    return Distilled(herald_ps, release_ps, made_ps, bench.bell, *cost, free_after_ps)
 
 
 Which = NDArray[np.int64]

@@ -39,6 +39,7 @@ from ketwire.channels.entanglement.pairs import (
     elements_of_bell,
     swap_elements,
 )
+from ketwire.channels.ways import Grown
 from ketwire.errors import RemoteProtocolError
 from ketwire.quantum.grid import snap
 
@@ -55,6 +56,7 @@ class Extended(NamedTuple):
     done_ps: int64, one per lane that was sent: when the sender's memories of that lane are free, as it
              swapped; of a chain's first fiber, when its pair was heralded
     photons, ebits, control_bits: emitted, pairs used up, and bits beside them
+    way: the times of each lane
     """
 
     held: Held
@@ -62,6 +64,7 @@ class Extended(NamedTuple):
     photons: int
     ebits: int
     control_bits: int
+    way: Grown
 
 
 class _Fresh(NamedTuple):
@@ -70,7 +73,7 @@ class _Fresh(NamedTuple):
     elements: Floats
     herald_ps: Times
     since_ps: Times
-    attempts: int
+    attempts: Times
     ebits: int
 
 
@@ -89,14 +92,16 @@ def extend(machine: TeleportMachine, pairs: Pairs, sent_ps: int, draw: Draw) -> 
             "an even number to distil, and to know since when their memories are free"
         )
     line = machine.line
-    begin_ps = np.maximum(np.maximum(order.begin_ps, sent_ps), machine.free_ps[:count])
-    if order.on_notice:
-        begin_ps = machine.lane.serve(begin_ps, 1) + line.message_ps
+    wanted_ps = begin_ps = np.maximum(np.maximum(order.begin_ps, sent_ps), machine.free_ps[:count])
+    noticed_ps = machine.lane.serve(wanted_ps, 1) if order.on_notice else None
+    if noticed_ps is not None:
+        begin_ps = noticed_ps + line.message_ps
     dead = 0 if held is None else int(np.count_nonzero(held.lost))
     # A node that begins in turn knows which lanes are dead by then; otherwise their memories try anyway.
     wanted = None if held is None or not dead or not order.on_notice else ~held.lost
     fresh = _generate(machine, begin_ps, wanted, draw)
     control_bits = count if order.on_notice else 0
+    left_ps, bits = None, np.full(count, 2)
     if held is None:
         done_ps = fresh.herald_ps
         grown = Held(
@@ -105,16 +110,21 @@ def extend(machine: TeleportMachine, pairs: Pairs, sent_ps: int, draw: Draw) -> 
         )  # fmt: skip
     else:
         done_ps = np.maximum(fresh.herald_ps, held.ready_ps)
-        bits = np.where(held.lost, 1, 2) if dead else 2
+        bits = np.where(held.lost, 1, 2)
         control_bits += 2 * count - dead
-        ready_ps = machine.lane.serve(done_ps, bits) + line.message_ps
-        grown = _swap(line, held, fresh, done_ps, ready_ps)
+        left_ps = machine.lane.serve(done_ps, bits if dead else 2)
+        grown = _swap(line, held, fresh, done_ps, left_ps + line.message_ps)
     machine.free_ps[:count] = done_ps
+    ready_ps = grown.ready_ps
     if order.distill is not None:
         control_bits += int((~(grown.lost[0::2] | grown.lost[1::2])).sum()) * 2
         grown = _distil(machine, grown, order, draw)
-    photons = 0 if isinstance(machine.scheme, Given) else 2 * fresh.attempts
-    return Extended(grown, done_ps, photons, fresh.ebits, control_bits)
+    photons = 0 if isinstance(machine.scheme, Given) else 2 * int(fresh.attempts.sum())
+    way = Grown(
+        wanted_ps, noticed_ps, begin_ps, fresh.attempts * machine.scheme.attempt_ps,
+        None if held is None else held.ready_ps, done_ps, left_ps, bits, ready_ps, order.distill is not None,
+    )  # fmt: skip
+    return Extended(grown, done_ps, photons, fresh.ebits, control_bits, way)
 
 
 def _generate(machine: TeleportMachine, begin_ps: Times, wanted: NDArray[np.bool_] | None, draw: Draw) -> _Fresh:
@@ -124,11 +134,13 @@ def _generate(machine: TeleportMachine, begin_ps: Times, wanted: NDArray[np.bool
     lanes, count = np.flatnonzero(wanted), len(begin_ps)
     six, herald_ps, since_ps = np.full((count, 6), 0.25), begin_ps.copy(), begin_ps.copy()
     six[:, 4:] = 0.0
+    attempts = np.zeros(count, dtype=np.int64)
     if not len(lanes):
-        return _Fresh(six, herald_ps, since_ps, 0, 0)
+        return _Fresh(six, herald_ps, since_ps, attempts, 0)
     made = _made(machine, begin_ps[lanes], draw)
     six[lanes], herald_ps[lanes], since_ps[lanes] = made.elements, made.herald_ps, made.since_ps
-    return made._replace(elements=six, herald_ps=herald_ps, since_ps=since_ps)
+    attempts[lanes] = made.attempts
+    return made._replace(elements=six, herald_ps=herald_ps, since_ps=since_ps, attempts=attempts)
 
 
 def _made(machine: TeleportMachine, begin_ps: Times, draw: Draw) -> _Fresh:
@@ -138,14 +150,15 @@ def _made(machine: TeleportMachine, begin_ps: Times, draw: Draw) -> _Fresh:
     if schedule is None:
         made = generate(at_once_ps, scheme, count, begin_ps, draw("pairs"))
         six = machine.fresh[None].repeat(count, axis=0)
-        return _Fresh(six, made.herald_ps, made.herald_ps - scheme.age_ps, int(made.attempts.sum()), count)
+        return _Fresh(six, made.herald_ps, made.herald_ps - scheme.age_ps, made.attempts, count)
     (t1_a, t2_a), (t1_b, t2_b) = machine.line.sender.constants, machine.line.receiver.constants
     good = distill(
         at_once_ps, scheme, schedule, count, begin_ps,
         t1_ps=(t1_a, t1_b), t2_ps=(t2_a, t2_b), rng=draw("pairs"),
     )  # fmt: skip
-    cost = int(good.attempts.sum()), int(good.pairs.sum())
-    return _Fresh(elements_of_bell(good.bell), good.herald_ps, good.made_ps, *cost)
+    return _Fresh(
+        elements_of_bell(good.bell), good.herald_ps, good.made_ps, good.attempts, int(good.pairs.sum())
+    )  # fmt: skip
 
 
 def _span_ps(line: Line) -> int:

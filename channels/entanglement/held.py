@@ -109,6 +109,11 @@ class Pairs:
         return self._standing()
 
     @property
+    def stands(self) -> bool:
+        """Whether there are pairs yet, and not only the order for their first fiber."""
+        return self._held is not None
+
+    @property
     def order(self) -> Order | None:
         self._check()
         return self._order

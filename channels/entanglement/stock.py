@@ -18,6 +18,7 @@ from ketwire.channels.entanglement.held import Held, Pairs
 from ketwire.channels.lane import ClassicalLane
 from ketwire.channels.line import Line
 from ketwire.channels.machines import TeleportMachine, Times
+from ketwire.channels.ways import Paired
 from ketwire.errors import RemoteProtocolError
 
 _ARRAYS: dict[str, tuple[Any, ...]] = {
@@ -69,7 +70,7 @@ class StockMachine(TeleportMachine):
 
     def _pairs(
         self, ready_ps: Times, rng: np.random.Generator
-    ) -> tuple[Times, Times, NDArray[np.float64], int, int]:
+    ) -> tuple[Paired, Times, NDArray[np.float64], int, int]:
         """See `TeleportMachine`; the pairs were counted where they were made. What is left over is dropped."""
         needed, stock = len(ready_ps), self._stock
         self._stock = []
@@ -78,10 +79,12 @@ class StockMachine(TeleportMachine):
         if len(chosen) < needed:
             raise RemoteProtocolError(f"{needed} qubits were sent with {len(chosen)} living pairs in stock")
         if not needed:
-            return ready_ps, ready_ps, np.zeros((0, 6)), 0, 0
+            return Paired(ready_ps, ready_ps, ready_ps, ready_ps, ready_ps, 0), ready_ps, np.zeros((0, 6)), 0, 0
         stands_ps, since_ps = (np.concatenate([getattr(held, name) for held in stock])[chosen]
                                for name in ("ready_ps", "since_ps"))  # fmt: skip
         # Half a was the origin's, which receives the register; here half a is the sender's.
         six = np.concatenate([held.elements for held in stock])[chosen][:, [0, 2, 1, 3, 4, 5]]
         release_ps = np.maximum(stands_ps, ready_ps)
-        return release_ps, release_ps - since_ps, six, 0, 0
+        nothing_ps = np.zeros_like(ready_ps)
+        way = Paired(ready_ps, nothing_ps, nothing_ps, release_ps, release_ps, 0)
+        return way, release_ps - since_ps, six, 0, 0

@@ -88,7 +88,11 @@ SCHEMAS: dict[Command, tuple[type[Any], dict[str, Check]]] = {
     Command.READY: (Ready, {"address": _text_or_null, "shapes": _object}),
     Command.START: (Start, {"session": _u32, "addresses": _object}),
     Command.DONE: (Done, {"session": _u32, "clock_ps": _count, "result": _object, "arrays": _names}),
-    Command.PROGRESS: (Progress, {"session": _u32, "done": _count, "total": _count, "label": _text}),
+    Command.PROGRESS: (
+        Progress,
+        {"session": _u32, "done": _count, "total": _count, "label": _text}
+        | {"clock_ps": _count, "found": _text},
+    ),
     Command.BLOCKED: (
         Blocked,
         {"session": _u32, "on": _text, "peer": _text}
@@ -102,7 +106,9 @@ SCHEMAS: dict[Command, tuple[type[Any], dict[str, Check]]] = {
     Command.SAVED: (Saved, {"session": _u32, "step": _count, "sha256": _digest, "fault": _text_or_null}),
     Command.COMMIT: (Commit, {"session": _u32, "step": _count}),
 }
-_CLIPPED = {(Command.FAILED, "message"), (Command.STOP, "reason"), (Command.PROGRESS, "label")}
+_CLIPPED = {
+    (Command.FAILED, "message"), (Command.STOP, "reason"), (Command.PROGRESS, "label"), (Command.PROGRESS, "found"),
+}  # fmt: skip
 
 
 def clip(text: str, limits: Limits) -> str:

@@ -203,12 +203,14 @@ class Done(NamedTuple):
 
 
 class Progress(NamedTuple):
-    """Party to coordinator: `done` of `total` steps of what `label` names."""
+    """Party to coordinator: `done` of `total` steps of what `label` names, its clock, what it has found so far."""
 
     session: int
     done: int
     total: int
     label: str
+    clock_ps: int
+    found: str
 
 
 class Blocked(NamedTuple):

@@ -105,12 +105,12 @@ class Control:
     def say(self, frame: Frame) -> None:
         send(self.socket, self._connection.send(frame))
 
-    def progress(self, session: int, done: int, total: int, label: str) -> None:
+    def progress(self, session: int, done: int, total: int, label: str, clock_ps: int, found: str) -> None:
         """Report progress, at most five times a second and always at the end."""
         now = time.monotonic()
         if done >= total or now >= self._next_progress:
             self._next_progress = now + PROGRESS_EVERY_S
-            self.say(Progress(session, done, total, label))
+            self.say(Progress(session, done, total, label, clock_ps, found))
 
     def fail(self, error: BaseException) -> None:
         """Tell the coordinator why this party gives up."""

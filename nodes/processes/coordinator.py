@@ -289,7 +289,7 @@ class Coordinator:
         elif isinstance(frame, ProgressFrame):
             if self._progress is not None:
                 name = self.run.sessions[frame.session].name
-                self._progress(name, member.name, frame.done, frame.total, frame.label)
+                self._progress(name, member.name, *frame[1:])
         elif isinstance(frame, Blocked):
             member.blocked = frame
             self._check_deadlock()

@@ -11,6 +11,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -218,9 +219,7 @@ class NodeProcess:
     def _run_session(self, job: dict[str, Any], start: Start, program: Program) -> None:
         session = job["sessions"][start.session]
 
-        def tell(done: int, total: int, label: str) -> None:
-            self.control.progress(start.session, done, total, label)
-
+        tell = partial(self.control.progress, start.session)
         hardware = hardware_of(job["hardware"])
         key, public = bytes.fromhex(session["key"]), start.addresses["public"]
         node = PartyNode(self.name, key, public, tell, hardware, self.model)

@@ -148,7 +148,8 @@ class TrainingParty:
                 if self._is_due(step):
                     self._stopped = await self._validate(meter.node, schedule)
                 self._series.close(step, meter.taken(), node.now_ps)
-                node.progress(step + 1, steps, "steps")
+                losses = self._series.losses
+                node.progress(step + 1, steps, "steps", f"loss {losses[-1]:.4g}" if losses else "")
             # After an early stop too: parties that only look on do not hear of it, and wait for everybody.
             if (step + 1) % every == 0:
                 await node.checkpoint(step + 1, self._saved(step + 1))

@@ -116,10 +116,44 @@ class Intercepted(Part):
     strings_beyond: int = Field(default=0, description="measured whole copies beyond the strings that are told apart")
 
 
+class Stretch(Part):
+    """A stretch of the critical path: the end of the run waited for this."""
+
+    session: str = Field(description="in which quantum session")
+    cause: str = Field(description="what the time went into: emission, flight, gates, pair attempts, ...")
+    where: str = Field(description="a party, or a direction of a link: alice->bob")
+    from_ps: int = Field(description="when it began, counted from the begin of the first quantum session")
+    to_ps: int = Field(description="when it ended, which is when the next one begins")
+    counts: dict[str, int] = Field(
+        description="how often each duration is in it: bins, crossings, attempts, outcomes, rounds, bits, equipment, "
+        "messages, preparations, gates1, gates2, readouts, layers"
+    )
+
+
+class CopyTimes(Part):
+    """How long measured copies of a session took, from preparation to readout."""
+
+    p50_ps: int = Field(description="half of the copies took at most this long")
+    p95_ps: int = Field(description="95 % of the copies took at most this long")
+    p99_ps: int = Field(description="99 % of the copies took at most this long")
+    copies: int = Field(description="copies that were measured")
+    first_ps: int = Field(description="when the first of them was read, counted from the begin of its session")
+
+
+class Latency(Part):
+    """Where the virtual time went: the end of the run, followed backwards through what it waited for."""
+
+    path: list[Stretch] = Field(description="the critical path in the order of time, from 0 to virtual_time_ps")
+    causes: dict[str, int] = Field(description="ps by cause; they add up to virtual_time_ps")
+    copies: dict[str, CopyTimes] = Field(description="by quantum session, where copies were measured")
+
+
 class FailedStep(Part):
     """A step after the run that failed."""
 
-    step: str = Field(description="its name: summarise, exact, witness, retraced, compared, table, ledger, trace, out")
+    step: str = Field(
+        description="its name: latency, summarise, exact, witness, retraced, compared, table, ledger, trace, out"
+    )
     kind: str = Field(description="the exception's type")
     message: str = Field(description="what it said, in one line")
 
@@ -219,6 +253,9 @@ class RunResult(Summary, Reference, Figures):
     sessions: list[SessionFigures] = Field(description="all sessions, the quantum ones first")
     eve: dict[str, dict[str, Intercepted]] = Field(
         default={}, description="what an eavesdropper got, by session and direction"
+    )
+    latency: Latency | None = Field(
+        default=None, description="where the virtual time went; null or missing where it was not asked for"
     )
     afterwards_failed: list[FailedStep] = Field(default=[], description="steps after the run whose part is missing")
     outcomes: dict[str, dict[str, Any]] = Field(

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from html import escape
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from ketwire.scenarios.reports.elements import element, lines, table
 from ketwire.scenarios.reports.network import link_text
 
 if TYPE_CHECKING:
@@ -18,15 +18,14 @@ PS_PER_US = 1_000_000
 def scenario_html(summary: str, scenario: Scenario) -> str:
     """A scenario's summary and a row for each link."""
     rows = [(" - ".join(link.between), link_text(link).replace("\n", ", ")) for link in scenario.links]
-    return f"<p>{escape(summary)}</p>{_table(('link', 'length and transport'), rows)}"
+    return element("p", summary) + table(("link", "length and transport"), rows)
 
 
 def result_html(result: Mapping[str, Any]) -> str:
     """A row for the protocol and one for each rival, and who wins."""
     rows = [_row(name, told) for name, told in {"quantum": result, **result["rivals"]}.items()]
     head = f"{result['scenario']} ({result['protocol']}), seed {result['seed']}"
-    verdict = escape(result["verdict"]).replace("\n", "<br>")
-    return f"<p>{escape(head)}</p>{_table(HEADS, rows)}<p>{verdict}</p>"
+    return element("p", head) + table(HEADS, rows) + element("p", lines(result["verdict"]))
 
 
 def _row(name: str, told: Mapping[str, Any]) -> tuple[str, ...]:
@@ -34,9 +33,3 @@ def _row(name: str, told: Mapping[str, Any]) -> tuple[str, ...]:
     shown = f"{found:.4g}" if isinstance(found, int | float) else "" if found is None else f"{len(found)} numbers"
     counts = (told[key] for key in ("qubits_sent", "ebits", "payload_bits", "control_bits"))
     return (name, *(f"{count:,}" for count in counts), f"{told['virtual_time_ps'] / PS_PER_US:,.3f} us", shown)
-
-
-def _table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    head = "".join(f"<th>{escape(each)}</th>" for each in heads)
-    body = "".join(f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in row)}</tr>" for row in rows)
-    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"

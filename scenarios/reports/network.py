@@ -6,6 +6,8 @@ import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from ketwire.scenarios.reports.hover import entitle
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
@@ -14,29 +16,31 @@ if TYPE_CHECKING:
 
 MOST_LABELS = 24
 """Nodes up to which each node and link has a label."""
+MOST_BESIDE = 3
+"""Nodes of a chain between which there is room for more than lengths."""
 Places = dict[str, tuple[float, float]]
 
 
 def draw_network(axes: Axes, scenario: Scenario) -> None:
     """Nodes as circles, links as lines with length and transport; links that teleport are dashed."""
-    places = placed({name: _neighbours(name, scenario) for name in scenario.nodes})
+    places = places_of(scenario)
     labelled = len(places) <= MOST_LABELS
+    crowded = len(places) > MOST_BESIDE and len({y for _, y in places.values()}) == 1
     for link in scenario.links:
-        (x1, y1), (x2, y2) = (places[name] for name in link.between)
-        if link.carries == "bits":  # beside the one that carries qubits
-            aside = 0.08 / max(math.hypot(x2 - x1, y2 - y1), 1e-9)
-            dx, dy = aside * (y2 - y1), aside * (x1 - x2)
-            x1, y1, x2, y2 = x1 + dx, y1 + dy, x2 + dx, y2 + dy
+        xs, ys = _way(places, link)
         dashes = {"direct": "-", "coded": "-.", "teleport": "--"}
         dash = ":" if link.carries == "bits" else dashes.get(link.carried_by, ":")
-        axes.plot([x1, x2], [y1, y2], color="0.35", linestyle=dash, zorder=1)
+        drawn = axes.plot(xs, ys, color="0.35", linestyle=dash, zorder=1)
+        entitle(drawn, f"{' - '.join(link.between)}: {link_text(link)}, {link.fiber}".replace("\n", ", "))
         if labelled:
             axes.annotate(
-                link_text(link), ((x1 + x2) / 2, (y1 + y2) / 2), ha="center", va="center", fontsize=7,
+                _length_text(link) if crowded and link.via is None else link_text(link),
+                (xs[len(xs) // 2], ys[len(ys) // 2]), ha="center", va="center", fontsize=7,
                 bbox={"facecolor": "white", "edgecolor": "none", "pad": 1.0},
             )  # fmt: skip
-    xs, ys = zip(*places.values(), strict=True)
-    axes.scatter(xs, ys, s=160 if labelled else 12, color="#0072B2", zorder=2)
+    xs, ys = map(list, zip(*places.values(), strict=True))
+    nodes = axes.plot(xs, ys, "o", markersize=13 if labelled else 4, color="#0072B2", zorder=2)
+    entitle(nodes, [_node_text(name, scenario).replace("\n", ", ") for name in places])
     if labelled:
         for name, (x, y) in places.items():
             below = y < 0  # outside the circle, where no link is
@@ -47,11 +51,32 @@ def draw_network(axes: Axes, scenario: Scenario) -> None:
     axes.set_title(f"{len(places)} nodes, {len(scenario.links)} link{'s' * (len(scenario.links) > 1)}")
 
 
+def places_of(scenario: Scenario) -> Places:
+    """Where each node is drawn; a link over repeaters leads past them, so that its hops stay a chain."""
+    return placed({name: _neighbours(name, scenario) for name in scenario.nodes})
+
+
+def _way(places: Places, link: Link) -> tuple[list[float], list[float]]:
+    """The points of a link, the middle one where its label is; one over repeaters, or of bits alone, is an arc."""
+    (x1, y1), (x2, y2) = (places[name] for name in link.between)
+    bend, steps = (0.25, 20) if link.via is not None or link.carries == "bits" else (0.0, 2)
+    parts = [step / steps for step in range(steps + 1)]
+    xs = [x1 + (x2 - x1) * part + (y2 - y1) * bend * 4 * part * (1 - part) for part in parts]
+    ys = [y1 + (y2 - y1) * part - (x2 - x1) * bend * 4 * part * (1 - part) for part in parts]
+    return xs, ys
+
+
 def link_text(link: Link) -> str:
     """Length and transport of a link."""
-    length = "" if link.length_km is None else f"{link.length_km:g} km\n"
     distilled = " (distilled)" if link.distill is not None else ""
-    return f"{length}bits" if link.carries == "bits" else f"{length}{link.carried_by}{distilled}"
+    if link.carries == "bits":
+        return f"{_length_text(link)}\nbits"
+    over = "" if link.via is None else f" over {len(link.via)} repeater{'s' * (len(link.via) > 1)}"
+    return f"{_length_text(link)}\n{link.carried_by}{distilled}{over}".lstrip()
+
+
+def _length_text(link: Link) -> str:
+    return "" if link.length_km is None else f"{link.length_km:g} km"
 
 
 def _node_text(name: str, scenario: Scenario) -> str:
@@ -60,7 +85,7 @@ def _node_text(name: str, scenario: Scenario) -> str:
 
 
 def _neighbours(name: str, scenario: Scenario) -> list[str]:
-    ends = [link.between for link in scenario.links if name in link.between]
+    ends = [link.between for link in scenario.links if name in link.between and link.via is None]
     return [b if a == name else a for a, b in ends]
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import is_dataclass
+from dataclasses import is_dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
@@ -85,6 +85,16 @@ class Afterwards:
         if told.verdict and not self.has_failed("table"):
             return told
         return told.model_copy(update={"verdict": verdict(told)})
+
+    def locate(self) -> None:
+        """Where the virtual time went, where the runtime noted it."""
+        if any(result.timeline is None for result in self.results):
+            return
+        from ketwire.scenarios.runs.latency import latency_of  # noqa: PLC0415
+
+        with self.step("latency"):
+            fields = {**self._counted.fields, "latency": latency_of(self.results)}
+            self._counted = replace(self._counted, fields=fields)
 
     def summarise(self) -> None:
         with self.step("summarise"):

@@ -37,6 +37,7 @@ class Options:
     """What the user asked for beside the scenario.
 
     progress: whether to tell how far the run is; None: if standard error is a terminal.
+    watch: show a table of all parties on the terminal instead.
     by_hand: parties and fibers are started elsewhere, so that no ledger comes back from them.
     resume: the folder of the run that is to go on, instead of `out`.
     ledger: keep one record per message in the result, also where no folder takes them.
@@ -48,6 +49,7 @@ class Options:
     by_hand: bool = False
     resume: ResumableDirectory | None = None
     ledger: bool = False
+    watch: bool = False
 
 
 def launch(loaded: Loaded, runtime: Runtime, options: Options) -> RunResult:
@@ -143,11 +145,13 @@ def _carry_out(loaded: Loaded, run: Run, runtime: Runtime, options: Options, out
     """The run, and all that follows it but the folder."""
     with from_file(loaded.origin):
         begun_s = time.perf_counter()
-        with watch(options.progress) as progress:
+        board = [(session.name, run.parties) for session in run.sessions] if options.watch else None
+        with watch(options.progress, board=board) as progress:
             recorded = options.ledger or (out is not None and not options.by_hand)
             results = runtime(run, progress, recorded, loaded.base, out)
         wall_s = time.perf_counter() - begun_s
     after = Afterwards(loaded, run, results, wall_s)
+    after.locate()
     after.summarise()
     if options.check:
         after.refer()

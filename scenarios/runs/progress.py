@@ -1,12 +1,15 @@
-"""How far a run is: a live bar on a terminal, else lines now and then if they are asked for."""
+"""How far a run is: a live bar on a terminal, or a table of all parties; else lines now and then if asked for."""
 
 from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, TextIO
+
+from ketwire.errors import ScenarioError
+from ketwire.scenarios.runs.board import live
 
 if TYPE_CHECKING:
     from rich.progress import Progress as LiveBars
@@ -20,15 +23,26 @@ _BETWEEN_DRAWS_S = 0.1
 
 
 @contextmanager
-def watch(asked: bool | None, file: TextIO | None = None) -> Iterator[Progress | None]:
+def watch(
+    asked: bool | None, file: TextIO | None = None, board: Sequence[tuple[str, Sequence[str]]] | None = None
+) -> Iterator[Progress | None]:
     """A callback for a runtime while it runs; None where progress is not shown.
 
     Args:
         asked: whether to show anything; None: on a terminal.
         file: where to; standard error as a rule.
+        board: the sessions, each with its parties, for a table of all parties, which takes a terminal.
+
+    Raises:
+        ScenarioError: a table is asked for where there is no terminal.
     """
     file = file or sys.stderr
-    if file is None or not (file.isatty() if asked is None else asked):
+    if board is not None:
+        if file is None or not file.isatty():
+            raise ScenarioError("--watch: standard error is no terminal, expected one; else take --progress")
+        with live(file, board) as progress:
+            yield progress
+    elif file is None or not (file.isatty() if asked is None else asked):
         yield None
     elif file.isatty():
         with _bars(file) as progress:
@@ -44,13 +58,16 @@ class Lines:
         self._file = file
         self._next_s = time.monotonic() + FIRST_LINE_S
 
-    def __call__(self, session: str, party: str, done: int, total: int, label: str) -> None:
+    def __call__(
+        self, session: str, party: str, done: int, total: int, label: str, clock_ps: int, found: str
+    ) -> None:
         now_s = time.monotonic()
         if now_s < self._next_s:
             return
         self._next_s = now_s + BETWEEN_LINES_S
         with suppress(OSError):  # it cannot be written, and the run goes on
-            print(f"{session}: {party}: {done:,} of {total:,} {label}".rstrip(), file=self._file, flush=True)
+            told = f"{session}: {party}: {done:,} of {total:,} {label}".rstrip() + (f", {found}" if found else "")
+            print(told, file=self._file, flush=True)
 
 
 @contextmanager
@@ -62,7 +79,7 @@ def _bars(file: TextIO) -> Iterator[Progress]:
     begun_s = time.monotonic()
     state = _Bars(file)
 
-    def progress(session: str, party: str, done: int, total: int, label: str) -> None:
+    def progress(session: str, party: str, done: int, total: int, label: str, clock_ps: int, found: str) -> None:
         if time.monotonic() - begun_s >= _BETWEEN_DRAWS_S:
             with suppress(OSError):
                 state.draw(session, party, done, total, label)

@@ -10,7 +10,17 @@ from collections.abc import Sequence
 
 from ketwire.scenarios.kinds.bias import bias_lines
 from ketwire.scenarios.kinds.result import Figures, Finding, Intercepted, RunResult, Summary
-from ketwire.scenarios.kinds.verdict import Rival, Standing, Winner, by_accuracy, by_promise, decided, undecided
+from ketwire.scenarios.kinds.verdict import (
+    Decision,
+    Rival,
+    Standing,
+    Winner,
+    by_accuracy,
+    by_promise,
+    decided,
+    undecided,
+)
+from ketwire.scenarios.reports.units import time_text
 
 HEAD = ("", "qubits sent", "delivered", "payload bits", "control bits", "virtual time", "result")
 
@@ -19,8 +29,6 @@ JUDGED_BY = ("summarise", "compared", "table")
 
 SHOWN_CHARACTERS = 160
 """Of what one party's program returned, where no summary tells of it."""
-
-_UNITS = ((10**12, "s"), (10**9, "ms"), (10**6, "us"), (10**3, "ns"), (1, "ps"))
 
 
 def table_text(result: RunResult) -> str:
@@ -81,10 +89,9 @@ def verdict(result: RunResult) -> str:
     if result.verdict:
         return result.verdict
     quantum = _qubits(result) + result.payload_bits + result.control_bits
-    rivals = [Rival(name, rival.bits, _standing(result, rival)) for name, rival in result.rivals.items()]
-    winner, rival = decided(quantum, rivals)
+    winner, rival = _decided(result)
     if winner is Winner.NOBODY or rival is None:
-        return f"{undecided(rival, bool(rivals), 'more copies')}. Quantum took {_spoken(result)}."
+        return f"{undecided(rival, bool(result.rivals), 'more copies')}. Quantum took {_spoken(result)}."
     bits, beside = int(rival.cost), _accuracies(result, result.rivals[rival.name])
     if winner is Winner.TIE:
         return f"quantum and the classical {rival.name} tie on communication: {_spoken(result)}, {bits:,} bits{beside}."
@@ -93,6 +100,18 @@ def verdict(result: RunResult) -> str:
         said = f"{bits:,} bits against {_spoken(result)}{beside}"
         return f"the classical {rival.name} wins on communication{by}: {said}."
     return f"quantum wins on communication{by}: {_spoken(result)} against {bits:,} bits of {rival.name}{beside}."
+
+
+def winner(result: RunResult) -> Winner | None:
+    """Who wins by the verdict of a whole result; None where its kind words that itself, or where a step failed."""
+    if result.failed_steps() or verdict(result.model_copy(update={"verdict": ""})) != result.verdict:
+        return None
+    return _decided(result).winner
+
+
+def _decided(result: RunResult) -> Decision:
+    quantum = _qubits(result) + result.payload_bits + result.control_bits
+    return decided(quantum, [Rival(name, each.bits, _standing(result, each)) for name, each in result.rivals.items()])
 
 
 def _standing(result: RunResult, rival: Finding) -> Standing:
@@ -160,14 +179,6 @@ def _intercepted_of_copies(got: Intercepted, copies: int) -> str:
     if got.attack == "intercept-resend":
         return f"measured {photons} and sent on what she saw"
     return f"holds {photons}, {got.whole_copies:,} of these whole"
-
-
-def time_text(time_ps: int) -> str:
-    """A virtual time in the unit that suits it."""
-    for size, unit in _UNITS:
-        if abs(time_ps) >= size:
-            return f"{time_ps / size:.4g} {unit}"
-    return "0 s"
 
 
 def _title(result: RunResult) -> str:

@@ -2,6 +2,9 @@
 
 A process for each party of each session. A message is a slice of its sender, from when it was handed over to when it
 had arrived whole, and one nanosecond of its receiver, when it had; an arrow (a flow) leads from one to the other.
+Where a run kept notes of its times (`--latency`), a party has more tracks: its processor, its memory, and the emitter
+or the making of pairs of each link (`tracks`).
+
 Perfetto drops slices of one track that overlap without one holding the other. So slices of one track lie apart here:
 what is under way at the same time has tracks of its own, as many as there are such messages.
 
@@ -23,6 +26,7 @@ from ketwire.nodes.session import party_at
 if TYPE_CHECKING:
     from ketwire.channels.records import Record
     from ketwire.nodes.session import SessionResult
+    from ketwire.nodes.times.notes import Timeline
 
 Event = dict[str, Any]
 
@@ -35,8 +39,9 @@ GAP_NS = 2
 def write_trace(results: Sequence[SessionResult], file: TextIO) -> None:
     """Write the trace, an event a line."""
     file.write('{"displayTimeUnit": "ns", "traceEvents": [')
+    told = json.JSONEncoder(allow_nan=False).encode  # json.dumps makes one for each event
     for number, event in enumerate(trace_events(results)):
-        file.write((",\n" if number else "\n") + json.dumps(event, allow_nan=False))
+        file.write((",\n" if number else "\n") + told(event))
     file.write("\n]}\n")
 
 
@@ -48,6 +53,8 @@ def trace_events(results: Sequence[SessionResult]) -> Iterator[Event]:
         for party, pid in processes.items():
             yield _name("process_name", pid, 0, f"{result.name} ({result.role}): {party}")
         yield from _messages(result, processes, ids, flows)
+        if result.timeline is not None:
+            yield from _busy(result.timeline, processes, ids)
 
 
 def _messages(
@@ -69,6 +76,19 @@ def _messages(
         yield from receiving[record.direction].put(process, f"from {sender}", slice_, _flow("f", flow))
 
 
+def _busy(timeline: Timeline, processes: dict[str, int], ids: Iterator[int]) -> Iterator[Event]:
+    """What processors, memories and emitters did, a slice for each batch."""
+    from ketwire.scenarios.runs.tracks import busy_stretches  # noqa: PLC0415
+
+    tracks: dict[tuple[str, str], _Tracks] = {}
+    for busy in busy_stretches(timeline):
+        own = tracks.setdefault((busy.party, busy.track), _Tracks(ids))
+        begin_ns = busy.begin_ps // PS_PER_NS
+        ns = max(1, busy.end_ps // PS_PER_NS - begin_ns)
+        slice_ = {"name": busy.what, "cat": "busy", "ph": "X", "ts": begin_ns, "dur": ns}
+        yield from own.put(processes[busy.party], busy.track, slice_)
+
+
 class _Tracks:
     """Tracks of one kind, on whose first free one each slice is put. Slices come in the order of their beginnings."""
 
@@ -78,8 +98,8 @@ class _Tracks:
         self._free: list[int] = []
         self._taken: list[tuple[int, int]] = []
 
-    def put(self, pid: int, name: str, slice_: Event, flow: Event) -> Iterator[Event]:
-        """The slice and the end of its flow on a track, a new one after its name."""
+    def put(self, pid: int, name: str, slice_: Event, flow: Event | None = None) -> Iterator[Event]:
+        """The slice and the end of its flow, if it has one, on a track, a new one after its name."""
         begin_ns, ns = slice_["ts"], slice_["dur"]
         while self._taken and self._taken[0][0] + GAP_NS <= begin_ns:
             heappush(self._free, heappop(self._taken)[1])
@@ -91,7 +111,8 @@ class _Tracks:
         heappush(self._taken, (begin_ns + ns, place))
         where = {"pid": pid, "tid": self._tids[place], "ts": begin_ns / NS_PER_US}
         yield {**slice_, **where, "dur": ns / NS_PER_US}
-        yield {**flow, **where}
+        if flow is not None:
+            yield {**flow, **where}
 
 
 def _slice(record: Record, role: str, begin_ns: int, end_ns: int) -> Event:

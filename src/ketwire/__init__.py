@@ -24,8 +24,9 @@ if TYPE_CHECKING:
         RemoteProtocolError,
         ScenarioError,
     )
-    from ketwire.scenarios.api import Scenario, link_cost, presets, run
+    from ketwire.scenarios.api import Scenario, link_cost, presets, run, study
     from ketwire.scenarios.kinds.result import Rival, RunResult, SessionFigures
+    from ketwire.scenarios.studies.outcome import StudyOutcome
 
 __version__ = "0.2.0"
 __all__ = [
@@ -39,15 +40,18 @@ __all__ = [
     "Scenario",
     "ScenarioError",
     "SessionFigures",
+    "StudyOutcome",
     "__version__",
     "link_cost",
     "presets",
     "run",
+    "study",
 ]
 
 _API, _RESULT = "ketwire.scenarios.api", "ketwire.scenarios.kinds.result"
-_ELSEWHERE = dict.fromkeys(("Scenario", "link_cost", "presets", "run"), _API)
+_ELSEWHERE = dict.fromkeys(("Scenario", "link_cost", "presets", "run", "study"), _API)
 _ELSEWHERE |= dict.fromkeys(("Rival", "RunResult", "SessionFigures"), _RESULT)
+_ELSEWHERE["StudyOutcome"] = "ketwire.scenarios.studies.outcome"
 
 
 def __getattr__(name: str) -> object:

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from ketwire.scenarios.kinds.margin import Emitted
 from ketwire.scenarios.kinds.result import Finding, Numbers, Part, Reference, Rival, Rows, RunResult, Summary
-from ketwire.scenarios.runs.table import time_text
+from ketwire.scenarios.reports.units import time_text
 
 SHOWN = 6
 """Steps that the text shows, the first and the last among them."""

@@ -21,7 +21,7 @@ from ketwire.scenarios.kinds.routes import flags_of
 from ketwire.scenarios.kinds.training.models import Overhead, PerStep, TrainingFinding, TrainingSummary
 from ketwire.scenarios.kinds.training.spec import TrainingSpec
 from ketwire.scenarios.kinds.verdict import Rival, Winner, by_accuracy, decided, undecided
-from ketwire.scenarios.runs.table import time_text
+from ketwire.scenarios.reports.units import time_text
 from ketwire.scenarios.schema.sources import DatasetSource, assumption
 
 Load = Callable[[str, dict[str, Any]], dict[str, NDArray[Any]]]

@@ -137,7 +137,7 @@ def job(**arrays: Any) -> f.Job:
         f.Saved(0, 1 << 62, "0" * 64),
         f.Commit(1 << 32, 0),
         f.Done(0, -1, {}),
-        f.Progress(0, 1, True, ""),
+        f.Progress(0, 1, True, "", 0, ""),
         f.Blocked(0, "receive", "bob", {"bob": -1}, {}, {}),
         job(x=np.zeros(3, np.complex64)),
         job(x=np.zeros((1, 1, 1, 1, 1))),

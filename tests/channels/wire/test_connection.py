@@ -37,7 +37,7 @@ SAMPLES: dict[f.Command, Any] = {
     f.Command.READY: lambda: f.Ready(None, {}),
     f.Command.START: lambda: f.Start(4, {}),
     f.Command.DONE: lambda: f.Done(4, 0, {}),
-    f.Command.PROGRESS: lambda: f.Progress(4, 0, 0, ""),
+    f.Command.PROGRESS: lambda: f.Progress(4, 0, 0, "", 0, ""),
     f.Command.BLOCKED: lambda: f.Blocked(4, "receive", "bob", {}, {}, {}),
     f.Command.FAILED: lambda: f.Failed("Oops", ""),
     f.Command.END: lambda: f.End(4),
@@ -145,7 +145,7 @@ def test_two_sessions_over_one_control_connection() -> None:
     party, coordinator = ends[P], ends[CO]
     for session in (1, 2):
         party.receive(coordinator.send(f.Start(session, {})))
-        coordinator.receive(party.send(f.Progress(session, 1, 2, "copies")))
+        coordinator.receive(party.send(f.Progress(session, 1, 2, "copies", 3, "")))
         with pytest.raises(LocalProtocolError):
             party.send(f.Done(session + 1, 0, {}))
         foreign = encode(f.Done(0, 0, {}), run=RUN, session=0, sequence=party.last_sent + 1, digest=True)

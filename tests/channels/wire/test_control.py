@@ -24,7 +24,7 @@ GOOD: dict[f.Command, Any] = {
     f.Command.READY: f.Ready(None, {}),
     f.Command.START: f.Start(1, {}),
     f.Command.DONE: f.Done(1, 5, {}),
-    f.Command.PROGRESS: f.Progress(1, 2, 3, "x"),
+    f.Command.PROGRESS: f.Progress(1, 2, 3, "x", 4, "y"),
     f.Command.BLOCKED: f.Blocked(1, "receive", "bob", {"bob": 1}, {}, {}),
     f.Command.FAILED: f.Failed("Oops", "x"),
     f.Command.END: f.End(1),
@@ -62,7 +62,7 @@ def test_missing_unknown_and_mistyped_keys_are_refused(command: f.Command) -> No
         for value in (1.0, True, [[]], -1, "\n" if key not in ("message", "label") else 0, {"\t": 0.5}):
             if isinstance(value, dict) and isinstance(good[key], dict) and command is not f.Command.BLOCKED:
                 continue
-            if value == "\n" and key in ("reason", "on", "peer", "address", "fault"):
+            if value == "\n" and key in ("reason", "on", "peer", "address", "fault", "found"):
                 continue
             with pytest.raises(MalformedHeader):
                 told(command, json.dumps(good | {key: value}))

@@ -149,7 +149,7 @@ MEANING: dict[str, tuple[int, int, Any]] = {
     "READY.node": (0, 1, lambda: f.Ready(None, {})),
     "START": (0, 1, lambda: f.Start(1, {"alice-bob": "10.0.0.1:1"})),
     "DONE": (0, 2, lambda: f.Done(1, 4611686018427387903, {}, {"theta": np.array([2.5])})),
-    "PROGRESS": (0, 3, lambda: f.Progress(1, 3, 2000, "copies")),
+    "PROGRESS": (0, 3, lambda: f.Progress(1, 3, 2000, "copies", 7_000, "estimate 0.5")),
     "BLOCKED": (0, 4, lambda: f.Blocked(1, "receive", "bob", {"bob": 2}, {"bob": 0}, {"bob": 2})),
     "FAILED": (0, 5, lambda: f.Failed("Deadlock", 'a\nb "c"')),
     "END": (0, 6, lambda: f.End(1)),

@@ -30,7 +30,15 @@ SIZES = {**HEAD, "estimate": None, "rivals": {}, "sizes": [
     {"N": 4, "qubits_per_decision": 2, "rivals": {"raw": {"bits_per_decision": 4}}},
     {"N": 8, "qubits_per_decision": 3, "rivals": {"raw": {"bits_per_decision": 8}}},
 ]}  # fmt: skip
+STRETCHES = [
+    {"session": "s", "cause": cause, "where": where, "from_ps": 10 * k, "to_ps": 10 * k + 10, "counts": {}}
+    for k, (cause, where) in enumerate([("emission", "a->b"), ("flight", "a->b"), ("gates", "b"), ("flight", "b->a")])
+]
+LATENCY = {**ESTIMATE, "virtual_time_ps": 40, "latency": {
+    "path": STRETCHES, "causes": {"emission": 10, "flight": 20, "gates": 10}, "copies": {},
+}}  # fmt: skip
 PANELS = {
+    "latency": (LATENCY, ["Estimate", "Cost beside the classical rivals", "Where the time went", "Critical path"]),
     "training": (TRAINING, ["Losses", "Accuracy on the test part", "Cost beside the classical rivals"]),
     "estimate": (ESTIMATE, ["Estimate", "Cost beside the classical rivals"]),
     "gradient": (GRADIENT, ["Derivatives", "Cost beside the classical rivals"]),
@@ -50,6 +58,15 @@ def test_series_differ_in_marker_or_dash_as_well_as_in_colour(name: str) -> None
         lines = [line for line in axes.get_lines() if not str(line.get_label()).startswith("_")]
         shapes = {(str(line.get_marker()), str(line._dash_pattern)) for line in lines}
         assert len(shapes) == len({str(line.get_color()) for line in lines}) == len(lines)
+
+
+def test_the_bars_of_the_time_and_the_path_are_as_long_as_the_result_says() -> None:
+    bars, gantt = draw(LATENCY).axes[2:]
+    assert sorted(patch.get_width() for patch in bars.patches) == [10, 10, 20]
+    spans = {tuple(path.get_extents().intervalx) for rows in gantt.collections for path in rows.get_paths()}
+    assert spans == {(0, 10), (10, 20), (20, 30), (30, 40)}
+    assert [label.get_text() for label in gantt.get_yticklabels()] == ["a->b", "b", "b->a"]
+    assert [text.get_text() for text in gantt.get_legend().get_texts()] == ["emission", "flight", "gates"]
 
 
 def test_an_interval_is_as_wide_as_was_promised() -> None:

@@ -71,7 +71,7 @@ def sound(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 
     path = tmp_path_factory.mktemp("sound") / "m.yaml"
     path.write_text(SCENARIO)
-    return launch(load(str(path)), cli.runtime_of(True, False), Options(check=True, progress=False)).told()
+    return launch(load(str(path)), cli.runtime_of(True, False, False), Options(check=True, progress=False)).told()
 
 
 def same_figures(told: dict[str, Any], sound: dict[str, Any]) -> bool:

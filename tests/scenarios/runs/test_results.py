@@ -17,10 +17,11 @@ from ketwire.channels.transcript import Chain
 from ketwire.errors import LocalProtocolError, ScenarioError
 from ketwire.nodes.session import SessionResult, Totals
 from ketwire.scenarios.kinds.result import Finding, Reference, Rival, RunResult, Summary, plain, result_types
+from ketwire.scenarios.reports.units import time_text
 from ketwire.scenarios.runs import progress
 from ketwire.scenarios.runs.results import Counted, run_result
 from ketwire.scenarios.runs.rundir import RunDirectory
-from ketwire.scenarios.runs.table import print_table, table_text, time_text, verdict
+from ketwire.scenarios.runs.table import print_table, table_text, verdict
 
 HEAD = {"scenario": "demo", "seed": 7, "protocol": "echo"}
 
@@ -269,7 +270,7 @@ def test_progress_lines_are_few(monkeypatch: pytest.MonkeyPatch) -> None:
         assert watch is not None
         for done in range(120):
             now_s[0] += 0.125
-            watch("echo", "bob", done, 120, "copies")
+            watch("echo", "bob", done, 120, "copies", 0, "")
     assert file.getvalue() == "".join(f"echo: bob: {n} of 120 copies\n" for n in (15, 55, 95))
     for asked in (False, None):
         with progress.watch(asked, file) as nothing:
@@ -289,7 +290,7 @@ def test_progress_on_a_terminal_is_a_bar(monkeypatch: pytest.MonkeyPatch) -> Non
         assert nothing is None
     with progress.watch(None, file) as watch:
         assert watch is not None
-        watch("echo", "bob", 3, 120, "copies [of x]")
+        watch("echo", "bob", 3, 120, "copies [of x]", 0, "")
     assert "bob copies [of x]" in file.getvalue() and "3/120" in file.getvalue()
 
 

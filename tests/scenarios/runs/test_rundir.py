@@ -79,7 +79,7 @@ def test_of_two_runs_into_one_folder_one_wins(
         )
         return run_inline(*given)
 
-    monkeypatch.setattr(cli, "runtime_of", lambda inline, plaintext: busy)
+    monkeypatch.setattr(cli, "runtime_of", lambda inline, plaintext, latency: busy)
     assert cli.execute(argv) == 0 and codes == [2]
     assert json.loads((here / "out" / "result.json").read_text()) == json.loads(capfd.readouterr().out)
     assert [path.name for path in here.iterdir() if path.name.startswith(".")] == []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 from collections import defaultdict
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
@@ -15,6 +16,7 @@ from hypothesis import strategies as st
 from ketwire.channels.records import Record
 from ketwire.nodes.inline import run_inline
 from ketwire.nodes.session import SessionResult, merge_records
+from ketwire.nodes.times.timeline import run_timed
 from ketwire.scenarios.load import load
 from ketwire.scenarios.runs.trace import write_trace
 from tests.test_packaged import NAMES, SHORT, SLOW, TRAININGS
@@ -48,6 +50,9 @@ def check(events: Events, results: list[SessionResult]) -> None:
         assert all(0 <= begin < end for begin, end, _ in told)
         for (_, end, _), (begin, _, _) in pairwise(told):
             assert end < begin, "slices of a track lie apart, in the order of their times"
+    for told in tracks.values():
+        assert len({event["cat"] == "busy" for _, _, event in told}) == 1, "work has tracks of its own"
+    tracks = {track: told for track, told in tracks.items() if told[0][2]["cat"] != "busy"}
     check_flows(events, tracks)
     wanted = [record._asdict() for result in results for record in result.records]
     sent = [event["args"] for event in events if event["ph"] == "X" and "args" in event]
@@ -95,6 +100,37 @@ def test_packaged_scenarios_keep_perfetto_s_rules(name: str) -> None:
     loaded = load(name, SHORT if name in TRAININGS else ())
     results = run_inline(loaded.run(), ledger=True, base=loaded.base)
     check(traced(results), results)
+
+
+@pytest.mark.parametrize(
+    ("name", "wanted"),
+    [
+        ("metro-25km-teleport", {"alice": ("processor", "memory", "pairs to bob"), "bob": ("processor", "memory")}),
+        ("ring-of-three", {"alice": ("emitter to bob", "memory"), "bob": ("emitter to carol",)}),
+    ],
+)
+def test_a_run_with_notes_has_tracks_of_processor_memory_and_emitters(name: str, wanted: dict[str, Any]) -> None:
+    results = run_timed(load(name, ["protocol.copies=50"]).run(), ledger=True)
+    events = traced(results)
+    check(events, results)
+    names = {event["pid"]: event["args"]["name"] for event in events if event["name"] == "process_name"}
+    tracks = {(event["pid"], event["tid"]): event["args"]["name"] for event in events if event["name"] == "thread_name"}
+    busy = {track: told for track, told in slices(events).items() if told[0][2]["cat"] == "busy"}
+    parties = {(names[pid].split(": ")[1], tracks[pid, tid]) for pid, tid in busy}
+    assert {(party, track) for party, listed in wanted.items() for track in listed} <= parties
+    last_ns = max(result.links_idle_ps for result in results) // 1000
+    assert all(end - 1 <= last_ns for told in busy.values() for _, end, _ in told)
+
+
+def test_the_slice_of_an_emitter_is_the_bins_of_its_batch() -> None:
+    """Without losses and with a lone batch, all in whole nanoseconds."""
+    run = load("two-layer-inference", ["links.0.detector_efficiency=1", "links.0.loss_db_per_km=0"]).run()
+    [result] = run_timed(replace(run, sessions=run.sessions[:1]), ledger=True)
+    events = traced([result])
+    emitters = [event for event in events if event["ph"] == "X" and event["cat"] == "busy"]
+    bin_ps = run.links[0].forward.fiber.bin_ps
+    first = min(emitters, key=lambda event: event["ts"])
+    assert first["ts"] == 0 and round(first["dur"] * 1e6) == bin_ps * result.records[0].qubits_sent
 
 
 def session(name: str, records: list[Record]) -> SessionResult:

@@ -1,0 +1,148 @@
+"""Figures of a study: lines of means with intervals over an axis, or marks for what wins where."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from ketwire.errors import ScenarioError
+from ketwire.scenarios.reports.figures import COLOURS, DASHES, MARKERS, paneled
+from ketwire.scenarios.reports.hover import entitle
+from ketwire.scenarios.studies.axes import plain_label
+from ketwire.scenarios.studies.data import StudyData, is_number
+from ketwire.scenarios.studies.spec import Figure, Label
+from ketwire.scenarios.studies.statistics import spread
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure as Drawing
+
+UNITS = {"_ps": ("s", 1e12), "_s": ("s", 1.0), "_km": ("km", 1.0), "_hz": ("Hz", 1.0), "_bps": ("bits/s", 1.0)}
+"""How axes of a figure name a unit, and what values are divided by, by the end of a field's name."""
+MOST_TICKS = 12
+
+
+def draw(data: StudyData, figures: Sequence[Figure] | None = None) -> Drawing:
+    """All figures of a study as one figure of matplotlib, a panel for each facet.
+
+    Raises:
+        ScenarioError: matplotlib is not installed, or there is nothing to draw.
+    """
+    found = panels(data, figures)
+    if not found:
+        raise ScenarioError(f"{data.name}: nothing to draw, expected a study with an axis or with figures")
+    return paneled(found, data.name)
+
+
+def panels(data: StudyData, figures: Sequence[Figure] | None = None) -> list[Callable[[Axes], None]]:
+    """What draws the figures of a study: a panel for each facet of each."""
+    asked = data.figures if figures is None else figures
+    return [partial(_panel, data, figure, facet) for figure in asked for facet in _facets(data, figure)]
+
+
+def _facets(data: StudyData, figure: Figure) -> list[str | None]:
+    if figure.facet is None:
+        return [None]
+    found = _of_points(data, figure.facet)
+    return [*dict.fromkeys(plain_label(found[index]) for index in range(len(data.points)) if index in found)]
+
+
+def _of_points(data: StudyData, name: str) -> dict[int, Label]:
+    """By point what an axis or a field has there: of numbers the mean, of texts the most frequent one."""
+    if name in data.axes:
+        at = data.axes.index(name)
+        return {index: point.labels[at] for index, point in enumerate(data.points)}
+    found: dict[int, Label] = {}
+    for index, values in data.of_point(name).items():
+        numbers = all(map(is_number, values))
+        found[index] = spread([float(each) for each in values]).mean if numbers else max(values, key=values.count)
+    return found
+
+
+def _panel(data: StudyData, figure: Figure, facet: str | None, axes: Axes) -> None:
+    xs, ys = _of_points(data, figure.x), _of_points(data, figure.y)
+    hues = {} if figure.hue is None else _of_points(data, figure.hue)
+    facets = {} if figure.facet is None else _of_points(data, figure.facet)
+    shown = [
+        index for index in range(len(data.points))
+        if index in xs and index in ys and (figure.hue is None or index in hues)
+        and (facet is None or (index in facets and plain_label(facets[index]) == facet))
+    ]  # fmt: skip
+    series: dict[str, list[int]] = {}
+    for index in shown:
+        series.setdefault(plain_label(hues[index]) if hues else "", []).append(index)
+    places = {name: at for at, name in enumerate(dict.fromkeys(plain_label(hue) for hue in hues.values()))} or {"": 0}
+    ticks = {name: _ticks(values, shown) for name, values in (("x", xs), ("y", ys))}
+    for name, indices in series.items():
+        _series(axes, data, figure, indices, (xs, ys), ticks, places.get(name, 0), name)
+    _dress(axes, figure, ticks, facet, bool(hues))
+    if figure.y in data.axes and (legend := axes.get_legend()) is not None:
+        legend.set_loc("upper left")  # beside the map, which fills the panel
+        legend.set_bbox_to_anchor((1.0, 1.0))
+
+
+def _ticks(values: dict[int, Label], shown: Sequence[int]) -> dict[str, int] | None:
+    """The places of texts along an axis; None of numbers."""
+    if all(is_number(values[index]) for index in shown):
+        return None
+    return {text: at for at, text in enumerate(dict.fromkeys(plain_label(values[index]) for index in shown))}
+
+
+def _series(
+    axes: Axes, data: StudyData, figure: Figure, indices: Sequence[int], values: Any, ticks: Any, place: int, name: str
+) -> None:
+    """One series: a line of means with intervals, or marks alone where y is an axis or texts lie along one."""
+    def at(which: int, index: int) -> float:
+        found, texts = values[which][index], ticks["xy"[which]]
+        return float(found) / unit_of((figure.x, figure.y)[which])[1] if texts is None else texts[plain_label(found)]
+
+    marks = figure.y in data.axes or ticks["x"] is not None or ticks["y"] is not None
+    ordered = sorted(indices, key=lambda index: at(0, index))
+    style: Any = {
+        "color": COLOURS[place % len(COLOURS)], "marker": MARKERS[place % len(MARKERS)],
+        "markersize": 7 if marks else 4, "linestyle": "none" if marks else DASHES[place % len(DASHES)],
+        "label": name or None,
+    }  # fmt: skip
+    xs, ys = [at(0, index) for index in ordered], [at(1, index) for index in ordered]
+    spreads = {} if figure.y in data.axes or ticks["y"] is not None else data.spreads(figure.y)
+    halves = [0.0 if (each := spreads.get(index)) is None or each.low is None else each.mean - each.low
+              for index in ordered]  # fmt: skip
+    halves = [half / unit_of(figure.y)[1] for half in halves]
+    if any(halves):
+        # On a logarithmic axis an interval that reaches zero is cut there.
+        cut = "y" in figure.log
+        below = [min(half, 0.999 * y) if cut and y > 0 else half for half, y in zip(halves, ys, strict=True)]
+        drawn = axes.errorbar(xs, ys, yerr=[below, halves], capsize=3, **style).lines[0]
+    else:
+        [drawn] = axes.plot(xs, ys, **style)
+    told = (f" ± {half:.2g}" if half else "" for half in halves)
+    entitle(drawn, [f"{data.told(index)}: {y:.5g}{half}" for index, y, half in zip(ordered, ys, told, strict=True)])
+
+
+def _dress(axes: Axes, figure: Figure, ticks: Any, facet: str | None, legend: bool) -> None:
+    """Scales, names and the legend."""
+    for which, name in (("x", figure.x), ("y", figure.y)):
+        if ticks[which] is not None and len(ticks[which]) <= MOST_TICKS:
+            getattr(axes, f"set_{which}ticks")(range(len(ticks[which])), [*ticks[which]])
+        elif which in figure.log:
+            getattr(axes, f"set_{which}scale")("log")
+        getattr(axes, f"set_{which}label")(named(name))
+    axes.grid(alpha=0.3)
+    titles = [figure.title or f"{named(figure.y)} over {named(figure.x)}", *([] if facet is None else [
+        f"{named(figure.facet or '')}: {facet}"])]  # fmt: skip
+    axes.set_title("\n".join(titles))
+    if legend and axes.get_legend_handles_labels()[0]:
+        axes.legend(title=named(figure.hue or ""))
+
+
+def unit_of(name: str) -> tuple[str, float]:
+    """The unit of a field by the end of its name, and what its values are divided by for a figure."""
+    return next((found for end, found in UNITS.items() if name.endswith(end)), ("", 1.0))
+
+
+def named(name: str) -> str:
+    """A field or axis in words with its unit: `virtual time (s)`."""
+    end = next((end for end in UNITS if name.endswith(end)), "")
+    unit, stem = unit_of(name)[0], name.removesuffix(end).rpartition(".")[2] if end else name.rpartition(".")[2]
+    return stem.replace("_", " ") + (f" ({unit})" if unit else "")

@@ -1,0 +1,48 @@
+"""Figures show the means, in the units of the fields, a panel for each facet."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+import ketwire as kw
+from ketwire.scenarios.reports.figures import save
+from ketwire.scenarios.studies.figures import draw, named
+from tests.studies import LENGTHS, study_of
+
+
+def test_fields_are_named_with_their_units() -> None:
+    assert [named(name) for name in ("virtual_time_ps", "links.0.length_km", "winner")] == [
+        "virtual time (s)", "length (km)", "winner"
+    ]  # fmt: skip
+
+
+def test_a_line_for_each_hue_and_a_panel_for_each_facet(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    copies = {"key": "protocol.copies", "name": "copies asked", "values": [10, 40]}
+    figures = [{"x": "links.0.length_km", "y": "virtual_time_ps", "facet": "copies asked", "log": ["x", "y"]}]
+    outcome = kw.study(study_of(axes=[LENGTHS, copies], repeats=3, figures=figures))
+    panels = outcome.plot().axes
+    assert [panel.get_title(loc="left").splitlines()[-1] for panel in panels] == [
+        "copies asked: 10", "copies asked: 40"
+    ]  # fmt: skip
+    means = outcome.data.spreads("virtual_time_ps")
+    for place, panel in enumerate(panels):
+        line = panel.containers[0].lines[0]
+        assert list(line.get_xdata()) == [1, 5] and panel.get_yscale() == "log"
+        assert list(line.get_ydata()) == pytest.approx([means[place].mean / 1e12, means[2 + place].mean / 1e12])
+    for name in ("a.svg", "b.svg"):
+        save(draw(outcome.data), tmp_path / name)
+    assert (tmp_path / "a.svg").read_bytes() == (tmp_path / "b.svg").read_bytes()
+
+
+def test_what_wins_where_is_a_map() -> None:
+    pytest.importorskip("matplotlib")
+    copies = {"key": "protocol.copies", "name": "asked", "values": [10, 40]}
+    figures = [{"x": "links.0.length_km", "y": "asked", "hue": "winner"}]
+    outcome = kw.study(study_of(axes=[LENGTHS, copies], figures=figures))
+    (panel,) = outcome.plot().axes
+    (line,) = panel.get_lines()
+    assert line.get_label() in ("classical", "quantum", "tie", "nobody") and line.get_linestyle() == "None"
+    assert sorted(zip(line.get_xdata(), line.get_ydata(), strict=True)) == [(1, 10), (1, 40), (5, 10), (5, 40)]
