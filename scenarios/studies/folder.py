@@ -106,11 +106,15 @@ class StudyFolder:
         beside = self.target / f".{name}"
         octets = text.encode() if isinstance(text, str) else text
         with self.having_room():
-            with open(beside, "wb", opener=private) as file:
-                file.write(octets)
-                file.flush()
-                os.fsync(file.fileno())
-            beside.rename(self.target / name)
+            try:
+                with open(beside, "wb", opener=private) as file:
+                    file.write(octets)
+                    file.flush()
+                    os.fsync(file.fileno())
+                beside.rename(self.target / name)
+            except OSError:
+                beside.unlink(missing_ok=True)
+                raise
 
     def add(self, key: Key, row: Row, wall_s: float | None) -> None:
         """Append a row and how long it took; on the disk when this returns.
@@ -140,8 +144,6 @@ class StudyFolder:
         try:
             yield
         except OSError as error:
-            with suppress(OSError):
-                (self.target / ".full").unlink(missing_ok=True)
             told = f"{self.target}: {error.strerror or error}, expected a folder with room for the results"
             raise KetwireError(f"study: {told}; what is in it is kept, and the same command goes on") from None
 

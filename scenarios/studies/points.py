@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from ketwire.scenarios.kinds.interface import Kind
     from ketwire.scenarios.studies.files import Given
 
+
 @dataclass(frozen=True)
 class Point:
     """One cell of the grid, resolved and checked.
