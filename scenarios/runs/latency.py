@@ -72,8 +72,9 @@ def latency_text(latency: Latency) -> str:
         times = ", ".join(f"p{each} {time_text(getattr(copies, f'p{each}_ps'))}" for each in (50, 95, 99))
         first, many = time_text(copies.first_ps), f"{copies.copies:,} cop{'y' if copies.copies == 1 else 'ies'}"
         lines.append(f"{session}: {many} from preparation to readout: {times}; the first result after {first}")
-    head = f"Where {time_text(total_ps)} of virtual time went (critical path):" if total_ps else "No virtual time passed."
-    return "\n".join([head, *lines])
+    if not total_ps:
+        return "\n".join(["No virtual time passed.", *lines])
+    return "\n".join([f"Where {time_text(total_ps)} of virtual time went (critical path):", *lines])
 
 
 def _places(latency: Latency, cause: str) -> str:
