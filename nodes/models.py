@@ -45,6 +45,12 @@ def model_file(trained: str, owner: str) -> Path:
     return path if path.suffix == ".npz" else path / MODELS / f"{owner}.npz"
 
 
+def model_files(trained: str) -> list[Path]:
+    """All models that a run has kept, or the one that a file is, in the order of their names."""
+    path = Path(trained)
+    return [path] if path.suffix == ".npz" else sorted((path / MODELS).glob("*.npz"))
+
+
 def read_layer(where: str, trained: str, owner: str, layer: int) -> dict[str, NDArray[Any]]:
     """The angles of one layer of a model, how it looks, and of which training it is.
 

@@ -232,6 +232,12 @@ def direction_name(sender: str, receiver: str) -> str:
     return f"{sender}->{receiver}"
 
 
+def ends_of(direction: str) -> tuple[str, str]:
+    """The sender and the receiver of a direction by its name."""
+    sender, _, address = direction.partition("->")
+    return sender, party_at(address)
+
+
 def party_key(seed: int, session: str, party: str) -> bytes:
     """A party's own key in a session; from it come its outcomes and all its other draws."""
     return derive_key(seed, "party", session, party)

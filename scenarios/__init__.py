@@ -15,7 +15,8 @@ No other folder imports it. `ketwire.kit` passes on the names that authors of pr
 - `linktext`: What `ketwire link` prints: the costs as a table, which transport to take, and why.
 - `load`: From a name or a file, and what the command line changes in it, to a scenario that can be run.
 - `options`: The program's options, and what several of its commands do with them.
-- `serve`: A small web server for the pages of a shelf: it listens on this machine alone unless told, and wants a token.
+- `serve`: A small web server for the pages of a shelf: it listens on this machine alone unless told, and wants a
+  token.
 - `shelf`: Runs and studies below a folder, and their pages: made when asked for, and again when a folder has changed.
 - `study_commands`: The command `ketwire study`: many runs of a scenario, over axes.
 """

@@ -14,6 +14,7 @@ import ketwire as kw
 from ketwire.errors import Deadlock
 from ketwire.nodes.inline import run_inline
 from ketwire.nodes.processes.run import run_processes
+from ketwire.scenarios import cli
 from tests.kit import parallel, receive, scripted, send
 
 QUBITS = {"between": ["alice", "bob"], "fiber": "telecom-fiber", "length_km": 5, "carries": "qubits"}
@@ -111,3 +112,16 @@ def test_a_graph_file_may_have_both(tmp_path: Path) -> None:
 def test_what_makes_no_sense_is_one_line(links: list[dict[str, Any]], told: str) -> None:
     with pytest.raises(kw.ScenarioError, match=told.replace("'qubits'", '"qubits"')):
         kw.run({**USING, "links": links})
+
+
+def test_the_critical_path_and_the_message_sequence_know_both(tmp_path: Path) -> None:
+    """A window makes the sender wait for acknowledgments, which come by the line."""
+    slow = {"links.1.length_km": 200, "protocol.window": 10, "protocol.copies": 60, "protocol.epsilon": None,
+            "protocol.delta": None}  # fmt: skip
+    result = kw.run(USING, slow, latency=True, out=tmp_path / "run")
+    assert result.latency is not None
+    stretches = result.latency.path
+    assert sum(each.to_ps - each.from_ps for each in stretches) == result.virtual_time_ps
+    assert {each.where for each in stretches} >= {"alice->bob", "bob->alice@line"}
+    assert kw.run(USING, slow).virtual_time_ps == result.virtual_time_ps
+    assert cli.execute(["trace", str(tmp_path / "run")]) == 0

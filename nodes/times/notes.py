@@ -60,6 +60,7 @@ def place_of(times: Times, time_ps: int) -> int | None:
 class Crossing:
     """One message over one direction. It stands in the lists of both of its ends.
 
+    direction: what its direction is called
     number: its place among the crossings of its direction
     position: how many entries the sender's list had when it was sent
     before: of copies, when each was ready; of pairs for a stock and of notices, when the sender knew; else None
@@ -70,6 +71,7 @@ class Crossing:
 
     sender: str
     receiver: str
+    direction: str
     number: int
     position: int
     sent_ps: int
@@ -84,10 +86,6 @@ class Crossing:
     about: str = ""
     way: Way | None = None
     first_ps: int = -1
-
-    @property
-    def direction(self) -> str:
-        return f"{self.sender}->{self.receiver}"
 
     def earliest_ps(self) -> int:
         """The first of its arrivals."""

@@ -238,7 +238,8 @@ class TimedSession(InlineSession):
         sender, receiver, message = self.nodes[party], self.nodes[effect.peer], effect.message
         assert isinstance(sender, TimedNode) and isinstance(receiver, TimedNode)
         wire = self.wires[lane.direction.name]
-        crossing = Crossing(party, effect.peer, len(wire.crossings), len(sender.notes), sender.now_ps)
+        name, number = lane.direction.name, len(wire.crossings)
+        crossing = Crossing(party, effect.peer, name, number, len(sender.notes), sender.now_ps)
         _before(crossing, message)
         born_ps = message.born_ps if isinstance(message, Copies) else None
         receipt = super()._send(party, lane, effect, weight)

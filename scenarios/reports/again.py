@@ -54,7 +54,7 @@ def packaged_changes(read: Read) -> list[str] | None:
 
 def files_of(scenario: Mapping[str, Any]) -> list[str]:
     """The files that a resolved scenario reads, as it names them."""
-    named = (str(value) for key, value in _leaves(scenario) if key.rpartition(".")[2] == "path" and value)
+    named = (str(value) for key, value in _leaves(scenario) if key.rpartition(".")[2] in ("path", "trained") and value)
     return list(dict.fromkeys(named))
 
 

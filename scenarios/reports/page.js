@@ -245,7 +245,7 @@
       this.back.disabled = this.first === 0;
       this.on.disabled = this.first + DRAWN >= this.rows.length;
       this.told.textContent = `messages ${whole.format(this.first + 1)} to ${whole.format(this.first + rows.length)} of ${whole.format(this.rows.length)}`;
-      const ends = rows.map((row) => this.columns.direction.names[this.columns.direction.values[row]].split("->"));
+      const ends = rows.map((row) => this.columns.direction.names[this.columns.direction.values[row]].split("@")[0].split("->"));
       const seen = new Set(ends.flat());
       const parties = this.parties.filter((name) => seen.has(name));
       for (const name of seen) if (!parties.includes(name)) parties.push(name);

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from ketwire.channels.records import Record
 from ketwire.errors import ScenarioError
+from ketwire.nodes.session import ends_of
 from ketwire.scenarios.reports.ledger import Told
 from ketwire.scenarios.reports.units import time_text
 
@@ -45,7 +46,7 @@ def _time(time_ps: int, size_ps: int, unit: str) -> str:
 
 
 def _row(record: Record, size_ps: int, unit: str) -> tuple[str, ...]:
-    sender, _, receiver = record.direction.partition("->")
+    sender, receiver = ends_of(record.direction)
     times = (_time(each, size_ps, unit) for each in (record.sent_ps, record.arrival_ps))
     return (*times, sender, receiver, what(record), cost(record))
 
@@ -78,7 +79,7 @@ def replay(
             if time_ps > now_ps:
                 sleep((time_ps - now_ps) / PS_PER_S / speed)
                 now_ps = time_ps
-            sender, _, receiver = record.direction.partition("->")
+            sender, receiver = ends_of(record.direction)
             at, message = _time(time_ps, size_ps, unit), f"{what(record)} (message {record.number})"
             told = f"{sender} sends {message} to {receiver}" if happens == "sends" else (
                 f"{receiver} has all of {message} of {sender}"

@@ -21,7 +21,7 @@ from heapq import heappop, heappush
 from itertools import count
 from typing import TYPE_CHECKING, Any, TextIO
 
-from ketwire.nodes.session import party_at
+from ketwire.nodes.session import ends_of
 
 if TYPE_CHECKING:
     from ketwire.channels.records import Record
@@ -64,16 +64,15 @@ def _messages(
     sending, receiving = ({name: _Tracks(ids) for name in result.directions} for _ in range(2))
     numbered = [(record, next(flows)) for record in result.records]
     for record, flow in sorted(numbered, key=lambda each: each[0].sent_ps):
-        sender, _, receiver = record.direction.partition("->")
+        sender, receiver = ends_of(record.direction)
         begin_ns, end_ns = record.sent_ps // PS_PER_NS, record.arrival_ps // PS_PER_NS
         slice_ = {**_slice(record, result.role, begin_ns, end_ns), "args": record._asdict()}
         yield from sending[record.direction].put(processes[sender], f"to {receiver}", slice_, _flow("s", flow))
     for record, flow in sorted(numbered, key=lambda each: each[0].arrival_ps):
-        sender, _, receiver = record.direction.partition("->")
+        sender, receiver = ends_of(record.direction)
         end_ns = record.arrival_ps // PS_PER_NS
         slice_ = _slice(record, result.role, end_ns, end_ns)
-        process = processes[party_at(receiver)]
-        yield from receiving[record.direction].put(process, f"from {sender}", slice_, _flow("f", flow))
+        yield from receiving[record.direction].put(processes[receiver], f"from {sender}", slice_, _flow("f", flow))
 
 
 def _busy(timeline: Timeline, processes: dict[str, int], ids: Iterator[int]) -> Iterator[Event]:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ketwire.modules import outside
+from ketwire.nodes.models import MODELS, model_files
 from ketwire.scenarios.foreign import modules
 from ketwire.scenarios.load import Loaded
 
@@ -40,7 +41,7 @@ class Identities:
         told |= {"name": None, "description": ""}  # words alone
         scenario = digest(told)
         read: dict[str, str | None] = {}
-        for path in _paths(told["protocol"]):
+        for path in _paths(told["protocol"], loaded.base):
             read[path] = self._of_file(os.path.join(loaded.base, os.path.expanduser(path)))
         for path in sorted(self._all_modules(told["protocol"], loaded.base)):
             read[f"module {os.path.relpath(path, loaded.base)}"] = self._of_file(path)
@@ -80,17 +81,20 @@ def _hashed(path: str) -> str:
     return found.hexdigest()
 
 
-def _paths(protocol: Any) -> Iterator[str]:
-    """Every `path` of a source below `protocol`."""
+def _paths(protocol: Any, base: str) -> Iterator[str]:
+    """Every `path` of a source below `protocol`, and the models of what is `trained`, relative to the folder `base`."""
     if isinstance(protocol, dict):
         for key, below in protocol.items():
             if key == "path" and isinstance(below, str):
                 yield below
+            elif key == "trained" and isinstance(below, str):
+                for file in model_files(os.path.join(base, os.path.expanduser(below))):
+                    yield below if below.endswith(".npz") else os.path.join(below, MODELS, file.name)
             else:
-                yield from _paths(below)
+                yield from _paths(below, base)
     elif isinstance(protocol, list):
         for below in protocol:
-            yield from _paths(below)
+            yield from _paths(below, base)
 
 
 def _imported(path: str, base: str) -> Iterator[str]:
