@@ -79,7 +79,7 @@ def check_fields(fields: Sequence[str], kinds: Mapping[str, Kind], rivals: Itera
     known_rivals = sorted(rivals)
     for index, field in enumerate(fields):
         if field.split(".")[-1] == OF_THE_MACHINE:
-            raise ScenarioError(f"{where}.{index}: {field} given, which differs between machines and is in times.jsonl")
+            raise ScenarioError(f"{where}.{index}: {field} given, which differs between machines; expected another: times.jsonl has it")
         if field == WINNER:
             continue
         steps = field.split(".")
