@@ -79,7 +79,8 @@ def check_fields(fields: Sequence[str], kinds: Mapping[str, Kind], rivals: Itera
     known_rivals = sorted(rivals)
     for index, field in enumerate(fields):
         if field.split(".")[-1] == OF_THE_MACHINE:
-            raise ScenarioError(f"{where}.{index}: {field} given, which differs between machines; expected another: times.jsonl has it")
+            told = "which differs between machines, expected another: times.jsonl has it"
+            raise ScenarioError(f"{where}.{index}: {field} given, {told}")
         if field == WINNER:
             continue
         steps = field.split(".")
