@@ -45,11 +45,12 @@ class RunDirectory:
 
     def write_ledger(self, results: Sequence[SessionResult]) -> None:
         """Write every message of all sessions, a line each."""
+        told = json.JSONEncoder(allow_nan=False).encode  # json.dumps makes one for each line
         with self._whole("ledger.jsonl") as file:
             for session in results:
                 for record in session.records:
                     line = {"session": session.name, **record._asdict()}
-                    file.write(json.dumps(line, allow_nan=False) + "\n")
+                    file.write(told(line) + "\n")
 
     def write_trace(self, results: Sequence[SessionResult]) -> None:
         with self._whole("trace.json") as file:
