@@ -14,8 +14,8 @@ import os
 import sys
 
 MODULES = (
-    "wire", "processes", "physics", "startup", "engine", "gradients", "steps", "teleports", "chains", "notes", "studies",
-    "peers",
+    "wire", "processes", "physics", "startup", "engine", "gradients", "steps", "teleports", "chains", "notes",
+    "studies", "peers",
 )  # fmt: skip
 
 

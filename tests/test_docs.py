@@ -5,6 +5,7 @@ from __future__ import annotations
 import doctest
 import json
 import re
+import shlex
 import subprocess
 import sys
 from importlib import import_module
@@ -146,6 +147,36 @@ def test_what_pages_show_of_python_is_what_happens(
     monkeypatch.chdir(tmp_path)
     found = doctest.testfile(str(ROOT / page), module_relative=False)
     assert found.attempted > 7 and not found.failed
+
+
+@pytest.mark.long
+def test_the_commands_of_the_readme_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """In the order in which they stand there, in one folder; a training is cut to two steps."""
+    monkeypatch.chdir(tmp_path)
+    rows = [line for line in (ROOT / "README.md").read_text().splitlines() if line.startswith("| ")]
+    commands = [shlex.split(found)[1:] for line in rows for found in re.findall(r"`(ketwire [^`]+)`", line)]
+    assert len(commands) >= 8
+    for argv in commands:
+        short = ["--set", "protocol.steps=2"] if "train-breast-cancer" in argv else []
+        assert cli.execute([*argv, *short]) == 0, argv
+    assert {"ring.svg", "ring.html"} <= {path.name for path in tmp_path.iterdir()}
+    assert (tmp_path / "runs/tumours/models/alice.npz").exists() and (tmp_path / "runs/study/points.csv").exists()
+    capsys.readouterr()
+
+
+@pytest.mark.long
+def test_the_model_that_the_page_on_training_keeps_is_used_as_it_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    page = (ROOT / "docs/training.md").read_text()
+    block = page[page.index("    name: use\n") :].split("\n\n", 1)[0]
+    (tmp_path / "use.yaml").write_text("".join(line.removeprefix("    ") + "\n" for line in block.splitlines()))
+    few = ["--set", "protocol.steps=1", "--set", "protocol.test_copies=64"]
+    assert cli.execute(["run", "train-breast-cancer", "--out", "OUT", "--inline", *few]) == 0
+    assert cli.execute(["run", "use.yaml", "--inline"]) == 0
 
 
 def test_the_readme_is_short() -> None:
