@@ -110,7 +110,7 @@ def test_processes_give_the_transcript_of_the_inline_runtime(run: Run) -> None:
 
 
 @pytest.mark.long
-@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck), print_blob=True)
+@settings(max_examples=75, deadline=None, suppress_health_check=list(HealthCheck), print_blob=True)
 @given(random_runs())
 def test_processes_give_the_transcript_of_the_inline_runtime_often(run: Run) -> None:
     assert run_or_error(run_processes, run) == run_or_error(run_inline, run)
