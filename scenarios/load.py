@@ -329,8 +329,11 @@ def find(name_or_file: str) -> tuple[Path, str]:
         return known[name_or_file], known[name_or_file].name
     if path.is_file():
         return path, name_or_file
+    from ketwire.scenarios.schema.validation import meant  # noqa: PLC0415
+
     names = ", ".join(known) or "(none is packaged)"
-    raise ScenarioError(f"scenario: {name_or_file!r} given, expected a file or one of {names}")
+    told = f"{name_or_file!r} given, expected a file or one of {names}{meant(name_or_file, tuple(known))}"
+    raise ScenarioError(f"scenario: {told}")
 
 
 def _kind_name(data: dict[str, Any], origin: str) -> str:

@@ -115,7 +115,7 @@ def _told(key: str, path: Path, detail: ErrorDetails, data: Any, model: type[Bas
         given = shown(detail["input"])
         known = _neighbours(path, data, model)
         expected = f"one of {', '.join(known)}" if known else "no such key"
-        return f"{key}: unknown key, {given} given, expected {expected}{_meant(str(path[-1]), known)}"
+        return f"{key}: unknown key, {given} given, expected {expected}{meant(str(path[-1]), known)}"
     return f"{key}: {shown(detail['input'])} given, expected {_expected(detail)}"
 
 
@@ -161,7 +161,7 @@ def _neighbours(path: Path, data: Any, model: type[BaseModel]) -> list[str]:
     return list(dict.fromkeys(known))
 
 
-def _meant(key: str, known: Sequence[str]) -> str:
+def meant(key: str, known: Sequence[str]) -> str:
     """Which known key is like an unknown one. A long one is like none, and would take long to compare."""
     near = difflib.get_close_matches(key, known, n=1) if len(key) <= _MAX_SHOWN else ()
     return f"; did you mean {near[0]}?" if near and near[0] != key else ""

@@ -280,6 +280,7 @@ def test_files_that_cannot_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert "expected at most 8 MiB" in refused(load, str(binary))
     monkeypatch.chdir(tmp_path)
     assert refused(load, "nothing").startswith("scenario: 'nothing' given, expected a file or one of ")
+    assert refused(load, "digit").endswith("; did you mean digits?")
 
 
 def test_packaged_scenarios_are_found_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
