@@ -13,6 +13,8 @@ from operator import attrgetter
 from pathlib import Path
 
 import pytest
+import typer
+from typer.core import TyperGroup
 
 from ketwire.modules import settle
 from ketwire.scenarios import cli
@@ -147,6 +149,28 @@ def test_what_pages_show_of_python_is_what_happens(
     monkeypatch.chdir(tmp_path)
     found = doctest.testfile(str(ROOT / page), module_relative=False)
     assert found.attempted > 7 and not found.failed
+
+
+def commands_of(page: Path) -> list[list[str]]:
+    """The commands of ketwire that a page names, on lines of their own and within sentences."""
+    text = page.read_text().replace("\\\n", " ")
+    found = re.findall(r"^ {4,}(?:\w+\$ +)?(ketwire [^\n]*)", text, re.MULTILINE)
+    found += re.findall(r"`(ketwire [^`\n]+)`", text)
+    return [shlex.split(re.split(r"\s+#|\s&$| 2?> | \| ", each)[0])[1:] for each in found]
+
+
+def test_commands_on_pages_have_the_options_that_there_are() -> None:
+    """A sentence may name a command without its arguments."""
+    group = typer.main.get_command(cli.app)
+    assert isinstance(group, TyperGroup)
+    told = {page.name: commands_of(page) for page in (ROOT / "README.md", *(ROOT / "docs").glob("*.md"))}
+    assert sum(map(len, told.values())) > 100
+    for page, commands in told.items():
+        for name, *argv in commands:
+            try:
+                group.commands[name].make_context(name, list(argv))
+            except Exception as error:  # of typer's own copy of click
+                assert type(error).__name__ in ("MissingParameter", "Exit"), f"{page}: {name} {argv}: {error}"
 
 
 @pytest.mark.long
