@@ -11,6 +11,7 @@ import sys
 from importlib import import_module
 from operator import attrgetter
 from pathlib import Path
+from typing import Any
 
 import pytest
 import typer
@@ -201,6 +202,20 @@ def test_the_model_that_the_page_on_training_keeps_is_used_as_it_says(
     few = ["--set", "protocol.steps=1", "--set", "protocol.test_copies=64"]
     assert cli.execute(["run", "train-breast-cancer", "--out", "OUT", "--inline", *few]) == 0
     assert cli.execute(["run", "use.yaml", "--inline"]) == 0
+
+
+@pytest.mark.long
+def test_the_notebook_of_a_latency_study_shows_what_it_computes(tmp_path: Path) -> None:
+    nbclient, nbformat = pytest.importorskip("nbclient"), pytest.importorskip("nbformat")
+    pytest.importorskip("ipykernel")
+
+    def texts(book: Any) -> list[str]:
+        return [each["data"]["text/plain"] for cell in book.cells for each in cell.get("outputs", ()) if "data" in each]
+
+    book = nbformat.read(ROOT / "docs/latency-study.ipynb", as_version=4)
+    before = texts(book)
+    nbclient.NotebookClient(book, timeout=300, resources={"metadata": {"path": str(tmp_path)}}).execute()
+    assert len(before) >= 5 and texts(book) == before
 
 
 def test_the_readme_is_short() -> None:
