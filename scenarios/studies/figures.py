@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 UNITS = {"_ps": ("s", 1e12), "_s": ("s", 1.0), "_km": ("km", 1.0), "_hz": ("Hz", 1.0), "_bps": ("bits/s", 1.0)}
 """How axes of a figure name a unit, and what values are divided by, by the end of a field's name."""
+MOST_VALUES = 8
+"""Values of a logarithmic axis that have a tick each."""
 MOST_TICKS = 12
 
 
@@ -77,9 +79,18 @@ def _panel(data: StudyData, figure: Figure, facet: str | None, axes: Axes) -> No
     for name, indices in series.items():
         _series(axes, data, figure, indices, (xs, ys), ticks, places.get(name, 0), name)
     _dress(axes, figure, ticks, facet, bool(hues))
+    if ticks["x"] is None and "x" in figure.log:
+        _tick_values(axes, {float(xs[index]) / unit_of(figure.x)[1] for index in shown})
     if figure.y in data.axes and (legend := axes.get_legend()) is not None:
         legend.set_loc("upper left")  # beside the map, which fills the panel
         legend.set_bbox_to_anchor((1.0, 1.0))
+
+
+def _tick_values(axes: Axes, values: set[float]) -> None:
+    """A tick at each value of a logarithmic axis where these are few: within a decade its own labels overlap."""
+    if len(values) <= MOST_VALUES:
+        axes.set_xticks(sorted(values), [f"{value:g}" for value in sorted(values)])
+        axes.set_xticks([], minor=True)
 
 
 def _ticks(values: dict[int, Label], shown: Sequence[int]) -> dict[str, int] | None:
