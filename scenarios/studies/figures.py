@@ -80,7 +80,8 @@ def _panel(data: StudyData, figure: Figure, facet: str | None, axes: Axes) -> No
         _series(axes, data, figure, indices, (xs, ys), ticks, places.get(name, 0), name)
     _dress(axes, figure, ticks, facet, bool(hues))
     if ticks["x"] is None and "x" in figure.log:
-        _tick_values(axes, {float(xs[index]) / unit_of(figure.x)[1] for index in shown})
+        numbers = (each for index in shown if isinstance(each := xs[index], int | float))
+        _tick_values(axes, {each / unit_of(figure.x)[1] for each in numbers})
     if figure.y in data.axes and (legend := axes.get_legend()) is not None:
         legend.set_loc("upper left")  # beside the map, which fills the panel
         legend.set_bbox_to_anchor((1.0, 1.0))

@@ -252,6 +252,8 @@ def test_ctrl_c_keeps_what_is_done(tmp_path: Path) -> None:
     process = subprocess.Popen(
         [sys.executable, "-m", "ketwire", "study", path, "--out", str(out)], stderr=subprocess.PIPE, text=True,
         stdout=subprocess.DEVNULL, env=os.environ,
+        # A shell that starts tests in the background ignores interrupts, and so would this process.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509
     )  # fmt: skip
     results = out / "results.jsonl"
     while process.poll() is None and not (results.exists() and results.stat().st_size > 1000):
