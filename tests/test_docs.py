@@ -74,7 +74,9 @@ def test_links_between_pages_lead_somewhere() -> None:
     ("page", "command"),
     [
         ("docs/eavesdropping.md", "run eavesdropper"),
+        ("docs/latency.md", "run ring-of-three --inline --latency"),
         pytest.param("docs/links.md", "run repeater-chain-100km --check", marks=pytest.mark.long),
+        pytest.param("docs/training.md", "run train-breast-cancer --seed 10", marks=pytest.mark.long),
     ],
 )
 def test_what_pages_show_of_runs_is_what_runs_say(page: str, command: str) -> None:
@@ -83,16 +85,32 @@ def test_what_pages_show_of_runs_is_what_runs_say(page: str, command: str) -> No
         [sys.executable, "-m", "ketwire.scenarios.cli", *command.split(), "--inline"],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
     )
     assert done.returncode == 0, done.stderr
-    block = (ROOT / page).read_text().split(f"ketwire {command}", 1)[1].split("\n    ", 1)[1].split("\n\n", 1)[0]
+    after = re.split(rf"ketwire {re.escape(command)}(?! --)", (ROOT / page).read_text(), maxsplit=1)[1]
+    block = after.split("\n    ", 1)[1].split("\n\n", 1)[0]
     shown = [line.strip() for line in block.splitlines()]
     lines = [line for line in shown if line != "..." and not re.search(r"seed \d+, [\d.]+ s$", line)]
     said = [line.strip() for line in done.stdout.splitlines()]
     assert len(lines) >= 4
     for line in lines:
         assert line in said
+
+
+def test_what_the_page_on_run_folders_shows_is_what_the_commands_print(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert cli.execute(["run", "ring-of-three", "--inline", "--out", "RUN"]) == 0
+    page = (ROOT / "docs/run-folders.md").read_text()
+    follow = ["--follow", "alice:inference:100"]
+    for start, options in (("    session inference, 28", []), ("    copy 100 of those", follow)):
+        capsys.readouterr()
+        assert cli.execute(["trace", "RUN", *options]) == 0
+        said = [line.strip() for line in capsys.readouterr().out.splitlines()]
+        shown = [line.strip() for line in page[page.index(start) :].split("\n\n", 1)[0].splitlines()]
+        assert len(shown) >= 4 and not [line for line in shown if line != "..." and line not in said]
 
 
 @pytest.mark.long
