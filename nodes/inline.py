@@ -33,12 +33,12 @@ from ketwire.nodes.session import (
     SessionResult,
     Tell,
     Totals,
-    address_of,
     addresses_of_bits,
     agree,
     data_key,
     direction_key,
     direction_name,
+    is_bits,
     merge_records,
     party_at,
     party_key,
@@ -264,10 +264,10 @@ class InlineSession:
 
     def _way(self, party: str, effect: Send | Receive[Any]) -> tuple[str, str]:
         """The sender and the receiver's address of the lane that a message of this effect takes."""
-        ends = (party, effect.peer) if isinstance(effect, Send) else (effect.peer, party)
-        if ends[0] not in self._of_bits:
-            return ends
-        return ends[0], address_of(replace(effect, peer=ends[1]), self._of_bits[ends[0]])
+        sender, receiver = (party, effect.peer) if isinstance(effect, Send) else (effect.peer, party)
+        if sender in self._of_bits and is_bits(effect):
+            receiver = self._of_bits[sender].get(receiver, receiver)
+        return sender, receiver
 
     def _send(self, party: str, lane: Lane, effect: Send, weight: int) -> HeraldReceipt:
         node = self.nodes[party]

@@ -222,10 +222,9 @@ def addresses_of_bits(addresses: Iterable[str]) -> dict[str, str]:
     return {party_at(address): address for address in addresses if party_at(address) != address}
 
 
-def address_of(effect: Send | Receive[Any], of_bits: Mapping[str, str]) -> str:
-    """Where a message of this effect goes to, or comes from."""
-    is_bits = isinstance(effect.message, Classical) if isinstance(effect, Send) else issubclass(effect.kind, Classical)
-    return of_bits.get(effect.peer, effect.peer) if is_bits else effect.peer
+def is_bits(effect: Send | Receive[Any]) -> bool:
+    """Whether a message of this effect is classical."""
+    return isinstance(effect.message, Classical) if isinstance(effect, Send) else issubclass(effect.kind, Classical)
 
 
 def direction_name(sender: str, receiver: str) -> str:

@@ -49,7 +49,7 @@ from ketwire.nodes.party import PartyNode, check_drained, not_restartable
 from ketwire.nodes.processes.control import Control, Credentials, Stopped, slice_of
 from ketwire.nodes.processes.descriptors import for_node, provide
 from ketwire.nodes.processes.sockets import announced, dealer, octets_of, receive, send
-from ketwire.nodes.session import address_of, addresses_of_bits
+from ketwire.nodes.session import addresses_of_bits, is_bits
 from ketwire.nodes.trampoline import Task, build_program, octets
 from ketwire.protocols.node import Checkpoint, Outcome, Program, Receive, Send, State
 from ketwire.protocols.typed import told
@@ -233,7 +233,8 @@ class NodeProcess:
                 self._checkpoint(start.session, node, effect)
                 task.resume(None)
                 continue
-            peer = self.peers.get(address_of(effect, of_bits))
+            address = of_bits.get(effect.peer, effect.peer) if is_bits(effect) else effect.peer
+            peer = self.peers.get(address)
             if peer is None:
                 raise LocalProtocolError(f"{self.name} has no link to {effect.peer!r}")
             if isinstance(effect, Send):

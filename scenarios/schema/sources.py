@@ -165,16 +165,18 @@ def is_other_source(given: dict[str, Any], key: str) -> bool:
     return key in _FORMS and key not in given and form is not None and given.keys() <= form.model_fields.keys()
 
 
+def _led_by(keys: str) -> Discriminator:
+    """Tells the forms of a source apart; keys: those that may lead one, for the message."""
+    told = f"a source with one of the keys {keys}"
+    return Discriminator(_form, custom_error_type="source", custom_error_message=told)
+
+
 Source = Annotated[
     Annotated[FileSource, Tag(_tag(FileSource))]
     | Annotated[ValuesSource, Tag(_tag(ValuesSource))]
     | Annotated[RandomSource, Tag(_tag(RandomSource))]
     | Annotated[DatasetSource, Tag(_tag(DatasetSource))],
-    Discriminator(
-        _form,
-        custom_error_type="source",
-        custom_error_message="a source with one of the keys path, values, random, dataset",
-    ),
+    _led_by("path, values, random, dataset"),
 ]
 """The type of a field that names data."""
 
@@ -184,11 +186,7 @@ Angles = Annotated[
     | Annotated[RandomSource, Tag(_tag(RandomSource))]
     | Annotated[DatasetSource, Tag(_tag(DatasetSource))]
     | Annotated[TrainedSource, Tag(_tag(TrainedSource))],
-    Discriminator(
-        _form,
-        custom_error_type="source",
-        custom_error_message="a source with one of the keys path, values, random, dataset, trained",
-    ),
+    _led_by("path, values, random, dataset, trained"),
 ]
 """The type of a field that names a layer's angles."""
 
