@@ -158,14 +158,12 @@ def run(
         check: compute the exact value too.
         out: write a run folder, new or empty.
         progress: tell how far the run is; None: on a terminal and in a notebook.
-        latency: tell where the virtual time went (`result.latency`); in this process alone.
+        latency: tell where the virtual time went (`result.latency`).
 
     Raises:
         ScenarioError: the input is wrong, the data that parties load included.
         PartyFailed, Deadlock, RemoteProtocolError, LocalProtocolError: the run failed.
     """
-    if latency and processes:
-        raise ScenarioError("latency: given with processes=True, which keep no notes of time; expected processes=False")
     asked = scenario if isinstance(scenario, Scenario) else _made(scenario)
     told = {**(changes or {}), **({} if seed is None else {"seed": seed})}
     asked = asked.replace(told) if told else asked
@@ -174,7 +172,7 @@ def run(
     if progress is None and "ipykernel" in sys.modules:  # a notebook, whose standard error is no terminal
         progress = True
     with _recording(processes, folder, latency) as runtime:
-        return launch(asked.loaded(), runtime, Options(folder, check, progress, ledger=True))
+        return launch(asked.loaded(), runtime, Options(folder, check, progress, ledger=True, latency=latency))
 
 
 def _made(scenario: str | Path | Mapping[str, Any]) -> Scenario:
@@ -184,7 +182,7 @@ def _made(scenario: str | Path | Mapping[str, Any]) -> Scenario:
 @contextmanager
 def _recording(processes: bool, folder: Path | None, latency: bool) -> Iterator[Runtime]:
     """A runtime that records messages; fibers in processes write theirs to a folder, a temporary one if need be."""
-    if latency:
+    if not processes and latency:
         from ketwire.nodes.times.timeline import run_timed  # noqa: PLC0415
 
         yield run_timed

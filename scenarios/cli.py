@@ -118,9 +118,7 @@ def run(
     ] = False,
     check: Annotated[bool, typer.Option("--check", help="Compute the exact value too.")] = False,
     plaintext: Annotated[bool, typer.Option("--plaintext", help="No encryption between processes.")] = False,
-    latency: Annotated[
-        bool, typer.Option("--latency", help="Tell where the virtual time went; needs --inline.")
-    ] = False,
+    latency: Annotated[bool, typer.Option("--latency", help="Tell where the virtual time went.")] = False,
     resume: Annotated[
         Path | None, typer.Option("--resume", metavar="DIR", help="Go on with the unfinished run of this folder.")
     ] = None,
@@ -132,10 +130,6 @@ def run(
         raise ScenarioError("--plaintext: given with --inline, which has no wire; expected one of them")
     if watch and progress is False:
         raise ScenarioError("--watch: given with --no-progress, expected one of them")
-    if latency and not inline:
-        raise ScenarioError("--latency: given for a run in processes, which keep no notes of time; expected --inline")
-    if latency and resume is not None:
-        raise ScenarioError("--latency: given with --resume, expected a run from its beginning")
     if resume is not None:
         from ketwire.scenarios.runs.resumable import ResumableDirectory  # noqa: PLC0415
 
@@ -143,13 +137,13 @@ def run(
             raise ScenarioError("--resume: given with a scenario, --set, --seed or --out; expected the folder alone")
         with aside():
             folder, loaded = ResumableDirectory.reopen(resume)
-        options = Options(None, check, shown(progress, as_json), resume=folder, watch=watch)
+        options = Options(None, check, shown(progress, as_json), resume=folder, watch=watch, latency=latency)
     elif scenario is None:
         raise ScenarioError("ketwire run: Missing argument 'NAME_OR_FILE' (expected it, or --resume DIR)")
     else:
         loaded = load_scenario(scenario, sets, seed)
-        options = Options(out, check, shown(progress, as_json), watch=watch)
-    report(loaded, runtime_of(inline, plaintext, latency), options, as_json)
+        options = Options(out, check, shown(progress, as_json), watch=watch, latency=latency)
+    report(loaded, runtime_of(inline, plaintext, latency and resume is None), options, as_json)
 
 
 @app.command(name="list")
@@ -293,9 +287,9 @@ for command in (plot, trace, diff, serve, study, keys, coordinator, node, fiber,
     app.command()(command)
 
 
-def runtime_of(inline: bool, plaintext: bool, latency: bool) -> Runtime:
+def runtime_of(inline: bool, plaintext: bool, timed: bool) -> Runtime:
     """The runtime that the options name."""
-    if latency:
+    if inline and timed:
         from ketwire.nodes.times.timeline import run_timed  # noqa: PLC0415
 
         return run_timed

@@ -48,6 +48,7 @@ SOME_RUNS = {
     "ketwire.scenarios.reports.frames": "data frames are made where they are asked for",
     "ketwire.scenarios.reports.html": "notebooks alone show it",
     "ketwire.scenarios.runs.tracks": "runs with --latency alone",
+    "ketwire.nodes.times.timeline": "runs with --latency alone",
     "ketwire.quantum.pauli_bases": "a fiber that somebody listens in to",
 }
 """Modules that some runs need, and why not all. The coordinator of a trivial run loads none of them."""

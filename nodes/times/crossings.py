@@ -141,8 +141,8 @@ class Crossings:
             for begin in _windows(place):
                 begun, coming = self._turns(crossing, begin, place)
                 free = begun == coming
-                free[1:] |= np.diff(begun) > self._emission(crossing).whole_ps
-                found = np.flatnonzero(free)
+                free[1:] |= begun[1:] - begun[:-1] > self._emission(crossing).whole_ps
+                (found,) = free.nonzero()
                 if len(found):
                     return crossing, int(begun[found[-1]])
             before = self._emitted_until(crossing, int(begun[0]))

@@ -87,12 +87,11 @@ class Afterwards:
         return told.model_copy(update={"verdict": verdict(told)})
 
     def locate(self) -> None:
-        """Where the virtual time went, where the runtime noted it."""
-        if any(result.timeline is None for result in self.results):
-            return
-        from ketwire.scenarios.runs.latency import latency_of  # noqa: PLC0415
+        """Where the virtual time went."""
+        from ketwire.scenarios.runs.latency import latency_of, timed  # noqa: PLC0415
 
         with self.step("latency"):
+            self.results = timed(self._run, self.results, self._loaded.base)
             fields = {**self._counted.fields, "latency": latency_of(self.results)}
             self._counted = replace(self._counted, fields=fields)
 

@@ -3,18 +3,42 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from ketwire.errors import LocalProtocolError
 from ketwire.nodes.times.critical import critical_path, idle_path, waited
 from ketwire.nodes.times.segments import CAUSES, Segment
 from ketwire.scenarios.kinds.result import CopyTimes, Latency, Stretch
 from ketwire.scenarios.reports.units import time_text
 
 if TYPE_CHECKING:
-    from ketwire.nodes.session import SessionResult
+    from ketwire.nodes.session import Run, SessionResult
 
 NAMED_PLACES = 3
 """Parties and directions that the table names for each cause, those with the most time."""
+
+
+def timed(run: Run, results: Sequence[SessionResult], base: str) -> list[SessionResult]:
+    """The results with notes of the times of their quantum sessions.
+
+    Parties and links in processes keep no such notes. What they ran runs once more in this process, and gives the same
+    transcript.
+
+    Raises:
+        LocalProtocolError: it gives another.
+    """
+    lacking = [each.name for each in results if each.role == "quantum" and each.timeline is None]
+    if not lacking:
+        return list(results)
+    from ketwire.nodes.times.timeline import run_timed  # noqa: PLC0415
+
+    sessions = tuple(session for session in run.sessions if session.name in lacking)
+    again = {each.name: each for each in run_timed(replace(run, sessions=sessions), base=base)}
+    for each in results:
+        if each.name in again and again[each.name].transcript_sha256 != each.transcript_sha256:
+            raise LocalProtocolError(f"session {each.name}: run once more in one process, expected the same transcript")
+    return [replace(each, timeline=again[each.name].timeline) if each.name in again else each for each in results]
 
 
 def latency_of(results: Sequence[SessionResult]) -> Latency:
@@ -36,7 +60,9 @@ def latency_of(results: Sequence[SessionResult]) -> Latency:
             for each in found
         ]  # fmt: skip
         offset_ps += result.links_idle_ps
-    causes = {cause: sum(each.to_ps - each.from_ps for each in path if each.cause == cause) for cause in CAUSES}
+    causes = dict.fromkeys(CAUSES, 0)
+    for stretch in path:
+        causes[stretch.cause] += stretch.to_ps - stretch.from_ps
     return Latency(path=path, causes={cause: ps for cause, ps in causes.items() if ps}, copies=_copies(quantum))
 
 

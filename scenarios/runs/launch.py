@@ -38,6 +38,7 @@ class Options:
 
     progress: whether to tell how far the run is; None: if standard error is a terminal.
     watch: show a table of all parties on the terminal instead.
+    latency: tell where the virtual time went.
     by_hand: parties and fibers are started elsewhere, so that no ledger comes back from them.
     resume: the folder of the run that is to go on, instead of `out`.
     ledger: keep one record per message in the result, also where no folder takes them.
@@ -50,6 +51,7 @@ class Options:
     resume: ResumableDirectory | None = None
     ledger: bool = False
     watch: bool = False
+    latency: bool = False
 
 
 def launch(loaded: Loaded, runtime: Runtime, options: Options) -> RunResult:
@@ -151,7 +153,8 @@ def _carry_out(loaded: Loaded, run: Run, runtime: Runtime, options: Options, out
             results = runtime(run, progress, recorded, loaded.base, out)
         wall_s = time.perf_counter() - begun_s
     after = Afterwards(loaded, run, results, wall_s)
-    after.locate()
+    if options.latency:
+        after.locate()
     after.summarise()
     if options.check:
         after.refer()

@@ -14,7 +14,7 @@ from ketwire.modules import settle, settled
 from ketwire.nodes.inline import run_inline
 from ketwire.scenarios.kinds.result import RunResult
 from ketwire.scenarios.load import Draft, validate
-from ketwire.scenarios.runs.launch import Options, launch
+from ketwire.scenarios.runs.launch import Options, Runtime, launch
 from ketwire.scenarios.runs.output import aside
 from ketwire.scenarios.runs.table import winner
 from ketwire.scenarios.schema.changes import Change
@@ -55,10 +55,20 @@ def run_task(task: dict[str, Any]) -> dict[str, Any]:
 
 def _result(task: dict[str, Any]) -> RunResult:
     base = Draft(task["data"], POINT, task["stem"], task["base"])
+    latency = any(field.split(".")[0] == "latency" for field in task["fields"])
     with aside():
         settle(task["base"])
         loaded = validate(*base.finished([Change(key, value, f"{POINT}: {key}") for key, value in task["changes"]]))
-        return launch(loaded, run_inline, Options(check=task["check"], progress=False))
+        return launch(loaded, _runtime(latency), Options(check=task["check"], progress=False, latency=latency))
+
+
+def _runtime(latency: bool) -> Runtime:
+    """Inline, with notes of times where a field is of the critical path."""
+    if not latency:
+        return run_inline
+    from ketwire.nodes.times.timeline import run_timed  # noqa: PLC0415
+
+    return run_timed
 
 
 def _values(result: RunResult, fields: list[str]) -> list[Any]:

@@ -46,7 +46,7 @@ def scenario(real_scenario: str, monkeypatch: pytest.MonkeyPatch) -> str:
     """A scenario file, and a runtime that only pretends."""
     from scenario_kinds import pretend
 
-    monkeypatch.setattr(cli, "runtime_of", lambda inline, plaintext, latency: pretend)
+    monkeypatch.setattr(cli, "runtime_of", lambda inline, plaintext, timed: pretend)
     return real_scenario
 
 
@@ -343,7 +343,7 @@ def test_a_redirected_standard_error_gets_progress_where_it_is_asked_for(
         watched.append(progress is not None)
         return pretend(run, progress, *more)
 
-    monkeypatch.setattr(cli, "runtime_of", lambda inline, plaintext, latency: runtime)
+    monkeypatch.setattr(cli, "runtime_of", lambda inline, plaintext, timed: runtime)
     assert ketwire("run", scenario, *options).code == 0 and watched == [told]
 
 

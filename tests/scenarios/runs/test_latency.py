@@ -1,18 +1,23 @@
-"""`--latency`: what a result, the table and the figures tell of the critical path, and what is refused."""
+"""`--latency`: what a result, the table and the figures tell of the critical path, also of runs in processes."""
 
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 import ketwire as kw
+from ketwire.nodes.inline import run_inline
+from ketwire.nodes.session import Run, SessionResult
 from ketwire.nodes.times.segments import CAUSES
 from ketwire.scenarios import cli
 from ketwire.scenarios.kinds.result import CopyTimes, Latency
 from ketwire.scenarios.runs.latency import latency_text
+from ketwire.scenarios.runs.launch import Options, launch
 
 NAME = "two-layer-inference"
 SMALL = ("--set", "protocol.epsilon=0.1", "--set", "protocol.dense_state=", "--set", "protocol.description=")
@@ -78,22 +83,30 @@ def test_a_run_without_durations_says_so() -> None:
     ]
 
 
-@pytest.mark.parametrize(
-    ("argv", "told"),
-    [
-        (["run", NAME, "--latency"], "--latency: given for a run in processes"),
-        (["run", "--resume", "nowhere", "--inline", "--latency"], "--latency: given with --resume"),
-    ],
-)
-def test_what_keeps_no_notes_is_refused(argv: list[str], told: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.execute(argv) == 2
-    err = capsys.readouterr().err
-    assert err.count("\n") == 1 and told in err and "expected" in err
+def test_a_run_in_processes_has_the_same_path(tmp_path: Path) -> None:
+    inline = kw.run(NAME, FEW, latency=True)
+    processes = kw.run(NAME, FEW, latency=True, processes=True, out=tmp_path / "run")
+    assert processes.latency is not None and processes.latency == inline.latency
+    trace = (tmp_path / "run" / "trace.json").read_text()
+    assert '"emitter to bob"' in trace and '"memory"' in trace
 
 
-def test_processes_are_refused_from_python() -> None:
-    with pytest.raises(kw.ScenarioError, match=r"latency: given with processes=True, .*expected processes=False"):
-        kw.run(NAME, latency=True, processes=True)
+def test_another_transcript_is_no_path(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a run whose sessions went otherwise, the one in this process says nothing; the result says so."""
+
+    def otherwise(run: Run, *more: Any) -> list[SessionResult]:
+        return run_inline(replace(run, seed=run.seed + 1), *more)
+
+    result = launch(kw.Scenario.load(NAME).replace(FEW).loaded(), otherwise, Options(progress=False, latency=True))
+    assert result.latency is None and [each.step for each in result.afterwards_failed] == ["latency"]
+    assert "expected the same transcript" in result.afterwards_failed[0].message
+
+
+def test_a_study_records_causes() -> None:
+    base = yaml.safe_load(kw.Scenario.load(NAME).replace(FEW).to_yaml())
+    axes = [{"key": "links.0.length_km", "values": [5, 10]}]
+    outcome = kw.study({"base": base, "axes": axes, "record": ["latency.causes.flight", "virtual_time_ps"]})
+    assert [*outcome.frame()["latency.causes.flight"]] == [5 * 5_000_000, 10 * 5_000_000]
 
 
 @pytest.mark.long
