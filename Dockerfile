@@ -2,6 +2,7 @@
 #
 #   BASE    an image with Python 3.11 and its venv module
 #   FAST    1: with numba, which scenarios with large circuits need
+#   PLOTS   1: with matplotlib, which pages and figures need
 #   WHEELS  index: packages come from the index that pip finds; wheelhouse: from the folder wheelhouse/ beside this file
 ARG BASE=python:3.11-slim-bookworm
 ARG WHEELS=index
@@ -17,7 +18,7 @@ RUN python3 requirements.py > needed.txt
 # Every package as a wheel, on a machine with a network: docker build --target wheelhouse --output wheelhouse .
 FROM tools AS fetched
 RUN ${PIP} download --only-binary :all: --dest /wheels \
-        --constraint constraints.txt --requirement needed.txt numba setuptools && \
+        --constraint constraints.txt --requirement needed.txt numba matplotlib setuptools && \
     ${PIP} download --only-binary :all: --no-deps --dest /wheels \
         --constraint constraints.txt scikit-learn
 
@@ -30,8 +31,10 @@ COPY wheelhouse /wheels
 
 FROM wheels-${WHEELS} AS packages
 ARG FAST=0
+ARG PLOTS=0
 RUN ${PIP} --python /opt/ketwire/bin/python install --no-index --find-links /wheels --no-compile \
-        --constraint constraints.txt --requirement needed.txt $(test "${FAST}" = 0 || echo numba) && \
+        --constraint constraints.txt --requirement needed.txt \
+        $(test "${FAST}" = 0 || echo numba) $(test "${PLOTS}" = 0 || echo matplotlib) && \
     ${PIP} install --no-index --find-links /wheels --target /tools setuptools && \
     python3 requirements.py --tables /wheels /opt/ketwire && \
     find /opt/ketwire -type d -name tests -prune -exec rm -rf {} + && \
@@ -53,9 +56,10 @@ ENV NUMBA_CACHE_DIR=/opt/ketwire/numba
 RUN mkdir -p ${NUMBA_CACHE_DIR} && python3 requirements.py --compile ${FAST}
 
 FROM ${BASE}
-RUN install -d -m 700 -o 10001 -g 10001 /checkpoints
+RUN install -d -m 700 -o 10001 -g 10001 /checkpoints /runs
 COPY --from=installed /opt/ketwire /opt/ketwire
-ENV PATH=/opt/ketwire/bin:${PATH} NUMBA_CACHE_DIR=/opt/ketwire/numba PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1
+ENV PATH=/opt/ketwire/bin:${PATH} NUMBA_CACHE_DIR=/opt/ketwire/numba MPLCONFIGDIR=/tmp/matplotlib \
+    PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1
 USER 10001:10001
 WORKDIR /tmp
 ENTRYPOINT ["ketwire"]

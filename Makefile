@@ -52,7 +52,7 @@ demo-hosts: $(STAMP)-demo ## the digits with each party in a network namespace o
 wheelhouse: $(VENV)/bin/python ## every package that the image needs, for building it without a network
 	@$(BIN)/python docker/requirements.py > $(VENV)/needed.txt
 	@$(BIN)/python -m pip --disable-pip-version-check download --quiet --only-binary :all: --dest wheelhouse \
-		--python-version 3.11 -c constraints.txt -r $(VENV)/needed.txt numba setuptools
+		--python-version 3.11 -c constraints.txt -r $(VENV)/needed.txt numba matplotlib setuptools
 	@$(BIN)/python -m pip --disable-pip-version-check download --quiet --only-binary :all: --dest wheelhouse \
 		--python-version 3.11 --no-deps -c constraints.txt scikit-learn
 

@@ -46,6 +46,9 @@ if [ "${1:-}" != kill ]; then
 fi
 compose up --detach --no-build >"$folder/up" 2>&1 || { cat "$folder/up" >&2; exit 1; }
 coordinator=$(compose ps --all --quiet "${prefix}coordinator")
+if compose config --services | grep -qx "${prefix}page"; then
+    until compose logs --no-log-prefix "${prefix}page" | grep -m 1 '^serving'; do sleep 0.2; done
+fi
 follow() { docker logs --follow "$coordinator"; }
 
 if [ "${1:-}" = kill ]; then

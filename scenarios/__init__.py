@@ -13,6 +13,7 @@ No other folder imports it. `ketwire.kit` passes on the names that authors of pr
   compose.
 - `linkcost`: What one register costs on a link, by each transport that could carry it, and which to take.
 - `linktext`: What `ketwire link` prints: the costs as a table, which transport to take, and why.
+- `live`: The page of a run that is under way.
 - `load`: From a name or a file, and what the command line changes in it, to a scenario that can be run.
 - `options`: The program's options, and what several of its commands do with them.
 - `serve`: A small web server for the pages of a shelf: it listens on this machine alone unless told, and wants a

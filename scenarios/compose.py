@@ -3,7 +3,8 @@
 Networks: one between a party and each of its fibers, and one between the coordinator and each of the others. Each is a
 /29 of its own, because an engine's default pools end at some 31 networks, and has no way out. Keys: one container
 writes them all, into a volume for each, and ends. Data: a file is mounted into the container of the party that
-reads it, and into no other.
+reads it, and into no other. A run with checkpoints, which may take long, has a container more: it serves the run's
+page, from a second image with matplotlib, at a port of the loopback interface.
 """
 
 from __future__ import annotations
@@ -29,12 +30,13 @@ COORDINATOR_PORT, FIBER_PORT = 5600, 5601
 FIRST = 2  # of a network's addresses for containers: the coordinator's where it is on one
 MOST_NETWORKS = 1 << 13  # of eight addresses each, in a /16
 SCENARIO, DATA, KEYS, CHECKPOINTS, READY = "/scenario", "/data", "/keys", "/checkpoints", "/tmp/ready"
-KEYS_SERVICE = "keys"
+RUNS, PAGE_PORT = "/runs", 8000
+KEYS_SERVICE, PAGE_SERVICE = "keys", "page"
 
 HEAD = """\
 # Written by: ketwire compose {given}
 # docs/containers.md says how to run it, and what KETWIRE_SOURCE, KETWIRE_IMAGE, KETWIRE_FAST, KETWIRE_WHEELS,
-# KETWIRE_MEMORY and KETWIRE_SUBNET change.
+# KETWIRE_MEMORY, KETWIRE_SUBNET and KETWIRE_PORT change.
 name: {project}
 
 x-service: &service
@@ -102,8 +104,11 @@ class Composed:
     def service(self, name: str, lines: Iterable[str]) -> None:
         self._services += [f"  {name}:", *(f"    {line}" for line in lines), ""]
 
-    def network(self, name: str) -> Callable[[int], str]:
+    def network(self, name: str, internal: bool = True) -> Callable[[int], str]:
         """One more network of eight addresses, of which the engine takes the first for itself.
+
+        Args:
+            internal: it has no way out, and none in.
 
         Returns:
             Its addresses by their number, from 2 to 6 for containers.
@@ -118,7 +123,8 @@ class Composed:
         def address(host: int) -> str:
             return f"${{KETWIRE_SUBNET:-10.213}}.{number >> 5}.{number % 32 * 8 + host}"
 
-        self._networks.append(f'  {name}: {{internal: true, ipam: {{config: [{{subnet: "{address(0)}/29"}}]}}}}')
+        told = f'internal: {str(internal).lower()}, ipam: {{config: [{{subnet: "{address(0)}/29"}}]}}'
+        self._networks.append(f"  {name}: {{{told}}}")
         return address
 
     def volume(self, name: str) -> None:
@@ -139,6 +145,8 @@ class _Network:
         self.files = _files(loaded, run, named) if is_file else Files()
         self.scenario = f"{SCENARIO}/{os.path.basename(named)}" if is_file else named
         self.keys = KEYS_SERVICE if KEYS_SERVICE not in self.parties else f"{KEYS_SERVICE}.once"
+        self.page = PAGE_SERVICE if PAGE_SERVICE not in self.parties else f"{PAGE_SERVICE}.served"
+        self.runs = f"{self.prefix}runs"
 
     def compose(self) -> None:
         self._keys()
@@ -163,14 +171,15 @@ class _Network:
             self.into.volume(f"{self.prefix}keys.{name}")
             if self.kept:
                 self.into.volume(f"{self.prefix}checkpoints.{name}")
+        if self.kept:
+            self._served()
 
     def _keys(self) -> None:
         """It is root, to give secrets to the user of the others, with no other privilege and without a network."""
         names = [*self.parties, *self.fibers, COORDINATOR]
         self.into.service(f"{self.prefix}{self.keys}", [
             "<<: *service",
-            "build: {context: \"${KETWIRE_SOURCE:-.}\", args: {FAST: \"${KETWIRE_FAST:-0}\", "
-            "WHEELS: \"${KETWIRE_WHEELS:-index}\"}}",
+            _build('FAST: "${KETWIRE_FAST:-0}"'),
             *self._profiles(),
             'user: "0:0"',
             "cap_add: [CHOWN]",
@@ -181,6 +190,25 @@ class _Network:
             *_mounts([*self.files.every]),
         ])  # fmt: skip
 
+    def _served(self) -> None:
+        """The run's page as it grows. Without a profile of its own it is not started by `docker compose up` alone."""
+        name = f"{self.prefix}{self.page}"
+        self.into.network(name, internal=False)
+        self.into.volume(self.runs)
+        bind, told = f"0.0.0.0:{PAGE_PORT}", f"127.0.0.1:${{KETWIRE_PORT:-{PAGE_PORT}}}"
+        self.into.service(name, [
+            "<<: *service",
+            "image: ${KETWIRE_IMAGE:-ketwire}-plots",
+            _build('PLOTS: "1"'),
+            *(self._profiles() or [f"profiles: [{PAGE_SERVICE}]"]),
+            "hostname: page",
+            f"depends_on: {{{self.prefix}{COORDINATOR}: {{condition: service_started}}}}",
+            f"command: {json.dumps(['serve', RUNS, '--bind', bind, '--advertise', told])}",
+            f'ports: ["{told}:{PAGE_PORT}"]',
+            f"networks: [{name}]",
+            f'volumes: ["{self.runs}:{RUNS}:ro"]',
+        ])  # fmt: skip
+
     def _coordinator(self, names: Sequence[str]) -> None:
         told = ["--bind", f"0.0.0.0:{COORDINATOR_PORT}", "--advertise", f"{COORDINATOR}:{COORDINATOR_PORT}"]
         networks = [
@@ -188,6 +216,8 @@ class _Network:
             for name in names
         ]
         files = [*self.files.every, *self.files.modules, *self.files.public]
+        if self.kept:
+            told += ["--out", f"{RUNS}/{self.run.sessions[0].name}"]
         self._running(COORDINATOR, [COORDINATOR, self.scenario, *told], [], networks, files)
 
     def _member(
@@ -220,11 +250,17 @@ class _Network:
             "volumes:",
             f"  - {self.prefix}keys.{name}:{KEYS}:ro",
             *([f"  - {self.prefix}checkpoints.{name}:{CHECKPOINTS}"] if self.kept else []),
+            *([f"  - {self.runs}:{RUNS}"] if self.kept and name == COORDINATOR else []),
             *_mounts(files),
         ])  # fmt: skip
 
     def _profiles(self) -> list[str]:
         return [] if self.profile is None else [f"profiles: [{self.profile}]"]
+
+
+def _build(argument: str) -> str:
+    """How an image is built, with one more argument."""
+    return f'build: {{context: "${{KETWIRE_SOURCE:-.}}", args: {{{argument}, WHEELS: "${{KETWIRE_WHEELS:-index}}"}}}}'
 
 
 def _flow(values: Sequence[str]) -> str:

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from ketwire.errors import ScenarioError
-from ketwire.scenarios.options import Bind
+from ketwire.scenarios.options import Advertise, Bind
 from ketwire.scenarios.runs.output import aside, say
 
 Run = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")]
@@ -86,13 +86,14 @@ def report_page(
 def serve(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="A folder with runs or studies below it.")],
     bind: Bind = "127.0.0.1:0",
+    advertise: Advertise = None,
 ) -> None:
     """Serve the pages of all runs and studies below a folder, as they come. Needs the extra `plots`."""
     from ketwire.scenarios.reports.extras import extra  # noqa: PLC0415
     from ketwire.scenarios.serve import PageServer  # noqa: PLC0415
 
     extra("matplotlib", "plots", "serve")
-    with PageServer(folder, bind) as server:
+    with PageServer(folder, bind, advertise) as server:
         say(f"serving {folder} at {server.url} until Ctrl-C")
         with suppress(KeyboardInterrupt):
             server.serve_forever()

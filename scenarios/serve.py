@@ -39,17 +39,22 @@ class PageServer(ThreadingHTTPServer):
     block_on_close = False
     request_queue_size = MOST_THREADS
 
-    def __init__(self, folder: Path, bind: str) -> None:
+    def __init__(self, folder: Path, bind: str, advertise: str | None = None) -> None:
         """Listen; `serve_forever` answers.
 
         Args:
             folder: whose runs and studies are shown. bind: HOST:PORT; port 0: any free one.
+            advertise: HOST:PORT that readers are told, if it is not the one that is bound.
 
         Raises:
             ScenarioError: the folder is none, or the address cannot be bound.
         """
         self.shelf = Shelf(folder)
         self.token = secrets.token_urlsafe(TOKEN_OCTETS)
+        try:
+            self._told = None if advertise is None else Address.parse(advertise)
+        except AddressError as error:
+            raise ScenarioError(f"--advertise: {error}") from None
         self._free = threading.BoundedSemaphore(MOST_THREADS)
         try:
             at = Address.parse(bind, binds=True).resolved()
@@ -64,7 +69,8 @@ class PageServer(ThreadingHTTPServer):
 
     @property
     def url(self) -> str:
-        shown = self.address if not self.address.is_every else Address(socket.gethostname(), self.server_port)
+        bound = self.address if not self.address.is_every else Address(socket.gethostname(), self.server_port)
+        shown = self._told or bound
         return f"http://{shown}/{self.token}/"
 
     def server_bind(self) -> None:

@@ -11,9 +11,11 @@ from typing import NamedTuple
 from urllib.parse import quote
 
 from ketwire.errors import ScenarioError
+from ketwire.scenarios.live import progress_page
 from ketwire.scenarios.reports.elements import Html, element, table
 from ketwire.scenarios.reports.page import check_target, page, section, write_page
 from ketwire.scenarios.reports.runs import run_page
+from ketwire.scenarios.runs.telling import PROGRESS
 from ketwire.scenarios.studies.folder import FOLDER, POINTS, RESULTS, TIMES
 from ketwire.scenarios.studies.folder import STUDY as STUDY_FILE
 from ketwire.scenarios.studies.report import study_page
@@ -45,8 +47,9 @@ RUN = Kind(
     ("result.json", "scenario.yaml", "ledger.jsonl"),
     lambda folder, live: run_page(folder),  # which is over
 )
+UNDER_WAY = Kind("run", (PROGRESS,), (PROGRESS, "scenario.yaml"), lambda folder, live: progress_page(folder))
 STUDY = Kind("study", (FOLDER,), (FOLDER, POINTS, RESULTS, TIMES, STUDY_FILE), study_page)
-KINDS = (STUDY, RUN)
+KINDS = (STUDY, UNDER_WAY, RUN)
 
 
 def report(folder: Path, out: Path | None) -> Path:
@@ -64,6 +67,13 @@ def report(folder: Path, out: Path | None) -> Path:
     return out
 
 
+class Place(NamedTuple):
+    """A folder with a page."""
+
+    folder: Path
+    kind: Kind
+
+
 class Shelf:
     """The folders below a root. None outside of it is ever read: links are not followed, names are looked up."""
 
@@ -78,17 +88,18 @@ class Shelf:
         self._pages: dict[str, tuple[Stamp, str]] = {}
         self._lock = threading.Lock()  # matplotlib's settings are those of the process
 
-    def folders(self) -> dict[str, Kind]:
+    def folders(self) -> dict[str, Place]:
         """All that have pages, by their paths below the root; "." for the root itself."""
-        found: dict[str, Kind] = {}
+        found: dict[str, Place] = {}
         for folder, names, files in os.walk(self._root):
-            name = os.path.relpath(folder, self._root)
             kind = _kind_of(files)
-            if kind is not None:
-                found[name] = kind
-            deep = 0 if name == "." else name.count(os.sep) + 1
-            # Folders whose names begin with a dot are runs in the making.
-            names[:] = [] if kind or deep >= DEEPEST else sorted(each for each in names if not each.startswith("."))
+            hidden = os.path.basename(folder).startswith(".")
+            if kind is not None and (kind is UNDER_WAY or not hidden):
+                shown = _taking_its_place(folder) if hidden else folder
+                found[os.path.relpath(shown, self._root)] = Place(Path(folder), kind)
+            deep = len(Path(folder).relative_to(self._root).parts)
+            # Those in the making come first, and the finished folder of the same name takes their place.
+            names[:] = [] if kind or hidden or deep >= DEEPEST else sorted(names)
             if len(found) >= MOST_FOUND:
                 break
         return found
@@ -96,7 +107,7 @@ class Shelf:
     def index(self) -> str:
         """The page that lists all, which browsers load again every few seconds."""
         found = self.folders()
-        rows = [(_link(name), kind.name, _state(self._root / name, kind)) for name, kind in found.items()]
+        rows = [(_link(name), each.kind.name, _state(each)) for name, each in found.items()]
         told = f"{len(found):,} found" if len(found) < MOST_FOUND else f"the first {MOST_FOUND:,}"
         listed = element("div", table(("folder", "kind", "state"), rows), class_="scrolled")
         told += f" below {self._root.name}"
@@ -104,10 +115,10 @@ class Shelf:
 
     def page(self, name: str) -> str | None:
         """The page of a folder; None where none of that name is listed."""
-        kind = self.folders().get(name)
-        if kind is None:
+        place = self.folders().get(name)
+        if place is None:
             return None
-        folder = self._root / name
+        folder, kind = place
         with self._lock:
             stamp = tuple(_looked(folder / each) for each in kind.files)
             if any(size < 0 for _, _, size in stamp):
@@ -133,8 +144,16 @@ def _kind_of(files: list[str]) -> Kind | None:
     return next((kind for kind in KINDS if any(sign in files for sign in kind.signs)), None)
 
 
-def _state(folder: Path, kind: Kind) -> str:
-    return "under way" if kind is RUN and not (folder / "result.json").exists() else "has a page"
+def _taking_its_place(folder: str) -> str:
+    """The folder that a hidden one becomes when its run is over: of .NAME.random it is NAME."""
+    parent, hidden = os.path.split(folder)
+    return os.path.join(parent, hidden[1:].rpartition(".")[0])
+
+
+def _state(place: Place) -> str:
+    if place.kind is UNDER_WAY:
+        return "under way"
+    return "not over" if place.kind is RUN and not (place.folder / "result.json").exists() else "has a page"
 
 
 def _link(name: str) -> Html:

@@ -18,6 +18,8 @@ The command line imports it. Kinds import `table` alone, for texts of their own.
 - `rundir`: A run's folder: the resolved scenario, result.json, ledger, trace and logs. Whole or not there.
 - `sequence`: The messages of a run folder as text: their sequence, one copy's way, and a replay.
 - `table`: The final table: the quantum protocol beside its classical rivals, and who wins.
+- `telling`: What a run tells while it is under way, in a file of its folder: `ketwire serve` shows it
+  (`scenarios/shelf.py`).
 - `trace`: A run on its virtual time, in Chrome's trace-event format: opens in Perfetto.
 - `tracks`: What parties and links were busy with, for a trace: processors, memories, emitters and the making of
   pairs.

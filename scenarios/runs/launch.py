@@ -16,6 +16,7 @@ from ketwire.scenarios.runs.afterwards import Afterwards
 from ketwire.scenarios.runs.progress import watch
 from ketwire.scenarios.runs.resumable import ResumableDirectory
 from ketwire.scenarios.runs.rundir import RunDirectory
+from ketwire.scenarios.runs.telling import Telling
 
 if TYPE_CHECKING:
     from ketwire.scenarios.kinds.result import RunResult
@@ -70,7 +71,7 @@ def launch(loaded: Loaded, runtime: Runtime, options: Options) -> RunResult:
             folder = _new_folder(loaded, run, options)
         after = _carry_out(loaded, run, runtime, options, None if folder is None else folder.path)
         if folder is not None:
-            _write(folder, loaded, after, None if options.by_hand else after.results)
+            _write(folder, after, None if options.by_hand else after.results)
         told = after.told()
         if options.ledger and not any(each.records_lost for each in after.results):
             told.keep_records([(each.name, record) for each in after.results for record in each.records])
@@ -78,7 +79,7 @@ def launch(loaded: Loaded, runtime: Runtime, options: Options) -> RunResult:
     except FAILURES as error:
         if folder is not None:
             with suppress(OSError):  # a disk that is full may have no room for the error either
-                folder.fail(loaded.resolved(), error_object(error))
+                folder.fail(error_object(error))
         raise
     except ScenarioError:
         if folder is not None:
@@ -94,13 +95,11 @@ def _new_folder(loaded: Loaded, run: Run, options: Options) -> RunDirectory | No
     if options.out is None:
         return None
     if options.by_hand or not any(session.restartable for session in run.sessions):
-        return RunDirectory(options.out)
+        return RunDirectory(options.out, loaded.resolved())
     return ResumableDirectory(options.out, loaded)
 
 
-def _write(
-    folder: RunDirectory, loaded: Loaded, after: Afterwards, results: Sequence[SessionResult] | None
-) -> None:
+def _write(folder: RunDirectory, after: Afterwards, results: Sequence[SessionResult] | None) -> None:
     """Write the run's folder; what cannot be written is noted in the result.
 
     Args:
@@ -112,7 +111,7 @@ def _write(
         with after.step("trace"), _having_room(folder):
             folder.write_trace(_recorded(results))
     with after.step("out"), _having_room(folder):
-        folder.finish(loaded.resolved(), after.told().told())
+        folder.finish(after.told().told())
 
 
 def _recorded(results: Sequence[SessionResult]) -> Sequence[SessionResult]:
@@ -147,8 +146,9 @@ def _carry_out(loaded: Loaded, run: Run, runtime: Runtime, options: Options, out
     """The run, and all that follows it but the folder."""
     with from_file(loaded.origin):
         begun_s = time.perf_counter()
-        board = [(session.name, run.parties) for session in run.sessions] if options.watch else None
-        with watch(options.progress, board=board) as progress:
+        sessions = [(session.name, run.parties) for session in run.sessions]
+        with watch(options.progress, board=sessions if options.watch else None) as shown:
+            progress = shown if out is None else Telling(out, sessions, shown)
             recorded = options.ledger or (out is not None and not options.by_hand)
             results = runtime(run, progress, recorded, loaded.base, out)
         wall_s = time.perf_counter() - begun_s

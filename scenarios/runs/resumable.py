@@ -25,6 +25,7 @@ from ketwire.nodes.checkpoints.folders import check_private
 from ketwire.nodes.checkpoints.sealed import seal, unseal
 from ketwire.scenarios.load import Loaded, admit
 from ketwire.scenarios.runs.rundir import Claim, RunDirectory, hold
+from ketwire.scenarios.runs.telling import forget
 from ketwire.scenarios.schema.yamltext import MAX_OCTETS, parse
 
 FAILED_KEY = "afterwards_failed"
@@ -100,12 +101,13 @@ class ResumableDirectory(RunDirectory):
             raise ScenarioError(f"--resume: {origin}: a {type(data).__name__}, expected a scenario")
         return admit(data, origin, self.target.name, self._launch["base"])
 
-    def finish(self, scenario: str, result: Mapping[str, Any]) -> None:
+    def finish(self, result: Mapping[str, Any]) -> None:
         """Write the result, and drop what was needed to go on.
 
         Where something failed after the run that stays: going on then runs nothing, and does what follows again.
         """
         self._put_result(result)
+        forget(self.path)
         if FAILED_KEY in result:
             return
         self._drop_parts()
@@ -114,9 +116,10 @@ class ResumableDirectory(RunDirectory):
         (self.path / LAUNCH).unlink()
         shutil.rmtree(self.path / FOLDER, ignore_errors=True)
 
-    def fail(self, scenario: str, error: Mapping[str, Any]) -> None:
+    def fail(self, error: Mapping[str, Any]) -> None:
         """Note the error, as far as there is room for it; the run can go on all the same."""
         with suppress(OSError):
+            forget(self.path)
             self._put_result(error)
 
     def refuse(self) -> None:

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from ketwire.errors import ScenarioError
 from ketwire.nodes.checkpoints.folders import lock, private
+from ketwire.scenarios.runs.telling import forget
 from ketwire.scenarios.runs.trace import write_trace
 
 if TYPE_CHECKING:
@@ -28,8 +29,11 @@ if TYPE_CHECKING:
 class RunDirectory:
     """A folder in the making. `path` is where a runtime may put ledgers and logs meanwhile."""
 
-    def __init__(self, target: Path) -> None:
+    def __init__(self, target: Path, scenario: str) -> None:
         """Make room for `target`.
+
+        Args:
+            scenario: the resolved scenario, YAML.
 
         Raises:
             ScenarioError: it is there and not empty, or cannot be written.
@@ -39,8 +43,9 @@ class RunDirectory:
             self.path = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.absolute().parent))  # 0700
             try:
                 (self.path / "logs").mkdir(mode=0o700)
+                self._put("scenario.yaml", scenario)
             except OSError:
-                self.path.rmdir()
+                shutil.rmtree(self.path, ignore_errors=True)
                 raise
 
     def write_ledger(self, results: Sequence[SessionResult]) -> None:
@@ -56,16 +61,11 @@ class RunDirectory:
         with self._whole("trace.json") as file:
             write_trace(results, file)
 
-    def finish(self, scenario: str, result: Mapping[str, Any]) -> None:
-        """Write the rest and put the folder in its place.
-
-        Args:
-            scenario: the resolved scenario, YAML.
-            result: the result object.
-        """
+    def finish(self, result: Mapping[str, Any]) -> None:
+        """Write the result and put the folder in its place."""
         if (self.path / "ledger.jsonl").exists():  # otherwise the parts are all there is
             self._drop_parts()
-        self._publish(scenario, result)
+        self._publish(result)
 
     @contextlib.contextmanager
     def _whole(self, name: str) -> Iterator[TextIO]:
@@ -82,9 +82,9 @@ class RunDirectory:
         for part in self.path.glob("ledger-*.jsonl"):  # each fiber's own; all of it is in ledger.jsonl
             part.unlink()
 
-    def fail(self, scenario: str, error: Mapping[str, Any]) -> None:
+    def fail(self, error: Mapping[str, Any]) -> None:
         """Leave what there is of a run that failed: its logs, its scenario, its error."""
-        self._publish(scenario, error)
+        self._publish(error)
 
     def refuse(self) -> None:
         """The user's input was wrong: nothing is left, as `discard` comes next."""
@@ -94,11 +94,13 @@ class RunDirectory:
         shutil.rmtree(self.path, ignore_errors=True)
         self.claim.release()
 
-    def _publish(self, scenario: str, result: Mapping[str, Any]) -> None:
-        text = json.dumps(result, indent=1, ensure_ascii=False, allow_nan=False)
-        for name, content in (("scenario.yaml", scenario), ("result.json", text + "\n")):
-            with open(self.path / name, "w", encoding="utf-8", opener=private) as file:
-                file.write(content)
+    def _put(self, name: str, text: str) -> None:
+        with open(self.path / name, "w", encoding="utf-8", opener=private) as file:
+            file.write(text)
+
+    def _publish(self, result: Mapping[str, Any]) -> None:
+        self._put("result.json", json.dumps(result, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+        forget(self.path)
         with contextlib.suppress(OSError):  # inline runs have no logs
             (self.path / "logs").rmdir()
         try:

@@ -74,7 +74,7 @@ def test_the_repositorys_own_file_is_what_the_command_writes(tmp_path: Path) -> 
 def test_a_party_meets_its_fibers_and_the_coordinator_alone(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     services = composed(name, capsys=capsys)["services"]
     fibers = {service for service in services if "-" in service}
-    parties = set(services) - fibers - {"keys", "coordinator"}
+    parties = set(services) - fibers - {"keys", "coordinator", "page"}
     expected = {frozenset((fiber, end)) for fiber in fibers for end in fiber.split("-")}
     expected |= {frozenset(("coordinator", each)) for each in parties | fibers}
     assert met(services) == expected
@@ -94,9 +94,13 @@ def test_a_ring_of_sixteen_has_a_small_subnet_for_each_network(
 
 def test_nobody_has_more_privileges_than_it_needs(capsys: pytest.CaptureFixture[str]) -> None:
     services = composed("train-breast-cancer", capsys=capsys)["services"]
+    page = services.pop("page")
+    assert page["ports"] == ["127.0.0.1:${KETWIRE_PORT:-8000}:8000"] and page["user"] == "10001:10001"
+    assert page["profiles"] == ["page"] and page["volumes"] == ["runs:/runs:ro"], "it is started where it is asked for"
     for name, service in services.items():
         assert service["read_only"] and service["init"] and service["cap_drop"] == ["ALL"] and service["mem_limit"]
         assert service["security_opt"] == ["no-new-privileges:true"] and "ports" not in service
+        assert ("runs:/runs" in service["volumes"]) == (name == "coordinator")
         assert (service["user"], service.get("cap_add")) == (
             ("0:0", ["CHOWN"]) if name == "keys" else ("10001:10001", None)
         )

@@ -78,7 +78,7 @@ def test_tokens_are_compared_in_constant_time(server: PageServer, monkeypatch: p
 
 def test_the_index_lists_what_has_pages(server: PageServer) -> None:
     status, text, headers = get(server, f"/{server.token}/")
-    assert status == 200 and 'href="page/some%20runs/ring"' in text and "under way" in text
+    assert status == 200 and 'href="page/some%20runs/ring"' in text and "not over" in text
     assert "page/.hidden" not in text and "page/linked" not in text and "page/outside" not in text
     assert headers["Content-Security-Policy"].startswith("default-src 'none'")
     assert headers["Referrer-Policy"] == "no-referrer" and headers["Server"].strip() == "ketwire"

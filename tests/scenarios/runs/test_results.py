@@ -295,13 +295,13 @@ def test_progress_on_a_terminal_is_a_bar(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_a_run_folder_is_whole(tmp_path: Path) -> None:
-    folder = RunDirectory(tmp_path / "deep" / "run")
+    folder = RunDirectory(tmp_path / "deep" / "run", "seed: 7\n")
     (folder.path / "logs" / "alice.log").write_text("hello")
     (folder.path / "ledger-a-b.jsonl").write_text("{}\n")
     assert list(folder.target.iterdir()) == []
     folder.write_ledger([QUANTUM, RIVAL])
     folder.write_trace([QUANTUM, RIVAL])
-    folder.finish("seed: 7\n", {"estimate": 1.0})
+    folder.finish({"estimate": 1.0})
     assert sorted(p.name for p in folder.target.iterdir()) == [
         "ledger.jsonl", "logs", "result.json", "scenario.yaml", "trace.json"
     ]  # fmt: skip
@@ -316,13 +316,13 @@ def test_a_run_folder_is_whole(tmp_path: Path) -> None:
 def test_a_run_folder_may_be_there_if_it_is_empty(tmp_path: Path) -> None:
     target = tmp_path / "run"
     target.mkdir()
-    RunDirectory(target).finish("", {})
+    RunDirectory(target, "").finish({})
     with pytest.raises(ScenarioError, match="expected a new or an empty folder"):
-        RunDirectory(target)
+        RunDirectory(target, "")
     with pytest.raises(ScenarioError, match="expected a new or an empty folder"):
-        RunDirectory(target / "result.json")
+        RunDirectory(target / "result.json", "")
     with pytest.raises(ScenarioError, match="expected a folder that can be written"):
-        RunDirectory(target / "result.json" / "run")
+        RunDirectory(target / "result.json" / "run", "")
 
 
 def test_a_mount_point_is_filled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -331,13 +331,13 @@ def test_a_mount_point_is_filled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
     target = tmp_path / "run"
     target.mkdir()
-    folder = RunDirectory(target)
+    folder = RunDirectory(target, "")
     monkeypatch.setattr("ketwire.scenarios.runs.rundir.os.rename", busy)
     monkeypatch.setattr("ketwire.scenarios.runs.rundir.shutil.move", lambda a, b: Path(a).replace(b))
-    folder.finish("", {})
+    folder.finish({})
     assert (target / "result.json").exists() and [p.name for p in tmp_path.iterdir()] == ["run"]
 
 
 def test_a_discarded_folder_leaves_nothing(tmp_path: Path) -> None:
-    RunDirectory(tmp_path / "run").discard()
+    RunDirectory(tmp_path / "run", "").discard()
     assert list(tmp_path.iterdir()) == []
