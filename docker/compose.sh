@@ -46,9 +46,8 @@ if [ "${1:-}" != kill ]; then
 fi
 compose up --detach --no-build >"$folder/up" 2>&1 || { cat "$folder/up" >&2; exit 1; }
 coordinator=$(compose ps --all --quiet "${prefix}coordinator")
-if compose config --services | grep -qx "${prefix}page"; then
-    until compose logs --no-log-prefix "${prefix}page" | grep -m 1 '^serving'; do sleep 0.2; done
-fi
+page=$(compose ps --all --quiet "${prefix}page" 2>/dev/null || true)
+[ -z "$page" ] || until docker logs "$page" | grep serving; do sleep 0.2; done
 follow() { docker logs --follow "$coordinator"; }
 
 if [ "${1:-}" = kill ]; then

@@ -98,7 +98,7 @@ class Control:
         self._monitor = self.socket.get_monitor_socket(zmq.EVENT_HANDSHAKE_SUCCEEDED | zmq.EVENT_DISCONNECTED)
         self._met = self._cut_off = False
         self._connection = Connection(Role.PARTY, credentials.run, digest=credentials.digest)
-        self._next_progress = 0.0
+        self._next_progress: dict[str, float] = {}
         self._heard_s: float | None = None  # before the first word a coordinator may be long in coming
         self.say(Join(credentials.name, credentials.role, __version__, os.getpid()))
 
@@ -106,10 +106,10 @@ class Control:
         send(self.socket, self._connection.send(frame))
 
     def progress(self, session: int, done: int, total: int, label: str, clock_ps: int, found: str) -> None:
-        """Report progress, at most five times a second and always at the end."""
+        """Report progress, of each label at most five times a second, and always at its end."""
         now = time.monotonic()
-        if done >= total or now >= self._next_progress:
-            self._next_progress = now + PROGRESS_EVERY_S
+        if done >= total or now >= self._next_progress.get(label, 0.0):
+            self._next_progress[label] = now + PROGRESS_EVERY_S
             self.say(Progress(session, done, total, label, clock_ps, found))
 
     def fail(self, error: BaseException) -> None:
