@@ -70,14 +70,14 @@ class StudyData:
     @cached_property
     def runs(self) -> list[tuple[int, int, Row]]:
         """(index of the point, repeat, row) of each run that the table has, in the order of the grid."""
-        found = []
         rows, all_alike = self.rows, range(self.study.repeats) if self.study.until is None else None
         with many_values():
-            for index, (point, _, _) in enumerate(self.points):
-                for repeat in all_alike or range(repeats_needed(self.study, self.fields, point, rows)):
-                    if (row := rows.get((point, repeat))) is not None:
-                        found.append((index, repeat, row))
-        return found
+            return [
+                (index, repeat, row)
+                for index, (point, _, _) in enumerate(self.points)
+                for repeat in all_alike or range(repeats_needed(self.study, self.fields, point, rows))
+                if (row := rows.get((point, repeat))) is not None
+            ]
 
     @cached_property
     def columns(self) -> dict[str, list[Any]]:

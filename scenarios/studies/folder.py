@@ -17,6 +17,7 @@ import json
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -231,6 +232,8 @@ def many_values() -> Iterator[None]:
         yield
     finally:
         if was_enabled:
+            gc.freeze()
+            gc.unfreeze()  # what was made is among the old values now, which are looked through last
             gc.enable()
 
 
@@ -239,26 +242,33 @@ def _parsed(octets: bytes, path: Path, fields: int) -> list[tuple[Key, Row]]:
     with suppress(ValueError, TypeError, KeyError):  # all lines at once, which takes a third of the time
         told = from_json(b"[" + octets[:-1].replace(b"\n", b",") + b"]", allow_inf_nan=False)
         if len(told) == lines:
-            return [_row(each, fields) for each in told]
-    found = []
+            return _rows(told, fields)
+    found: list[tuple[Key, Row]] = []
     for number, line in enumerate(octets.splitlines(), start=1):
         try:
-            found.append(_row(from_json(line, allow_inf_nan=False), fields))
+            found += _rows([from_json(line, allow_inf_nan=False)], fields)
         except (ValueError, TypeError, KeyError):
             raise ScenarioError(f"{path}: line {number}: no result of a run, expected one of this study") from None
     return found
 
 
-def _row(told: Any, fields: int) -> tuple[Key, Row]:
-    point, repeat, values = told["point"], told["repeat"], told["values"]
-    row = Row(told["seed"], told["status"], told["reason"], values)
-    # One expression: this is most of what reading a folder takes.
-    if not (
-        type(point) is str and type(repeat) is int and type(row.seed) is int and type(row.reason) is str
-        and row.status in STATUSES and type(values) is list and len(values) == fields
-    ):  # fmt: skip
+_PARTS = {"point": str, "repeat": int, "seed": int, "status": str, "reason": str, "values": list}
+
+
+def _rows(told: list[Any], fields: int) -> list[tuple[Key, Row]]:
+    """Rows, looked at part by part and not one by one, which takes a quarter of the time.
+
+    Raises:
+        ValueError, TypeError, KeyError: one is none.
+    """
+    if not told:
+        return []
+    parts = [*zip(*map(itemgetter(*_PARTS), told), strict=True)]
+    points, repeats, _, statuses, _, values = parts
+    alike = all(set(map(type, part)) == {kind} for part, kind in zip(parts, _PARTS.values(), strict=True))
+    if not alike or not STATUSES.issuperset(statuses) or set(map(len, values)) != {fields}:
         raise ValueError("no row")
-    return (point, repeat), row
+    return [*zip(zip(points, repeats, strict=True), map(Row._make, zip(*parts[2:], strict=True)), strict=True)]
 
 
 def _appending(path: Path) -> int:
