@@ -5,8 +5,8 @@
 own: 200 points of a small inference (6 qubits, 2 layers, 1,000 copies) as a study in this process, over the same 200
 scenarios run one after another by `ketwire.run`. commands: the processor time of that study as a command, over that of
 200 times `ketwire run --inline`, of which one is measured each round. workers: the time with one worker over that with
-two, both without the start of the workers. load: reading and merging two folders of 50,000 finished points each, over pandas that reads the same rows from
-Parquet.
+two, both without the start of the workers. load: reading and merging two folders of 50,000 finished points each, over
+pandas that reads the same rows from Parquet.
 """
 
 from __future__ import annotations
