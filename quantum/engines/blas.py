@@ -21,6 +21,7 @@ _GROUP = 3  # qubits, about, whose rotations make one matrix
 _BLOCK_BITS = 14  # 2^14 amplitudes, 256 KiB: a block and what it is multiplied into stay in the caches
 _BLOCK = 1 << _BLOCK_BITS
 _SHARING_ROWS = 4  # from here on the whole diagonal is written out once for all rows
+_KEPT = 1 << 10  # amplitudes up to which a layer keeps what it is multiplied by, for the last angles that it was given
 
 
 def run_local(local: Local, states: Complexes, parameters: Floats, out: Complexes | None = None) -> Complexes:
@@ -32,15 +33,22 @@ def run_local(local: Local, states: Complexes, parameters: Floats, out: Complexe
     spares = _scratch.spares(2 * width)
     current = states
     for phases, rotated, diagonal in zip(local.phases, local.rotated, local.diagonals, strict=True):
-        entries = phases.exponentials(parameters)
-        turning = _turning(groups, levels, rotated, entries.view(np.float64)) if rotated else []
+        key = (parameters[phases.slots].tobytes(), min(rows, _SHARING_ROWS)) if size <= _KEPT else None
+        layer = phases.kept.get(key) if key is not None else None
+        if layer is None:
+            entries = phases.exponentials(parameters)
+            matrices = _turning(groups, levels, rotated, entries.view(np.float64)) if rotated else []
+            tables = None if diagonal is None else _Tables(diagonal, entries[1 + 2 * local.qubits :], rows, size)
+            layer = matrices, tables
+            if key is not None:
+                phases.kept = {key: layer}
+        turning, tables = [*layer[0]], layer[1]
         while turning and turning[-1][0].low >= _BLOCK_BITS:
             turn = turning.pop()
             target = np.empty_like(states) if spare is None else spare
             spare = None
             _multiply(turn, _floats(current), _floats(target))
             current = target
-        tables = None if diagonal is None else _Tables(diagonal, entries[1 + 2 * local.qubits :], rows, size)
         # The argument is only read; what is written is ours.
         own = current is not states
         if own:
@@ -291,11 +299,22 @@ def _spread(gate: Gate, entries: Complexes, states: Complexes) -> Complexes:
         return states * entries
     rows, size = states.shape
     n, k = size.bit_length() - 1, len(gate.qubits)
+    if size <= _KEPT:
+        return states * entries[_spread_index(gate.qubits, n)]
     order = np.argsort(gate.qubits)
     shape = [2 if qubit in gate.qubits else 1 for qubit in range(n)]
     factor = entries.reshape((2,) * k).transpose(order).reshape(shape)
     product = states.reshape((rows,) + (2,) * n) * factor
     return np.ascontiguousarray(product).reshape(rows, size)
+
+
+@lru_cache(maxsize=256)
+def _spread_index(qubits: tuple[int, ...], n: int) -> Integers:
+    """For each index of a register of n qubits, that of some of its qubits, the first of them the most significant."""
+    index, found = np.arange(1 << n), np.zeros(1 << n, dtype=np.int64)
+    for qubit in qubits:
+        found = 2 * found + (index >> (n - 1 - qubit) & 1)
+    return found
 
 
 def _reflect(gate: Gate, vector: Complexes, factor: complex, states: Complexes) -> Complexes:

@@ -12,8 +12,9 @@ the gates that hold an array (dense, diagonal, reflection) are steps of their ow
 one permutation of the indices.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
+from typing import Any
 
 import numpy as np
 
@@ -125,17 +126,20 @@ class Local:
         return Diagonal(low, n - low, features, sources, joining, late)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class Phases:
     """What one layer takes cosines and sines of: fixed + linear @ parameters[slots].
 
     In order: 0; half the angle of R_y and its negative, for each bit; then, where the layer has a
     diagonal, the tables' entries and the late pairs.
+
+    kept: what `blas` made of the last parameters; a training applies a layer some six times before they change.
     """
 
     fixed: Floats
     linear: Floats
     slots: Integers
+    kept: dict[Any, Any] = field(default_factory=dict, repr=False)
 
     def exponentials(self, parameters: Floats) -> Complexes:
         """exp(i phase) of all of them."""
