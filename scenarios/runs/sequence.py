@@ -11,13 +11,12 @@ from ketwire.channels.records import Record
 from ketwire.errors import ScenarioError
 from ketwire.nodes.session import ends_of
 from ketwire.scenarios.reports.ledger import Told
-from ketwire.scenarios.reports.units import time_text
+from ketwire.scenarios.reports.units import time_text, time_unit
 
 if TYPE_CHECKING:
     from ketwire.nodes.times.following import Hop, Way
 
 PS_PER_S = 10**12
-UNITS = ((10**12, "s"), (10**9, "ms"), (10**6, "us"), (10**3, "ns"), (1, "ps"))
 HEAD = ("sent", "arrived", "from", "to", "what", "cost")
 
 
@@ -25,7 +24,7 @@ def sequence_lines(messages: Sequence[Told]) -> Iterator[str]:
     """A table of each session, a message a line."""
     for session in dict.fromkeys(each.session for each in messages):
         records = [each.record for each in messages if each.session == session]
-        size_ps, unit = unit_of(max(record.arrival_ps for record in records))
+        size_ps, unit = time_unit(max(record.arrival_ps for record in records))
         rows = [HEAD, *(_row(record, size_ps, unit) for record in records)]
         widths = [max(len(row[column]) for row in rows) for column in range(len(HEAD) - 1)]
         yield f"session {session}, {len(records):,} message{'s' * (len(records) != 1)}"
@@ -33,11 +32,6 @@ def sequence_lines(messages: Sequence[Told]) -> Iterator[str]:
             cells = [cell.rjust(width) if place < 2 else cell.ljust(width)
                      for place, (cell, width) in enumerate(zip(row, widths, strict=False))]  # fmt: skip
             yield "  ".join(["", *cells, row[-1]]).rstrip()
-
-
-def unit_of(latest_ps: int) -> tuple[int, str]:
-    """The unit in which all times up to this one are told, so that they can be compared: how many ps, and its name."""
-    return next((each for each in UNITS if latest_ps >= each[0]), UNITS[-1])
 
 
 def _time(time_ps: int, size_ps: int, unit: str) -> str:
@@ -70,7 +64,7 @@ def replay(
     """
     for session in dict.fromkeys(each.session for each in messages):
         records = [each.record for each in messages if each.session == session]
-        size_ps, unit = unit_of(max(record.arrival_ps for record in records))
+        size_ps, unit = time_unit(max(record.arrival_ps for record in records))
         events = [(record.sent_ps, "sends", record) for record in records]
         events += [(record.arrival_ps, "has", record) for record in records]
         now_ps = 0
@@ -112,7 +106,7 @@ def target_of(text: str) -> Target:
 def way_lines(target: Target, way: Way) -> Iterator[str]:
     """One copy's way, an event a line."""
     times_ps = [hop.there_ps for hop in way.hops] + ([way.end[1]] if way.end else [])
-    size_ps, unit = unit_of(max(times_ps))
+    size_ps, unit = time_unit(max(times_ps))
     yield f"copy {target.number:,} of those that {target.party} prepares in session {target.session}"
     known_ps = way.hops[0].left_ps
     for hop in way.hops:

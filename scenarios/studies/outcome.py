@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ketwire.errors import ScenarioError
 from ketwire.scenarios.kinds.result import plain
+from ketwire.scenarios.reports.elements import element
 from ketwire.scenarios.studies.data import StudyData
 from ketwire.scenarios.studies.files import Given, is_study, of_data, of_scenario, read_file, with_repeats
 from ketwire.scenarios.studies.study import Options, carry_out
@@ -64,9 +64,7 @@ class StudyOutcome:
         return study_text(self.data)
 
     def _repr_html_(self) -> str:
-
-
-        return f"<pre>{escape(study_text(self.data))}</pre>"
+        return element("pre", study_text(self.data))
 
 
 def asked(study: str | Mapping[str, Any], axes: Mapping[str, Any] | None, repeats: int | None) -> Given:
