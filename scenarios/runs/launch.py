@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -39,6 +39,7 @@ class Options:
     progress: whether to tell how far the run is; None: if standard error is a terminal.
     watch: show a table of all parties on the terminal instead.
     by_hand: parties and fibers are started elsewhere, so that no ledger comes back from them.
+    data: by party the folder with its data, of parties started by hand, for scores that need their inputs.
     resume: the folder of the run that is to go on, instead of `out`.
     ledger: keep one record per message in the result, also where no folder takes them.
     """
@@ -47,6 +48,7 @@ class Options:
     check: bool = False
     progress: bool | None = None
     by_hand: bool = False
+    data: Mapping[str, str] = field(default_factory=dict)
     resume: ResumableDirectory | None = None
     ledger: bool = False
     watch: bool = False
@@ -150,7 +152,8 @@ def _carry_out(loaded: Loaded, run: Run, runtime: Runtime, options: Options, out
             recorded = options.ledger or (out is not None and not options.by_hand)
             results = runtime(run, progress, recorded, loaded.base, out)
         wall_s = time.perf_counter() - begun_s
-    after = Afterwards(loaded, run, results, wall_s)
+    data = loaded.network().loaders(options.data) if options.by_hand else None
+    after = Afterwards(loaded, run, results, wall_s, data)
     after.locate()
     after.summarise()
     if options.check:
