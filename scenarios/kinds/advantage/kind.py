@@ -95,5 +95,6 @@ class Advantage(Kind):
         """The mean score without noise; of fingerprints, for the words that were dealt."""
         task = spec.root
         if isinstance(task, FingerprintSpec):
-            return Reference(exact=expected(*dealt(task, network)[:2], task.qubits, task.copies))
+            first, second, _ = dealt(task, network)
+            return Reference(exact=expected(first, second, task.qubits, task.copies))
         return Reference(exact=public_of(task, task.instances).made().expected(0.0))
