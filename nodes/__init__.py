@@ -5,6 +5,8 @@ It knows no physics of its own. Of the folders `scenarios` alone imports it.
 - `data`: How an owner reads its own data, and what it refuses.
 - `datasets`: The two data sets of scikit-learn that scenarios name, read from its files; scikit-learn itself is not
   imported.
+- `drawing`: Which copies of a measurement are alike, and outcomes of those that are not: in bases of their own, or in
+  pairs.
 - `holdings`: What a program holds beside copies: receipts, choices of copies, and copies kept to be measured
   together.
 - `inline`: The inline runtime: all parties in one process, links called directly. For tests, notebooks, sweeps.

@@ -22,9 +22,11 @@ from ketwire.channels.messages import Message, Timed
 from ketwire.channels.streams import stream
 from ketwire.channels.transcript import Chain, Transcript
 from ketwire.errors import LocalProtocolError, RemoteProtocolError, ScenarioError
+from ketwire.nodes import drawing
 from ketwire.nodes.checkpoints.archive import check_arrays, check_values
 from ketwire.nodes.holdings import Collected, FirstLiving, taken
 from ketwire.nodes.models import write_model
+from ketwire.protocols.advantage.bases import Bases
 from ketwire.protocols.node import Checkpoint, Kept, Observable, Procedure, Receive, Send, Setting, State, Stock
 from ketwire.quantum import pauli_bases
 from ketwire.quantum.circuits import Circuit
@@ -49,24 +51,6 @@ def _run_perfectly(
     for piece in pieces(circuit):
         states = representations.apply_circuit(piece, states, parameters)
     return states, row
-
-
-def _tally(cells: NDArray[np.int64], end: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """The distinct cells, all from 0 to end - 1, in order, and how often each occurs."""
-    if end > len(cells):
-        return np.unique(cells, return_counts=True)
-    # Counting takes a fraction of the time of sorting, where there are few cells to count into.
-    occurs = np.bincount(cells, minlength=end)
-    distinct = np.flatnonzero(occurs)
-    return distinct, occurs[distinct]
-
-
-def _rows_of(cells: NDArray[np.int64], rows: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """The distinct rows that these cells are of, ascending, and which of those each is of."""
-    if rows == 1:
-        return np.zeros(min(len(cells), 1), dtype=np.int64), np.zeros(len(cells), dtype=np.int64)
-    used, place = np.unique(cells % rows, return_inverse=True)
-    return used, place
 
 
 class PartyNode:
@@ -179,8 +163,8 @@ class PartyNode:
         mask = ~lost if mask is None else mask
         chosen = slice(None) if np.count_nonzero(mask) == len(mask) else mask
         # Copies of one item in one state are alike: one multinomial draw serves them all.
-        cells, copies_in = _tally(groups[chosen] * len(states) + row[chosen], count * len(states))
-        rows, place = _rows_of(cells, len(states))
+        cells, copies_in = drawing.tally(groups[chosen] * len(states) + row[chosen], count * len(states))
+        rows, place = drawing.rows_of(cells, len(states))
         counts = np.zeros((count, observable.outcomes), dtype=np.int64)
         if len(cells):
             probabilities = representations.probabilities(observable, chosen_rows(states, rows))
@@ -247,9 +231,9 @@ class PartyNode:
         """Outcomes of the copies of one setting, by group; with `peek` how likely each was, summed."""
         tally = np.zeros((count, observable.outcomes))
         rows = len(found.states)
-        cells, copies_in = _tally(groups[found.which] * rows + found.row, count * rows)
+        cells, copies_in = drawing.tally(groups[found.which] * rows + found.row, count * rows)
         if len(cells):
-            used, place = _rows_of(cells, rows)
+            used, place = drawing.rows_of(cells, rows)
             laws = representations.probabilities(observable, chosen_rows(found.states, used))
             if self._processor is not None:
                 laws = self._processor.reported(laws)
@@ -258,6 +242,28 @@ class PartyNode:
             drawn = laws * copies_in[:, None] if peek else self._outcomes(laws, copies_in, items)
             np.add.at(tally, items, drawn)
         return tally
+
+    def measure_each(
+        self, bases: Bases, offset: NDArray[np.int64], copies: Copies, groups: NDArray[np.int64], keep: Kept
+    ) -> NDArray[np.int64]:
+        mask, decided, rank = taken(keep, copies)
+        chosen, spoil = np.flatnonzero(mask), None
+        if self._processor is not None:
+            copies = self._processor.read_after(bases.gates, copies, decided, self.now_ps)
+            spoil = partial(self._processor.spoiled, bases.gates)
+        states, row, ready_ps, _ = copies.take()
+        items = groups[chosen]
+        ranks = offset[items] + rank[chosen]
+        outcomes = drawing.in_bases(bases, states, row[chosen], items, ranks, spoil, self.random("outcome"))
+        self._learn(ready_ps[decided])
+        found = np.stack([items, ranks, outcomes], axis=1)
+        self.transcript.outcomes(self.now_ps, found)
+        return found
+
+    def swap_tests(self, first: Sequence[Stock], second: Sequence[Stock], items: int) -> NDArray[np.int64]:
+        counts = drawing.swap_tests(first, second, items, self.random("outcome"))
+        self.transcript.outcomes(self.now_ps, counts)
+        return counts
 
     def attach(self, copies: Copies) -> Copies:
         from ketwire.quantum.gradients.features import open_feature  # noqa: PLC0415

@@ -16,6 +16,7 @@ A contraction's flag decides whether a copy lives, which programs may look at: i
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from functools import lru_cache, partial
 
@@ -136,6 +137,18 @@ class Processor:
         copies = self._put_down(copies, now_ps, task)
         self._serve(decided)
         return copies
+
+    def read_after(self, gates: Circuit, copies: Copies, decided: Mask, now_ps: int) -> Copies:
+        """Have copies measured, each after gates of its own that take as long as `gates`; what they do: `spoiled`."""
+        lasts_ps = duration_ps(gates, self.hardware.gate1_ps, self.hardware.gate2_ps)
+        copies = self._put_down(copies, now_ps, Task(lasts_ps, _unchanged, held=True, circuit=gates))
+        return self.read(copies, decided, now_ps)
+
+    def spoiled(self, gates: Circuit, laws: Floats) -> Floats:
+        """What is reported after such gates, an error of any being scrambled over all qubits; (rows, outcomes)."""
+        p1, p2 = self.hardware.p_gate1, self.hardware.p_gate2
+        right = math.prod(1.0 - gate_error(gate.name, len(gate.qubits), p1, p2) for gate in gates.gates)
+        return self.reported(laws * right + (1.0 - right) / laws.shape[1])
 
     def read_in(
         self,

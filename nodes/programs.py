@@ -9,6 +9,11 @@ from __future__ import annotations
 from ketwire.errors import ScenarioError
 
 PROGRAMS = {
+    "advantage": "ketwire.protocols.advantage.program:AdvantageParty",
+    "advantage/fingerprint": "ketwire.protocols.advantage.fingerprint:FingerprintParty",
+    "advantage/fingerprint/classical": "ketwire.protocols.advantage.fingerprint:FingerprintRivalParty",
+    "advantage/named-state": "ketwire.protocols.advantage.rivals:NamedStateParty",
+    "advantage/places": "ketwire.protocols.advantage.rivals:PlacesParty",
     "decoys": "ketwire.protocols.decoys:DecoyParty",
     "gradient": "ketwire.protocols.gradient.programs:GradientParty",
     "gradient/dense-state": "ketwire.protocols.gradient.dense_rival:DenseGradientParty",

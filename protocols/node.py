@@ -26,6 +26,7 @@ from ketwire.channels.copies import Copies, States
 from ketwire.channels.messages import Message, Spent
 
 if TYPE_CHECKING:  # fibers know no circuits
+    from ketwire.protocols.advantage.bases import Bases
     from ketwire.quantum.circuits import Circuit
     from ketwire.quantum.gradients.estimation import Estimate, Held
 
@@ -255,6 +256,19 @@ class Node(Protocol):
         peek: every copy is read in all settings, which no laboratory can, and instead of outcomes the answer sums
         how likely each was to be reported; for references alone.
         """
+        ...
+
+    def measure_each(
+        self, bases: Bases, offset: NDArray[np.int64], copies: Copies, groups: NDArray[np.int64], keep: Kept
+    ) -> NDArray[np.int64]:
+        """Measure the copies in `keep`, each in a basis of its own; consumes `copies`. The clock: see `measure`.
+
+        offset: int64, (count,), the copies of each group before. Returns (group, rank, outcome) of each, int64, (k, 3).
+        """
+        ...
+
+    def swap_tests(self, first: Sequence[Stock], second: Sequence[Stock], items: int) -> NDArray[np.int64]:
+        """Swap tests on pairs of copies, one of each side; of each item (passed, failed), int64, (items, 2)."""
         ...
 
     def attach(self, copies: Copies) -> Copies:

@@ -7,6 +7,7 @@ It knows no time, no input and no output. All other folders may import it; it im
 - `binomial`: How many two-valued outcomes tell a probability to epsilon: by the binomial law itself instead of a
   bound on it.
 - `circuits`: Circuits: gates in order on one register; and contractions, operators that are not unitary.
+- `cliffords`: Uniformly random Clifford unitaries, many at once, and how each acts on a state of its own.
 - `controlled`: Circuits under the control of one more qubit, gate by gate, with the same parameters.
 - `encodings`: Amplitude encoding of classical vectors (THEORY §1).
 - `gates`: Gates: what a circuit is made of, each with its matrix.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -33,6 +34,7 @@ from ketwire.scenarios.options import (
     shown,
 )
 from ketwire.scenarios.runs.output import aside, say
+from ketwire.scenarios.schema.strict import some
 
 
 def keys(
@@ -77,6 +79,10 @@ def coordinator(
     mounted_keys: MountedKeys = False,
     ready: Ready = None,
     log: Log = "text",
+    data: Annotated[
+        list[str] | None,
+        typer.Option("--data", metavar="NAME=DIR", help="A party's data folder, for scores that need its inputs."),
+    ] = None,
     rejoin_s: Annotated[
         float | None,
         typer.Option("--rejoin-s", metavar="S", help="How long to wait for a party that died, 60; 0: not at all."),
@@ -95,8 +101,22 @@ def coordinator(
     def runtime(run: Any, progress: Any, ledger: bool, base: str, out: Path | None) -> Any:
         return serve_coordinator(run, given, bind, advertise, progress, rejoin_s)
 
-    options = Options(out, progress=shown(progress, as_json), by_hand=True)
+    folders = _folders(data or [], loaded.network().parties)
+    options = Options(out, progress=shown(progress, as_json), by_hand=True, data=folders)
     report(loaded, runtime, options, as_json)
+
+
+def _folders(given: list[str], parties: Sequence[str]) -> dict[str, str]:
+    """By party the folder that the judge is given."""
+    found: dict[str, str] = {}
+    for each in given:
+        party, _, folder = each.partition("=")
+        if party not in parties or not folder or party in found:
+            raise ScenarioError(f"--data: {each!r} given, expected NAME=DIR, once for a node: {some(parties)}")
+        if not Path(folder).is_dir():
+            raise ScenarioError(f"--data: {folder}: no such folder, expected that of {party}")
+        found[party] = folder
+    return found
 
 
 def node(

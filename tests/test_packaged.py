@@ -20,15 +20,21 @@ SHORT = ("protocol.steps=2", "protocol.loss_copies=4", "protocol.test_copies=4",
 TRAININGS = ["fine-tune-digits", "train-breast-cancer", "train-digits", "train-metro-25km", "train-pipeline-of-four"]
 NAMES = [
     "breast-cancer",
+    "consumable-data",
     "digits",
     "eavesdropper",
+    "fingerprint-referee",
+    "fourier-sampling",
     "gradient-two-parties",
+    "hidden-matching",
     "metro-10km-coded",
     "metro-25km-teleport",
     "repeater-chain-100km",
     "ring-of-three",
     "subspace",
     "two-layer-inference",
+    "xeb-12-qubits",
+    "xeb-25km-teleport",
     *TRAININGS,
 ]
 REFUSED = ["metro-10km-direct-refused"]
@@ -52,8 +58,9 @@ def test_the_list_is_complete() -> None:
 
 
 SLOW = (
-    "digits", "fine-tune-digits", "gradient-two-parties", "repeater-chain-100km", "subspace", "train-breast-cancer",
-    "train-digits", "train-metro-25km", "train-pipeline-of-four",
+    "consumable-data", "digits", "fine-tune-digits", "fourier-sampling", "gradient-two-parties", "hidden-matching",
+    "repeater-chain-100km", "subspace", "train-breast-cancer", "train-digits", "train-metro-25km",
+    "train-pipeline-of-four", "xeb-12-qubits", "xeb-25km-teleport",
 )  # fmt: skip
 
 

@@ -188,6 +188,12 @@ class TimedNode(PartyNode):
         self._read(*asked)
         return found
 
+    def measure_each(self, bases: Any, offset: Any, copies: Copies, groups: Any, keep: Kept) -> Integers:
+        asked = self._asked(copies, keep)
+        found = super().measure_each(bases, offset, copies, groups, keep)
+        self._read(*asked)
+        return found
+
     def measure_bases(self, copies: Copies, bases: Integers) -> Integers:
         asked = self._asked(copies, None)
         found = super().measure_bases(copies, bases)

@@ -78,19 +78,28 @@ class Network:
             for hop in pairwise((first, *chain.via, last))
         )
 
-    def loaders(self) -> dict[str, Loader]:
-        """Every party's own loader, by party. With --check alone: it breaks their privacy."""
+    def loaders(self, folders: Mapping[str, str] | None = None) -> dict[str, Loader]:
+        """Every party's own loader, by party. After a run alone, for references and scores: it breaks their privacy.
+
+        folders: where the data paths of each party start, of parties with folders of their own; the others have none.
+        """
         from ketwire.nodes.data import make_loader  # noqa: PLC0415
         from ketwire.nodes.session import data_key  # noqa: PLC0415
 
-        return {party: make_loader(party, data_key(self.workload, party), self.base) for party in self.parties}
+        bases = dict.fromkeys(self.parties, self.base) if folders is None else folders
+        return {party: make_loader(party, data_key(self.workload, party), base) for party, base in bases.items()}
 
 
 @dataclass(frozen=True)
 class Judge:
-    """The public: it knows results and labels, and no party's data."""
+    """The public: it knows results and labels, and of no party's data but what it was given.
+
+    data: the loaders of parties, for scores that take inputs of several. A run in one place has all of them; where
+        parties are started by hand, those whose folders the coordinator is given.
+    """
 
     network: Network
+    data: Mapping[str, Loader] = field(default_factory=dict)
 
     def load(self, key: str, source: dict[str, Json]) -> dict[str, NDArray[Any]]:
         """Public data, labels as a rule; `key` is where the scenario names it.
@@ -195,6 +204,7 @@ class Kind(ABC):
 # As in pyproject.toml, so that they are found without reading what every installed package declares;
 # tests/test_startup.py compares.
 _BUILT_IN = {
+    "advantage": "ketwire.scenarios.kinds.advantage.kind:Advantage",
     "decoys": "ketwire.scenarios.kinds.decoys:Decoys",
     "gradient": "ketwire.scenarios.kinds.gradient.kind:Gradient",
     "inference": "ketwire.scenarios.kinds.inference.kind:Inference",

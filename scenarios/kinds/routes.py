@@ -9,8 +9,10 @@ from typing import Any
 from ketwire.channels.copies import MAX_QUBITS
 from ketwire.channels.line import Line
 from ketwire.channels.planning.budget import Crossing
+from ketwire.errors import ScenarioError
 from ketwire.scenarios.kinds.interface import Network
 from ketwire.scenarios.schema.model import wrong
+from ketwire.scenarios.schema.strict import some
 
 
 def line_between(network: Network, sender: str, receiver: str) -> Line:
@@ -18,6 +20,25 @@ def line_between(network: Network, sender: str, receiver: str) -> Line:
     link = network.link(sender, receiver)
     assert link is not None
     return next(line for a, b, line in link.directions() if (a, b) == (sender, receiver))
+
+
+def line_from(network: Network, key: str, sender: str, at: str, receiver: str) -> Line:
+    """The physics from one party to another, both named by keys of the protocol.
+
+    Raises:
+        ScenarioError: one is no node, both are one, or no link carries registers between them.
+    """
+    for name, party in ((key, sender), (at, receiver)):
+        if party not in network.parties:
+            raise ScenarioError(f"protocol.{name}: {party!r} given, expected a node: {some(network.parties)}")
+    if sender == receiver:
+        raise ScenarioError(f"protocol.{at}: {receiver!r} given, expected another node than the {key}")
+    told = f"protocol.{at}: {receiver!r} given, expected a node with a link to {sender}"
+    if network.link(sender, receiver) is None:
+        raise ScenarioError(told)
+    if network.is_hop(sender, receiver):
+        raise ScenarioError(f"{told} over which no chain of repeaters makes its pairs")
+    return line_between(network, sender, receiver)
 
 
 def crossings_of(network: Network, parties: Sequence[str], sizes: Sequence[int]) -> list[Crossing]:

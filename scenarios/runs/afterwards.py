@@ -8,7 +8,7 @@ it go on. So a fault in a user's own kind never loses a run that is over.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import is_dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -26,7 +26,7 @@ from ketwire.scenarios.runs.table import table_text, verdict
 
 if TYPE_CHECKING:
     from ketwire.nodes.session import Run, SessionResult
-    from ketwire.protocols.node import Outcome
+    from ketwire.protocols.node import Loader, Outcome
 
 P = TypeVar("P", bound=Part)
 LISTED = 1000
@@ -36,9 +36,18 @@ LISTED = 1000
 class Afterwards:
     """The result of a run that is over, and what failed after it."""
 
-    def __init__(self, loaded: Loaded, run: Run, results: Sequence[SessionResult], wall_s: float) -> None:
+    def __init__(
+        self,
+        loaded: Loaded,
+        run: Run,
+        results: Sequence[SessionResult],
+        wall_s: float,
+        data: Mapping[str, Loader] | None = None,
+    ) -> None:
+        """data: the loaders of the parties whose data the judge is given; None for all, as the run was in one place."""
         self.failed: list[FailedStep] = []
         self._loaded, self._run, self.results = loaded, run, results
+        self._data = loaded.network().loaders() if data is None else data
         self._kind, self._spec = loaded.kind, loaded.scenario.protocol
         head: dict[str, Any] = {"scenario": loaded.name, "seed": run.seed}
         if run.workload_seed is not None:
@@ -97,7 +106,8 @@ class Afterwards:
 
     def summarise(self) -> None:
         with self.step("summarise"):
-            summary = _expected(Summary, self._kind.summarise(self._spec, self.results, Judge(self._loaded.network())))
+            judge = Judge(self._loaded.network(), self._data)
+            summary = _expected(Summary, self._kind.summarise(self._spec, self.results, judge))
             self._result = self._made(summary, [])
             self._summary = summary
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -41,6 +41,7 @@ class Options:
     watch: show a table of all parties on the terminal instead.
     latency: tell where the virtual time went.
     by_hand: parties and fibers are started elsewhere, so that no ledger comes back from them.
+    data: by party the folder with its data, of parties started by hand, for scores that need their inputs.
     resume: the folder of the run that is to go on, instead of `out`.
     ledger: keep one record per message in the result, also where no folder takes them.
     """
@@ -49,6 +50,7 @@ class Options:
     check: bool = False
     progress: bool | None = None
     by_hand: bool = False
+    data: Mapping[str, str] = field(default_factory=dict)
     resume: ResumableDirectory | None = None
     ledger: bool = False
     watch: bool = False
@@ -152,7 +154,8 @@ def _carry_out(loaded: Loaded, run: Run, runtime: Runtime, options: Options, out
             recorded = options.ledger or (out is not None and not options.by_hand)
             results = runtime(run, progress, recorded, loaded.base, out)
         wall_s = time.perf_counter() - begun_s
-    after = Afterwards(loaded, run, results, wall_s)
+    data = loaded.network().loaders(options.data) if options.by_hand else None
+    after = Afterwards(loaded, run, results, wall_s, data)
     if options.latency:
         after.locate()
     after.summarise()

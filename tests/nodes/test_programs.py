@@ -19,6 +19,8 @@ from tests.test_packaged import NAMES
 ROOT = Path(__file__).parents[2]
 
 RECORDED = [
+    "advantage", "advantage/fingerprint", "advantage/fingerprint/classical", "advantage/named-state",
+    "advantage/places",
     "decoys", "gradient", "gradient/dense-state", "gradient/description", "gradient/parameter-shift", "inference",
     "inference/amplitude", "inference/amplitude/sampling", "inference/dense-state", "inference/description",
     "inference/sketch", "subspace", "subspace/code", "subspace/description", "subspace/raw", "training",

@@ -12,40 +12,19 @@ from numpy.typing import NDArray
 from ketwire.channels.copies import MAX_QUBITS
 from ketwire.channels.line import Line
 from ketwire.channels.planning.budget import Crossing
-from ketwire.errors import ScenarioError
 from ketwire.nodes.session import Session, SessionResult
 from ketwire.protocols.sides import Side, SubspaceSlice
 from ketwire.protocols.stream import StreamPlan
 from ketwire.scenarios.kinds.interface import Network
 from ketwire.scenarios.kinds.margin import margin_of, retried
 from ketwire.scenarios.kinds.paths import passage_of
-from ketwire.scenarios.kinds.routes import line_between
+from ketwire.scenarios.kinds.routes import line_from
 from ketwire.scenarios.kinds.subspace.spec import Common
-from ketwire.scenarios.schema.strict import some
 
 
 def line_of(task: Common, network: Network) -> Line:
     """The physics from sender to receiver."""
-    for key, party in (("sender", task.sender), ("receiver", task.receiver)):
-        if party not in network.parties:
-            raise ScenarioError(
-                f"protocol.{key}: {party!r} given, expected a node: {some(network.parties)}"
-            )
-    if task.sender == task.receiver:
-        raise ScenarioError(
-            f"protocol.receiver: {task.receiver!r} given, expected another node than the sender"
-        )
-    link = network.link(task.sender, task.receiver)
-    if link is None:
-        raise ScenarioError(
-            f"protocol.receiver: {task.receiver!r} given, expected a node with a link to {task.sender}"
-        )
-    if network.is_hop(task.sender, task.receiver):
-        raise ScenarioError(
-            f"protocol.receiver: {task.receiver!r} given, expected a node with a link to {task.sender} over which "
-            "no chain of repeaters makes its pairs"
-        )
-    return line_between(network, task.sender, task.receiver)
+    return line_from(network, "sender", task.sender, "receiver", task.receiver)
 
 
 Sides = Mapping[str, Side]

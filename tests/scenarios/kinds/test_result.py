@@ -23,6 +23,7 @@ SMALL = {
     "eavesdropper": [],
     "subspace": ["protocol.qubits=[4, 6]", "protocol.trials=20"],
     "gradient-two-parties": ["protocol.copies=10", "protocol.epsilon=null", "protocol.delta=null"],
+    "fingerprint-referee": ["protocol.instances=20"],
     "train-digits": ["protocol.steps=1", "protocol.copies=12"],
 }
 
@@ -101,4 +102,5 @@ def test_the_command_prints_the_schema_of_a_kind_in_this_folder(
 def test_the_schema_of_no_kind_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.execute(["schema", "--result", "telepathy"]) == 2
     told = capsys.readouterr().err
-    assert told.startswith("ketwire: --result: 'telepathy' given, expected one of decoys, ") and told.count("\n") == 1
+    assert told.startswith("ketwire: --result: 'telepathy' given, expected one of advantage, decoys, ")
+    assert told.count("\n") == 1
