@@ -2,6 +2,7 @@
 
 Nothing here is unpickled. `nodes.central`, which trains, imports it, and so does `scenarios`.
 
+- `folders`: Where a set of graphs is in a folder, and what an owner's loader answers for it.
 - `modelfile`: The file of a graph network (.npz): written by training, read by inference, without torch and without
   pickle.
 - `planetoid`: Citation networks in the format of Planetoid, as arrays without pickle: `ind.NAME.npz`.

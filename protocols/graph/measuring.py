@@ -103,13 +103,12 @@ def copies_for_share(needed: list[float], share: float) -> float:
 class Histogram:
     """The measurement of hop and hidden unit: an observable with an outcome for each unit, and the last for failures.
 
-    constant: s. size: ||x'||.
+    constant: s. size: ||x'||. alpha: no less than the norm of T' with this constant.
     """
 
-    def __init__(self, transform: Transform, squares: Squares, constant: float, size: float) -> None:
+    def __init__(self, transform: Transform, squares: Squares, constant: float, size: float, alpha: float) -> None:
         self._transform, self._squares = transform, squares
-        self._constant = constant
-        self.alpha = transform.scale(constant)
+        self._constant, self.alpha = constant, alpha
         self.factor = (self.alpha * size) ** 2
         self.pooled_rows = len(transform.rows) * transform.pool
 
@@ -123,16 +122,21 @@ class Histogram:
         failed = np.maximum(1.0 - found.sum(axis=1), 0.0)
         return tidy(np.column_stack([found, failed]))
 
-    def pooled(self, shares: Floats) -> Floats:
-        """Pooled hidden units from how often each came up, shape (units,)."""
-        return np.asarray(self._squares.scale * self.factor * shares + self._squares.constant * self.pooled_rows)
-
     def law(self, states: Complexes, head: Floats, bias: Floats) -> Law:
         """Of logits, on one ideal state, (1, 2**n)."""
-        values = (self._squares.scale * self.factor)[:, None] * head
-        values = np.concatenate([values, np.zeros((1, head.shape[1]))])
-        constant = self._squares.constant * self.pooled_rows @ head + bias
-        return Law((values,), (self.probabilities(states)[0],), constant)
+        values = outcome_values(self._squares, head, self.factor)
+        return Law((values,), (self.probabilities(states)[0],), offset(self._squares, head, bias, self.pooled_rows))
+
+
+def outcome_values(squares: Squares, head: Floats, factor: float) -> Floats:
+    """What each outcome of a histogram adds to each logit, shape (units + 1, classes); factor: (α ||x'||)²."""
+    values = (squares.scale * factor)[:, None] * head
+    return np.concatenate([values, np.zeros((1, head.shape[1]))])
+
+
+def offset(squares: Squares, head: Floats, bias: Floats, pooled_rows: float) -> Floats:
+    """What is added to logits from a histogram, shape (classes,)."""
+    return np.asarray(squares.constant * pooled_rows @ head + bias)
 
 
 def promise(factors: Floats, copies: int, delta: float) -> float:
@@ -200,7 +204,7 @@ class Forms:
         rows = len(transform.rows)
         turned = contrasts(model.classes) @ model.head.T
         units = transform.units
-        c0, c1, c2 = _polynomial(model, units)
+        c0, c1, c2 = polynomial(model, units)
         offsets = np.tile(transform.offset, rows)
         self.forms, self.linear, self.square, constants = [], [], [], []
         for each in turned:
@@ -259,7 +263,7 @@ class Spectra:
         return Law(self.values(), chances, self._constants @ self._back)
 
 
-def _polynomial(model: GraphModel, units: int) -> Floats:
+def polynomial(model: GraphModel, units: int) -> Floats:
     """c0, c1, c2 by unit, shape (3, units)."""
     if model.activation == "none":
         return np.repeat([[0.0], [1.0], [0.0]], units, axis=1)

@@ -1,7 +1,7 @@
 """What is asked of a graph network, and which nodes of whose graph that takes into a register.
 
 An *item* is one register: a whole graph, or one graph's nodes from which hops lead to the asked ones. Each node of an
-item belongs to one of the owners, in blocks: of V nodes and P owners, node i in the register is of owner i P // V.
+item belongs to one of the owners, in blocks: of V nodes of a graph and P owners, node i is of owner i P // V.
 Which nodes an item has, and how many features, is public; features, edges and weights are not.
 """
 
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from ketwire.errors import ScenarioError
 from ketwire.protocols.graph.model import GraphModel
-from ketwire.protocols.graph.operators import adjacency, sparse
+from ketwire.protocols.graph.operators import adjacency
 from ketwire.protocols.graph.transform import Hopping, Transform
 from ketwire.quantum.encodings import qubits_for
 
@@ -42,15 +42,19 @@ class Question:
 
 @dataclass(frozen=True, eq=False)
 class Item:
-    """inside: the nodes of the register by their numbers in the set, in its order. rows: places of the asked ones."""
+    """inside: the nodes of the register by their numbers in the set, in its order. rows: places of the asked ones.
+
+    order: the number of each node of the register among `among` nodes, by which it belongs to an owner.
+    """
 
     inside: Integers
     rows: Integers
+    order: Integers
+    among: int
 
     def owned(self, owner: int, owners: int) -> Integers:
         """The places of the nodes that one of the owners has."""
-        places = np.arange(len(self.inside))
-        return np.flatnonzero(places * owners // max(len(places), 1) == owner)
+        return np.flatnonzero(self.order * owners // max(self.among, 1) == owner)
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,10 +90,11 @@ class Graphs:
     def _item(self, question: Question, which: Sequence[int]) -> Item:
         if question.form == "graphs":
             inside = np.flatnonzero(self.member == which[0])
-            return Item(inside, np.arange(len(inside)))
+            places = np.arange(len(inside))
+            return Item(inside, places, places, len(places))
         asked = np.array(which, dtype=np.int64)
         inside = np.arange(self.nodes) if question.form == "means" else self._reached(asked, question.radius)
-        return Item(inside, np.searchsorted(inside, asked))
+        return Item(inside, np.searchsorted(inside, asked), inside, self.nodes)
 
     def _reached(self, asked: Integers, radius: int) -> Integers:
         near = np.zeros(self.nodes, dtype=np.bool_)
@@ -120,13 +125,6 @@ class Graphs:
         """T of an item; offset: of the squares, by unit."""
         pool = 1.0 / len(item.rows) if form == "means" else 1.0
         return Transform(model, self.hopping(model, item), item.rows, pool, offset)
-
-
-def graphs_of(arrays: dict[str, NDArray[Any]]) -> Graphs:
-    """What a loader answers for a set of graphs."""
-    shape = tuple(int(each) for each in arrays["shape"])
-    parts = (arrays["data"], arrays["indices"], arrays["indptr"])
-    return Graphs(sparse().csr_array(parts, shape=shape), arrays["edges"], arrays["member"])
 
 
 def radius_of(model: GraphModel) -> int:

@@ -129,18 +129,17 @@ class Transform:
 
     def images(self, amplitudes: Floats) -> Floats:
         """T x of real vectors, without offsets: shape (count, columns - 1) to (count, asked, units)."""
-        found = np.empty((len(amplitudes), len(self.rows), self.units))
-        for index, each in enumerate(amplitudes):
-            found[index] = self._image(each)
-        return found
-
-    def _image(self, vector: Floats) -> Floats:
-        parts = self.hopping.each(vector.reshape(self.hopping.nodes, self.features))
-        each = (hop[self.rows] @ weights for hop, weights in zip(parts, self.model.weights, strict=True))
+        count, asked, width = len(amplitudes), len(self.rows), self.features
+        beside = amplitudes.reshape(count, self.hopping.nodes, width).swapaxes(0, 1).reshape(-1, count * width)
+        each = (
+            hop[self.rows].reshape(asked * count, width) @ weights
+            for hop, weights in zip(self.hopping.each(beside), self.model.weights, strict=True)
+        )
         if self._together:
-            first = next(each)
-            return np.asarray(sum(each, start=first))
-        return np.concatenate(list(each), axis=1)
+            whole = sum(each, start=np.zeros((asked * count, self.units)))
+        else:
+            whole = np.concatenate(list(each), axis=1)
+        return np.asarray(whole).reshape(asked, count, self.units).swapaxes(0, 1)
 
     def adjoint(self, image: Floats) -> Floats:
         """T^T y; shape (asked, units) to (columns - 1,)."""
