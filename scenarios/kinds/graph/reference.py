@@ -55,7 +55,7 @@ def reference(frame: Frame) -> GraphReference:
     crossings = max(len(frame.public.path) - 1, 1)
     each = sum(registers) * crossings * enough / len(needed)
     return GraphReference(
-        exact=exact.reshape(-1),
+        exact=plain(exact.reshape(-1)),
         central_accuracy=frame.accuracy(wanted),
         central_answers=plain(frame.answers(wanted)),
         copies_needed=plain(needed),

@@ -192,6 +192,7 @@ def test_an_item_without_nodes_or_features_has_the_logits_of_the_constant() -> N
         constant = transform.constant(0.0)
         states = np.zeros((1, 1 << register(sizes[0], 3)), dtype=np.complex128)
         states[0, 3 * sizes[0]] = 1.0
-        law = Histogram(transform, squares, constant, constant, transform.scale(constant)).law(states, model.head, model.head_bias)
+        readout = Histogram(transform, squares, constant, constant, transform.scale(constant))
+        law = readout.law(states, model.head, model.head_bias)
         wanted = logits(model, graphs.edges, graphs.features, graphs.member, 2)[0]
         assert law.logits == pytest.approx(wanted, abs=1e-9)
