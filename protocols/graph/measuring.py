@@ -111,16 +111,20 @@ class Histogram:
         self._constant, self.alpha = constant, alpha
         self.factor = (self.alpha * size) ** 2
         self.pooled_rows = len(transform.rows) * transform.pool
+        self._last: tuple[Complexes, Floats] | None = None
 
     @property
     def outcomes(self) -> int:
         return self._transform.units + 1
 
     def probabilities(self, states: Complexes) -> Floats:
-        """(rows, outcomes)."""
+        """(rows, outcomes). Batches of one state come one after the other, so the last answer is kept."""
+        if self._last is not None and np.array_equal(self._last[0], states):
+            return self._last[1]
         found = self._transform.weights_of(states, self._constant) / self.alpha**2
         failed = np.maximum(1.0 - found.sum(axis=1), 0.0)
-        return tidy(np.column_stack([found, failed]))
+        self._last = states, tidy(np.column_stack([found, failed]))
+        return self._last[1]
 
     def law(self, states: Complexes, head: Floats, bias: Floats) -> Law:
         """Of logits, on one ideal state, (1, 2**n)."""

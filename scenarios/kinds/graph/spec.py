@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, NonNegativeInt, model_validator
+from pydantic import Discriminator, Field, NonNegativeInt, Tag, model_validator
 
+from ketwire.channels.copies import MAX_QUBITS
 from ketwire.channels.planning.budget import DEFAULT_BUDGET_ATTEMPTS
 from ketwire.protocols.graph.sides import Measurement
 from ketwire.protocols.stream import MAX_BATCH_OCTETS
@@ -15,6 +16,8 @@ from ketwire.scenarios.schema.strict import NodeName, Strict, wrong
 
 Bits = Annotated[int, Field(ge=1, le=52)]
 MOST_ITEMS = 2000
+MOST_DEALT = 1 << 26
+"""Features of all planted graphs together: 512 MiB."""
 
 
 class SetData(Strict):
@@ -41,11 +44,36 @@ class Planted(Strict):
     features: int = Field(ge=2, le=1 << 10, multiple_of=2, description="of each node")
     margin: float = Field(gt=0, le=1, description="by which the logits of a unit vector differ")
 
+    @model_validator(mode="after")
+    def _size(self) -> Self:
+        each = self.nodes * self.features
+        if each >= 1 << MAX_QUBITS:
+            raise wrong("nodes", self.nodes, f"at most {((1 << MAX_QUBITS) - 1) // self.features}: a register has "
+                        f"{MAX_QUBITS} qubits at most")  # fmt: skip
+        if self.graphs * each > MOST_DEALT:
+            raise wrong("graphs", self.graphs, f"at most {MOST_DEALT // each} of this size")
+        return self
+
 
 class PlantedData(Strict):
     """See `ketwire.protocols.graph.planted`."""
 
     planted: Planted
+
+
+def _form(given: Any) -> str | None:
+    """Which form the data have; errors name the forms on the way to a key."""
+    if isinstance(given, SetData | PlantedData):
+        return f"({type(given).__name__})"
+    if not isinstance(given, dict):
+        return None
+    return "(PlantedData)" if "planted" in given else "(SetData)"
+
+
+Data = Annotated[
+    Annotated[SetData, Tag("(SetData)")] | Annotated[PlantedData, Tag("(PlantedData)")],
+    Discriminator(_form, custom_error_type="data", custom_error_message="folder, set and model, or planted"),
+]
 
 
 class Subsets(Strict):
@@ -89,7 +117,7 @@ class GraphSpec(Strict):
     owners: list[NodeName] = Field(min_length=1, max_length=64, description="of nodes: each has a block of them")
     network: NodeName = Field(description="who has the hop operators and the weights, and measures")
     head: NodeName | None = Field(None, description="who has the last linear map, and decides; null for `network`")
-    data: SetData | PlantedData = Field(description="the graphs and the network")
+    data: Data = Field(description="the graphs and the network")
     ask: Ask | None = Field(None, description="null for all graphs that are planted")
     measurement: Measurement = Field(
         "block-encoding", description="one histogram of hidden units, or the eigenbasis of each contrast of logits"
