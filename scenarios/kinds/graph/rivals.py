@@ -37,5 +37,6 @@ def rival_sessions(frame: Frame, network: Network, sides: Mapping[str, Side]) ->
                 f"protocol.sketch.{index}: {signs} given, expected at most {MOST_NUMBERS // max(entries, 1)}: the "
                 f"registers have {entries:,} entries, and either side draws a number for each and each sign"
             )
-        sessions.append(session(f"sketch-{signs}", "graph/sketch", signs, shared_seed=network.seed))
+        name = "sketch" if len(spec.sketch) == 1 else f"sketch-{signs}"
+        sessions.append(session(name, "graph/sketch", signs, shared_seed=network.seed))
     return sessions
