@@ -11,6 +11,8 @@ A source is a dict with one leading key, as scenarios say it:
                                                     leaves the others out, "columns": [0, 7] takes these features
     {"trained": "runs/mine", "layer": 3}            the owner's angles of a training that is over, see
                                                     `ketwire.nodes.models`
+    {"set": "MUTAG", "folder": "datasets"}          nodes of graphs, and
+    {"graph_model": "mutag.npz"}                    a graph network, as named arrays: see `ketwire.nodes.graphs`
 
 Loading answers with `values` in the shape that the source has, and, where the source has labels, `labels`,
 int64, one a row. `values` is float64, or complex128 where a file holds complex numbers. Nothing is unpickled,
@@ -63,6 +65,8 @@ def make_loader(owner: str, own_key: bytes, base: str) -> Loader:
             return _from_dataset(key, source)
         if "trained" in source:
             return _from_model(key, source, owner, base)
+        if "set" in source or "graph_model" in source:
+            return _of_graphs(key, source, base)
         raise ScenarioError(
             f"{key}: a source with {_list(source)} given, expected one with path, values, random, dataset or trained"
         )
@@ -121,6 +125,17 @@ def _from_file(where: str, source: dict[str, Json], base: str) -> Arrays:
 def _from_model(where: str, source: dict[str, Json], owner: str, base: str) -> Arrays:
     path = os.path.join(base, os.path.expanduser(str(source["trained"])))
     return read_layer(f"{where}.trained", path, owner, int(source["layer"]))
+
+
+def _of_graphs(where: str, source: dict[str, Json], base: str) -> Arrays:
+    from ketwire.nodes.graphs import folders  # noqa: PLC0415 (most parties have none)
+
+    def placed(given: Json) -> str:
+        return os.path.join(base, os.path.expanduser(str(given)))
+
+    if "set" in source:
+        return folders.set_source(where, placed(source["folder"]), str(source["set"]))
+    return folders.model_source(where, placed(source["graph_model"]))
 
 
 def _read_octets(file: IO[bytes], source: dict[str, Json]) -> Arrays:

@@ -227,6 +227,11 @@ def _levels(bits: int, scale: float, signed: bool) -> tuple[float, float]:
 # ---------------------------------------------------------------- packing
 
 
+def bits_for(values: int) -> int:
+    """Bits that tell `values` things apart, at least one."""
+    return max(1, math.ceil(math.log2(values)))
+
+
 def pack_bits(codes: NDArray[np.integer], bits: int) -> NDArray[np.uint8]:
     """Codes, any shape, in C order, most significant bit first, without gaps; zeros fill the last octet.
 

@@ -29,6 +29,7 @@ from ketwire.channels.streams import stream
 from ketwire.errors import RemoteProtocolError
 from ketwire.protocols.codes import (
     BlockPlan,
+    bits_for,
     decode_block,
     encode_block,
     pack_bits,
@@ -45,7 +46,6 @@ from ketwire.protocols.subspace import (
     Owned,
     Real,
     Vectors,
-    bits_for,
     half_of_signs,
 )
 from ketwire.quantum import half_spaces, subspaces

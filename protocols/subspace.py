@@ -17,7 +17,6 @@ The receiver's decisions are its outcome, and public. Answers and labels are the
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol
@@ -387,8 +386,3 @@ class _Measuring:
 
     def measure(self, node: Node, copies: Copies, groups: Integers, keep: Kept) -> Integers:
         return node.measure(copies, self._observable, groups, node.public["items"], keep)
-
-
-def bits_for(values: int) -> int:
-    """Bits that tell `values` things apart, at least one."""
-    return max(1, math.ceil(math.log2(values)))

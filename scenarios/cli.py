@@ -24,6 +24,7 @@ import typer
 from ketwire import __version__
 from ketwire.errors import KetwireError, ScenarioError, tell
 from ketwire.scenarios.folder_commands import diff, plot, report_page, serve, trace
+from ketwire.scenarios.gnn_commands import gnn
 from ketwire.scenarios.hand_commands import compose, coordinator, fiber, keys, node
 from ketwire.scenarios.options import (
     BAD_INPUT,
@@ -283,6 +284,7 @@ def doctor() -> None:
 
 
 app.command(name="report")(report_page)
+app.add_typer(gnn)
 for command in (plot, trace, diff, serve, study, keys, coordinator, node, fiber, compose):
     app.command()(command)
 

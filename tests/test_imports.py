@@ -61,6 +61,7 @@ SOME_COMMANDS = {
     "ketwire.scenarios.cli": "each command loads what it needs",
     "ketwire.scenarios.doctor": "the doctor looks whether libraries can be loaded",
     "ketwire.scenarios.folder_commands": "each command loads what it needs",
+    "ketwire.scenarios.gnn_commands": "each command loads what it needs",
     "ketwire.scenarios.hand_commands": "each command loads what it needs",
     "ketwire.scenarios.kinds.interface": "listing scenarios needs no numpy, and built-in kinds are found by a table",
     "ketwire.scenarios.load": "listing scenarios needs no numpy",

@@ -199,7 +199,7 @@ def read(path: Path, limit: int = MAX_OCTETS) -> bytes:
                 raise Broken(f"{path}: no regular file, expected a file of a checkpoint")
             if facts.st_size > limit:
                 raise Broken(f"{path}: more than {limit} octets, expected fewer")
-            return file.read(limit + 1)
+            return file.read(facts.st_size + 1)  # the limit would be taken as memory
     except OSError as error:
         raise Broken(f"{path}: {error.strerror or error}, expected a file of a checkpoint") from None
 

@@ -207,6 +207,7 @@ _BUILT_IN = {
     "advantage": "ketwire.scenarios.kinds.advantage.kind:Advantage",
     "decoys": "ketwire.scenarios.kinds.decoys:Decoys",
     "gradient": "ketwire.scenarios.kinds.gradient.kind:Gradient",
+    "graph": "ketwire.scenarios.kinds.graph.kind:Graph",
     "inference": "ketwire.scenarios.kinds.inference.kind:Inference",
     "subspace": "ketwire.scenarios.kinds.subspace.kind:Subspace",
     "training": "ketwire.scenarios.kinds.training.kind:Training",

@@ -20,6 +20,7 @@ COUNTED = (
 FOUND = {
     "inference": ("estimate",),
     "gradient": ("parameters",),
+    "graph": ("test_accuracy", "agreement", "decisions", "copies_95", "qubits_per_decision", "bits_per_decision"),
     "subspace": ("accuracy", "test_accuracy", "decisions"),
     "training": ("train_loss", "test_accuracy", "steps"),
 }

@@ -1,0 +1,15 @@
+"""Graphs as data: sets in public formats, a user's own graph, splits, and files of trained graph networks.
+
+Nothing here is unpickled. `nodes.central`, which trains, imports it, and so does `scenarios`.
+
+- `folders`: Where a set of graphs is in a folder, and what an owner's loader answers for it.
+- `modelfile`: The file of a graph network (.npz): written by training, read by inference, without torch and without
+  pickle.
+- `own`: A user's own graph: arrays in `NAME.npz`, or two tables, `NAME.nodes.csv` and `NAME.edges.csv`.
+- `planetoid`: Citation networks in the format of Planetoid, as arrays without pickle: `ind.NAME.npz`.
+- `sets`: Graphs with labels: many graphs with one each, or one graph whose nodes have one each.
+- `shelf`: Sets by their names in a folder: which file of which format holds one.
+- `splits`: Which graphs or nodes a model is trained on and tested on: ten folds of graphs, and random parts of nodes.
+- `tu`: Sets of graphs in text: the format of DGCNN and GIN (`NAME.txt`), and that of TU Dortmund (`NAME_A.txt` and
+  others).
+"""
