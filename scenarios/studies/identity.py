@@ -18,8 +18,11 @@ from ketwire.scenarios.load import Loaded
 PHYSICS_REVISION = 1
 """Raise it with every change after which a scenario and seed give other results: another transcript, virtual time,
 count or estimate. Results of another revision are never mixed with those of this one. A test holds transcripts of each
-revision (tests/data/physics_revisions.json) and fails where they change without it."""
+revision (tests/data/physics_revisions.json) and fails where they change without it. Another default of a key is such a
+change, since identities leave defaults out."""
 
+WORDS = ("name", "description")
+"""Keys of a scenario that no result depends on."""
 _CHUNK = 1 << 20
 
 
@@ -36,10 +39,12 @@ class Identities:
         Raises:
             OSError: a file that it reads cannot be read.
         """
+        # Without defaults, so that a key that is new gives no other seeds to scenarios that lack it.
+        named = loaded.scenario.model_dump(mode="json", exclude_defaults=True)
+        named["protocol"]["kind"] = loaded.kind_name
+        scenario = digest({key: value for key, value in named.items() if key not in WORDS})
         told = loaded.scenario.model_dump(mode="json")
         told["protocol"]["kind"] = loaded.kind_name
-        told |= {"name": None, "description": ""}  # words alone
-        scenario = digest(told)
         read: dict[str, str | None] = {}
         for path in _paths(told["protocol"], loaded.base):
             read[path] = self._of_file(os.path.join(loaded.base, os.path.expanduser(path)))
