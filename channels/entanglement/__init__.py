@@ -10,6 +10,8 @@ imports `held` alone, the messages about pairs.
 - `held`: Pairs between a far node and their holder, and the notice that memories are free again.
 - `heralding`: How entangled pairs are made over a fiber: attempts and heralds. `channels.entanglement.generation` has
   their times.
+- `local`: Operations on halves of pairs at the nodes that hold them: what their errors do to pairs.
 - `pairs`: Pairs of entangled qubits: what they are and what becomes of them, as functions on arrays.
+- `rounds`: One round of distillation: what two pairs become, with the errors of the gates and readouts at their ends.
 - `stock`: The end-to-end link of a chain at work: a stock of finished pairs, and registers that use them up.
 """

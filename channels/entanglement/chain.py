@@ -19,7 +19,6 @@ distilled by itself, where it is made (`links[].distill`).
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple
@@ -33,10 +32,12 @@ from ketwire.channels.sums import exact_sum
 from ketwire.channels.transports import Teleport
 
 if TYPE_CHECKING:
-    from ketwire.channels.entanglement.distill import Method, Round
+    from ketwire.channels.entanglement.rounds import Ends, Round
 
 MAX_HOPS = 16
 Generation = Literal["parallel", "sequential"]
+SpanMethod = Literal["bbpssw", "dejmps"]
+Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,7 @@ class Chain:
     hops: tuple[Line, ...] = ()
     generation: Generation = "parallel"
     distill_spans: tuple[int, ...] = ()
-    distill_protocol: Method = "dejmps"
+    distill_protocol: SpanMethod = "dejmps"
 
     def __post_init__(self) -> None:
         if not 1 <= len(self.via) < MAX_HOPS:
@@ -105,25 +106,32 @@ class Chain:
         # A lane of a hop takes at most five bits a wave: two notices, an outcome of two and one of distillation.
         bits = sum(5 * self.lanes * self.folds(hop) * each.fiber.sending_ps(1) for hop, each in enumerate(self.hops))
         bits += 3 * self.lanes * line.fiber.sending_ps(1)
-        spans = sum(sum(delays[:span]) for span in self.distill_spans)
+        spans = sum(sum(delays[:span]) + self._round_ps(span) for span in self.distill_spans)
         # The slowest lane sets the pace of a wave: harmonic numbers bound the greatest of many exponentials.
         widest = self.lanes * self.folds(0)
         slowest = making * (1.0 + np.log(widest))
         wave_ps = slowest + 3 * sum(delays) + spans + bits + line.message_ps + delays[0]
         return float(qubits * wave_ps / (self.lanes * self.planned().success))
 
+    def _round_ps(self, span: int) -> int:
+        """What a round between the origin and the end of so many hops takes beside its messages."""
+        from ketwire.channels.entanglement.rounds import gates_ps  # noqa: PLC0415
+
+        ends = self.hops[0].sender_gates, self.hops[span - 1].receiver_gates
+        return gates_ps(self.distill_protocol, ends) + max(each.readout_ps for each in ends)
+
     def planned(self) -> Planned:
         """Success and Bell diagonal of an end-to-end pair, with memories that do not decay."""
+        from ketwire.channels.entanglement.local import bell_errors, disturbed  # noqa: PLC0415
         from ketwire.channels.entanglement.pairs import swap_bell  # noqa: PLC0415
 
-        round_ = distillation(self.distill_protocol)
-        success, bell = 1.0, None
+        origin, success, bell = self.hops[0].sender_gates, 1.0, None
         for number, hop in enumerate(self.hops, start=1):
             assert isinstance(hop.transport, Teleport)
             fresh = hop.transport.pair_bell(hop)
-            bell = fresh if bell is None else swap_bell(bell, fresh)
+            bell = fresh if bell is None else disturbed(swap_bell(bell, fresh), bell_errors(hop.sender_gates))
             if number in self.distill_spans:
-                passed = round_(bell, bell)
+                passed = span_round(self.distill_protocol, bell, bell, (origin, hop.receiver_gates))
                 # Both pairs must have come so far, and the round must succeed.
                 success, bell = success**2 * float(passed.success), passed.bell
         assert bell is not None
@@ -153,8 +161,8 @@ class Planned(NamedTuple):
     bell: NDArray[np.float64]
 
 
-def distillation(protocol: Method) -> Callable[..., Round]:
-    """One round of this protocol, on Bell diagonals."""
-    from ketwire.channels.entanglement.distill import bbpssw, dejmps  # noqa: PLC0415
+def span_round(protocol: SpanMethod, first: Floats, second: Floats, ends: Ends) -> Round:
+    """One round of this protocol, on Bell diagonals, between an origin and a holder with these gates."""
+    from ketwire.channels.entanglement.rounds import bbpssw, dejmps, errors_of  # noqa: PLC0415
 
-    return {"bbpssw": bbpssw, "dejmps": dejmps}[protocol]
+    return {"bbpssw": bbpssw, "dejmps": dejmps}[protocol](first, second, errors_of(ends))

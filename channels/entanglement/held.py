@@ -20,10 +20,11 @@ from typing import TYPE_CHECKING, NamedTuple, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from ketwire.channels.parts import Gates
 from ketwire.errors import LocalProtocolError
 
 if TYPE_CHECKING:
-    from ketwire.channels.entanglement.distill import Method
+    from ketwire.channels.entanglement.chain import SpanMethod
 
 Times = NDArray[np.int64]
 
@@ -37,6 +38,7 @@ class Held(NamedTuple):
     lost:     bool, shape (count,), pairs that distillation failed to make
     far_ps:   (T1, T2) of the memory that holds half a; math.inf where it does not decay
     span_ps:  how long a bit takes from the origin to the holder, along the chain, where it need not queue
+    far:      what works on half a at the origin
     """
 
     elements: NDArray[np.float64]
@@ -45,6 +47,7 @@ class Held(NamedTuple):
     lost: NDArray[np.bool_]
     far_ps: tuple[float, float]
     span_ps: int
+    far: Gates = Gates()
 
 
 class Order(NamedTuple):
@@ -57,7 +60,7 @@ class Order(NamedTuple):
 
     begin_ps: Times
     on_notice: bool
-    distill: Method | None = None
+    distill: SpanMethod | None = None
 
 
 class Pairs:
@@ -118,7 +121,7 @@ class Pairs:
         self._check()
         return self._order
 
-    def onward(self, begin_ps: Times, *, in_turn: bool, distill: Method | None = None) -> Pairs:
+    def onward(self, begin_ps: Times, *, in_turn: bool, distill: SpanMethod | None = None) -> Pairs:
         """The same pairs with an order for the next fiber; consumes these.
 
         Args:

@@ -58,7 +58,7 @@ class Distillation(Strict):
     """Rounds of distillation before a pair is used."""
 
     rounds: int = Field(1, ge=1, le=8)
-    protocol: Literal["bbpssw", "dejmps"] = "dejmps"
+    protocol: Literal["bbpssw", "dejmps", "epl"] = Field("dejmps", description="epl: one round, for single clicks")
     arrangement: Literal["nested", "pumping"] = "nested"
 
 
@@ -277,7 +277,7 @@ class Link(Strict):
         eve = self.eve.attacking() if self.eve is not None and listening else None
         return Line(
             self.physics(), noise, sender.memory, receiver.memory, transport, eve, self.engine,
-            sender.message_ps, receiver.message_ps,
+            sender.message_ps, receiver.message_ps, sender.gates, receiver.gates,
         )  # fmt: skip
 
     @property
