@@ -39,10 +39,12 @@ class Grown(NamedTuple):
 
     wanted_ps: when the sender knew that both memories were free, or all that began it was there
     noticed_ps: when the notice of that had left, where the far node needs one; else None
-    begin_ps: when attempts began
-    attempts_ps: of the fiber's own pair, its attempts alone, the rest is distillation
+    first_ps: when attempts began
+    begin_ps: when those began that made the fiber's own pair in the end; later where pairs were given up before
+    attempts_ps: of that pair, its attempts alone, the rest is distillation
     held_ps: when the pair that came stood at the sender; None at the begin of a chain
-    met_ps: when it and the fiber's own pair were there, so that the swap began
+    met_ps: when it and the fiber's own pair were there, so that the swap began; or when it was given up
+    given_up: bool, which were
     done_ps: when the swap was over, and the sender's memories free again
     left_ps: when the outcome of the swap had left, of so many `bits`; None at the begin of a chain
     ready_ps: when the receiver knew that the pair stands, before any distillation of what has grown
@@ -51,10 +53,12 @@ class Grown(NamedTuple):
 
     wanted_ps: Times
     noticed_ps: Times | None
+    first_ps: Times
     begin_ps: Times
     attempts_ps: Times
     held_ps: Times | None
     met_ps: Times
+    given_up: NDArray[np.bool_]
     done_ps: Times
     left_ps: Times | None
     bits: Times

@@ -355,6 +355,10 @@ class Tracer:
                 earliest_ps = max(earliest_ps, before.ready_ps[lane])
                 if lost is None or not lost[lane]:
                     earliest_ps += wire.bell_ps
+            if order.limits is not None and before is not None and delivery.way.given_up[lane]:  # type: ignore[union-attr]
+                earliest_ps = before.ready_ps[lane] + min(order.limits[:2])
+            elif order.limits is not None and lost is not None and lost[lane]:
+                earliest_ps = before.ready_ps[lane]
             self._check(f"{record.direction} lane {lane} of {record.number} is swapped", done, earliest_ps)
             wire.own_free_ps[lane] = done
         span_ps = wire.told_ps(1) + (0 if before is None else before.span_ps)

@@ -269,6 +269,8 @@ def chain(seed: int) -> Run:
                  "length_km": 40.0}  # fmt: skip
     if rng.random() < 0.5:
         end["generation"] = "sequential"
+    if rng.random() < 0.4:
+        end |= [{"cutoff_s": 5e-4}, {"cutoff_attempts": 1500}][int(rng.integers(2))]
     if rng.random() < 0.5:
         end["distill_spans"] = [int(rng.integers(2, len(names)))]
     path = ["a", "b", "a"][: int(rng.integers(2, 4))]

@@ -24,6 +24,7 @@ HEAVY = {
 
 SOME_RUNS = {
     "ketwire.channels.codes.erasure": "a link without a code needs none",
+    "ketwire.channels.entanglement.cutoff": "a chain without a cut-off has none",
     "ketwire.channels.entanglement.distill": "a link that sends directly makes no pairs",
     "ketwire.channels.entanglement.extension": "a link that sends directly makes no pairs",
     "ketwire.channels.entanglement.generation": "a link that sends directly makes no pairs",

@@ -4,6 +4,7 @@ The rest of `channels` imports it where a link makes pairs, and `nodes` and `sce
 imports `held` alone, the messages about pairs.
 
 - `chain`: A link whose pairs come from a chain of repeaters, as a description (see `channels.line`).
+- `cutoff`: Halves that are given up: a pair at a repeater that has waited too long for the other one is thrown away.
 - `distill`: Entanglement distillation: fewer pairs, better ones.
 - `extension`: What a fiber does to pairs that are sent over it: each of them reaches one node further.
 - `generation`: Pairs in time: when each pair is there that a scheme makes in the memory slots of a link.

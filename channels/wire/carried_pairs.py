@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ketwire.channels.entanglement.held import Held, Order, Pairs, Released
+from ketwire.channels.entanglement.held import Cutoff, Held, Order, Pairs, Released
 from ketwire.channels.parts import Gates
 from ketwire.channels.wire.arrays import INT64
 from ketwire.channels.wire.carried_checks import (
@@ -31,7 +31,7 @@ from ketwire.errors import LocalProtocolError
 PAIRS = Struct("<qIBBHqdd")
 RELEASED = Struct("<qI")
 
-_HELD, _LOST, _ORDER, _NOTICE, _GATES = 1, 2, 4, 8, 16  # form bits of PAIRS
+_HELD, _LOST, _ORDER, _NOTICE, _GATES, _LIMITS = 1, 2, 4, 8, 16, 32  # form bits of PAIRS
 _PROTOCOLS: tuple[Any, ...] = (None, "bbpssw", "dejmps")
 _FLOAT64 = np.dtype("<f8")
 _TOLERANCE = 1e-6  # of the trace and positivity of a pair
@@ -64,6 +64,9 @@ def write_pairs(carry: Carry, limits: Limits) -> Body:
         protocol = _PROTOCOLS.index(order.distill)
         check_times(order.begin_ps, OURS)
         arrays.append(order.begin_ps)
+        if order.limits is not None:
+            form |= _LIMITS
+            arrays.append(np.array(order.limits, dtype=np.int64))
     return PAIRS.pack(carry.time_ps, count, form, protocol, 0, span_ps, *far_ps), arrays
 
 
@@ -72,13 +75,15 @@ def read_pairs(body: bytes, arrays: list[NDArray[Any]], digests: list[bytes | No
     time_ps, count, form, protocol, zero, span_ps, far_t1, far_t2 = PAIRS.unpack_from(body)
     check_time(time_ps, THEIRS)
     _check_count(count, limits, THEIRS)
-    if zero or form & ~(_HELD | _LOST | _ORDER | _NOTICE | _GATES) or not form & (_HELD | _ORDER):
+    if zero or form & ~(_HELD | _LOST | _ORDER | _NOTICE | _GATES | _LIMITS) or not form & (_HELD | _ORDER):
         raise MalformedHeader("PAIRS with unknown form bits, with nothing in it, or padding that is not zero")
     if (form & (_LOST | _GATES) and not form & _HELD) or (form & _NOTICE and not form & _ORDER):
         raise MalformedHeader("PAIRS with dead pairs or far gates where none stand, or a notice without an order")
+    if form & _LIMITS and form & (_HELD | _ORDER) != _HELD | _ORDER:
+        raise MalformedHeader("PAIRS with a cut-off where nothing stands, or without an order")
     if protocol >= len(_PROTOCOLS) or (protocol and form & (_HELD | _ORDER) != _HELD | _ORDER):
         raise MalformedHeader(f"PAIRS to be distilled by {protocol}, where nothing is, or by an unknown protocol")
-    counts = {_HELD: 3, _LOST: 1, _GATES: 2, _ORDER: 1}
+    counts = {_HELD: 3, _LOST: 1, _GATES: 2, _ORDER: 1, _LIMITS: 1}
     expect_arrays(arrays, sum(count for bit, count in counts.items() if form & bit))
     left = iter(arrays)
     held = order = None
@@ -94,7 +99,12 @@ def read_pairs(body: bytes, arrays: list[NDArray[Any]], digests: list[bytes | No
     if form & _ORDER:
         begin_ps = expect(next(left), INT64, (count,)).astype(np.int64)
         check_times(begin_ps, THEIRS)
-        order = Order(begin_ps, bool(form & _NOTICE), _PROTOCOLS[protocol])
+        order_limits = None
+        if form & _LIMITS:
+            waits_ps = expect(next(left), INT64, (3,))
+            check_times(waits_ps, THEIRS)
+            order_limits = Cutoff(*waits_ps.tolist())
+        order = Order(begin_ps, bool(form & _NOTICE), _PROTOCOLS[protocol], order_limits)
     return Carry(Pairs(held, order), time_ps)
 
 

@@ -282,8 +282,14 @@ class Crossings:
         self._measured(crossing, met_ps, int(way.done_ps[lane]))
         if way.held_ps is not None and int(way.held_ps[lane]) == met_ps:
             return self._sender(crossing, met_ps)
+        if way.given_up[lane]:
+            assert way.held_ps is not None
+            held_ps = int(way.held_ps[lane])
+            self._trail.add("cut-off", crossing.sender, held_ps, met_ps, {"pairs": 1})
+            return self._sender(crossing, held_ps)
         self._makes(crossing, begun_ps, int(way.attempts_ps[lane]), met_ps)
-        wanted_ps = int(way.wanted_ps[lane])
+        first_ps, wanted_ps = int(way.first_ps[lane]), int(way.wanted_ps[lane])
+        self._trail.add("cut-off", crossing.direction, first_ps, begun_ps, {})  # pairs that were given up
         if way.noticed_ps is None:
             return self._begins(crossing, wanted_ps)
         noticed_ps = int(way.noticed_ps[lane])

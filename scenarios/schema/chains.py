@@ -11,6 +11,7 @@ from ketwire.channels.entanglement.chain import MAX_HOPS, Chain
 from ketwire.channels.hardware import Hardware
 from ketwire.channels.line import Line
 from ketwire.channels.sums import exact_sum
+from ketwire.channels.timing import PS_PER_S
 from ketwire.protocols.repeaters import ChainPlan
 from ketwire.scenarios.schema.links import Link
 from ketwire.scenarios.schema.nodes import Node
@@ -102,6 +103,8 @@ def line(
         lines = [hop.line(hardware[a], hardware[b]) for hop, a, b in hops if hop is not None]
         via = via[::-1]
     chosen = {name: getattr(link, name) for name in ("generation", "distill_spans", "distill_protocol")}
+    chosen |= {"cutoff_attempts": link.cutoff_attempts}
+    chosen |= {"cutoff_ps": None if link.cutoff_s is None else round(link.cutoff_s * PS_PER_S)}
     given = {name: value for name, value in chosen.items() if value is not None}
     a, b = hardware[sender], hardware[receiver]
     return Line(
@@ -122,6 +125,7 @@ def plan_of(physics: Line, sender: str, receiver: str) -> ChainPlan | None:
         in_turn=chain.generation == "sequential",
         distill=chain.distill_protocol,
         success=chain.planned().success,
+        limits=tuple((each.held_ps, each.trying_ps, each.own_ps) for each in chain.limits),
     )
 
 

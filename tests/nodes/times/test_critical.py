@@ -200,8 +200,8 @@ def look(cases: list[tuple[str, int]]) -> Counter[str]:
                 continue
             for before, after in zip(results, run_timed(changed), strict=True):
                 path, other = path_of(before), path_of(after)
-                if any({"outcomes", "rounds"} & each.counts.keys() for each in path):
-                    continue  # of distillation, made of flights and bits
+                if any({"outcomes", "rounds"} & each.counts.keys() or each.cause == "cut-off" for each in path):
+                    continue  # of distillation, made of flights and bits; a cut-off may be of attempts
                 if told(path) != told(other):
                     seen["changed"] += 1
                     continue

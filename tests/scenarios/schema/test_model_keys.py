@@ -63,6 +63,8 @@ VALUES: Data = {
     "generation": "sequential",
     "distill_spans": None,
     "distill_protocol": "bbpssw",
+    "cutoff_s": 2e-5,
+    "cutoff_attempts": 2,
     "code": "[[4,2,2]]",
     "gate_s": 1e-6,
     "eve": {"attack": "intercept-resend", "share": 0.5},
@@ -86,7 +88,7 @@ CHANGES: dict[str, set[str]] = {
     "single-click": OF_CLICKS | {"alpha"},
     "given": OF_FIBER | OF_PAIRS | {"rate_hz", "fidelity"},
     "hop": OF_CLICKS,
-    "chain": OF_FIBER | {"generation", "distill_spans", "distill_protocol"},
+    "chain": OF_FIBER | {"generation", "distill_spans", "distill_protocol", "cutoff_s", "cutoff_attempts"},
 }
 
 NODE_VALUES: Data = {
