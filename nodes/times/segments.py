@@ -15,6 +15,7 @@ CAUSES = (
     "flight",
     "pair attempts",
     "distillation",
+    "cut-off",
     "Bell outcome bits",
     "heralds",
     "message processing",
