@@ -18,6 +18,7 @@ COUNTED = (
     "control_bits",
 )  # fmt: skip
 FOUND = {
+    "advantage": ("score", "standard_error", "margin_bits", "claim"),
     "inference": ("estimate",),
     "gradient": ("parameters",),
     "subspace": ("accuracy", "test_accuracy", "decisions"),
