@@ -2,8 +2,8 @@
 
     python -m benchmarks [NAME ...] [--rounds 11]
 
-A name is that of a module (wire, processes, physics, startup, engine, gradients, steps, teleports, chains, studies,
-notes, peers) or of one of its measurements. One table at the end; exit code 1 if a bound is missed.
+A name is that of a module (wire, processes, physics, startup, engine, gradients, steps, teleports, chains,
+notes, studies, advantage, peers) or of one of its measurements. One table at the end; exit code 1 if a bound is missed.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import sys
 
 MODULES = (
     "wire", "processes", "physics", "startup", "engine", "gradients", "steps", "teleports", "chains", "notes",
-    "studies", "peers",
+    "studies", "advantage", "peers",
 )  # fmt: skip
 
 

@@ -300,23 +300,27 @@ def batches(attempts: NDArray[np.int64], plan: StreamPlan) -> Iterator[Batch]:
     state_octets = 16 << plan.widest * (2 if plan.mixed else 1)
     copy_octets = OCTETS_PER_COPY + (0 if plan.shared else state_octets)
     most_octets = max(plan.max_batch_octets, state_octets + max(state_octets, copy_octets))
-    items: list[int] = []
-    counts: list[int] = []
     most_copies = MAX_COPIES if plan.window is None else min(plan.window, MAX_COPIES)
-    room, places = most_octets, most_copies
-    for item in np.flatnonzero(attempts):
-        left = int(attempts[item])
-        while left:
-            fit = min((room - state_octets) // copy_octets, places)
-            if fit <= 0:
-                yield Batch(np.array(items), np.array(counts))
-                items, counts, room, places = [], [], most_octets, most_copies
-                continue
-            take = min(left, fit)
-            items.append(int(item))
-            counts.append(take)
-            room -= state_octets + take * copy_octets
-            places -= take
-            left -= take
-    if items:
-        yield Batch(np.array(items), np.array(counts))
+    items = np.flatnonzero(attempts)
+    counts = attempts[items]
+    # Whole items are taken by a search in the sums over items, and not one by one.
+    octets, copies = (counts * copy_octets + state_octets).cumsum(), counts.cumsum()
+    at, left = 0, int(counts[0]) if len(items) else 0  # copies that are left of the first item
+    while at < len(items):
+        room, places = most_octets - state_octets - left * copy_octets, most_copies - left
+        end = at
+        if room >= 0 and places >= 0:
+            whole = octets.searchsorted(octets[at] + room, "right"), copies.searchsorted(copies[at] + places, "right")
+            end = int(min(whole))
+        taken = counts[at:end].copy()
+        if end > at:
+            taken[0] = left
+            room, places = room - int(octets[end - 1] - octets[at]), places - int(copies[end - 1] - copies[at])
+            left = int(counts[end]) if end < len(items) else 0
+        else:
+            room, places = most_octets, most_copies
+        part = min((room - state_octets) // copy_octets, places) if end < len(items) else 0
+        if part > 0:  # as much of the next item as there is room for
+            taken, left = np.append(taken, part), left - part
+        yield Batch(items[at : at + len(taken)], taken)
+        at = end

@@ -506,6 +506,11 @@ class TracedNode(PartyNode):
         self.tracer.reads(copies, self._hardware.readout_ps + own_ps, keep._places)
         return super().measure_in(settings, parameters, choice, offset, copies, groups, keep, peek=peek)
 
+    def measure_each(self, bases: Any, offset: Any, copies: Copies, groups: Any, keep: Any) -> Any:
+        work_ps = self.tracer.processors[self.name].circuit_ps(bases.gates)
+        self.tracer.reads(copies, self._hardware.readout_ps + work_ps, keep._places)
+        return super().measure_each(bases, offset, copies, groups, keep)
+
     def collect(self, copies: Copies, groups: Any, keep: Any) -> Any:
         self.tracer.reads(copies, self._hardware.readout_ps, keep._places)
         return super().collect(copies, groups, keep)

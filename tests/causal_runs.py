@@ -294,12 +294,22 @@ def training(seed: int) -> Run:
     return loaded(rng, [link(rng, "a", "b", survivals=(1.0, 0.9), direct=True)], protocol)
 
 
+def advantage(seed: int) -> Run:
+    """Registers that are each measured in a basis of its own, or two streams to one referee."""
+    rng = np.random.default_rng([seed, 9])
+    protocol = {"kind": "advantage", "task": str(rng.choice(["xeb", "hidden-matching", "fingerprint"])), "qubits": 2,
+                "instances": int(rng.integers(2, 5)), "copies": int(rng.integers(1, 3))}  # fmt: skip
+    ends = (("alice", "bob"), ("alice", "carol"), ("bob", "carol"))
+    links = [link(rng, *each, survivals=(0.9, 0.6)) for each in ends]
+    return loaded(rng, links, protocol, perfect=protocol["task"] == "fingerprint")
+
+
 def sent_on(seed: int) -> Run:
     return program(seed, dead=True)
 
 
 RUNS: dict[str, tuple[Callable[[int], Run], int]] = {
-    "programs": (program, 200),
+    "programs": (program, 175),
     "programs that send on what is lost": (sent_on, 90),
     "inference": (inference, 65),
     "subspace": (subspace, 50),
@@ -308,5 +318,6 @@ RUNS: dict[str, tuple[Callable[[int], Run], int]] = {
     "gradient": (gradient, 20),
     "chain": (chain, 31),
     "training": (training, 4),
+    "advantage": (advantage, 25),
 }
 """How to make them, and how many make up 500."""

@@ -14,9 +14,11 @@ def is_number(value: Any) -> bool:
 
 
 def half_width(result: Mapping[str, Any]) -> float | None:
-    """Of the interval of an estimate: what was promised, or two standard errors where outcomes were counted."""
+    """Of the interval of an estimate: what was promised, or two standard errors, told or of outcomes counted."""
     if result.get("epsilon") is not None:
         return float(result["epsilon"])
+    if result.get("standard_error") is not None:
+        return 2.0 * float(result["standard_error"])
     estimate, copies = result["estimate"], result.get("copies")
     if not copies or not 0.0 <= estimate <= 1.0:
         return None

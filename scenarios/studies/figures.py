@@ -1,4 +1,4 @@
-"""Figures of a study: lines of means with intervals over an axis, or marks for what wins where."""
+"""Figures of a study: lines of means with intervals over an axis, marks for what wins where, or maps."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from ketwire.scenarios.reports.figures import COLOURS, DASHES, MARKERS, paneled
 from ketwire.scenarios.reports.hover import entitle
 from ketwire.scenarios.studies.axes import plain_label
 from ketwire.scenarios.studies.data import StudyData, is_number
+from ketwire.scenarios.studies.maps import Spot, draw_map
 from ketwire.scenarios.studies.spec import Figure, Label
 from ketwire.scenarios.studies.statistics import spread
 
@@ -63,6 +64,9 @@ def _of_points(data: StudyData, name: str) -> dict[int, Label]:
 
 
 def _panel(data: StudyData, figure: Figure, facet: str | None, axes: Axes) -> None:
+    if figure.z is not None:
+        _map(data, figure, facet, axes)
+        return
     xs, ys = _of_points(data, figure.x), _of_points(data, figure.y)
     hues = {} if figure.hue is None else _of_points(data, figure.hue)
     facets = {} if figure.facet is None else _of_points(data, figure.facet)
@@ -78,7 +82,8 @@ def _panel(data: StudyData, figure: Figure, facet: str | None, axes: Axes) -> No
     ticks = {name: _ticks(values, shown) for name, values in (("x", xs), ("y", ys))}
     for name, indices in series.items():
         _series(axes, data, figure, indices, (xs, ys), ticks, places.get(name, 0), name)
-    _dress(axes, figure, ticks, facet, bool(hues))
+    _dress(axes, figure, ticks, bool(hues))
+    _title(axes, figure, figure.y, facet)
     if ticks["x"] is None and "x" in figure.log:
         numbers = (each for index in shown if isinstance(each := xs[index], int | float))
         _tick_values(axes, {each / unit_of(figure.x)[1] for each in numbers})
@@ -132,8 +137,32 @@ def _series(
     entitle(drawn, [f"{data.told(index)}: {y:.5g}{half}" for index, y, half in zip(ordered, ys, told, strict=True)])
 
 
-def _dress(axes: Axes, figure: Figure, ticks: Any, facet: str | None, legend: bool) -> None:
-    """Scales, names and the legend."""
+def _map(data: StudyData, figure: Figure, facet: str | None, axes: Axes) -> None:
+    """A field over two axes. Points without a number of each are left out."""
+    values = [_of_points(data, name) for name in (figure.x, figure.y, figure.z or "")]
+    facets = {} if figure.facet is None else _of_points(data, figure.facet)
+    units = [unit_of(figure.x)[1], unit_of(figure.y)[1], 1.0]
+    spots = []
+    for index in range(len(data.points)):
+        found = [each.get(index) for each in values]
+        if all(map(is_number, found)) and (facet is None or plain_label(facets.get(index)) == facet):
+            x, y, z = (float(each) / unit for each, unit in zip(found, units, strict=True))  # type: ignore[arg-type]
+            spots.append(Spot(x, y, z, f"{data.told(index)}: {z:.5g}"))
+    if spots:
+        draw_map(axes, spots, figure.log, figure.contour, figure.marks or (), named(figure.z or ""))
+    axes.set_xlabel(named(figure.x))
+    axes.set_ylabel(named(figure.y))
+    _title(axes, figure, figure.z or "", facet)
+
+
+def _title(axes: Axes, figure: Figure, shown: str, facet: str | None) -> None:
+    titles = [figure.title or f"{named(shown)} over {named(figure.x)}"]
+    titles += [] if facet is None else [f"{named(figure.facet or '')}: {facet}"]
+    axes.set_title("\n".join(titles))
+
+
+def _dress(axes: Axes, figure: Figure, ticks: Any, legend: bool) -> None:
+    """Scales, names of axes and the legend."""
     for which, name in (("x", figure.x), ("y", figure.y)):
         if ticks[which] is not None and len(ticks[which]) <= MOST_TICKS:
             getattr(axes, f"set_{which}ticks")(range(len(ticks[which])), [*ticks[which]])
@@ -141,9 +170,6 @@ def _dress(axes: Axes, figure: Figure, ticks: Any, facet: str | None, legend: bo
             getattr(axes, f"set_{which}scale")("log")
         getattr(axes, f"set_{which}label")(named(name))
     axes.grid(alpha=0.3)
-    titles = [figure.title or f"{named(figure.y)} over {named(figure.x)}", *([] if facet is None else [
-        f"{named(figure.facet or '')}: {facet}"])]  # fmt: skip
-    axes.set_title("\n".join(titles))
     if legend and axes.get_legend_handles_labels()[0]:
         axes.legend(title=named(figure.hue or ""))
 

@@ -94,7 +94,7 @@ def _check_names(study: Study, of: Grid, fields: Sequence[str], origin: str) -> 
     """Whether figures name axes or fields."""
     known = (*of.names, *fields)
     for index, figure in enumerate(study.figures):
-        for key in ("x", "y", "hue", "facet"):
+        for key in ("x", "y", "z", "hue", "facet"):
             name = getattr(figure, key)
             if name is not None and not _is_known(name, known):
                 told = f"{origin}: figures.{index}.{key}: {name!r} given, expected an axis or a recorded field"

@@ -18,6 +18,7 @@ COUNTED = (
     "control_bits",
 )  # fmt: skip
 FOUND = {
+    "advantage": ("score", "standard_error", "margin_bits", "claim"),
     "inference": ("estimate",),
     "gradient": ("parameters",),
     "graph": ("test_accuracy", "agreement", "decisions", "copies_95", "qubits_per_decision", "bits_per_decision"),

@@ -7,6 +7,7 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
+from ketwire.channels.presets import PRESETS
 from ketwire.scenarios.schema.strict import Strict, wrong
 
 MAX_VALUES, MAX_REPEATS, MAX_FIELDS = 100_000, 1_000_000, 200
@@ -100,14 +101,34 @@ class Until(Strict):
 
 
 class Figure(Strict):
-    """A figure: y over x, a series for each hue, a panel for each facet. Each is an axis or a recorded field."""
+    """A figure: y over x, a series for each hue, a panel for each facet. Each is an axis or a recorded field.
+
+    With z it is a map: z over x and y, all of them numbers.
+    """
 
     x: str = Field(description="an axis or a recorded field")
     y: str = Field(description="an axis or a recorded field; of numbers the mean over repeats, with its interval")
     hue: str | None = Field(None, description="what series differ in")
     facet: str | None = Field(None, description="what panels differ in")
+    z: str | None = Field(None, description="what a map over x and y shows: an axis or a recorded field")
+    contour: float | None = Field(None, description="of a map: the value of z whose contour is drawn")
+    marks: list[str] | None = Field(
+        None, description="of a map of pairs' fidelity (y) over length (x): presets of links, marked where they are"
+    )
     log: list[Literal["x", "y"]] = Field([], description="axes with a logarithmic scale")
     title: str | None = Field(None, max_length=200)
+
+    @model_validator(mode="after")
+    def _one_form(self) -> Self:
+        if self.z is not None and self.hue is not None:
+            raise wrong("hue", self.hue, "none beside z, which the colours of a map show")
+        for name in ("contour", "marks"):
+            if self.z is None and getattr(self, name) is not None:
+                raise wrong(name, getattr(self, name), "z beside it, as it is part of a map")
+        for index, preset in enumerate(self.marks or ()):
+            if preset not in PRESETS:
+                raise wrong(f"marks.{index}", preset, f"a preset of links: {', '.join(PRESETS)}")
+        return self
 
 
 _COMPARISONS = ("equals", "below", "above", "at_most", "at_least")

@@ -250,6 +250,32 @@ def test_batches_hold_the_round_in_order_within_their_size(
         assert len(batch.items) * state + int(batch.counts.sum()) * OCTETS_PER_COPY <= max(octets, 2 * state)
 
 
+@given(
+    attempts=st.lists(st.integers(0, 40), min_size=1, max_size=30), octets=st.integers(1024, 6000),
+    qubits=st.integers(1, 6), shared=st.booleans(), window=st.none() | st.integers(1, 60),
+)  # fmt: skip
+@settings(max_examples=150, deadline=None, derandomize=True)
+def test_batches_are_those_of_filling_copy_by_copy(
+    attempts: list[int], octets: int, qubits: int, shared: bool, window: int | None
+) -> None:
+    """The next copy goes into the open batch where it fits, together with its state if its item is new there."""
+    plan = replace(plan_of(items=len(attempts), qubits=qubits, max_batch_octets=octets), shared=shared, window=window)
+    state = 16 << qubits
+    copy = 13 + (0 if shared else state)
+    room, filled = max(octets, state + max(state, copy)), list[dict[int, int]]()
+    used = math.inf
+    for item, count in enumerate(attempts):
+        for _ in range(count):
+            cost = copy + (0 if filled and item in filled[-1] else state)
+            if used + cost > room or (window is not None and sum(filled[-1].values()) >= window):
+                filled.append({})
+                used, cost = 0, copy + state
+            filled[-1][item] = filled[-1].get(item, 0) + 1
+            used += cost
+    cut = list(batches(np.array(attempts, dtype=np.int64), plan))
+    assert [dict(zip(each.items.tolist(), each.counts.tolist(), strict=True)) for each in cut] == filled
+
+
 def test_large_states_do_not_cross_one_by_one() -> None:
     """A state of 20 qubits is as large as a message may be; its copies are still one message."""
     cut = list(batches(np.array([2000]), plan_of(items=1, qubits=20)))

@@ -89,13 +89,14 @@ def bound_of(spec: OneWaySpec | FingerprintSpec, found: Scored | None, cost: Cos
             at_score=None, bits=None, margin_bits=None, margin_qubits=None, source=source, assumes=bounds.ASSUMPTIONS
         )
     sure, most = found.score - SAFETY * found.standard_error, found.score + SAFETY * found.standard_error
+    achieved = bounds.random_states_bits(spec.qubits, most)
     bits = (bounds.xeb_bits if xeb else bounds.matching_bits)(spec.qubits, sure)
     return Bound(
         at_score=sure,
         bits=bits,
         margin_bits=bits - cost.whole,
         margin_qubits=bits - cost.qubits_with_input,
-        achieved_bits=bounds.random_states_bits(spec.qubits, most) if xeb else None,
+        achieved_bits=achieved if xeb and achieved < bounds.MOST_BITS else None,
         source=source,
         assumes=bounds.ASSUMPTIONS,
     )

@@ -40,7 +40,9 @@ class Bound(Part):
     margin_bits: float | None = Field(description="bits less the whole cost of an instance; null without a constant")
     margin_qubits: float | None = Field(description="bits less the qubits with an input alone")
     achieved_bits: float | None = Field(
-        default=None, description="bits with which shared random states reach the score and 5 standard errors more"
+        default=None,
+        description="bits with which shared random states reach the score and 5 standard errors more, by their closed "
+        "form; null beyond 960 bits",
     )
     form: str | None = Field(default=None, description="how the least cost grows, where no constant is proved")
     source: str = Field(description="who proved it")

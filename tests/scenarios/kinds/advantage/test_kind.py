@@ -20,6 +20,7 @@ from ketwire.scenarios.kinds.advantage.judging import cost_of
 from ketwire.scenarios.kinds.advantage.models import AdvantageResult
 from ketwire.scenarios.kinds.advantage.sessions import dealt, public_of
 from ketwire.scenarios.load import Loaded, validate
+from ketwire.scenarios.reports.intervals import half_width
 from ketwire.scenarios.runs.launch import Options, launch
 from tests.kit import Threads, rarely, recording
 
@@ -326,3 +327,26 @@ def test_an_instance_costs_what_all_of_them_do_over_their_number() -> None:
     loaded = scenario(qubits=3, instances=10, random_states=[])
     [found] = run_inline(loaded.run())
     assert cost_of(found, 10).virtual_time_ps == found.virtual_time_ps / 10
+
+
+def test_chains_of_repeaters_carry_registers_and_are_paid_hop_by_hop() -> None:
+    pairs = {"transport": "teleport", "scheme": "given", "rate_hz": 1e6, "fidelity": 0.99}
+    hop = {"fiber": "ideal", **pairs, "length_km": 5}
+    said = {
+        "seed": 3,
+        "nodes": {"alice": {}, "middle": {}, "bob": {}},
+        "links": [
+            {"between": ["alice", "middle"], **hop}, {"between": ["middle", "bob"], **hop},
+            {"between": ["alice", "bob"], "fiber": "ideal", "transport": "teleport", "via": ["middle"]},
+        ],
+        "protocol": {"kind": "advantage", "task": "hidden-matching", "qubits": 4, "instances": 300},
+    }  # fmt: skip
+    found = result(validate(said, "test.yaml", "test", "."))
+    assert found.cost.ebits == 2 * 4 and found.cost.control_bits >= 2 * 4
+    assert found.cost.whole == pytest.approx(found.cost.ebits + found.cost.control_bits)
+    assert found.score is not None and 0.8 < found.score < 1.0  # two pairs of 0.99 make one of about 0.98
+
+
+def test_intervals_of_scores_are_their_standard_errors() -> None:
+    found = result(scenario(qubits=5))
+    assert found.standard_error is not None and half_width(found.told()) == 2 * found.standard_error

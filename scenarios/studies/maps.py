@@ -1,0 +1,124 @@
+"""Maps of a study: a field over two axes, as colours and numbers, with a contour and presets where they are."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from ketwire.channels.presets import PRESETS, Preset
+from ketwire.scenarios.reports.hover import entitle
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+COLOURS = "PuOr"
+"""A map of matplotlib's with two hues, which colour-blind readers tell apart; its middle is white."""
+MOST_NUMBERS = 120
+"""Cells up to which each has its number."""
+
+
+class Spot(NamedTuple):
+    """A point of a map: where it is, its value, and its title."""
+
+    x: float
+    y: float
+    z: float
+    title: str
+
+
+class Mark(NamedTuple):
+    """A preset on a map of pairs' fidelity over length."""
+
+    name: str
+    length_km: float
+    fidelity: float
+
+
+def place_of(name: str) -> Mark | None:
+    """A preset by its length and the fidelity of its pairs; None where one of them is not known."""
+    preset = PRESETS[name]
+    length, fidelity = preset.figures.get("length_km"), _fidelity(preset)
+    if length is None or fidelity is None:
+        return None
+    return Mark(name, float(length.value), fidelity)
+
+
+def _fidelity(preset: Preset) -> float | None:
+    if (given := preset.figures.get("fidelity")) is not None:
+        return float(given.value)
+    visibility = preset.figures.get("visibility")
+    return None if visibility is None else (1 + float(visibility.value)) / 2  # of two clicks without dark counts
+
+
+def draw_map(
+    axes: Axes, spots: Sequence[Spot], log: Sequence[str], contour: float | None, marks: Sequence[str], name: str
+) -> None:
+    """Draw the cells around the spots, which lie on a grid or on a part of one.
+
+    log: which axes are logarithmic. contour: the value whose line is drawn. name: of the values.
+    """
+    from matplotlib.colors import SymLogNorm  # noqa: PLC0415
+
+    xs, ys = sorted({spot.x for spot in spots}), sorted({spot.y for spot in spots})
+    table = [[math.nan] * len(xs) for _ in ys]
+    for spot in spots:
+        table[ys.index(spot.y)][xs.index(spot.x)] = spot.z
+    most = max((abs(spot.z) for spot in spots), default=0.0) or 1.0
+    norm = SymLogNorm(linthresh=max(most / 20, 1e-9), vmin=-most, vmax=most)
+    edges = _edges(xs, "x" in log), _edges(ys, "y" in log)
+    cells = axes.pcolormesh(*edges, table, cmap=COLOURS, norm=norm, edgecolors="white", linewidth=0.3)
+    for which, ends in zip("xy", edges, strict=True):
+        if which in log:
+            getattr(axes, f"set_{which}scale")("log")
+        getattr(axes, f"set_{which}lim")(ends[0], ends[-1])
+    if len(spots) <= MOST_NUMBERS:
+        for spot in spots:
+            colour = "white" if abs(spot.z) > most / 4 else "black"
+            axes.text(spot.x, spot.y, f"{spot.z:.3g}", ha="center", va="center", fontsize=6, color=colour)
+    seen = axes.plot([spot.x for spot in spots], [spot.y for spot in spots], "o", alpha=0.0, markersize=10)
+    entitle(seen, [spot.title for spot in spots])
+    if contour is not None and len(xs) > 1 and len(ys) > 1:
+        _line(axes, xs, ys, table, contour)
+    _presets(axes, marks)
+    bar: Any = axes.figure.colorbar(cells, ax=axes)
+    bar.set_label(name)
+    axes.tick_params(which="both", length=2)
+
+
+def _line(axes: Axes, xs: Sequence[float], ys: Sequence[float], table: Sequence[Sequence[float]], level: float) -> None:
+    known = [value for row in table for value in row if not math.isnan(value)]
+    if min(known) < level < max(known):
+        axes.contour(xs, ys, table, levels=[level], colors="black", linewidths=1.8)
+
+
+def _presets(axes: Axes, names: Sequence[str]) -> None:
+    """The presets that lie within the map, each with its name."""
+    (left, right), (low, high) = axes.get_xlim(), axes.get_ylim()
+    for mark in filter(None, map(place_of, names)):
+        if not (left <= mark.length_km <= right and low <= mark.fidelity <= high):
+            continue
+        drawn = axes.plot(
+            [mark.length_km], [mark.fidelity], "*", color="#009E73", markersize=9, markeredgecolor="black",
+            markeredgewidth=0.5,
+        )  # fmt: skip
+        entitle(drawn, f"{mark.name}: {mark.length_km:g} km, pair fidelity {mark.fidelity:.3g}")
+        beyond = mark.length_km > right / 100
+        axes.annotate(
+            mark.name, (mark.length_km, mark.fidelity), xytext=(-5 if beyond else 5, -7), textcoords="offset points",
+            ha="right" if beyond else "left", fontsize=6,
+            bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.7, "pad": 0.5},
+        )  # fmt: skip
+
+
+def _edges(values: Sequence[float], log: bool) -> list[float]:
+    """The ends of the cells around ascending values, halfway between them; one more than there are values."""
+    places = [math.log(value) for value in values] if log else [*values]
+    if len(places) == 1:
+        places = [places[0] - 0.5, places[0], places[0] + 0.5]
+        ends = [(places[0] + places[1]) / 2, (places[1] + places[2]) / 2]
+    else:
+        inner = [(a + b) / 2 for a, b in pairwise(places)]
+        ends = [2 * places[0] - inner[0], *inner, 2 * places[-1] - inner[-1]]
+    return [math.exp(end) for end in ends] if log else ends
