@@ -346,8 +346,8 @@ class Link(Strict):
         """With all of the physics, so that a resolved scenario outlives a change of the presets."""
         told, physics = handler(self), asdict(self.physics())
         for name in _CUTOFF_KEYS:  # a scenario without a cut-off resolves as it did before there was one
-            if told[name] is None:
-                del told[name]
+            if told.get(name) is None:
+                told.pop(name, None)
         if self.carries == "bits":
             of_qubits = frozenset(physics) - _CLASSICAL_KEYS
             return {**told, **{name: None if name in of_qubits else each for name, each in physics.items()}}
