@@ -30,9 +30,9 @@ from ketwire.quantum.grid import significant
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
-DENSE_ENTRIES = 1 << 25
-"""Up to so many entries T' is written down, for speed: 256 MiB."""
-GRAM_COLUMNS = 1024
+DENSE_ENTRIES = 1 << 21
+"""Up to so many entries T' is written down, for speed: 16 MiB."""
+GRAM_COLUMNS = 320
 """Up to so many columns α is the norm of T' itself."""
 FEW_COLUMNS = 64
 """Up to so many columns no iteration is needed."""
@@ -125,11 +125,13 @@ class Transform:
         _, self.features, hidden = model.weights.shape
         self.units: int = hidden if self._together else hopping.planes * hidden
         self.offset = (model.shift.reshape(-1) + offset).astype(np.float64)
-        self.columns = hopping.nodes * self.features + 1
+        self.columns: int = hopping.nodes * self.features + 1
 
     def images(self, amplitudes: Floats) -> Floats:
         """T x of real vectors, without offsets: shape (count, columns - 1) to (count, asked, units)."""
         count, asked, width = len(amplitudes), len(self.rows), self.features
+        if not amplitudes.size:
+            return np.zeros((count, asked, self.units))
         beside = amplitudes.reshape(count, self.hopping.nodes, width).swapaxes(0, 1).reshape(-1, count * width)
         each = (
             hop[self.rows].reshape(asked * count, width) @ weights
@@ -154,8 +156,15 @@ class Transform:
     @cached_property
     def dense(self) -> Floats | None:
         """T as an array, shape (columns - 1, asked · units); None where it is large."""
-        if len(self.rows) * self.units * self.columns > DENSE_ENTRIES:
-            return None
+        return self.written() if self.entries <= DENSE_ENTRIES else None
+
+    @property
+    def entries(self) -> int:
+        """Of T', if it were written down."""
+        return len(self.rows) * self.units * self.columns
+
+    def written(self) -> Floats:
+        """T as an array, shape (columns - 1, asked · units), however large."""
         return self.images(np.eye(self.columns - 1)).reshape(self.columns - 1, len(self.rows) * self.units)
 
     @cached_property

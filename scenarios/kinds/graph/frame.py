@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 from ketwire.channels.copies import MAX_QUBITS
 from ketwire.channels.streams import derive_key, stream
 from ketwire.errors import ScenarioError
+from ketwire.nodes.graphs import folders
+from ketwire.nodes.graphs.splits import folds
 from ketwire.protocols.graph.carried import graph_arrays, graphs_of
 from ketwire.protocols.graph.measuring import contrasts
 from ketwire.protocols.graph.model import GraphModel
@@ -95,8 +97,6 @@ def frame_of(spec: GraphSpec, network: Network) -> Frame:
     """
     if isinstance(spec.data, PlantedData):
         return _planted(spec, network)
-    from ketwire.nodes.graphs import folders  # noqa: PLC0415
-
     data, model = spec.data.located(network.base)
     try:
         found = folders.read_set(Path(data["folder"]), data["set"])
@@ -120,8 +120,6 @@ def _asked(ask: Ask, found: Any, network: Network) -> tuple[Any, list[list[int]]
     if found.task != task:
         raise ScenarioError(f"protocol.ask: a question about {task}s given, expected one about {found.task}s")
     if ask.fold is not None:
-        from ketwire.nodes.graphs.splits import folds  # noqa: PLC0415
-
         tested = np.flatnonzero(folds(found.labels) == ask.fold)[: ask.first]
         return "graphs", [[int(each)] for each in tested]
     if ask.graphs is not None:

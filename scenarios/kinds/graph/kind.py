@@ -54,7 +54,7 @@ class Graph(Kind):
         measured, decided = quantum.outcomes[spec.network], quantum.outcomes[spec.decider]
         decisions, totals = len(frame.right), quantum.totals
         ran = decided.logits is not None
-        found: dict[str, Any] = {"comparable": False}
+        found: dict[str, Any] = {"comparable": False, "verdict": "no winner: no copies were sent."}
         if ran:
             found = {"logits": decided.logits, "answers": frame.answers(decided.logits),
                      "estimate": decided.logits.reshape(-1)}  # fmt: skip

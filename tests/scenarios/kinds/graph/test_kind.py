@@ -138,7 +138,8 @@ def refusal(folder: Path, **protocol: Any) -> str:
     ("protocol", "told"),
     [
         ({"ask": {"fold": 0}, "data": {"folder": "nowhere", "set": "SMALL", "model": "graph.npz"}},
-         "expected ind.small.npz or SMALL.txt"),
+         "nowhere: no such folder, expected one with sets of graphs"),
+        ({"ask": {"fold": 0}, "data": {"folder": ".", "set": "LARGE", "model": "graph.npz"}}, "no set LARGE, expected"),
         ({"ask": {"fold": 0}, "data": {"folder": ".", "set": "SMALL", "model": "none.npz"}}, "protocol.data.model"),
         ({"ask": {"fold": 0}, "data": {"folder": ".", "set": "SMALL", "model": "node.npz"}}, "a network over nodes"),
         ({"ask": {"graphs": [20]}}, "graph 20 given, expected one from 0 to 19"),

@@ -81,10 +81,10 @@ def test_sums_by_hop_answer_for_single_nodes(folder: Path) -> None:
 def test_a_sketch_is_unbiased_and_nears_the_logits_with_its_signs(folder: Path) -> None:
     rng = np.random.default_rng(4)
     write_graph_model(folder / "graph.npz", random_model(rng, "graph", (Hops("gcn", 1),), TAGS, 3, 2))
-    loaded = scenario(folder, ask={"graphs": [3, 4, 5]}, copies=1, sketch=[64, 4096])
+    loaded = scenario(folder, ask={"graphs": [3]}, copies=1, sketch=[64, 2048])
     exact = wanted(loaded)
     off = {}
-    for name in ("sketch-64", "sketch-4096"):
+    for name in ("sketch-64", "sketch-2048"):
         tries = []
         for seed in range(6):
             seeded = loaded.scenario.model_copy(update={"seed": seed})
@@ -93,6 +93,6 @@ def test_a_sketch_is_unbiased_and_nears_the_logits_with_its_signs(folder: Path) 
         off[name] = np.array(tries) - exact
     spread = off["sketch-64"].std(axis=0) / np.sqrt(6)
     assert (np.abs(off["sketch-64"].mean(axis=0)) < 5 * spread + 1e-9).all()
-    assert np.abs(off["sketch-4096"]).mean() < 0.4 * np.abs(off["sketch-64"]).mean()
-    items, crossings = 3, 3
+    assert np.abs(off["sketch-2048"]).mean() < 0.5 * np.abs(off["sketch-64"]).mean()
+    items, crossings = 1, 3
     assert found(loaded)["sketch-64"][1] == items * crossings * (64 + 64)
