@@ -9,6 +9,7 @@ from __future__ import annotations
 from ketwire.errors import ScenarioError
 
 PROGRAMS = {
+    "central": "ketwire.protocols.graph.central:CentralParty",
     "decoys": "ketwire.protocols.decoys:DecoyParty",
     "gradient": "ketwire.protocols.gradient.programs:GradientParty",
     "gradient/dense-state": "ketwire.protocols.gradient.dense_rival:DenseGradientParty",

@@ -18,6 +18,7 @@ COUNTED = (
     "control_bits",
 )  # fmt: skip
 FOUND = {
+    "central": ("accuracy", "deviation", "best_epoch_accuracy", "difference"),
     "inference": ("estimate",),
     "gradient": ("parameters",),
     "subspace": ("accuracy", "test_accuracy", "decisions"),
