@@ -9,12 +9,14 @@ from __future__ import annotations
 from ketwire.errors import ScenarioError
 
 PROGRAMS = {
+    "central": "ketwire.protocols.graph.central:CentralParty",
     "decoys": "ketwire.protocols.decoys:DecoyParty",
     "gradient": "ketwire.protocols.gradient.programs:GradientParty",
     "gradient/dense-state": "ketwire.protocols.gradient.dense_rival:DenseGradientParty",
     "gradient/description": "ketwire.protocols.gradient.description:DescriptionParty",
     "gradient/parameter-shift": "ketwire.protocols.gradient.programs:ShiftParty",
     "graph": "ketwire.protocols.graph.program:GraphParty",
+    "graph/code": "ketwire.protocols.graph.rivals:CodeParty",
     "graph/features": "ketwire.protocols.graph.rivals:FeatureParty",
     "graph/hops": "ketwire.protocols.graph.rivals:HopParty",
     "graph/sketch": "ketwire.protocols.graph.rivals:SketchParty",

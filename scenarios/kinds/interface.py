@@ -195,6 +195,7 @@ class Kind(ABC):
 # As in pyproject.toml, so that they are found without reading what every installed package declares;
 # tests/test_startup.py compares.
 _BUILT_IN = {
+    "central": "ketwire.scenarios.kinds.central.kind:Central",
     "decoys": "ketwire.scenarios.kinds.decoys:Decoys",
     "gradient": "ketwire.scenarios.kinds.gradient.kind:Gradient",
     "graph": "ketwire.scenarios.kinds.graph.kind:Graph",

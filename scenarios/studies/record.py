@@ -18,6 +18,7 @@ COUNTED = (
     "control_bits",
 )  # fmt: skip
 FOUND = {
+    "central": ("accuracy", "deviation", "best_epoch_accuracy", "difference"),
     "inference": ("estimate",),
     "gradient": ("parameters",),
     "graph": ("test_accuracy", "agreement", "decisions", "copies_95", "qubits_per_decision", "bits_per_decision"),

@@ -136,6 +136,9 @@ class GraphSpec(Strict):
     sketch: list[Annotated[int, Field(ge=16, le=1 << 22)]] = Field(
         [], description="the rival that sends so many signs of shared random projections of each register"
     )
+    code: list[Annotated[int, Field(ge=12, le=1 << 16, multiple_of=12)]] = Field(
+        [], description="the rival that names the nearest of shared random directions in blocks, by so many bits"
+    )
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
