@@ -138,6 +138,12 @@ def outcome_values(squares: Squares, head: Floats, factor: float) -> Floats:
     return np.concatenate([values, np.zeros((1, head.shape[1]))])
 
 
+def pooled(squares: Squares, factor: float, pooled_rows: float, counts: Integers) -> Floats:
+    """Pooled hidden units from a histogram, the failures last, shape (units,); factor: (α ||x'||)²."""
+    shares = counts[:-1] / counts.sum()
+    return np.asarray(squares.scale * factor * shares + squares.constant * pooled_rows)
+
+
 def offset(squares: Squares, head: Floats, bias: Floats, pooled_rows: float) -> Floats:
     """What is added to logits from a histogram, shape (classes,)."""
     return np.asarray(squares.constant * pooled_rows @ head + bias)

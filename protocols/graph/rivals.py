@@ -245,6 +245,8 @@ class SketchParty(_Rival):
             keys = [derive_key(self._told.shared_seed, "sketch", owner, f"{item}", f"{g}") for g in range(GROUPS)]
             signs = norm = None
             places = self._owned.owned_by(owner, item)
+            if not len(places):
+                continue
             if node.name == owner:
                 rows = self._owned.own_rows(owner, item)
                 assert rows is not None
@@ -292,20 +294,22 @@ class CodeParty(_Rival):
         key = derive_key(self._told.shared_seed, "code", owner)
         for item in range(self._public.items):
             places = self._owned.owned_by(owner, item)
+            if not len(places):
+                continue
             width = len(places) * self._public.features
-            plan = BlockPlan(max(width, 1), min(max(self._bits // WORD_BITS, 1), max(width, 1)), WORD_BITS)
+            plan = BlockPlan(width, min(max(self._bits // WORD_BITS, 1), width), WORD_BITS)
             codes = norm = None
             if node.name == owner:
                 rows = self._owned.own_rows(owner, item)
                 assert rows is not None
-                numbers = rows[places].reshape(1, -1) if width else np.zeros((1, 1))
+                numbers = rows[places].reshape(1, -1)
                 norm = np.array([np.linalg.norm(numbers)])
                 codes = encode_block(numbers, plan, stream(key, "directions")).reshape(-1)
             size = float((await self._numbers(node, owner, norm, 1, EXACT_BITS))[0])
             heard = await self._codes(node, owner, codes, plan.blocks, WORD_BITS)
             if node.name == self._public.network:
                 decoded = decode_block(heard.reshape(1, -1), plan, stream(key, "directions"))
-                self._heard[owner, item] = size * decoded[0, :width]
+                self._heard[owner, item] = size * decoded[0]
 
     def logits(self, node: Node, item: int) -> Floats:
         owned = self._owned

@@ -96,3 +96,20 @@ def test_a_sketch_is_unbiased_and_nears_the_logits_with_its_signs(folder: Path) 
     assert np.abs(off["sketch-2048"]).mean() < 0.5 * np.abs(off["sketch-64"]).mean()
     items, crossings = 1, 3
     assert found(loaded)["sketch-64"][1] == items * crossings * (64 + 64)
+
+
+def test_a_code_names_directions_and_decides_as_the_features_do() -> None:
+    deal = {"planted": {"graphs": 30, "nodes": 4, "features": 6, "margin": 0.8}}
+    loaded = scenario(Path("."), data=deal, owners=["bob"], copies=1, code=[24, 96])
+    told, right = found(loaded), wanted(loaded).argmax(axis=1)
+    same = {name: (told[name][0].argmax(axis=1) == right).mean() for name in ("code-24", "code-96")}
+    assert same["code-24"] > 0.7 and same["code-96"] > 0.95
+    assert told["code-24"][1] == 30 * (64 + 24)
+
+
+def test_owners_without_nodes_of_an_item_tell_nothing_of_it(folder: Path) -> None:
+    """Graph 0 is a single node, which is alice's."""
+    both = scenario(folder, ask={"graphs": [0]}, copies=1, sketch=[64], code=[24])
+    alone = scenario(folder, ask={"graphs": [0]}, copies=1, sketch=[64], code=[24], owners=["bob"])
+    for name in ("sketch", "code"):
+        assert found(both)[name][1] == 2 * found(alone)[name][1]
