@@ -19,7 +19,8 @@ from tests.test_packaged import NAMES
 ROOT = Path(__file__).parents[2]
 
 RECORDED = [
-    "decoys", "gradient", "gradient/dense-state", "gradient/description", "gradient/parameter-shift", "inference",
+    "central", "decoys", "gradient", "gradient/dense-state", "gradient/description", "gradient/parameter-shift",
+    "graph", "graph/code", "graph/features", "graph/hops", "graph/sketch", "inference",
     "inference/amplitude", "inference/amplitude/sampling", "inference/dense-state", "inference/description",
     "inference/sketch", "subspace", "subspace/code", "subspace/description", "subspace/raw", "training",
     "training/backprop", "training/description", "training/raw-data",
