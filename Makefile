@@ -13,20 +13,20 @@ $(error $(VENV) is of another Python than $(PYTHON); make clean first)
 endif
 endif
 
-.PHONY: demo test test-long test-kills test-kernels test-peers test-compose compose compose-kill demo-hosts wheelhouse check bench clean
+.PHONY: demo test test-long test-kills test-kernels test-peers test-gnn test-compose compose compose-kill demo-hosts wheelhouse check bench clean
 
 # Tests start thousands of processes: what they import is compiled once, even where Python is told to keep nothing.
-test test-long test-kills test-kernels test-peers test-compose: export PYTHONDONTWRITEBYTECODE :=
+test test-long test-kills test-kernels test-peers test-gnn test-compose: export PYTHONDONTWRITEBYTECODE :=
 
 demo: $(STAMP)-demo ## classify digits over a lossy fiber, then show how the costs grow
 	@$(BIN)/ketwire run digits
 	@$(BIN)/ketwire run subspace
 
 test: $(STAMP)-test ## the tests, in three to five minutes on two cores
-	@$(BIN)/python -m pytest -n 2 -m "not long and not kernels and not peers and not kills and not compose"
+	@$(BIN)/python -m pytest -n 2 -m "not long and not kernels and not peers and not kills and not compose and not gnn"
 
 test-long: $(STAMP)-test ## statistics and kills that take minutes
-	@$(BIN)/python -m pytest -n 2 -m "long and not kernels and not kills and not compose"
+	@$(BIN)/python -m pytest -n 2 -m "long and not kernels and not kills and not compose and not gnn"
 
 test-kills: $(STAMP)-test ## two hundred kills of processes, each of which must be told with process and signal
 	@$(BIN)/python -m pytest -m kills
@@ -36,6 +36,9 @@ test-kernels: $(STAMP)-test ## the same transcripts on several kernels of OpenBL
 
 test-peers: $(STAMP)-peers ## beside SeQUeNCe and Qiskit; installs a gigabyte
 	@$(BIN)/python -m pytest -m peers
+
+test-gnn: $(STAMP)-gnn ## training of graph networks, with torch; data sets are found by KETWIRE_DATASETS, or skipped by name
+	@$(BIN)/python -m pytest -rs -m gnn
 
 test-compose: $(STAMP)-test ## scenarios in containers; skipped by name where there is no Docker engine
 	@$(BIN)/python -m pytest -rs -m compose tests/compose
@@ -81,6 +84,9 @@ $(STAMP)-check: $(STAMP)-test
 
 $(STAMP)-peers: $(STAMP)-test
 	@$(PIP) -e '.[demo,test,peers]' && touch $@
+
+$(STAMP)-gnn: $(STAMP)-test
+	@$(PIP) -e '.[demo,test,gnn]' && touch $@
 
 clean: ## remove what make built
 	rm -rf $(VENV) build *.egg-info src/*.egg-info

@@ -14,6 +14,7 @@ It knows no time, no input and no output. All other folders may import it; it im
 - `grid`: Numbers with the same bits on every processor.
 - `half_spaces`: Random half spaces H, with a rotation that takes each to a qubit.
 - `layers`: Builders of the layers of THEORY §2, each a circuit; parameters are numbered from 0 in each.
+- `means`: Means of few values: their deviation, and their interval by Student's t.
 - `observables`: What is measured at the end: projectors, Pauli strings and general measurements.
 - `pauli_bases`: Pauli bases, qubit by qubit: product states of their eigenvectors, and the measurement in them.
 - `sampling`: Drawing measurement outcomes, without a loop over copies; the same ones on every processor.

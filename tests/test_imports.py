@@ -34,6 +34,7 @@ SOME_RUNS = {
     "ketwire.channels.entanglement.rounds": "a link that sends directly makes no pairs",
     "ketwire.channels.entanglement.stock": "a network without a chain of repeaters has none",
     "ketwire.channels.netsquid_engine": "its library is optional",
+    "ketwire.nodes.graphs.folders": "most parties have no graphs",
     "ketwire.nodes.processor": "an ideal node has none",
     "ketwire.nodes.settings": "most programs measure all copies in one setting",
     "ketwire.nodes.tables": "most parties read no table",

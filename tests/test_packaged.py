@@ -37,8 +37,11 @@ NAMES = [
     "xeb-25km-teleport",
     *TRAININGS,
 ]
+OF_DATA = ["gnn-cora", "gnn-cora-decision", "gnn-mutag"]
+"""Those that need data and trained networks of a folder; tests of the kind `graph` run them where these are."""
 REFUSED = ["metro-10km-direct-refused"]
 """Those that say in their name and description that they are meant to be."""
+ALL = NAMES + OF_DATA + REFUSED
 
 
 def run_of(name: str, sets: tuple[str, ...] = (), seed: int | None = None) -> Run:
@@ -53,8 +56,8 @@ def test_the_list_is_complete() -> None:
     from importlib.resources import files
 
     packaged = [entry.name for entry in files("ketwire.scenarios.packaged").iterdir()]
-    assert sorted(name.removesuffix(".yaml") for name in packaged if name.endswith(".yaml")) == sorted(NAMES + REFUSED)
-    assert [name for name in NAMES + REFUSED if name.endswith("-refused")] == REFUSED
+    assert sorted(name.removesuffix(".yaml") for name in packaged if name.endswith(".yaml")) == sorted(ALL)
+    assert [name for name in ALL if name.endswith("-refused")] == REFUSED
 
 
 SLOW = (
@@ -107,8 +110,8 @@ def test_what_is_meant_to_be_refused_says_so_in_the_list(capsys: pytest.CaptureF
 
     assert cli.execute(["list"]) == 0
     lines = {line.split()[0]: line for line in capsys.readouterr().out.splitlines()}
-    assert sorted(lines) == sorted(NAMES + REFUSED)
-    assert [name for name in NAMES + REFUSED if name.endswith("-refused")] == REFUSED
+    assert sorted(lines) == sorted(ALL)
+    assert [name for name in ALL if name.endswith("-refused")] == REFUSED
     assert {name for name, line in lines.items() if "Meant to be refused" in line} == set(REFUSED)
 
 

@@ -173,12 +173,14 @@ class _Nets:
 
     def _affine(self, batch: _Batch, sums: list[Any]) -> tuple[Any, Any]:
         """The batch normalisation as a factor and a shift of z, shape (M, 1, H); notes its statistics."""
-        count = batch.nodes.sum(1, keepdim=True)
+        total = batch.nodes.sum(1, keepdim=True)
+        count = total.clamp(min=1)
         mean = sums[0].sum(1, keepdim=True) / count
         variance = (sums[1].sum(1, keepdim=True) / count - mean**2).clamp(min=0)
         with torch.no_grad():
-            self.mean += MOMENTUM * (mean - self.mean)
-            self.variance += MOMENTUM * (variance * (count / (count - 1).clamp(min=1)) - self.variance)
+            step = MOMENTUM * (total > 0)  # graphs without nodes say nothing of nodes
+            self.mean += step * (mean - self.mean)
+            self.variance += step * (variance * (count / (count - 1).clamp(min=1)) - self.variance)
         factor = self.gain * torch.rsqrt(variance + EPSILON)
         return factor, self.offset - factor * mean
 

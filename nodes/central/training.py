@@ -6,6 +6,7 @@ are whole; the next one with the same folder trains the others.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -60,6 +61,7 @@ def train(asked: Asked, told: Told) -> int:
         ScenarioError: the set has no such settings, folds or split, or the folder holds something else.
     """
     torch.set_num_threads(1)
+    warnings.filterwarnings("ignore", message="Sparse CSR tensor support is in beta")
     torch.use_deterministic_algorithms(True)
     keep_freed_memory()
     try:

@@ -2,7 +2,7 @@
 
 Nothing here is unpickled. `nodes.central`, which trains, imports it, and so does `scenarios`.
 
-- `folders`: Where a set of graphs is in a folder, and what an owner's loader answers for it.
+- `folders`: What an owner's loader answers for a set of graphs and for a graph network.
 - `modelfile`: The file of a graph network (.npz): written by training, read by inference, without torch and without
   pickle.
 - `own`: A user's own graph: arrays in `NAME.npz`, or two tables, `NAME.nodes.csv` and `NAME.edges.csv`.

@@ -1,4 +1,4 @@
-"""Where a set of graphs is in a folder, and what an owner's loader answers for it."""
+"""What an owner's loader answers for a set of graphs and for a graph network."""
 
 from __future__ import annotations
 
@@ -11,38 +11,22 @@ from numpy.typing import NDArray
 
 from ketwire.errors import ScenarioError
 from ketwire.nodes.graphs.modelfile import read_graph_model
-from ketwire.nodes.graphs.planetoid import archive, read_planetoid
 from ketwire.nodes.graphs.sets import GraphSet
-from ketwire.nodes.graphs.tu import read_text, text_file
+from ketwire.nodes.graphs.shelf import load_set
 from ketwire.protocols.graph.carried import graph_arrays, model_arrays
 from ketwire.protocols.graph.model import GraphModel
 
 Arrays = dict[str, NDArray[Any]]
 
 
+@lru_cache(maxsize=2)
 def read_set(folder: Path, name: str) -> GraphSet:
-    """A set by its name: `ind.NAME.npz` or `NAME.txt`, in the folder, or below it in planetoid, tu or NAME.
+    """A set by its name, read once.
 
     Raises:
-        ScenarioError: there is none, or it cannot be read.
+        ScenarioError: as `load_set`.
     """
-    for below in (folder, folder / "planetoid"):
-        if archive(below, name).is_file():
-            return _planetoid(archive(below, name), name)
-    for below in (folder, folder / "tu"):
-        if text_file(below, name).is_file():
-            return _text(text_file(below, name), name)
-    raise ScenarioError(f"{folder}: no set {name!r} there, expected ind.{name.lower()}.npz or {name}.txt")
-
-
-@lru_cache(maxsize=2)
-def _planetoid(path: Path, name: str) -> GraphSet:
-    return read_planetoid(path, name)
-
-
-@lru_cache(maxsize=2)
-def _text(path: Path, name: str) -> GraphSet:
-    return read_text(path, name)
+    return load_set(folder, name)
 
 
 @lru_cache(maxsize=2)

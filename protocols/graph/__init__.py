@@ -4,6 +4,8 @@ It knows no files and no torch. `nodes.graphs` imports it for data sets and mode
 and kinds in `scenarios` for inference over a network.
 
 - `carried`: Graphs and graph networks as the named arrays that a loader answers with, and back.
+- `central`: A party beside whom a graph network was trained in one place: nothing is sent, and nothing is measured.
+- `heads`: A head that its owner learns from measured histograms: ridge regression on pooled hidden units.
 - `loading`: How many owners load one register: each the amplitudes of its own nodes, and none hears another's.
 - `measuring`: How an item's register is measured, and what logits the counts come to.
 - `model`: A graph network as inference needs it: its arrays, what holds of them, and its forward pass in NumPy.

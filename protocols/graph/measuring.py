@@ -28,8 +28,8 @@ Complexes = NDArray[np.complex128]
 
 ALIKE = 1e-9
 """Eigenvalues that differ by less of the largest are one: which vectors span their space is no processor's choice."""
-MOST_COLUMNS = 4096
-"""Of a quadratic form that is diagonalised."""
+MOST_COLUMNS, MOST_ENTRIES = 4096, 1 << 26
+"""Of a quadratic form that is diagonalised, and of the map that it is made of: 512 MiB."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -138,6 +138,12 @@ def outcome_values(squares: Squares, head: Floats, factor: float) -> Floats:
     return np.concatenate([values, np.zeros((1, head.shape[1]))])
 
 
+def pooled(squares: Squares, factor: float, pooled_rows: float, counts: Integers) -> Floats:
+    """Pooled hidden units from a histogram, the failures last, shape (units,); factor: (α ||x'||)²."""
+    shares = counts[:-1] / counts.sum()
+    return np.asarray(squares.scale * factor * shares + squares.constant * pooled_rows)
+
+
 def offset(squares: Squares, head: Floats, bias: Floats, pooled_rows: float) -> Floats:
     """What is added to logits from a histogram, shape (classes,)."""
     return np.asarray(squares.constant * pooled_rows @ head + bias)
@@ -201,11 +207,10 @@ class Forms:
     """
 
     def __init__(self, model: GraphModel, transform: Transform) -> None:
-        dense = transform.dense
-        if dense is None or transform.columns > MOST_COLUMNS:
+        if transform.entries > MOST_ENTRIES or transform.columns > MOST_COLUMNS:
             raise ValueError(f"measurement: eigenbasis given for forms of {transform.columns} columns, expected at "
                              f"most {MOST_COLUMNS} and few hidden units; or block-encoding")  # fmt: skip
-        rows = len(transform.rows)
+        dense, rows = transform.written(), len(transform.rows)
         turned = contrasts(model.classes) @ model.head.T
         units = transform.units
         c0, c1, c2 = polynomial(model, units)

@@ -6,7 +6,8 @@
    other turns that into its own part (`protocols.graph.loading`); at the owner of the network the register is measured
    (`protocols.graph.measuring`).
 3. The head. Where another party has it, the owner of the network tells it how often each hidden unit came up and
-   what an outcome counts. The owner of the head has the activation too.
+   what an outcome counts. The owner of the head has the activation too. It may learn its head from the first items,
+   whose labels it knows (`protocols.graph.heads`).
 
 Logits, which are the outcome, are public.
 """
@@ -23,8 +24,9 @@ from numpy.typing import NDArray
 from ketwire.channels.copies import Copies
 from ketwire.channels.messages import Answers
 from ketwire.errors import RemoteProtocolError
+from ketwire.protocols.graph.heads import Learning, fitted
 from ketwire.protocols.graph.loading import first_state, turn
-from ketwire.protocols.graph.measuring import offset, outcome_values, promise
+from ketwire.protocols.graph.measuring import offset, outcome_values, pooled, promise
 from ketwire.protocols.graph.norms import Norms, exchange_norms
 from ketwire.protocols.graph.sides import Owned, Side
 from ketwire.protocols.graph.transform import squares_of
@@ -47,19 +49,21 @@ class GraphSlice:
     """A party's side, and a stream for each item: for none where the copies pass the budget.
 
     observables: that an item is measured in, each on its share of the copies.
+    learning: at the owner of the head, where it learns that from the first items and decides the others.
     """
 
     side: Side
     streams: tuple[StreamPlan, ...]
     observables: int
+    learning: Learning | None = None
 
 
 @dataclass(frozen=True)
 class GraphOutcome(Outcome):
     """What the owner of the network tells, what the owner of the head tells, or both where they are one.
 
-    logits: shape (items, classes), less their mean where eigenbases were measured; None where no copies ran.
-    epsilon: by item, what logits are off by at most; both of the head's owner.
+    logits: shape (decided items, classes), less their mean where eigenbases were measured; None where no copies ran.
+    epsilon: by decided item, what logits are off by at most; both of the head's owner.
     alpha, sizes, constants: α, ||x'|| and s by item; attempted: copies that were emitted; needed: in the mean;
     measured; all of the network's owner.
     """
@@ -167,16 +171,20 @@ class GraphParty:
 
     def _from_histograms(self, factors: Floats, counts: Sequence[Integers]) -> dict[str, Any]:
         """Logits and epsilon from what an outcome counts, (α ||x'||)² by item, and from histograms."""
-        model, public = self._owned.model, self._public
+        model, public, learning = self._owned.model, self._public, self._told.learning
         assert model is not None
         squares, logits, epsilon = squares_of(model), [], []
-        for item, factor in enumerate(factors.tolist()):
-            values = outcome_values(squares, model.head, factor)
+        head, bias, first = model.head, model.head_bias, 0
+        if learning is not None and counts:
+            first = len(learning.labels)
+            units = [pooled(squares, factors[item], public.pooled_rows(item), counts[item]) for item in range(first)]
+            head, bias = fitted(np.array(units), learning)
+        for item in range(first, public.items):
+            values = outcome_values(squares, head, factors[item])
             epsilon.append(promise(values, public.copies, DELTA))
             if counts:
                 shares = counts[item] / counts[item].sum()
-                constant = offset(squares, model.head, model.head_bias, public.pooled_rows(item))
-                logits.append(shares @ values + constant)
+                logits.append(shares @ values + offset(squares, head, bias, public.pooled_rows(item)))
         return {"logits": np.array(logits) if logits else None, "epsilon": np.array(epsilon)}
 
     async def _tell_counts(self, node: Node, norms: Norms, counts: Sequence[Sequence[Integers]]) -> None:

@@ -7,6 +7,8 @@
   vectors of D entries at b bits. They are taken to know the hop operators, for free.
 - `SketchParty`: with shared randomness owners send m signs of Gaussian projections of an item's features, and their
   norm. Signs make an unbiased vector y in the place of x; a quadratic form is estimated from pairs of signs.
+- `CodeParty`: with shared randomness owners name the nearest of shared random directions, block by block, and tell the
+  norm. The direction stands for the features, so that large logits come out small; decisions hardly change.
 
 Each goes along the register's way, from neighbour to neighbour, and every crossing is counted. The owner of the network
 is taken to have the head as well, for free.
@@ -21,10 +23,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ketwire.channels.messages import Packed
-from ketwire.channels.streams import derive_key
+from ketwire.channels.streams import derive_key, stream
 from ketwire.errors import RemoteProtocolError
 from ketwire.protocols.announce import announce
-from ketwire.protocols.codes import bits_for, pack_bits, unpack_bits
+from ketwire.protocols.codes import BlockPlan, bits_for, decode_block, encode_block, pack_bits, unpack_bits
 from ketwire.protocols.graph.measuring import polynomial
 from ketwire.protocols.graph.operators import Hops
 from ketwire.protocols.graph.sides import Owned, Side
@@ -40,6 +42,8 @@ FORM_BITS = 2
 ONE_HOT, ONES, SHARES, NUMBERS = range(4)
 """Rows with a single entry of 1; entries of 1; entries of 1 over their number; entries at some bits."""
 MESSAGE_CODES = 1 << 18
+WORD_BITS = 12
+"""Of a block's code: the best of 2,048 directions and their opposites."""
 GROUPS = 8
 """Signs are summed in so many groups, and pairs within one are left out: an eighth of all."""
 
@@ -241,6 +245,8 @@ class SketchParty(_Rival):
             keys = [derive_key(self._told.shared_seed, "sketch", owner, f"{item}", f"{g}") for g in range(GROUPS)]
             signs = norm = None
             places = self._owned.owned_by(owner, item)
+            if not len(places):
+                continue
             if node.name == owner:
                 rows = self._owned.own_rows(owner, item)
                 assert rows is not None
@@ -275,3 +281,41 @@ class SketchParty(_Rival):
         square += z**2
         pooled = (c2 * square + c1 * z + c0).sum(axis=0) * transform.pool
         return np.asarray(pooled @ model.head + model.head_bias)
+
+
+class CodeParty(_Rival):
+    """Owners name shared random directions near their nodes' features of an item, block by block, and tell the norm."""
+
+    def __init__(self, slice: RivalSlice, load: Loader) -> None:
+        super().__init__(slice, load)
+        self._heard: dict[tuple[str, int], Floats] = {}
+
+    async def tell(self, node: Node, owner: str) -> None:
+        key = derive_key(self._told.shared_seed, "code", owner)
+        for item in range(self._public.items):
+            places = self._owned.owned_by(owner, item)
+            if not len(places):
+                continue
+            width = len(places) * self._public.features
+            plan = BlockPlan(width, min(max(self._bits // WORD_BITS, 1), width), WORD_BITS)
+            codes = norm = None
+            if node.name == owner:
+                rows = self._owned.own_rows(owner, item)
+                assert rows is not None
+                numbers = rows[places].reshape(1, -1)
+                norm = np.array([np.linalg.norm(numbers)])
+                codes = encode_block(numbers, plan, stream(key, "directions")).reshape(-1)
+            size = float((await self._numbers(node, owner, norm, 1, EXACT_BITS))[0])
+            heard = await self._codes(node, owner, codes, plan.blocks, WORD_BITS)
+            if node.name == self._public.network:
+                decoded = decode_block(heard.reshape(1, -1), plan, stream(key, "directions"))
+                self._heard[owner, item] = size * decoded[0]
+
+    def logits(self, node: Node, item: int) -> Floats:
+        owned = self._owned
+        rows = owned.own_rows(node.name, item)
+        whole = np.zeros((len(owned.items[item].inside), self._public.features)) if rows is None else rows
+        for owner in (each for each in self._public.owners if (each, item) in self._heard):
+            places = owned.owned_by(owner, item)
+            whole[places] = self._heard[owner, item].reshape(len(places), -1)
+        return logits_of(owned, item, whole.reshape(1, -1))

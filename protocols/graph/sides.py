@@ -114,7 +114,7 @@ class Owned:
 
 
 class Readouts:
-    """How each item is measured, made anew whenever it is asked for: a large T' is not kept."""
+    """How each item is measured, made again whenever it is asked for: a large T' is not kept."""
 
     def __init__(self, model: GraphModel, graphs: Graphs, items: Sequence[Item], public: Public) -> None:
         self._model, self._graphs, self._items, self._public = model, graphs, items, public

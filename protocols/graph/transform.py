@@ -30,9 +30,9 @@ from ketwire.quantum.grid import significant
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
-DENSE_ENTRIES = 1 << 25
-"""Up to so many entries T' is written down, for speed: 256 MiB."""
-GRAM_COLUMNS = 1024
+DENSE_ENTRIES = 1 << 21
+"""Up to so many entries T' is written down, for speed: 16 MiB."""
+GRAM_COLUMNS = 320
 """Up to so many columns α is the norm of T' itself."""
 FEW_COLUMNS = 64
 """Up to so many columns no iteration is needed."""
@@ -125,11 +125,13 @@ class Transform:
         _, self.features, hidden = model.weights.shape
         self.units: int = hidden if self._together else hopping.planes * hidden
         self.offset = (model.shift.reshape(-1) + offset).astype(np.float64)
-        self.columns = hopping.nodes * self.features + 1
+        self.columns: int = hopping.nodes * self.features + 1
 
     def images(self, amplitudes: Floats) -> Floats:
         """T x of real vectors, without offsets: shape (count, columns - 1) to (count, asked, units)."""
         count, asked, width = len(amplitudes), len(self.rows), self.features
+        if not amplitudes.size:
+            return np.zeros((count, asked, self.units))
         beside = amplitudes.reshape(count, self.hopping.nodes, width).swapaxes(0, 1).reshape(-1, count * width)
         each = (
             hop[self.rows].reshape(asked * count, width) @ weights
@@ -154,8 +156,15 @@ class Transform:
     @cached_property
     def dense(self) -> Floats | None:
         """T as an array, shape (columns - 1, asked · units); None where it is large."""
-        if len(self.rows) * self.units * self.columns > DENSE_ENTRIES:
-            return None
+        return self.written() if self.entries <= DENSE_ENTRIES else None
+
+    @property
+    def entries(self) -> int:
+        """Of T', if it were written down."""
+        return len(self.rows) * self.units * self.columns
+
+    def written(self) -> Floats:
+        """T as an array, shape (columns - 1, asked · units), however large."""
         return self.images(np.eye(self.columns - 1)).reshape(self.columns - 1, len(self.rows) * self.units)
 
     @cached_property
@@ -224,7 +233,7 @@ def _top(gram: Floats) -> float:
 
 
 def _largest(transform: Transform) -> float:
-    """The largest singular value of T, to a part in a thousand."""
+    """The largest singular value of T, or up to a part in 250 more: an iteration ends where its residual says so."""
     from scipy.sparse.linalg import LinearOperator, eigsh  # noqa: PLC0415
 
     size = transform.columns - 1
@@ -236,8 +245,8 @@ def _largest(transform: Transform) -> float:
 
     map_ = LinearOperator((size, size), matvec=squared, dtype=np.float64)
     start = np.cos(np.arange(size, dtype=np.float64)) + 1.5
-    found = eigsh(map_, k=1, v0=start, ncv=8, tol=1e-4, return_eigenvectors=False)
-    return math.sqrt(max(float(found[0]), 0.0)) * (1 + 2**-11)
+    found = eigsh(map_, k=1, v0=start, ncv=8, tol=2.0**-8, return_eigenvectors=False)
+    return math.sqrt(max(float(found[0]), 0.0)) * (1 + 2.0**-9)
 
 
 def rounded_up(norm: float) -> float:

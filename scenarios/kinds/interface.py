@@ -205,6 +205,7 @@ class Kind(ABC):
 # tests/test_startup.py compares.
 _BUILT_IN = {
     "advantage": "ketwire.scenarios.kinds.advantage.kind:Advantage",
+    "central": "ketwire.scenarios.kinds.central.kind:Central",
     "decoys": "ketwire.scenarios.kinds.decoys:Decoys",
     "gradient": "ketwire.scenarios.kinds.gradient.kind:Gradient",
     "graph": "ketwire.scenarios.kinds.graph.kind:Graph",

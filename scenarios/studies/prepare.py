@@ -91,8 +91,12 @@ def _fields(study: Study, points: Points) -> list[str]:
 
 
 def _check_names(study: Study, of: Grid, fields: Sequence[str], origin: str) -> None:
-    """Whether figures name axes or fields."""
+    """Whether figures name axes or fields, and the table fields."""
     known = (*of.names, *fields)
+    for index, name in enumerate(study.table or ()):
+        if not _is_known(name, fields):
+            told = f"{origin}: table.{index}: {name!r} given, expected a recorded field"
+            raise ScenarioError(f"{told}: {', '.join(fields)}")
     for index, figure in enumerate(study.figures):
         for key in ("x", "y", "z", "hue", "facet"):
             name = getattr(figure, key)

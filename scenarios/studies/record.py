@@ -19,6 +19,7 @@ COUNTED = (
 )  # fmt: skip
 FOUND = {
     "advantage": ("score", "standard_error", "margin_bits", "claim"),
+    "central": ("accuracy", "deviation", "best_epoch_accuracy", "difference"),
     "inference": ("estimate",),
     "gradient": ("parameters",),
     "graph": ("test_accuracy", "agreement", "decisions", "copies_95", "qubits_per_decision", "bits_per_decision"),

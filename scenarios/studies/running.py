@@ -7,10 +7,10 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from typing import TYPE_CHECKING, Any
 
+from ketwire.quantum.means import half_width
 from ketwire.scenarios.studies.engines import Engine, Opener, died
 from ketwire.scenarios.studies.folder import Key, Row, Rows
 from ketwire.scenarios.studies.points import task
-from ketwire.scenarios.studies.statistics import half_width
 
 if TYPE_CHECKING:
     from ketwire.scenarios.studies.points import Point

@@ -181,6 +181,9 @@ class Study(Strict):
     )
     deadlines_s: list[float] = Field([], max_length=20, description="virtual times: which share of runs was done by")
     figures: list[Figure] = Field([], max_length=20, description="how to draw it; none: the time over the first axis")
+    table: list[str] | None = Field(
+        None, min_length=1, max_length=MAX_FIELDS, description="fields that the text and page show; null: of figures"
+    )
     expect: list[Expect] = Field([], max_length=1000, description="what must hold; otherwise the exit code is 1")
 
     @model_validator(mode="after")

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from ketwire.quantum.binomial import wilson_interval
+from ketwire.quantum.means import deviation, half_width
 
 CONFIDENCE = 0.95
 
@@ -38,17 +39,6 @@ def spread(values: Sequence[float]) -> Spread:
     return Spread(len(ordered), mean, deviation(ordered), mean - half, mean + half, *percentiles)
 
 
-def deviation(values: Sequence[float]) -> float:
-    """Of at least two values, with n - 1."""
-    mean = math.fsum(values) / len(values)
-    return math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (len(values) - 1))
-
-
-def half_width(values: Sequence[float], confidence: float) -> float:
-    """Of the interval of the mean of at least two values, by Student's t."""
-    return t_quantile(0.5 + confidence / 2, len(values) - 1) * deviation(values) / math.sqrt(len(values))
-
-
 def percentile(ordered: Sequence[float], share: float) -> float:
     """The value below which this share lies, between neighbours in proportion (as numpy's `linear`)."""
     at = share * (len(ordered) - 1)
@@ -66,30 +56,3 @@ def done_by(times_ps: Sequence[float | None], deadline_ps: float) -> tuple[float
     share = sum(time is not None and time <= deadline_ps for time in times_ps) / len(times_ps)
     low, high = wilson_interval(share, len(times_ps))
     return share, low, high
-
-
-def t_quantile(probability: float, freedom: int) -> float:
-    """The quantile of Student's t distribution, for a probability of at least 1/2, to about twelve digits."""
-    low, high = 0.0, 1.0
-    while _t_below(high, freedom) < probability:
-        high *= 2.0
-    for _ in range(200):
-        middle = (low + high) / 2
-        if middle in (low, high):
-            break
-        low, high = (middle, high) if _t_below(middle, freedom) < probability else (low, middle)
-    return (low + high) / 2
-
-
-def _t_below(t: float, freedom: int) -> float:
-    """P(T <= t) of Student's t for t of at least 0, by the finite sums of Abramowitz and Stegun, 26.7.3 and 26.7.4."""
-    angle = math.atan2(t, math.sqrt(freedom))
-    sine, cosine2 = math.sin(angle), math.cos(angle) ** 2
-    odd = freedom % 2 == 1
-    term, total = (math.cos(angle), 0.0) if odd else (1.0, 0.0)
-    for step in range(freedom // 2):
-        total += term
-        index = 2 * step + (2 if odd else 1)
-        term *= cosine2 * index / (index + 1)
-    two_sided = 2 / math.pi * (angle + sine * total) if odd else sine * total
-    return 0.5 + two_sided / 2

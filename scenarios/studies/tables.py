@@ -75,9 +75,9 @@ def tables(data: StudyData) -> Mapping[str, str | bytes]:
 
 
 def study_text(data: StudyData) -> str:
-    """A line for each point: its labels, how many runs are done, and what its figures show of it."""
-    drawn = [name for each in data.figures for name in (each.z, each.y, each.hue, each.x)]
-    shown = list(dict.fromkeys(name for name in drawn if name))
+    """A line for each point: its labels, how many runs are done, and what its table or its figures show of it."""
+    drawn = (name for each in data.figures for name in (each.z, each.y, each.hue, each.x) if name)
+    shown = list(dict.fromkeys(data.study.table or drawn))
     columns = [name for name in shown if name in data.columns and name not in data.axes] or data.recorded()[:2]
     values = {column: _texts(data, column) for column in columns}
     status = data.of_point("status")

@@ -21,7 +21,8 @@ ROOT = Path(__file__).parents[2]
 RECORDED = [
     "advantage", "advantage/fingerprint", "advantage/fingerprint/classical", "advantage/named-state",
     "advantage/places",
-    "decoys", "gradient", "gradient/dense-state", "gradient/description", "gradient/parameter-shift", "inference",
+    "central", "decoys", "gradient", "gradient/dense-state", "gradient/description", "gradient/parameter-shift",
+    "graph", "graph/code", "graph/features", "graph/hops", "graph/sketch", "inference",
     "inference/amplitude", "inference/amplitude/sampling", "inference/dense-state", "inference/description",
     "inference/sketch", "subspace", "subspace/code", "subspace/description", "subspace/raw", "training",
     "training/backprop", "training/description", "training/raw-data",

@@ -14,7 +14,10 @@ from numpy.typing import NDArray
 from ketwire.channels.copies import MAX_QUBITS
 from ketwire.channels.streams import derive_key, stream
 from ketwire.errors import ScenarioError
+from ketwire.nodes.graphs import folders
+from ketwire.nodes.graphs.splits import folds
 from ketwire.protocols.graph.carried import graph_arrays, graphs_of
+from ketwire.protocols.graph.heads import Learning
 from ketwire.protocols.graph.measuring import contrasts
 from ketwire.protocols.graph.model import GraphModel
 from ketwire.protocols.graph.planted import planted_graphs, planted_labels, planted_model
@@ -37,6 +40,8 @@ class Frame:
     question: Question
     data_source: dict[str, Any]
     model_source: dict[str, Any]
+    learnt: int = 0
+    """So many of the first items are learnt from, and not decided."""
 
     @cached_property
     def public(self) -> Public:
@@ -79,9 +84,17 @@ class Frame:
     def right(self) -> Integers:
         """What is right, in the form of `answers`."""
         if self.pairs is None:
-            return self.labels[[each[0] for each in self.question.which]]
+            return self.labels[[each[0] for each in self.question.which[self.learnt :]]]
         counts = [np.bincount(self.labels[each], minlength=self.model.classes) for each in self.question.which]
         return np.array([int(count[i] > count[j]) for count in counts for i, j in self.pairs])
+
+    @property
+    def learning(self) -> Learning | None:
+        """What the owner of the head learns from."""
+        if self.spec.learn is None:
+            return None
+        labels = self.labels[[each[0] for each in self.question.which[: self.learnt]]]
+        return Learning(labels, self.model.classes, self.spec.learn.decay)
 
     def accuracy(self, logits: Any) -> float:
         return float((self.answers(logits) == self.right).mean())
@@ -95,8 +108,6 @@ def frame_of(spec: GraphSpec, network: Network) -> Frame:
     """
     if isinstance(spec.data, PlantedData):
         return _planted(spec, network)
-    from ketwire.nodes.graphs import folders  # noqa: PLC0415
-
     data, model = spec.data.located(network.base)
     try:
         found = folders.read_set(Path(data["folder"]), data["set"])
@@ -111,7 +122,11 @@ def frame_of(spec: GraphSpec, network: Network) -> Frame:
     graphs = graphs_of(graph_arrays(found.features.tocsr(), found.edges, found.member))
     assert spec.ask is not None
     form, which = _asked(spec.ask, found, network)
-    return Frame(spec, graphs, trained, found.labels, Question(form, which, radius_of(trained)), data, model)
+    known: list[list[int]] = []
+    if spec.learn is not None:
+        known = [[int(each)] for each in np.flatnonzero(folds(found.labels) != spec.ask.fold)]
+    question = Question(form, [*known, *which], radius_of(trained))
+    return Frame(spec, graphs, trained, found.labels, question, data, model, len(known))
 
 
 def _asked(ask: Ask, found: Any, network: Network) -> tuple[Any, list[list[int]]]:
@@ -120,8 +135,6 @@ def _asked(ask: Ask, found: Any, network: Network) -> tuple[Any, list[list[int]]
     if found.task != task:
         raise ScenarioError(f"protocol.ask: a question about {task}s given, expected one about {found.task}s")
     if ask.fold is not None:
-        from ketwire.nodes.graphs.splits import folds  # noqa: PLC0415
-
         tested = np.flatnonzero(folds(found.labels) == ask.fold)[: ask.first]
         return "graphs", [[int(each)] for each in tested]
     if ask.graphs is not None:

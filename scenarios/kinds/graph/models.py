@@ -74,6 +74,9 @@ class GraphResult(RunResult, GraphSummary, GraphReference):
             f"{_range(self.registers, 'g')} qubits; α {_range(self.alpha)}, ||x'|| {_range(self.sizes)}; logits "
             f"within {_range(self.epsilon)} with probability {1 - self.delta:g}."
         )
+        if self.central_accuracy is not None and not self.copies_needed:
+            same = "" if self.agreement is None else f"; {self.agreement:.3f} of the decisions are the same"
+            lines.append(f"the head that is learnt without shot noise is right in {self.central_accuracy:.3f}{same}.")
         if self.copies_needed:
             enough = "no number of" if self.copies_95 is None else f"{self.copies_95:,.0f}"
             same = "" if self.agreement is None else f"; {self.agreement:.3f} of the decisions are the central ones"

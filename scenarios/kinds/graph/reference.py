@@ -8,7 +8,8 @@ from statistics import median
 import numpy as np
 from numpy.typing import NDArray
 
-from ketwire.protocols.graph.measuring import Law, copies_for_share
+from ketwire.protocols.graph.heads import Learning, fitted
+from ketwire.protocols.graph.measuring import Law, copies_for_share, polynomial
 from ketwire.protocols.graph.model import logits
 from ketwire.protocols.graph.sides import Readouts
 from ketwire.scenarios.kinds.graph.frame import Frame
@@ -38,6 +39,11 @@ def central(frame: Frame) -> NDArray[np.float64]:
 def reference(frame: Frame) -> GraphReference:
     """Everything that is to be known in one place."""
     wanted = central(frame)
+    if frame.learning is not None:
+        wanted = _learnt(frame, frame.learning)
+        exact = plain(wanted.reshape(-1))
+        answers = plain(frame.answers(wanted))
+        return GraphReference(exact=exact, central_accuracy=frame.accuracy(wanted), central_answers=answers)
     centred = frame.spec.measurement == "eigenbasis"
     exact = wanted - wanted.mean(axis=1, keepdims=True) if centred else wanted
     needed: list[float] = []
@@ -65,6 +71,20 @@ def reference(frame: Frame) -> GraphReference:
         alpha_median=median(alphas),
         size_median=median(sizes),
     )
+
+
+def _learnt(frame: Frame, learning: Learning) -> NDArray[np.float64]:
+    """Logits of the decided items by the head that is learnt from the units themselves, without shot noise."""
+    items = frame.graphs.items(frame.question)
+    readouts = Readouts(frame.model, frame.graphs, items, frame.public)
+    units = []
+    for number, item in enumerate(items):
+        transform = readouts.direct(number)
+        c0, c1, c2 = polynomial(frame.model, transform.units)
+        z = transform.images(frame.graphs.rows(item.inside).reshape(1, -1))[0] + transform.offset
+        units.append(((c2 * z + c1) * z + c0).sum(axis=0) * transform.pool)
+    head, bias = fitted(np.array(units[: frame.learnt]), learning)
+    return np.array(units[frame.learnt :]) @ head + bias
 
 
 def law_of(frame: Frame, item: int) -> tuple[Law, float, float]:

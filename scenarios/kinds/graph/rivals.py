@@ -8,9 +8,11 @@ from ketwire.errors import ScenarioError
 from ketwire.nodes.session import Session
 from ketwire.protocols.graph.rivals import RivalSlice
 from ketwire.protocols.graph.sides import Side
-from ketwire.protocols.sketch import MOST_NUMBERS
 from ketwire.scenarios.kinds.graph.frame import Frame
 from ketwire.scenarios.kinds.interface import Network
+
+MOST_NUMBERS = 1 << 31
+"""That either side of a sketch draws: half a minute."""
 
 
 def rival_sessions(frame: Frame, network: Network, sides: Mapping[str, Side]) -> list[Session]:
@@ -37,6 +39,8 @@ def rival_sessions(frame: Frame, network: Network, sides: Mapping[str, Side]) ->
                 f"protocol.sketch.{index}: {signs} given, expected at most {MOST_NUMBERS // max(entries, 1)}: the "
                 f"registers have {entries:,} entries, and either side draws a number for each and each sign"
             )
-        name = "sketch" if len(spec.sketch) == 1 else f"sketch-{signs}"
-        sessions.append(session(name, "graph/sketch", signs, shared_seed=network.seed))
+    for name, bits in (("sketch", spec.sketch), ("code", spec.code)):
+        for each in bits:
+            told = name if len(bits) == 1 else f"{name}-{each}"
+            sessions.append(session(told, f"graph/{name}", each, shared_seed=network.seed))
     return sessions

@@ -110,6 +110,12 @@ class Ask(Strict):
         return self
 
 
+class Learn(Strict):
+    """The owner of the head learns it from histograms of the fold's other graphs, whose labels it knows."""
+
+    decay: float = Field(0.01, gt=0, le=1e6, description="penalty on the head's size, for each graph and unit")
+
+
 class GraphSpec(Strict):
     """Logits of a graph network as expectation values on a register that the owners of nodes load together."""
 
@@ -122,6 +128,7 @@ class GraphSpec(Strict):
     measurement: Measurement = Field(
         "block-encoding", description="one histogram of hidden units, or the eigenbasis of each contrast of logits"
     )
+    learn: Learn | None = Field(None, description="learn the head first; null for that of the network's file")
     copies: int = Field(ge=1, le=10**12, description="measured copies of each register")
     margin: Margin = "auto"
     budget_attempts: float = Field(
@@ -136,6 +143,9 @@ class GraphSpec(Strict):
     sketch: list[Annotated[int, Field(ge=16, le=1 << 22)]] = Field(
         [], description="the rival that sends so many signs of shared random projections of each register"
     )
+    code: list[Annotated[int, Field(ge=12, le=1 << 16, multiple_of=12)]] = Field(
+        [], description="the rival that names the nearest of shared random directions in blocks, by so many bits"
+    )
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
@@ -147,6 +157,10 @@ class GraphSpec(Strict):
                         "one for a set of a folder, and none for planted graphs")  # fmt: skip
         if self.measurement == "eigenbasis" and self.head not in (None, self.network):
             raise wrong("head", self.head, f"{self.network}: an eigenbasis takes weights and head at one owner")
+        if self.learn is not None and (self.ask is None or self.ask.fold is None):
+            raise wrong("learn", "a rule", "none, or a question about a fold, whose other graphs are learnt from")
+        if self.learn is not None and self.measurement == "eigenbasis":
+            raise wrong("measurement", self.measurement, "block-encoding, as histograms are learnt from")
         if self.hops and (self.ask is None or self.ask.nodes is None):
             raise wrong("hops", self.hops, "none, as sums by hop answer for single nodes alone")
         return self

@@ -61,7 +61,7 @@ def central(model: GraphModel, graphs: Graphs, question: Question) -> Any:
     return np.array([found[each].mean(axis=0) for each in question.which])
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(seed=st.integers(0, 10**6), task=st.sampled_from(["node", "graph"]), large=st.booleans(), split=st.data())
 def test_one_histogram_gives_all_logits(seed: int, task: str, large: bool, split: Any) -> None:
     model, graphs, question = case(seed, task)
@@ -83,7 +83,7 @@ def test_one_histogram_gives_all_logits(seed: int, task: str, large: bool, split
         assert law.probabilities[0].min() >= 0.0
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(seed=st.integers(0, 10**6), task=st.sampled_from(["node", "graph"]), none=st.booleans(),
        classes=st.integers(2, 4))  # fmt: skip
 def test_eigenbases_give_logits_less_their_mean(seed: int, task: str, none: bool, classes: int) -> None:
@@ -102,7 +102,7 @@ def test_eigenbases_give_logits_less_their_mean(seed: int, task: str, none: bool
         assert readout.logits(list(law.probabilities)) == pytest.approx(law.logits, abs=1e-9 * scale)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(seed=st.integers(0, 10**6), task=st.sampled_from(["node", "graph"]))
 def test_alpha_is_never_below_the_norm(seed: int, task: str) -> None:
     model, graphs, question = case(seed, task)

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from ketwire.errors import ScenarioError
-from ketwire.nodes.graphs.modelfile import write_graph_model
+from ketwire.nodes.graphs.modelfile import read_graph_model, write_graph_model
 from ketwire.nodes.inline import run_inline
 from ketwire.scenarios.kinds.graph.frame import frame_of
 from ketwire.scenarios.kinds.graph.reference import central
@@ -127,6 +127,20 @@ def test_frames_tell_neither_features_nor_weights(folder: Path, monkeypatch: pyt
         assert np.array([number]).tobytes() not in whole
 
 
+def test_a_head_is_learnt_from_histograms_and_nears_the_one_without_shot_noise(folder: Path) -> None:
+    """The fold of SMALL has two graphs; the other 18 are learnt from, and nothing of the file's head is used."""
+    few, many = (
+        result(scenario(folder, ask={"fold": 1}, learn={"decay": 0.01}, copies=copies)) for copies in (100, 300_000)
+    )
+    assert many["decisions"] == len(many["logits"]) == len(many["epsilon"]) == 2 and len(many["registers"]) == 20
+    assert many["error"] < 0.05 < few["error"]
+    assert many["agreement"] is not None and "copies_needed" not in many
+    model = read_graph_model(folder / "graph.npz")
+    write_graph_model(folder / "graph.npz", replace(model, head=-model.head, head_bias=model.head_bias + 3.0))
+    frame = scenario(folder, ask={"fold": 1}, learn={"decay": 0.01}, copies=300_000, features=None)
+    assert result(frame)["logits"] == many["logits"]
+
+
 def refusal(folder: Path, **protocol: Any) -> str:
     with pytest.raises(ScenarioError) as caught:
         run_inline(scenario(folder, **protocol).run(), base=str(folder))
@@ -138,7 +152,8 @@ def refusal(folder: Path, **protocol: Any) -> str:
     ("protocol", "told"),
     [
         ({"ask": {"fold": 0}, "data": {"folder": "nowhere", "set": "SMALL", "model": "graph.npz"}},
-         "expected ind.small.npz or SMALL.txt"),
+         "nowhere: no such folder, expected one with sets of graphs"),
+        ({"ask": {"fold": 0}, "data": {"folder": ".", "set": "LARGE", "model": "graph.npz"}}, "no set LARGE, expected"),
         ({"ask": {"fold": 0}, "data": {"folder": ".", "set": "SMALL", "model": "none.npz"}}, "protocol.data.model"),
         ({"ask": {"fold": 0}, "data": {"folder": ".", "set": "SMALL", "model": "node.npz"}}, "a network over nodes"),
         ({"ask": {"graphs": [20]}}, "graph 20 given, expected one from 0 to 19"),
@@ -148,11 +163,14 @@ def refusal(folder: Path, **protocol: Any) -> str:
         ({}, "expected one for a set of a folder"),
         ({"ask": {"fold": 0}, "head": "dave", "measurement": "eigenbasis"}, "weights and head at one owner"),
         ({"ask": {"fold": 0}, "hops": [8]}, "protocol.hops"),
+        ({"ask": {"graphs": [0]}, "learn": {}}, "protocol.learn"),
+        ({"ask": {"fold": 0}, "learn": {}, "measurement": "eigenbasis"}, "as histograms are learnt from"),
         ({"ask": {"fold": 0}, "owners": ["alice", "alice"]}, 'protocol.owners.1: "alice" given, expected each node'),
         ({"ask": {"fold": 0}, "owners": ["alice", "eve"]}, "protocol.owners.1: 'eve' given, expected a node"),
         ({"ask": {"fold": 0}, "owners": ["alice"]}, "from alice to carol, expected a link"),
         ({"ask": {"fold": 0}, "head": "alice"}, "expected a node with a link to carol"),
-        ({"ask": {"graphs": list(range(20))}, "sketch": [1 << 22]}, "protocol.sketch.0: 4194304 given, expected at m"),
+        ({"data": {"planted": {"graphs": 99, "nodes": 64, "features": 14, "margin": 0.5}}, "sketch": [1 << 20]},
+         "protocol.sketch.0: 1048576 given, expected at most"),
         ({"data": {"planted": {"graphs": 1, "nodes": 65536, "features": 1024, "margin": 0.5}}},
          "nodes: 65536 given, expected at most 65535: a register has 26 qubits at most"),
         ({"data": {"planted": {"graphs": 9, "nodes": 65536, "features": 512, "margin": 0.5}}},
