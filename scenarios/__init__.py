@@ -9,8 +9,8 @@ No other folder imports it. `ketwire.kit` passes on the names that authors of pr
 - `doctor`: What `ketwire doctor` looks at: whether this installation can run scenarios, and why not.
 - `folder_commands`: The commands that look at folders of runs and studies: plot, trace, diff, report, serve.
 - `foreign`: What a scenario executes that is not of this installation, found without executing any of it.
-- `gnn_commands`: The commands `ketwire gnn train` and `ketwire gnn download`: graph networks trained in one place, and
-  their data.
+- `gnn_commands`: The commands `ketwire gnn train` and `ketwire gnn download`: graph networks trained in one place,
+  and their data.
 - `hand_commands`: The commands for parties that are started by hand or in containers: keys, coordinator, node, fiber,
   compose.
 - `linkcost`: What one register costs on a link, by each transport that could carry it, and which to take.

@@ -13,7 +13,8 @@ and kinds in `scenarios` for inference over a network.
 - `operators`: Hop operators of graph networks as sparse matrices, and features passed on hop by hop.
 - `planted`: Graphs and a network that a judge deals, with one margin at every size: how costs grow is seen at a fixed
   problem.
-- `program`: A graph network over the network: owners of nodes load one register, the owner of the network measures it.
+- `program`: A graph network over the network: owners of nodes load one register, the owner of the network measures
+  it.
 - `questions`: What is asked of a graph network, and which nodes of whose graph that takes into a register.
 - `rivals`: Classical rivals of `protocols.graph.program`, over the same links and on the same data.
 - `sides`: What the parties of the kind `graph` are given, and what each makes of its own source when it loads.

@@ -88,7 +88,7 @@ def test_what_does_not_fit_is_refused(tmp_path: Path, changed: dict[str, Any], t
 def test_other_settings_are_not_taken_for_these(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     trained(asked(tmp_path))
     monkeypatch.setattr(settings, "_OTHER_GRAPHS", replace(settings._OTHER_GRAPHS, hidden=5))
-    with pytest.raises(ScenarioError, match="trained with settings .* name another --out"):
+    with pytest.raises(ScenarioError, match=r"trained with settings .* name another --out"):
         trained(asked(tmp_path))
 
 
