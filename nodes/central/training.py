@@ -74,6 +74,8 @@ def _train_graphs(asked: Asked, report: Told) -> int:
     data, settings = asked.data, graph_settings(asked.data.name, asked.variant, asked.norm)
     if asked.norm is not None and graph_settings(data.name, asked.variant, None) == settings:
         raise ValueError(f"norm: {asked.norm} given, which the settings have, expected another or none")
+    if not data.nodes:
+        raise ValueError("features: no node in any graph given, expected one at least")
     says = {"set": data.name, "settings": told(settings), "activation": asked.activation}
     left = [fold for fold in _asked_folds(asked)
             if not is_kept(_file(asked, fold), {**says, "fold": fold.fold, "seed": fold.seed})]  # fmt: skip

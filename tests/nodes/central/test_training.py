@@ -78,6 +78,8 @@ def test_an_interrupted_training_keeps_what_is_whole(tmp_path: Path) -> None:
         ({"data": NODES, "norm": "layer", "variant": "public"}, "N: norm: layer given, expected none for nodes"),
         ({"data": replace(NODES, public=None), "variant": "public"}, "N: split: public given, expected random"),
         ({"data": GRAPHS.chosen(np.arange(7))}, "S: labels: 7 graphs given, expected 10 of one class"),
+        ({"data": GRAPHS.chosen(np.setdiff1d(np.arange(30), GRAPHS.member)), "folds": ()}, "S: features: no node in any"),
+        ({"data": replace(NODES, labels=NODES.labels * 0 - 1), "variant": "random"}, "N: labels: 0 nodes with a label"),
     ],
 )
 def test_what_does_not_fit_is_refused(tmp_path: Path, changed: dict[str, Any], told: str) -> None:
