@@ -43,3 +43,5 @@ def test_random_splits_have_three_shares_of_the_labelled_nodes() -> None:
     assert np.array_equal(np.sort(np.concatenate(parts)), np.flatnonzero(labels != NO_LABEL))
     assert not np.array_equal(split.train, random_split(labels, 4).train)
     assert np.array_equal(split.train, random_split(labels, 3).train)
+    with pytest.raises(ValueError, match="labels: 4 nodes with a label given, expected at least 5"):
+        random_split(np.array([0, 1, NO_LABEL, 1, 1]), 0)
