@@ -42,6 +42,8 @@ async def exchange_norms(node: Node, public: Public, owned: Owned) -> Norms:
     path, items = public.path, public.items
     place, last = path.index(node.name), len(path) - 1
     before = await receive_numbers(node, path[place - 1], items) if place else np.zeros(items)
+    if (before < 0).any():
+        raise RemoteProtocolError(f"{path[place - 1]} told sums of squares below zero")
     own = [owned.own_rows(node.name, item) for item in range(items)]
     so_far = before + np.array([0.0 if rows is None else float((rows**2).sum()) for rows in own])
     constants = alpha = np.zeros(0)

@@ -38,9 +38,9 @@ from ketwire.protocols.sketch import signs_of, summed
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
-FORM_BITS = 2
-ONE_HOT, ONES, SHARES, NUMBERS = range(4)
-"""Rows with a single entry of 1; entries of 1; entries of 1 over their number; entries at some bits."""
+FORM_BITS = 3
+ONE_HOT, ONES, SHARES, NUMBERS, DENSE = range(5)
+"""Rows with a single entry of 1; entries of 1; entries of 1 over their number; entries at some bits; zeros too."""
 MESSAGE_CODES = 1 << 18
 WORD_BITS = 12
 """Of a block's code: the best of 2,048 directions and their opposites."""
@@ -94,10 +94,8 @@ class _Rival:
         """At the owner of the network, when all have told; shape (classes,)."""
         raise NotImplementedError
 
-    async def _codes(self, node: Node, owner: str, codes: Integers | None, count: int | None, bits: int) -> Integers:
-        """Codes from an owner to the network; count: where it is known, else it goes before, in 32 bits."""
-        if count is None:
-            count = int((await self._codes(node, owner, None if codes is None else np.array([len(codes)]), 1, 32))[0])
+    async def _codes(self, node: Node, owner: str, codes: Integers | None, count: int, bits: int) -> Integers:
+        """`count` codes from an owner to the network; zeros at parties that do not hear them."""
         parts = []
         for first in range(0, count, MESSAGE_CODES):
             length = min(MESSAGE_CODES, count - first)
@@ -106,7 +104,7 @@ class _Rival:
                 packed = pack_bits(codes[first : first + length].astype(np.uint64), bits)
                 message = Packed(length, bits, 0.0, length, packed)
             heard = await announce(node, self._public.path, owner, message, Packed, target=self._public.network)
-            if heard is None:  # nobody's business
+            if heard is None:
                 return np.zeros(count, dtype=np.int64)
             if (heard.count, heard.bits_per_entry) != (length, bits) or heard.positions is not None:
                 raise RemoteProtocolError(f"{owner} told {heard.count} codes, expected {length} of {bits} bits")
@@ -122,14 +120,19 @@ class _Rival:
     async def _rows(self, node: Node, owner: str, rows: Floats | None, count: int) -> Floats:
         """Rows of D entries from an owner to the network, without their zeros; rows: at the owner; count: how many."""
         width = self._public.features
-        form = None if rows is None else np.array([_form(rows)])
+        form = None if rows is None else np.array([_form(rows, self._bits)])
         told = int((await self._codes(node, owner, form, 1, FORM_BITS))[0])
+        if told == DENSE:
+            whole = None if rows is None else rows.reshape(-1)
+            return (await self._numbers(node, owner, whole, count * width, self._bits)).reshape(count, width)
         where = None if rows is None else np.nonzero(rows)
         if told == ONE_HOT:
             lengths = np.ones(count, dtype=np.int64)
         else:
             own = None if rows is None else np.count_nonzero(rows, axis=1)
             lengths = await self._codes(node, owner, own, count, bits_for(width + 1))
+            if len(lengths) and lengths.max() > width:
+                raise RemoteProtocolError(f"{owner} told of {lengths.max()} entries of a row of {width}")
         total = int(lengths.sum())
         columns = await self._codes(node, owner, None if where is None else where[1], total, bits_for(width))
         if len(columns) and columns.max() >= width:
@@ -146,14 +149,18 @@ class _Rival:
         return found
 
 
-def _form(rows: Floats) -> int:
-    """The shortest form that has these rows, shape (count, D)."""
+def _form(rows: Floats, bits: int) -> int:
+    """The shortest form that has these rows, shape (count, D), at some bits an entry."""
     filled = rows != 0
     lengths = filled.sum(axis=1)
     if (rows[filled] == 1.0).all():
         return ONE_HOT if (lengths == 1).all() else ONES
     shares = np.repeat(1.0 / np.maximum(lengths, 1), lengths)
-    return SHARES if (rows[filled] == shares).all() else NUMBERS
+    if (rows[filled] == shares).all():
+        return SHARES
+    count, width = rows.shape
+    sparse = count * bits_for(width + 1) + int(lengths.sum()) * (bits_for(width) + bits)
+    return DENSE if count * width * bits <= sparse else NUMBERS
 
 
 class FeatureParty(_Rival):

@@ -48,16 +48,16 @@ def test_features_arrive_exactly_where_positions_say_all(folder: Path, ask: dict
 
 
 def test_one_hot_tags_cost_their_number_and_shares_their_positions(folder: Path) -> None:
-    """Two bits for one of three tags, 34 for the form and how many; alice's cross two links."""
+    """Two bits for one of three tags, three for the form; alice's cross two links."""
     loaded = scenario(folder, ask={"graphs": [1, 2, 3]}, copies=1)
     frame = frame_of(loaded.scenario.protocol, loaded.network())
     items = frame.graphs.items(frame.question)
     nodes = [sum(len(item.owned(owner, 2)) for item in items) for owner in (0, 1)]
-    assert found(loaded)["features"][1] == 2 * (2 + 2 * nodes[0]) + (2 + 2 * nodes[1])
+    assert found(loaded)["features"][1] == 2 * (3 + 2 * nodes[0]) + (3 + 2 * nodes[1])
     words = scenario(folder, ask={"pairs": {}}, owners=["bob"], copies=1)
     frame = frame_of(words.scenario.protocol, words.network())
     rows = frame.graphs.rows(np.arange(frame.graphs.nodes))
-    assert found(words)["features"][1] == 2 + 3 * len(rows) + 3 * int((rows > 0).sum())
+    assert found(words)["features"][1] == 3 + 3 * len(rows) + 3 * int((rows > 0).sum())
 
 
 def test_numbers_are_coded_at_the_bits_of_an_entry() -> None:
