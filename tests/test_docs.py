@@ -119,7 +119,7 @@ def test_what_the_readme_shows_of_the_demo_is_what_it_prints(capsys: pytest.Capt
         assert f"@$(BIN)/ketwire run {name}\n" in (ROOT / "Makefile").read_text()
         assert cli.execute(["run", name, "--inline"]) == 0
     page = (ROOT / "README.md").read_text()
-    block = page[page.index("    digits: subspace, seed 2") : page.index("\n\n![")]
+    block = page[page.index("    digits: subspace, seed 2") :].split("\n\n![", 1)[0]
     timed = re.compile(r"seed \d+, [\d.]+ s$")
     shown, said = ([line.rstrip() for line in text.splitlines()] for text in (block, capsys.readouterr().out))
     kept = [line.removeprefix("    ") for line in shown if not timed.search(line)]

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Literal
 
 import numpy as np
@@ -32,6 +33,7 @@ Integers = NDArray[np.int64]
 Role = Literal["first", "second", "referee", "other"]
 BLOCK_AMPLITUDES = 1 << 22
 """Of the copies that the referee keeps of either side at once: 64 MiB."""
+ENCODED_ROWS = 1024
 CODE_KEY = bytes(32)
 """What the code is drawn from; it is public and no randomness of the parties."""
 
@@ -51,17 +53,28 @@ def deal(qubits: int, instances: int, rng: np.random.Generator) -> tuple[Bits, B
     return first, np.where(equal[:, None], first, first ^ apart), equal
 
 
+@lru_cache(maxsize=2)
+def _generator(qubits: int) -> NDArray[np.float32]:
+    """The code's matrix, zeros and ones; (bits of a word, 2**n)."""
+    bits = stream(CODE_KEY, "code", qubits).integers(0, 2, (word_bits(qubits), 1 << qubits), dtype=np.uint8)
+    return bits.astype(np.float32)
+
+
 def encoded(words: Bits, qubits: int) -> Bits:
     """E(x) of each row; uint8, (rows, 2**n)."""
-    size = 1 << qubits
-    generator = stream(CODE_KEY, "code", qubits).integers(0, 2, (word_bits(qubits), size), dtype=np.uint8)
-    sums = words.astype(np.float32) @ generator.astype(np.float32)  # whole numbers below 2^24: exact
-    return (sums.astype(np.int64) & 1).astype(np.uint8)
+    found = np.empty((len(words), 1 << qubits), dtype=np.uint8)
+    for first in range(0, len(words), ENCODED_ROWS):
+        rows = slice(first, first + ENCODED_ROWS)
+        sums = words[rows].astype(np.float32) @ _generator(qubits)  # whole numbers below 2^24: exact
+        found[rows] = sums.astype(np.int32) & 1
+    return found
 
 
 def expected(first: Bits, second: Bits, qubits: int, copies: int) -> float:
     """The mean score of decisions on these words without noise: 1 less twice the chance to be wrong."""
-    apart = (encoded(first, qubits) ^ encoded(second, qubits)).mean(axis=1)
+    parts = [slice(row, row + ENCODED_ROWS) for row in range(0, len(first), ENCODED_ROWS)]
+    codes = ((encoded(first[rows], qubits), encoded(second[rows], qubits)) for rows in parts)
+    apart = np.concatenate([(one ^ other).mean(axis=1) for one, other in codes])
     passes = ((1 + (1 - 2 * apart) ** 2) / 2) ** copies
     return float(1 - 2 * np.where((first != second).any(axis=1), passes, 0.0).mean())
 
@@ -103,13 +116,13 @@ class FingerprintParty:
         decisions, attempted, needed = np.zeros(told.instances, dtype=np.int64), 0, 0.0
         if not any(plan.has_part(node.name) for plan in told.plans):
             return None
-        codes = None if told.words is None else encoded(told.words, told.qubits)
         for items in self._blocks():
+            codes = None if told.words is None else encoded(told.words[items], told.qubits)
             sides: list[_Keeping] = []
             for plan in told.plans:
                 if not plan.has_part(node.name):
                     continue
-                stage = _Sending(codes[items]) if codes is not None else _Keeping()
+                stage = _Sending(codes) if codes is not None else _Keeping()
                 tally = await run_stream(node, replace(plan, items=len(items)), stage, supplies)
                 attempted, needed = attempted + int(tally.attempted.sum()), needed + tally.needed
                 sides += [stage] if isinstance(stage, _Keeping) else []

@@ -11,7 +11,7 @@ from ketwire.scenarios.reports.figures import COLOURS, DASHES, MARKERS, paneled
 from ketwire.scenarios.reports.hover import entitle
 from ketwire.scenarios.studies.axes import plain_label
 from ketwire.scenarios.studies.data import StudyData, is_number
-from ketwire.scenarios.studies.maps import Spot, draw_map
+from ketwire.scenarios.studies.maps import Look, Spot, draw_map
 from ketwire.scenarios.studies.spec import Figure, Label
 from ketwire.scenarios.studies.statistics import spread
 
@@ -150,8 +150,9 @@ def _map(data: StudyData, figure: Figure, facet: str | None, axes: Axes) -> None
         if all(map(is_number, found)) and (facet is None or plain_label(facets.get(index)) == facet):
             x, y, z = (float(each) / unit for each, unit in zip(found, units, strict=True))  # type: ignore[arg-type]
             spots.append(Spot(x, y, z, f"{data.told(index)}: {z:.5g}"))
+    most = max((abs(float(each)) for each in values[2].values() if is_number(each)), default=0.0)  # type: ignore[arg-type]
     if spots:
-        draw_map(axes, spots, figure.log, figure.contour, figure.marks or (), named(figure.z or ""))
+        draw_map(axes, spots, Look(named(figure.z or ""), most, figure.log, figure.contour, figure.marks or ()))
     axes.set_xlabel(named(figure.x))
     axes.set_ylabel(named(figure.y))
     _title(axes, figure, figure.z or "", facet)

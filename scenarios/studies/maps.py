@@ -52,38 +52,49 @@ def _fidelity(preset: Preset) -> float | None:
     return None if visibility is None else (1 + float(visibility.value)) / 2  # of two clicks without dark counts
 
 
-def draw_map(
-    axes: Axes, spots: Sequence[Spot], log: Sequence[str], contour: float | None, marks: Sequence[str], name: str
-) -> None:
-    """Draw the cells around the spots, which lie on a grid or on a part of one.
+class Look(NamedTuple):
+    """How a map is drawn.
 
-    log: which axes are logarithmic. contour: the value whose line is drawn. name: of the values.
+    name: of the values. most: the largest of them without its sign, over all panels. log: which axes are logarithmic.
+    contour: the value whose line is drawn. marks: presets.
     """
+
+    name: str
+    most: float
+    log: Sequence[str] = ()
+    contour: float | None = None
+    marks: Sequence[str] = ()
+
+
+def draw_map(axes: Axes, spots: Sequence[Spot], look: Look) -> None:
+    """Draw the cells around the spots, which lie on a grid or on a part of one."""
     from matplotlib.colors import SymLogNorm  # noqa: PLC0415
 
     xs, ys = sorted({spot.x for spot in spots}), sorted({spot.y for spot in spots})
     table = [[math.nan] * len(xs) for _ in ys]
     for spot in spots:
         table[ys.index(spot.y)][xs.index(spot.x)] = spot.z
-    most = max((abs(spot.z) for spot in spots), default=0.0) or 1.0
-    norm = SymLogNorm(linthresh=max(most / 20, 1e-9), vmin=-most, vmax=most)
-    edges = _edges(xs, "x" in log), _edges(ys, "y" in log)
+    most = look.most or 1.0
+    norm = SymLogNorm(linthresh=most / 10, vmin=-most, vmax=most)
+    edges = _edges(xs, "x" in look.log), _edges(ys, "y" in look.log)
     cells = axes.pcolormesh(*edges, table, cmap=COLOURS, norm=norm, edgecolors="white", linewidth=0.3)
     for which, ends in zip("xy", edges, strict=True):
-        if which in log:
+        if which in look.log:
             getattr(axes, f"set_{which}scale")("log")
         getattr(axes, f"set_{which}lim")(ends[0], ends[-1])
-    if len(spots) <= MOST_NUMBERS:
+    if len(spots) <= MOST_NUMBERS and not look.marks:  # names of presets would lie over them
         for spot in spots:
-            colour = "white" if abs(spot.z) > most / 4 else "black"
+            colour = "white" if abs(float(norm(spot.z)) - 0.5) > 0.3 else "black"
             axes.text(spot.x, spot.y, f"{spot.z:.3g}", ha="center", va="center", fontsize=6, color=colour)
     seen = axes.plot([spot.x for spot in spots], [spot.y for spot in spots], "o", alpha=0.0, markersize=10)
     entitle(seen, [spot.title for spot in spots])
-    if contour is not None and len(xs) > 1 and len(ys) > 1:
-        _line(axes, xs, ys, table, contour)
-    _presets(axes, marks)
-    bar: Any = axes.figure.colorbar(cells, ax=axes)
-    bar.set_label(name)
+    if look.contour is not None and len(xs) > 1 and len(ys) > 1:
+        _line(axes, xs, ys, table, look.contour)
+    _presets(axes, look.marks)
+    ticks = [-most, -most / 10, 0.0, most / 10, most]
+    bar: Any = axes.figure.colorbar(cells, ax=axes, ticks=ticks, format=lambda value, place: f"{value:,.3g}")
+    bar.minorticks_off()
+    bar.set_label(look.name)
     axes.tick_params(which="both", length=2)
 
 
@@ -94,21 +105,24 @@ def _line(axes: Axes, xs: Sequence[float], ys: Sequence[float], table: Sequence[
 
 
 def _presets(axes: Axes, names: Sequence[str]) -> None:
-    """The presets that lie within the map, each with its name."""
+    """The presets that lie along the map, each with its name; those above or below it at its edge."""
     (left, right), (low, high) = axes.get_xlim(), axes.get_ylim()
-    for mark in filter(None, map(place_of, names)):
-        if not (left <= mark.length_km <= right and low <= mark.fidelity <= high):
-            continue
+    marks = [mark for mark in map(place_of, names) if mark is not None and left <= mark.length_km <= right]
+    beyond = sum(not low <= mark.fidelity <= high for mark in marks)
+    for mark in marks:
+        within = low <= mark.fidelity <= high
+        beyond -= not within  # the names of those at an edge stand one above the other
+        y = min(max(mark.fidelity, low + 0.02 * (high - low)), high - 0.02 * (high - low))
+        shape = "*" if within else "v" if mark.fidelity < low else "^"
         drawn = axes.plot(
-            [mark.length_km], [mark.fidelity], "*", color="#009E73", markersize=9, markeredgecolor="black",
+            [mark.length_km], [y], shape, color="#009E73", markersize=9 if within else 6, markeredgecolor="black",
             markeredgewidth=0.5,
         )  # fmt: skip
         entitle(drawn, f"{mark.name}: {mark.length_km:g} km, pair fidelity {mark.fidelity:.3g}")
-        beyond = mark.length_km > right / 100
         axes.annotate(
-            mark.name, (mark.length_km, mark.fidelity), xytext=(-5 if beyond else 5, -7), textcoords="offset points",
-            ha="right" if beyond else "left", fontsize=6,
-            bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.7, "pad": 0.5},
+            mark.name if within else f"{mark.name} ({mark.fidelity:.2g})", (mark.length_km, y), fontsize=6,
+            xytext=(5, 3 if within else 3 + 9 * beyond), textcoords="offset points",
+            bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.75, "pad": 0.5},
         )  # fmt: skip
 
 

@@ -59,6 +59,19 @@ def test_the_contour_is_drawn_where_values_pass_it_and_presets_where_they_are(tm
     assert "links.0.length_km=0.4, pair_fidelity=0.9: " in drawn
 
 
+def test_presets_above_or_below_a_map_are_at_its_edge_with_their_fidelity() -> None:
+    labels = {**FIDELITIES, "labels": [0.6, 0.7]}
+    figure = {**MAP, "marks": ["innsbruck-230m", "delft-metro-2024"]}
+    lengths = {**LENGTHS, "values": [1, 20]}
+    panel, _ = axes_of(study_of(axes=[lengths, labels], record=["qubits_sent"], figures=[figure]))
+    marked = {text.get_text(): line for text, line in zip(panel.texts[-2:], panel.lines[-2:], strict=True)}
+    assert {name: line.get_marker() for name, line in marked.items()} == {
+        "innsbruck-230m (0.88)": "^", "delft-metro-2024 (0.53)": "v",
+    }  # fmt: skip
+    low, high = panel.get_ylim()
+    assert all(low < line.get_ydata()[0] < high for line in marked.values())
+
+
 def test_presets_lie_at_their_length_and_the_fidelity_of_their_pairs() -> None:
     assert place_of("delft-metro-2024") == Mark("delft-metro-2024", 25.0, 0.534)
     innsbruck = place_of("innsbruck-230m")

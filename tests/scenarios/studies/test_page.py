@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
+from importlib.resources import files
 from pathlib import Path
 
 import pytest
+import yaml
 
 import ketwire as kw
 from ketwire.scenarios import cli
 from ketwire.scenarios.studies.axes import grid
 from ketwire.scenarios.studies.files import packaged_studies, read_file
 from ketwire.scenarios.studies.page import page_text
+from ketwire.scenarios.studies.tables import MOST_SHOWN, study_text
 from tests.studies import study_of, written
 
 DOCS = Path(__file__).parents[3] / "docs" / "studies"
 NAMES = [
-    "copies-vs-accuracy", "gnn-accuracy", "gnn-copies", "gnn-growth", "gnn-head", "gnn-noise", "hardware-race",
-    "latency-vs-distance", "repeater-levels", "who-is-first", "window-vs-latency",
+    "advantage-vs-n", "copies-vs-accuracy", "gnn-accuracy", "gnn-copies", "gnn-growth", "gnn-head", "gnn-noise",
+    "hardware-race", "latency-vs-distance", "repeater-levels", "who-is-first", "window-vs-latency", "xeb-advantage-map",
 ]  # fmt: skip
 OF_DATA = ("gnn-accuracy", "gnn-copies", "gnn-head", "gnn-noise")
 """Those of trained networks, in the folders `datasets` and `models` of the working folder."""
+
+LARGE = {"advantage-vs-n": [4, 6, 8], "xeb-advantage-map": [8]}
+"""Studies that take minutes, and the numbers of qubits whose points do not."""
 
 
 def test_they_are_listed_and_each_has_a_page(capsys: pytest.CaptureFixture[str]) -> None:
@@ -36,17 +42,34 @@ def test_each_is_valid_and_its_page_has_a_row_for_each_point(name: str) -> None:
     page = (DOCS / f"{name}.md").read_text()
     rows = page.split("    ketwire study")[1].split("\n\n")[1].splitlines()
     assert rows[0].split()[: len(spanned.names)] == [*spanned.names]
-    cells = [" ".join(map(str, cell.labels)) for cell in spanned.cells]
+    cells = [" ".join(map(str, cell.labels)) for cell in spanned.cells][:MOST_SHOWN]
     assert [" ".join(row.split()[: len(spanned.names)]) for row in rows[1 : len(cells) + 1]] == cells
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", [name for name in NAMES if name not in LARGE])
 def test_pages_are_what_the_studies_say(name: str) -> None:
     if name in OF_DATA and not (Path("datasets").is_dir() and Path("models").is_dir()):
         pytest.skip(f"{name}: needs the folders datasets and models")
     outcome = kw.study(name, jobs=2)
     assert page_text(outcome.data) == (DOCS / f"{name}.md").read_text() and not outcome.unmet
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("name", LARGE)
+def test_pages_of_large_studies_are_what_their_smaller_points_say(name: str) -> None:
+    """Draws of points are independent, so a part of the points has the rows of the whole."""
+    told = yaml.safe_load((files("ketwire.scenarios.packaged") / "studies" / f"{name}.yaml").read_text())
+    [axis] = [axis for axis in told["axes"] if axis["name"] == "n"]
+    axis["values"] = LARGE[name]
+    del told["expect"]
+    page = (DOCS / f"{name}.md").read_text().split("    ketwire study")[1].split("\n\n")[1]
+    shown, said = (
+        {tuple(row[: len(told["axes"])]): row for line in text.splitlines() if (row := line.split())}
+        for text in (page, study_text(kw.study(told, jobs=2).data))
+    )
+    common = shown.keys() & said.keys()
+    assert len(common) >= 11 and [key for key in common if shown[key] != said[key]] == []
 
 
 def test_a_page_has_figure_table_and_commands(tmp_path: Path) -> None:
