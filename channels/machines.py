@@ -180,10 +180,11 @@ class TeleportMachine:
 
     @cached_property
     def fresh(self) -> NDArray[np.float64]:
-        """`elements` of a pair as its scheme makes it, float64, shape (6,)."""
-        from ketwire.channels.entanglement.pairs import elements  # noqa: PLC0415
+        """`elements` of a pair as its scheme makes it, `age_ps` before its herald, float64, shape (6,)."""
+        from ketwire.channels.entanglement.heralding import fresh_elements  # noqa: PLC0415
 
-        return elements(self.scheme.state())
+        (t1_a, t2_a), (t1_b, t2_b) = self.line.sender.constants, self.line.receiver.constants
+        return fresh_elements(self.scheme, (t1_a, t1_b), (t2_a, t2_b))
 
     @cached_property
     def fresh_weights(self) -> NDArray[np.float64]:
@@ -208,7 +209,7 @@ class TeleportMachine:
     def carry(
         self, states: States, row: Times, ready_ps: Times, turn_ps: Times, fresh: bool, draw: Draw
     ) -> Passage:
-        from ketwire.channels.entanglement.heralding import Given  # noqa: PLC0415
+        from ketwire.channels.entanglement.given import Given  # noqa: PLC0415
         from ketwire.quantum.noise.representations import apply_paulis  # noqa: PLC0415
 
         copies, qubits = len(row), states.shape[1].bit_length() - 1
@@ -259,8 +260,8 @@ class TeleportMachine:
         if self.transport.distillation is None:
             made = generate(ready_ps, self.scheme, len(free_ps), free_ps, rng)
             since_ps, six = made.herald_ps - self.scheme.age_ps, self.fresh
-            pairs, making_ps = len(ready_ps), made.attempts * self.scheme.attempt_ps
-            attempts_ps = making_ps
+            pairs, attempts_ps = len(ready_ps), made.attempts * self.scheme.attempt_ps
+            making_ps = attempts_ps + self.scheme.lag_ps
         else:
             (t1_a, t2_a), (t1_b, t2_b) = self.line.sender.constants, self.line.receiver.constants
             good = distill(

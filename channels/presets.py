@@ -18,10 +18,14 @@ from ketwire.channels.fiber import Fiber
 SECONDARY = "read in a secondary source"
 
 # What each way to make pairs has a meaning for, beside what all of them have.
+_CLICKS = frozenset({
+    "dark_count", "visibility", "attempt_s", "wait_for_herald", "duty_cycle", "station_km", "side_loss_db",
+    "side_efficiency", "emission_fidelity", "double_excitation",
+})  # fmt: skip
 SCHEME_KEYS: Mapping[str, frozenset[str]] = {
-    "single-click": frozenset({"alpha", "dark_count", "visibility"}),
-    "double-click": frozenset({"dark_count", "visibility"}),
-    "given": frozenset({"rate_hz", "fidelity"}),
+    "single-click": _CLICKS | {"alpha", "phase_noise_deg"},
+    "double-click": _CLICKS,
+    "given": frozenset({"rate_hz", "fidelity", "bell", "attempt_s"}),
 }
 
 # What a measured rate of pairs has in it, and the value at which it says nothing.
@@ -30,6 +34,13 @@ IN_A_RATE: Mapping[str, float | None] = {
     "p_init": 0.0,
     "detector_efficiency": 1.0,
     "emission_rate_hz": None,
+}
+
+# The same of what a laboratory says of its attempts and of the two sides of its station.
+HAVE_IN_THEM: Mapping[str, frozenset[str]] = {
+    "attempt_s": frozenset({"emission_rate_hz"}),
+    "side_loss_db": frozenset({"loss_db_per_km"}),
+    "side_efficiency": frozenset({"p_init", "detector_efficiency"}),
 }
 
 

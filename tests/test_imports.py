@@ -27,6 +27,7 @@ SOME_RUNS = {
     "ketwire.channels.entanglement.distill": "a link that sends directly makes no pairs",
     "ketwire.channels.entanglement.extension": "a link that sends directly makes no pairs",
     "ketwire.channels.entanglement.generation": "a link that sends directly makes no pairs",
+    "ketwire.channels.entanglement.given": "a link that sends directly makes no pairs",
     "ketwire.channels.entanglement.heralding": "a link that sends directly makes no pairs",
     "ketwire.channels.entanglement.pairs": "a link that sends directly makes no pairs",
     "ketwire.channels.entanglement.stock": "a network without a chain of repeaters has none",

@@ -7,9 +7,12 @@ imports `held` alone, the messages about pairs.
 - `distill`: Entanglement distillation: fewer pairs, better ones.
 - `extension`: What a fiber does to pairs that are sent over it: each of them reaches one node further.
 - `generation`: Pairs in time: when each pair is there that a scheme makes in the memory slots of a link.
+- `given`: Pairs that are known by what was measured of them: their rate and their state.
 - `held`: Pairs between a far node and their holder, and the notice that memories are free again.
 - `heralding`: How entangled pairs are made over a fiber: attempts and heralds. `channels.entanglement.generation` has
   their times.
+- `laboratory`: What a laboratory adds to click schemes: how attempts follow each other, where the station is, what
+  emitters do.
 - `pairs`: Pairs of entangled qubits: what they are and what becomes of them, as functions on arrays.
 - `stock`: The end-to-end link of a chain at work: a stock of finished pairs, and registers that use them up.
 """

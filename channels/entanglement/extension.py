@@ -30,8 +30,8 @@ from numpy.typing import NDArray
 from ketwire.channels.entanglement.chain import distillation
 from ketwire.channels.entanglement.distill import distill
 from ketwire.channels.entanglement.generation import generate
+from ketwire.channels.entanglement.given import Given
 from ketwire.channels.entanglement.held import Held, Order, Pairs, Times
-from ketwire.channels.entanglement.heralding import Given
 from ketwire.channels.entanglement.pairs import (
     Floats,
     decayed_bell,

@@ -29,8 +29,8 @@ from numpy.typing import NDArray
 
 from ketwire.channels.entanglement.distill import distill, plan
 from ketwire.channels.entanglement.generation import generate
-from ketwire.channels.entanglement.heralding import Scheme
-from ketwire.channels.entanglement.pairs import decayed_bell, elements, elements_of_bell, pauli_of_teleportation
+from ketwire.channels.entanglement.heralding import Scheme, fresh_elements
+from ketwire.channels.entanglement.pairs import decayed_bell, elements_of_bell, pauli_of_teleportation
 from ketwire.channels.line import Line
 from ketwire.channels.parts import Memory
 from ketwire.channels.timing import Emission, waits
@@ -66,8 +66,10 @@ def arrived(line: Line, qubits: int, crossings: int, rng: np.random.Generator) -
         ScenarioError: pairs decay so fast that distillation makes none, or would pass the clock's end.
     """
     assert qubits > 0 and crossings > 0
+    transport = line.transport
     back = replace(
         line, sender=line.receiver, receiver=line.sender,
+        transport=transport.turned(line) if isinstance(transport, Teleport) else transport,
         sender_message_ps=line.receiver_message_ps, receiver_message_ps=line.sender_message_ps,
     )  # fmt: skip
     lines = [(line, back)[crossing % 2] for crossing in range(crossings)]
@@ -220,7 +222,7 @@ def _pairs(line: Line, qubits: int, bench: _Bench, wanted_ps: Times, rng: np.ran
     if transport.distillation is None:
         fresh = generate(ready_ps, scheme, count, begin_ps, rng)
         herald_ps, used_ps = fresh.herald_ps, fresh.release_ps
-        since_ps, six = herald_ps - scheme.age_ps, elements(scheme.state())
+        since_ps, six = herald_ps - scheme.age_ps, fresh_elements(scheme, **constants)
         pairs, attempts = 1.0, float(fresh.attempts.mean())
     else:
         good = distill(ready_ps, scheme, transport.distillation, count, begin_ps, rng=rng, **constants)

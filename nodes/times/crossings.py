@@ -238,12 +238,15 @@ class Crossings:
         return self._sender(crossing, free_ps)
 
     def _makes(self, crossing: Crossing, begun_ps: int, attempts_ps: int, there_ps: int) -> None:
-        """A pair is made in a slot: attempts, and what distillation takes beside."""
+        """A pair is made in a slot: attempts, and what distillation or a herald behind them takes beside."""
         transport = self._line(crossing).transport
         scheme = transport.pairs(self._line(crossing))  # type: ignore[attr-defined]
         tried_ps = begun_ps + attempts_ps
-        spans = (there_ps - tried_ps) // scheme.outcome_ps if there_ps > tried_ps else 0
-        self._trail.add("distillation", crossing.direction, tried_ps, there_ps, {"outcomes": spans})
+        if scheme.lag_ps:
+            self._trail.add("heralds", crossing.direction, tried_ps, there_ps, {})
+        else:
+            spans = (there_ps - tried_ps) // scheme.outcome_ps if there_ps > tried_ps else 0
+            self._trail.add("distillation", crossing.direction, tried_ps, there_ps, {"outcomes": spans})
         tried = attempts_ps // scheme.attempt_ps
         self._trail.add("pair attempts", crossing.direction, begun_ps, tried_ps, {"attempts": tried})
 

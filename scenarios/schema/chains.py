@@ -88,10 +88,9 @@ def line(
         ValueError: values that contradict physics or each other; the message starts with the key.
     """
     if link.via is None:
-        way: Literal["forward", "backward"] = "forward" if (sender, receiver) == link.between else "backward"
-        return link.line(hardware[sender], hardware[receiver], way)
+        return _way(link, hardware, sender, receiver)
     hops = [(between.get(frozenset((a, b))), a, b) for a, b in _steps(link)]
-    lines = [hop.line(hardware[b], hardware[a]) for hop, a, b in hops if hop is not None]
+    lines = [_way(hop, hardware, b, a) for hop, a, b in hops if hop is not None]
     fiber = link.physics()
     if link.length_km is None:
         fiber = replace(fiber, length_km=exact_sum(each.fiber.length_km for each in lines))
@@ -99,7 +98,7 @@ def line(
     if (sender, receiver) == link.between:
         lines.reverse()  # pairs grow from the receiver
     else:
-        lines = [hop.line(hardware[a], hardware[b]) for hop, a, b in hops if hop is not None]
+        lines = [_way(hop, hardware, a, b) for hop, a, b in hops if hop is not None]
         via = via[::-1]
     chosen = {name: getattr(link, name) for name in ("generation", "distill_spans", "distill_protocol")}
     given = {name: value for name, value in chosen.items() if value is not None}
@@ -108,6 +107,12 @@ def line(
         fiber, (), a.memory, b.memory, Chain(via=via, hops=tuple(lines), **given),
         sender_message_ps=a.message_ps, receiver_message_ps=b.message_ps,
     )  # fmt: skip
+
+
+def _way(link: Link, hardware: Mapping[str, Hardware], sender: str, receiver: str) -> Line:
+    """One direction of a link with pairs of its own."""
+    way: Literal["forward", "backward"] = "forward" if (sender, receiver) == link.between else "backward"
+    return link.line(hardware[sender], hardware[receiver], way)
 
 
 def plan_of(physics: Line, sender: str, receiver: str) -> ChainPlan | None:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from ketwire.channels.copies import Copies
+from ketwire.channels.entanglement.laboratory import Laboratory
 from ketwire.channels.fiber import Fiber
 from ketwire.channels.hardware import HARDWARE, Hardware
 from ketwire.channels.line import Line
@@ -262,4 +263,5 @@ def test_an_unknown_preset_is_one_line(capsys: pytest.CaptureFixture[str]) -> No
 
 
 def test_scheme_keys_are_those_of_teleport() -> None:
-    assert frozenset().union(*SCHEME_KEYS.values()) < set(Teleport.__dataclass_fields__)
+    own = {name.replace("_ps", "_s") for name in Laboratory.__dataclass_fields__} | set(Teleport.__dataclass_fields__)
+    assert frozenset().union(*SCHEME_KEYS.values()) < own

@@ -23,6 +23,7 @@ from ketwire.scenarios.kinds.inference.kind import Inference
 from ketwire.scenarios.kinds.inference.spec import InferenceSpec
 from ketwire.scenarios.load import PACKAGED, Loaded
 from ketwire.scenarios.schema import nodes as nodespec
+from ketwire.scenarios.schema.laboratories import Bell
 from ketwire.scenarios.schema.links import BeamSplitterSpec, Distillation, InterceptResendSpec, Link, NoiseSpec
 from ketwire.scenarios.schema.model import scenario_model
 from ketwire.scenarios.schema.nodes import Node
@@ -63,6 +64,16 @@ VALUES: Data = {
     "visibility": 0.5,
     "memory_slots": 4,
     "distill": {"rounds": 1},
+    "attempt_s": 5e-5,
+    "wait_for_herald": False,
+    "duty_cycle": 0.5,
+    "station_km": 0.4,
+    "side_loss_db": [1.0, 2.0],
+    "side_efficiency": [0.3, 0.4],
+    "emission_fidelity": 0.6,
+    "phase_noise_deg": 60.0,
+    "double_excitation": 0.4,
+    "bell": {"phi_plus": 0.7, "psi_minus": 0.3},
     "generation": "sequential",
     "distill_spans": None,
     "distill_protocol": "bbpssw",
@@ -81,13 +92,16 @@ VALUES: Data = {
 OF_FIBER = {"fiber", "length_km", "speed_km_per_s", "bandwidth_bps", "classical_delay_s"}
 OF_PHOTONS = {"loss_db_per_km", "p_init", "detector_efficiency", "emission_rate_hz"}
 OF_PAIRS = {"memory_slots", "distill"}
-OF_CLICKS = OF_FIBER | OF_PHOTONS | OF_PAIRS | {"dark_count", "visibility"}
+OF_CLICKS = OF_FIBER | OF_PHOTONS | OF_PAIRS | {
+    "dark_count", "visibility", "attempt_s", "duty_cycle", "station_km", "side_loss_db", "side_efficiency",
+    "emission_fidelity", "double_excitation",
+}  # fmt: skip
 CHANGES: dict[str, set[str]] = {
     "direct": OF_FIBER | OF_PHOTONS | {"noise", "eve"},
     "coded": OF_FIBER | OF_PHOTONS | {"noise", "code", "gate_s"},
     "double-click": OF_CLICKS,
-    "single-click": OF_CLICKS | {"alpha"},
-    "given": OF_FIBER | OF_PAIRS | {"rate_hz", "fidelity"},
+    "single-click": OF_CLICKS | {"alpha", "phase_noise_deg"},
+    "given": OF_FIBER | OF_PAIRS | {"rate_hz", "fidelity", "attempt_s"},
     "hop": OF_CLICKS,
     "chain": OF_FIBER | {"generation", "distill_spans", "distill_protocol"},
 }
@@ -123,6 +137,10 @@ WITHIN: dict[str, tuple[str, Any, Any]] = {
     "noise.operators": (
         "direct", [{"kind": "kraus", "operators": PASSING}], [{"kind": "kraus", "operators": DAMPING}]
     ),
+    "bell.phi_plus": ("given", {"phi_plus": 1.0}, {"phi_plus": 0.5, "phi_minus": 0.5}),
+    "bell.phi_minus": ("given", {"psi_plus": 1.0}, {"psi_plus": 0.5, "phi_minus": 0.5}),
+    "bell.psi_plus": ("given", {"phi_plus": 1.0}, {"phi_plus": 0.5, "psi_plus": 0.5}),
+    "bell.psi_minus": ("given", {"phi_plus": 1.0}, {"phi_plus": 0.5, "psi_minus": 0.5}),
     "distill.rounds": ("single-click", {"rounds": 1}, {"rounds": 2}),
     "distill.protocol": ("single-click", {"protocol": "dejmps"}, {"protocol": "bbpssw"}),
     "distill.arrangement": (
@@ -190,7 +208,7 @@ def nested(prefix: str, *models: Any) -> Iterator[str]:
 def test_every_key_has_an_entry() -> None:
     assert set(Link.model_fields) == set(VALUES) | NO_NUMBERS
     assert set(Node.model_fields) == set(NODE_VALUES)
-    inner = {*nested("noise", NoiseSpec), *nested("distill", Distillation)}
+    inner = {*nested("noise", NoiseSpec), *nested("distill", Distillation), *nested("bell", Bell)}
     assert inner | {*nested("eve", InterceptResendSpec, BeamSplitterSpec)} == set(WITHIN)
 
 
@@ -203,6 +221,7 @@ def test_transports_differ() -> None:
 def test_every_key_of_a_link_changes_a_result_or_is_refused(transport: str) -> None:
     for key, value in VALUES.items():
         changes = key in CHANGES[transport.removesuffix(", distilled")]
+        changes |= key == "wait_for_herald" and transport in ("single-click", "double-click", "hop")
         check(transport, f"links.0.{key}", [2] if value is None and not changes else value, changes)
 
 
@@ -215,6 +234,8 @@ def test_every_key_within_a_key_of_a_link_changes_a_result(key: str) -> None:
         for seed in SEEDS[:3]:
             data = scenario(transport, seed)
             data["links"][0][outer] = value
+            if outer == "bell":
+                del data["links"][0]["fidelity"]
             found.append(outcome(data))
     assert not any(isinstance(result, str) for result in itertools.chain(*results)), results
     assert results[0] != results[1]
