@@ -31,6 +31,7 @@ SOME_RUNS = {
     "ketwire.channels.entanglement.heralding": "a link that sends directly makes no pairs",
     "ketwire.channels.entanglement.pairs": "a link that sends directly makes no pairs",
     "ketwire.channels.entanglement.stock": "a network without a chain of repeaters has none",
+    "ketwire.channels.planning.making": "a network without pairs makes none",
     "ketwire.channels.netsquid_engine": "its library is optional",
     "ketwire.nodes.processor": "an ideal node has none",
     "ketwire.nodes.settings": "most programs measure all copies in one setting",
