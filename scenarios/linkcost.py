@@ -88,7 +88,7 @@ class Question:
 
     def memory(self) -> Memory:
         """At both ends."""
-        known = {key: float(figure.value) for key, figure in self.of.memory.items()}
+        known = {key: float(figure.value) for key, figure in self.of.memory.items()}  # type: ignore[arg-type]
         times = {"t1_s": self.t1_s, "t2_s": self.t2_s}
         chosen = known | {key: value for key, value in times.items() if value is not None}
         held = {f"{key[:2]}_ps": value * PS_PER_S for key, value in chosen.items() if value != math.inf}
@@ -280,7 +280,7 @@ def _notes(question: Question, fiber: Fiber, costs: Sequence[Cost]) -> Iterator[
     preset = question.of
     if not preset.knows_losses:
         yield "direct and coded are left out: the preset's sources do not say what its fiber loses"
-    if preset.knows_losses and fiber.emission_rate_hz is None:
+    if preset.knows_losses and fiber.emission_rate_hz is None and "attempt_s" not in preset.figures:
         yield "no emission rate is known: photons are emitted in no time, and only flight takes any"
     if preset.left_out:
         yield f"ideal here, as the sources do not say: {preset.left_out}"
