@@ -101,7 +101,7 @@ class _Midpoint:
                 f"attempt_ps: {own.attempt_ps!r} given, expected at least {self.herald_ps / PS_PER_S:g} s, which the "
                 "herald takes, or wait_for_herald: false"
             )
-        if not own.wait_for_herald and self.lag_ps == 0:
+        if not own.wait_for_herald and (self.period_ps if own.attempt_ps is None else own.attempt_ps) >= self.herald_ps:
             raise ValueError("wait_for_herald: false given, expected true, as no attempt ends before its herald")
 
     @property

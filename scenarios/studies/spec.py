@@ -109,12 +109,11 @@ class Axis(Strict):
         """The axes that it puts side by side, if it does; of rows a column each."""
         if self.rows is None:
             return self.zip
-        first, *others = self.rows[0].facts
-        told: list[dict[str, Any]] = [
-            {"name": first, "labels": [row.facts[first] for row in self.rows], "values": [row.set for row in self.rows]},
-            *({"name": name, "labels": [row.facts[name] for row in self.rows]} for name in others),
+        columns: list[dict[str, Any]] = [
+            {"name": name, "labels": [row.facts[name] for row in self.rows]} for name in self.rows[0].facts
         ]
-        return [Axis.model_validate(each) for each in told]
+        columns[0]["values"] = [row.set for row in self.rows]
+        return [Axis.model_validate(each) for each in columns]
 
     @property
     def parts(self) -> list[Axis] | None:

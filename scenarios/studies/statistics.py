@@ -30,7 +30,7 @@ class Spread(NamedTuple):
 def spread(values: Sequence[float]) -> Spread:
     """The statistics of at least one value."""
     ordered = sorted(values)
-    mean = math.fsum(ordered) / len(ordered)
+    mean = _mean(ordered)
     percentiles = [percentile(ordered, share) for share in (0.50, 0.95, 0.99)]
     if len(ordered) == 1:
         return Spread(1, mean, None, None, None, *percentiles)
@@ -38,9 +38,14 @@ def spread(values: Sequence[float]) -> Spread:
     return Spread(len(ordered), mean, deviation(ordered), mean - half, mean + half, *percentiles)
 
 
+def _mean(values: Sequence[float]) -> float:
+    """Exactly the value where all are the same one."""
+    return values[0] if min(values) == max(values) else math.fsum(values) / len(values)
+
+
 def deviation(values: Sequence[float]) -> float:
     """Of at least two values, with n - 1."""
-    mean = math.fsum(values) / len(values)
+    mean = _mean(values)
     return math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (len(values) - 1))
 
 
