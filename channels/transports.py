@@ -12,12 +12,14 @@ The mathematics of pairs and codes is imported where a description needs it. Wha
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ketwire.channels.entanglement.delivery import Delivery
 from ketwire.channels.entanglement.laboratory import IDEAL, Laboratory, check_fiber
 from ketwire.channels.parts import IDENTITY, Medium
 from ketwire.channels.timing import CLOCK_END_PS, PS_PER_S, Emission, emission
@@ -65,6 +67,7 @@ class Teleport:
         measured rate_hz, and fidelity or bell); both clicks have a station between the ends
     bell: of a given pair in place of its fidelity: weights of Φ+, Ψ-, Ψ+, Φ-, which sum to 1
     laboratory: how attempts are made and what emitters do; of a given pair its attempt_ps alone
+    delivery: when pairs are handed over, made or not; None: when they are made
     memory_slots: pairs made side by side; slot i mod memory_slots serves qubit i of the stream
     """
 
@@ -80,6 +83,7 @@ class Teleport:
     distillation: Schedule | None = None
     bell: tuple[float, float, float, float] | None = None
     laboratory: Laboratory = IDEAL
+    delivery: Delivery | None = None
 
     def __post_init__(self) -> None:
         if not 1 <= self.memory_slots <= 1_000_000:
@@ -108,6 +112,8 @@ class Teleport:
                     raise ValueError(f"{name}: {value!r} given, expected nothing here, what was measured has it in it")
         if self.distillation is not None and not self.laboratory.wait_for_herald:
             raise ValueError("wait_for_herald: false given, expected true with distill")
+        if self.distillation is not None and self.delivery is not None:
+            raise ValueError("deliver: expected nothing here with distill")
 
     def turned(self, line: Medium) -> Self:
         """The same in the other direction of a link."""
@@ -153,6 +159,8 @@ class Teleport:
             raise ValueError(
                 "length_km: an attempt would take no time, expected a length, an emission_rate_hz or an attempt_s"
             )
+        if self.delivery is not None:
+            self.delivery.tries(self.pairs(line))
 
     def survival(self, line: Medium, qubits: int) -> float:
         return 1.0
@@ -165,6 +173,8 @@ class Teleport:
         one = mean_ps(scheme)
         if self.distillation is not None:
             one = plan(scheme, self.distillation).time_ps
+        if self.delivery is not None:
+            one = float(self.delivery.every_ps)
         return qubits * one / self.memory_slots
 
     def photons(self, line: Medium, qubits: int) -> int | None:
@@ -175,11 +185,13 @@ class Teleport:
         return 0
 
     def pair_bell(self, line: Medium) -> NDArray[np.float64]:
-        """Bell diagonal of a pair that is used when it is heralded, with memories that do not decay."""
+        """Bell diagonal of a pair that is used when it is there, with memories that do not decay."""
         from ketwire.channels.entanglement.distill import plan  # noqa: PLC0415
         from ketwire.channels.entanglement.pairs import bell_diagonal  # noqa: PLC0415
 
         scheme = self.pairs(line)
+        if self.delivery is not None:
+            return self.delivery.bell(scheme, math.inf, math.inf)
         diagonal = bell_diagonal(scheme.state()) if self.distillation is None else plan(scheme, self.distillation).bell
         return np.asarray(diagonal)
 

@@ -48,6 +48,18 @@ def humphreys(alpha: float) -> Hand:
     return Hand(success / 5.5e-6, state)
 
 
+def humphreys_every_100_ms() -> Hand:
+    """A mean over the attempt that succeeds; what is not coherent (α = 0.15) stays, what is decays at 5 Hz."""
+    success, state = single(0.15, (3.5e-4, 3.5e-4), 5e-7, 0.9, 15.0, 0.04)
+    _, incoherent = single(0.15, (3.5e-4, 3.5e-4), 5e-7, 0.9, 15.0, 1.0)
+    tries, whole = int(0.1 / 5.5e-6), 0.0
+    for attempt in range(1, tries + 1):
+        waited_s = 0.1 - attempt * 5.5e-6 + 0.002 * KM_S
+        kept = incoherent + (state - incoherent) * math.exp(-5 * waited_s)
+        whole += success * (1 - success) ** (attempt - 1) * kept
+    return Hand(10.0, whole + (1 - success) ** tries / 4)
+
+
 def stolk(attempt_s: float, rest_s: float = 0.0) -> Hand:
     """Two sides of 5.6 and 5.2 dB, of the same efficiency e: alpha e (10^-.56 + 10^-.52) = 7.2e-6.
 
@@ -84,6 +96,7 @@ def four_hops() -> Hand:
 HANDS: dict[str, Hand] = {
     "humphreys-2018-fast": humphreys(0.3),
     "humphreys-2018-good": humphreys(0.05),
+    "humphreys-2018-every-100ms": humphreys_every_100_ms(),
     "stephenson-2020": Hand(182.0, (1 + 0.88) / 2),
     "innsbruck-2022": Hand(4e-5 / 350e-6, 0.938**2 + (1 - 0.938) ** 2 / 3),
     "stolk-2024": stolk(30 * KM_S),

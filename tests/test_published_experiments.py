@@ -88,7 +88,7 @@ def bounds(name: str, what: str) -> tuple[float | None, float | None]:
         return None, None
     value, sigma = told
     if of == "C":
-        return value - 2 * sigma, None
+        return value - 2 * sigma, None  # "> 0.5" is a bound itself
     if sigma == 0.0:
         return 0.9 * value, 1.1 * value
     combined = (sigma**2 + HANDS[name].sigma ** 2) ** 0.5

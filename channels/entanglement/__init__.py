@@ -4,6 +4,7 @@ The rest of `channels` imports it where a link makes pairs, and `nodes` and `sce
 imports `held` alone, the messages about pairs.
 
 - `chain`: A link whose pairs come from a chain of repeaters, as a description (see `channels.line`).
+- `delivery`: Pairs at deadlines: every so often a pair is handed over, and another state where none was made in time.
 - `distill`: Entanglement distillation: fewer pairs, better ones.
 - `extension`: What a fiber does to pairs that are sent over it: each of them reaches one node further.
 - `generation`: Pairs in time: when each pair is there that a scheme makes in the memory slots of a link.
@@ -15,4 +16,5 @@ imports `held` alone, the messages about pairs.
   emitters do.
 - `pairs`: Pairs of entangled qubits: what they are and what becomes of them, as functions on arrays.
 - `stock`: The end-to-end link of a chain at work: a stock of finished pairs, and registers that use them up.
+- `teleporting`: The machine of the transport `teleport`: memory slots that make pairs, and registers that use them up.
 """

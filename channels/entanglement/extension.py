@@ -45,8 +45,9 @@ from ketwire.quantum.grid import snap
 
 if TYPE_CHECKING:
     from ketwire.channels.entanglement.distill import Method
+    from ketwire.channels.entanglement.teleporting import TeleportMachine
     from ketwire.channels.line import Line
-    from ketwire.channels.machines import Draw, TeleportMachine
+    from ketwire.channels.machines import Draw
 
 
 class Extended(NamedTuple):

@@ -84,6 +84,13 @@ class Laboratory:
             side_efficiency=None if self.side_efficiency is None else self.side_efficiency[::-1],
         )
 
+    def over(self, fiber: Fiber) -> Self:
+        """The same over a fiber whose heralds may take longer than its attempts, which then take as long as these."""
+        herald_ps = fiber.classical_ps + max(self.older_ps(fiber))
+        if self.attempt_ps is None or not self.wait_for_herald or self.attempt_ps >= herald_ps:
+            return self
+        return replace(self, attempt_ps=None)
+
     @property
     def coherence(self) -> float:
         """What one detected photon leaves of the coherence between the two memories; its phase noise is left out."""

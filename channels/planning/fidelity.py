@@ -27,6 +27,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from ketwire.channels.entanglement.delivery import deliver
 from ketwire.channels.entanglement.distill import distill, plan
 from ketwire.channels.entanglement.generation import generate
 from ketwire.channels.entanglement.heralding import Scheme, fresh_elements
@@ -154,6 +155,8 @@ def _teleported(line: Line, transport: Teleport, qubits: int, crossings: int) ->
     weights: Floats = pauli_of_teleportation(transport.pair_bell(line))
     fidelity = float(((PAULI_SIGNS @ weights) ** crossings).mean()) ** qubits
     pairs = 1.0 if transport.distillation is None else plan(scheme, transport.distillation).pairs
+    if transport.delivery is not None:
+        pairs = transport.delivery.made(scheme)  # attempts of a period end with success or with the period
     attempts = pairs / scheme.success_probability
     return Arrived(fidelity, 0.0, line.time_ps(qubits), qubits * pairs, qubits * attempts)
 
@@ -219,7 +222,11 @@ def _pairs(line: Line, qubits: int, bench: _Bench, wanted_ps: Times, rng: np.ran
     (t1_a, t2_a), (t1_b, t2_b) = line.sender.constants, line.receiver.constants
     constants = {"t1_ps": (t1_a, t1_b), "t2_ps": (t2_a, t2_b)}
     scheme: Scheme = transport.pairs(line)
-    if transport.distillation is None:
+    if transport.delivery is not None:
+        got = deliver(ready_ps, scheme, transport.delivery, count, begin_ps, rng=rng, **constants)
+        used_ps, herald_ps, since_ps, six = got.release_ps, got.release_ps, got.release_ps - got.waits_ps, got.elements
+        pairs, attempts = float(got.made.mean()), float(got.attempts.mean())
+    elif transport.distillation is None:
         fresh = generate(ready_ps, scheme, count, begin_ps, rng)
         herald_ps, used_ps = fresh.herald_ps, fresh.release_ps
         since_ps, six = herald_ps - scheme.age_ps, fresh_elements(scheme, **constants)
@@ -232,6 +239,8 @@ def _pairs(line: Line, qubits: int, bench: _Bench, wanted_ps: Times, rng: np.ran
     bell = decayed_bell(six, used_ps - since_ps, used_ps - since_ps, **constants)
     begun_ps = np.concatenate([begin_ps, used_ps])[: len(herald_ps)]
     busy_ps = float((herald_ps - begun_ps).mean()) / transport.memory_slots
+    if transport.delivery is not None:
+        busy_ps = transport.delivery.every_ps / transport.memory_slots
 
     def by_register(values: NDArray[np.generic]) -> NDArray[np.generic]:
         turned = values.reshape(rounds, SAMPLES, slots, -1).swapaxes(0, 1)

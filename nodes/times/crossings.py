@@ -217,8 +217,8 @@ class Crossings:
                 return self._sender(crossing, used_ps)
             begun_ps = used_ps - int(way.making_ps[place])
             self._makes(crossing, begun_ps, int(way.attempts_ps[place]), used_ps)
-            if begun_ps == 0:
-                return self._sender(crossing, 0)
+            if begun_ps == 0 or begun_ps == int(way.wanted_ps[place]):
+                return self._sender(crossing, begun_ps)
             if place >= way.slots:
                 slot = _Slot(crossing, place - way.slots)
                 continue
@@ -242,7 +242,9 @@ class Crossings:
         transport = self._line(crossing).transport
         scheme = transport.pairs(self._line(crossing))  # type: ignore[attr-defined]
         tried_ps = begun_ps + attempts_ps
-        if scheme.lag_ps:
+        if transport.delivery is not None:  # type: ignore[attr-defined]
+            self._trail.add("delivery", crossing.direction, tried_ps, there_ps, {})
+        elif scheme.lag_ps:
             self._trail.add("heralds", crossing.direction, tried_ps, there_ps, {})
         else:
             spans = (there_ps - tried_ps) // scheme.outcome_ps if there_ps > tried_ps else 0

@@ -15,6 +15,7 @@ CAUSES = (
     "flight",
     "pair attempts",
     "distillation",
+    "delivery",
     "Bell outcome bits",
     "heralds",
     "message processing",

@@ -119,7 +119,10 @@ class Intercepted(Part):
 class PairFigures(Part):
     """How a link makes pairs, before any distillation, as its description says."""
 
-    fidelity: float = Field(description="of a pair when its herald is there, after the decay in both memories")
+    fidelity: float = Field(
+        description="of a pair when its herald is there, after the decay in both memories; with deliver the mean of "
+        "what is handed over"
+    )  # fmt: skip
     success_probability: float = Field(description="of one attempt, false heralds included")
     pairs_hz: float = Field(description="pairs a second of all memory slots together, where none waits to be used")
 

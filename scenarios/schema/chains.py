@@ -46,6 +46,9 @@ def _complaints(nodes: Mapping[str, Node], links: Sequence[Link]) -> Iterator[Co
                 given = "has none" if hop is None else "is none"
                 expected = f"a chain of links with transport teleport and pairs of their own; {a} to {b} {given}"
                 yield f"{index}.via", list(link.via), expected
+            elif hop.deliver is not None:
+                expected = f"nothing here for a hop of {'-'.join(link.between)}"
+                yield f"{links.index(hop)}.deliver", hop.deliver.model_dump(), expected
             other = serves.setdefault(frozenset((a, b)), index)
             if other != index:
                 yield f"{index}.via", list(link.via), f"hops of its own; {a} to {b} serves links.{other}"

@@ -6,6 +6,7 @@ from typing import Any
 
 from pydantic import Field
 
+from ketwire.channels.entanglement.delivery import Delivery
 from ketwire.channels.entanglement.laboratory import Laboratory
 from ketwire.channels.timing import PS_PER_S
 from ketwire.scenarios.schema.strict import Strict
@@ -25,6 +26,27 @@ class Bell(Strict):
     def weights(self) -> tuple[float, float, float, float]:
         """In the order of `channels.entanglement.pairs`."""
         return self.phi_plus, self.psi_minus, self.psi_plus, self.phi_minus
+
+
+def _mixed() -> Bell:
+    return Bell(phi_plus=0.25, phi_minus=0.25, psi_plus=0.25, psi_minus=0.25)
+
+
+class Deliver(Strict):
+    """Pairs at deadlines."""
+
+    every_s: float = Field(gt=0, le=1e6, description="a pair is handed over so often, in each memory slot, s")
+    fallback: Bell = Field(
+        default_factory=_mixed, description="what is handed over where none was made; maximally mixed unless said"
+    )
+
+    def delivery(self) -> Delivery:
+        """What the link does.
+
+        Raises:
+            ValueError: weights that do not sum to 1; the message starts with `deliver`.
+        """
+        return Delivery(round(self.every_s * PS_PER_S), self.fallback.weights)
 
 
 class LaboratoryKeys(Strict):
@@ -61,9 +83,12 @@ class LaboratoryKeys(Strict):
         None, ge=0, le=1, description="clicks: probability that an excited memory emits one more photon, unseen"
     )
     bell: Bell | None = Field(None, description="given: the state of a heralded pair, in place of fidelity")
+    deliver: Deliver | None = Field(None, description="teleport: hand pairs over at deadlines, made or not")
 
 
 LABORATORY_KEYS = frozenset(LaboratoryKeys.model_fields)
+OF_ATTEMPTS = LABORATORY_KEYS - {"bell", "deliver"}
+"""Those of `laboratory`."""
 
 
 def laboratory(told: dict[str, Any]) -> Laboratory:
@@ -72,7 +97,7 @@ def laboratory(told: dict[str, Any]) -> Laboratory:
     Raises:
         ValueError: a value that no laboratory has; the message starts with the field's name.
     """
-    told = {name: value for name, value in told.items() if value is not None and name != "bell"}
+    told = {name: value for name, value in told.items() if value is not None and name in OF_ATTEMPTS}
     if "attempt_s" in told:
         told["attempt_ps"] = round(told.pop("attempt_s") * PS_PER_S)
     return Laboratory(**told)

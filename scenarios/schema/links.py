@@ -25,7 +25,7 @@ from ketwire.channels.presets import HAVE_IN_THEM, IN_A_RATE, PRESETS, Preset
 from ketwire.channels.timing import PS_PER_S
 from ketwire.channels.transports import Coded, Direct, Teleport
 from ketwire.scenarios.schema.known import known_in
-from ketwire.scenarios.schema.laboratories import LABORATORY_KEYS, LaboratoryKeys, laboratory
+from ketwire.scenarios.schema.laboratories import LABORATORY_KEYS, OF_ATTEMPTS, LaboratoryKeys, laboratory
 from ketwire.scenarios.schema.strict import NodeName, Strict, wrong
 
 
@@ -232,7 +232,9 @@ class Link(LaboratoryKeys, _Joined):
             if self.eve is not None and name == "eve":
                 raise wrong("eve", self.eve.attack, message.partition("expected ")[2]) from None
             name = {"gate_ps": "gate_s", "attempt_ps": "attempt_s"}.get(name, name)
-            raise wrong(name, self._in_force(name), message.partition("expected ")[2] or message) from None
+            given = self._in_force(name)
+            given = given.model_dump(exclude_unset=True) if isinstance(given, Strict) else given
+            raise wrong(name, given, message.partition("expected ")[2] or message) from None
         return self
 
     def _check_via(self) -> None:
@@ -317,8 +319,12 @@ class Link(LaboratoryKeys, _Joined):
             return Coded(**{name: value for name, value in coded.items() if value is not None})
         given = {name: self._setting(name) for name in TELEPORT_KEYS - LABORATORY_KEYS - {"distill"}}
         chosen: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
-        own = laboratory({name: self._setting(name) for name in LABORATORY_KEYS})
+        own = laboratory({name: self._setting(name) for name in OF_ATTEMPTS})
+        if "attempt_s" not in self.model_fields_set:
+            own = own.over(self.physics())
         chosen["laboratory"] = own if direction == "forward" else own.turned(self.physics().length_km)
+        if self.deliver is not None:
+            chosen["delivery"] = self.deliver.delivery()
         if self.bell is not None:
             chosen["bell"] = self.bell.weights
             if self.fidelity is None:
@@ -373,5 +379,8 @@ class Link(LaboratoryKeys, _Joined):
             name: settings.get(name) for name in (TELEPORT_KEYS | CODED_KEYS) - LABORATORY_KEYS - {"distill"}
         }
         if isinstance(transport, Teleport):
-            told |= {name: value for name in LABORATORY_KEYS - {"bell"} if (value := self._setting(name)) is not None}
-        return {**told, "transport": transport.kind, **of_transport, **physics}
+            told |= {name: value for name in OF_ATTEMPTS if (value := self._setting(name)) is not None}
+            if transport.laboratory.attempt_ps is None:
+                told.pop("attempt_s", None)
+        whole = {**told, "transport": transport.kind, **of_transport, **physics}
+        return {name: whole[name] for name in type(self).model_fields if name in whole}

@@ -27,7 +27,9 @@ from ketwire.scenarios.schema.validation import one_line as told_of
 from ketwire.scenarios.schema.yamltext import parse, read
 
 GROUP = "ketwire.presets"
-LINK_KEYS = (Fiber.__dataclass_fields__.keys() | TELEPORT_KEYS | CODED_KEYS | {"transport"}) - {"distill", "bell"}
+LINK_KEYS = (Fiber.__dataclass_fields__.keys() | TELEPORT_KEYS | CODED_KEYS | {"transport"}) - {
+    "distill", "bell", "deliver"
+}  # fmt: skip
 NODE_KEYS = Node.model_fields.keys() - {"hardware"}
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,40}$")]

@@ -23,7 +23,7 @@ from ketwire.scenarios.kinds.inference.kind import Inference
 from ketwire.scenarios.kinds.inference.spec import InferenceSpec
 from ketwire.scenarios.load import PACKAGED, Loaded
 from ketwire.scenarios.schema import nodes as nodespec
-from ketwire.scenarios.schema.laboratories import Bell
+from ketwire.scenarios.schema.laboratories import Bell, Deliver
 from ketwire.scenarios.schema.links import BeamSplitterSpec, Distillation, InterceptResendSpec, Link, NoiseSpec
 from ketwire.scenarios.schema.model import scenario_model
 from ketwire.scenarios.schema.nodes import Node
@@ -74,6 +74,7 @@ VALUES: Data = {
     "phase_noise_deg": 60.0,
     "double_excitation": 0.4,
     "bell": {"phi_plus": 0.7, "psi_minus": 0.3},
+    "deliver": {"every_s": 2e-3},
     "generation": "sequential",
     "distill_spans": None,
     "distill_protocol": "bbpssw",
@@ -141,6 +142,8 @@ WITHIN: dict[str, tuple[str, Any, Any]] = {
     "bell.phi_minus": ("given", {"psi_plus": 1.0}, {"psi_plus": 0.5, "phi_minus": 0.5}),
     "bell.psi_plus": ("given", {"phi_plus": 1.0}, {"phi_plus": 0.5, "psi_plus": 0.5}),
     "bell.psi_minus": ("given", {"phi_plus": 1.0}, {"phi_plus": 0.5, "psi_minus": 0.5}),
+    "deliver.every_s": ("double-click", {"every_s": 1e-3}, {"every_s": 2e-3}),
+    "deliver.fallback": ("double-click", {"every_s": 1e-5}, {"every_s": 1e-5, "fallback": {"phi_plus": 1.0}}),
     "distill.rounds": ("single-click", {"rounds": 1}, {"rounds": 2}),
     "distill.protocol": ("single-click", {"protocol": "dejmps"}, {"protocol": "bbpssw"}),
     "distill.arrangement": (
@@ -208,7 +211,8 @@ def nested(prefix: str, *models: Any) -> Iterator[str]:
 def test_every_key_has_an_entry() -> None:
     assert set(Link.model_fields) == set(VALUES) | NO_NUMBERS
     assert set(Node.model_fields) == set(NODE_VALUES)
-    inner = {*nested("noise", NoiseSpec), *nested("distill", Distillation), *nested("bell", Bell)}
+    inner = {*nested("noise", NoiseSpec), *nested("distill", Distillation)}
+    inner |= {*nested("bell", Bell), *nested("deliver", Deliver)}
     assert inner | {*nested("eve", InterceptResendSpec, BeamSplitterSpec)} == set(WITHIN)
 
 
@@ -221,6 +225,7 @@ def test_transports_differ() -> None:
 def test_every_key_of_a_link_changes_a_result_or_is_refused(transport: str) -> None:
     for key, value in VALUES.items():
         changes = key in CHANGES[transport.removesuffix(", distilled")]
+        changes |= key == "deliver" and transport in SCHEMES
         changes |= key == "wait_for_herald" and transport in ("single-click", "double-click", "hop")
         check(transport, f"links.0.{key}", [2] if value is None and not changes else value, changes)
 
