@@ -15,6 +15,7 @@ each, go through a party's segment (R_y, R_z and a CZ chain, twice), noise on ev
 other party; processor time for each row, over that of the two segments alone. Pauli noise is depolarizing
 with p = 0.01, damping has gamma = 0.05; as many rows come out as went in. And the same batch from its preparation
 to its measurement, by the nodes' own calls.
+swaps: pairs at a repeater, each extended by its next hop, with gates and readouts that err over perfect ones.
 metro: wall time of the packaged scenario metro-25km-teleport as processes, from the command line.
 """
 
@@ -32,14 +33,16 @@ import numpy as np
 
 from benchmarks.report import Figure, Measure, rounds_of
 from ketwire.channels.copies import Copies
+from ketwire.channels.entanglement.held import Order, Pairs
 from ketwire.channels.fiber import Fiber
 from ketwire.channels.line import Line
 from ketwire.channels.link import Direction
 from ketwire.channels.machines import disturb
-from ketwire.channels.parts import Noise
+from ketwire.channels.parts import Gates, Noise
 from ketwire.channels.planning.budget import Crossing
 from ketwire.channels.planning.representation import expected_rows
 from ketwire.channels.presets import fiber
+from ketwire.channels.transports import Teleport
 from ketwire.nodes.inline import run_inline
 from ketwire.nodes.party import PartyNode
 from ketwire.quantum.engines.dispatch import apply
@@ -246,6 +249,27 @@ def measure_trajectories(rounds: int) -> list[Figure]:
     return figures
 
 
+def swaps(gates: Gates) -> Callable[[], object]:
+    """Pairs that stand at a repeater, each swapped with one of its next hop."""
+    transport = Teleport(scheme="given", rate_hz=1e5, fidelity=0.9, memory_slots=MANY)
+    line = Line(Fiber(length_km=1.0), transport=transport, sender_gates=gates)
+    start = np.zeros(MANY, dtype=np.int64)
+    first = Direction("a->r", line, b"a" * 32).carry(Pairs.none_yet(start), 0).message
+    assert isinstance(first, Pairs)
+    held, _ = first.take()
+
+    def extend() -> None:
+        Direction("r->b", line, b"b" * 32).carry(Pairs(held, Order(start, on_notice=False)), 0)
+
+    return extend
+
+
+def measure_swaps(rounds: int) -> list[Figure]:
+    gates = {"erring": Gates(10, 10, 10, 0.01, 0.02, (0.01, 0.02)), "perfect": Gates()}
+    taken = rounds_of({name: swaps(each) for name, each in gates.items()}, max(rounds, 31), measure=processor_s)
+    return [taken.figure("swaps: 10,000 with errors over 10,000 without", "erring", "perfect", 1.5, "ms")]
+
+
 def measure_metro(rounds: int) -> list[Figure]:
     command = [sys.executable, "-c", "from ketwire.scenarios.cli import main; main()", "run", "metro-25km-teleport"]
 
@@ -261,6 +285,7 @@ MEASURES: dict[str, Measure] = {
     "sharing": measure_sharing,
     "photons": measure_photons,
     "trajectories": measure_trajectories,
+    "swaps": measure_swaps,
     "metro": measure_metro,
     "density": measure_density,
 }

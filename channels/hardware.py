@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from ketwire.channels.parts import Memory
+from ketwire.channels.parts import Gates, Memory
 from ketwire.channels.timing import CLOCK_END_PS
 
 TIMES = ("prepare_ps", "gate1_ps", "gate2_ps", "readout_ps")
@@ -28,7 +28,8 @@ class Hardware:
     readout_ps: to measure a register, or the flag of a contraction
     p_prepare:  depolarizing of each qubit that is prepared, ρ -> (1-p) ρ + p 1/2
     p_gate1, p_gate2: depolarizing of the qubit, or of both qubits together, ρ -> (1-p) ρ + p 1/4, after a gate
-    p_readout:  each bit that is read is the wrong one (`quantum.noise.readout`)
+    p_readout:  each bit that is read is the wrong one (`quantum.noise.readout`); where the two values differ in that,
+                the probabilities to read 1 where there was 0, and 0 where there was 1
     message_ps: to process a classical message that is received; it keeps no qubit busy
 
     Raises:
@@ -43,7 +44,7 @@ class Hardware:
     p_prepare: float = 0.0
     p_gate1: float = 0.0
     p_gate2: float = 0.0
-    p_readout: float = 0.0
+    p_readout: float | tuple[float, float] = 0.0
     message_ps: int = 0
 
     def __post_init__(self) -> None:
@@ -53,8 +54,20 @@ class Hardware:
                 raise ValueError(f"{name}: {value!r} given, expected whole picoseconds from 0 to below 2^62")
         for name in ERRORS:
             value = getattr(self, name)
-            if not 0 <= value <= 1:
+            if not all(0 <= each <= 1 for each in (value if isinstance(value, tuple) else (value,))):
                 raise ValueError(f"{name}: {value!r} given, expected a probability, 0 to 1")
+        if isinstance(self.p_readout, tuple) and self.p_readout[0] == self.p_readout[1]:
+            object.__setattr__(self, "p_readout", self.p_readout[0])  # so that two zeros are no error
+
+    @property
+    def misreads(self) -> tuple[float, float]:
+        """Probability to read 1 where there was 0, and 0 where there was 1."""
+        return self.p_readout if isinstance(self.p_readout, tuple) else (self.p_readout, self.p_readout)
+
+    @property
+    def gates(self) -> Gates:
+        """What works on halves of pairs here."""
+        return Gates(self.gate1_ps, self.gate2_ps, self.readout_ps, self.p_gate1, self.p_gate2, self.misreads)
 
     @property
     def takes_time(self) -> bool:
@@ -108,4 +121,11 @@ def told(hardware: Hardware) -> dict[str, Any]:
 
 def hardware_of(values: dict[str, Any]) -> Hardware:
     """The hardware that `told` told of."""
-    return Hardware(**{**values, "memory": Memory(**values["memory"])})
+    misread = values["p_readout"]
+    return Hardware(
+        **{
+            **values,
+            "memory": Memory(**values["memory"]),
+            "p_readout": tuple(misread) if isinstance(misread, list) else misread,
+        }
+    )

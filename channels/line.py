@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal
 from ketwire.channels import netsquid_limits
 from ketwire.channels.eve import Attack
 from ketwire.channels.fiber import Fiber
-from ketwire.channels.parts import IDENTITY, Memory, Noise, Transport
+from ketwire.channels.parts import IDENTITY, Gates, Memory, Noise, Transport
 from ketwire.channels.transports import Direct
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ class Line:
     eve: who listens in this direction (`channels.eve`); None: no eavesdropper
     engine: who does its physics (`channels.engines`)
     sender_message_ps, receiver_message_ps: what each end takes to process a classical message that it gets
+    sender_gates, receiver_gates: how each end works on halves of pairs
 
     Raises:
         ValueError: parts that do not fit together.
@@ -45,6 +46,8 @@ class Line:
     engine: EngineName = "builtin"
     sender_message_ps: int = 0
     receiver_message_ps: int = 0
+    sender_gates: Gates = field(default_factory=Gates)
+    receiver_gates: Gates = field(default_factory=Gates)
 
     def __post_init__(self) -> None:
         if self.eve is not None and self.transport.kind != "direct":
@@ -88,13 +91,18 @@ class Line:
     def latency_ps(self, qubits: int) -> int:
         """What a register takes on top of `time_ps` until it is whole at the receiver, however many follow it."""
         if self.transport.teleports:
-            return self.message_ps + self.outcomes_ps(qubits)
+            return self.sender_gates.bell_whole_ps + self.corrected_ps + self.outcomes_ps(qubits)
         return self.fiber.delay_ps + self.transport.latency_ps(self)
 
     @property
     def message_ps(self) -> int:
         """From when a classical bit has left until the receiver has processed it."""
         return self.fiber.classical_ps + self.receiver_message_ps
+
+    @property
+    def corrected_ps(self) -> int:
+        """From when the outcome of a Bell measurement has left until the receiver has corrected its qubit."""
+        return self.message_ps + self.receiver_gates.gate1_ps
 
     @property
     def photon_survival(self) -> float:

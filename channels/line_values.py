@@ -11,7 +11,7 @@ from ketwire.channels.entanglement.laboratory import Laboratory
 from ketwire.channels.eve import attack_of
 from ketwire.channels.fiber import Fiber
 from ketwire.channels.line import Line
-from ketwire.channels.parts import Memory, Noise
+from ketwire.channels.parts import Gates, Memory, Noise
 from ketwire.channels.transports import Coded, Direct, Teleport
 
 
@@ -49,7 +49,13 @@ def line_of(values: dict[str, Any]) -> Line:
         values["engine"],
         values["sender_message_ps"],
         values["receiver_message_ps"],
+        _gates(values["sender_gates"]),
+        _gates(values["receiver_gates"]),
     )
+
+
+def _gates(values: dict[str, Any]) -> Gates:
+    return Gates(**{name: _tuples(each) for name, each in values.items()})
 
 
 def _tuples(value: Any) -> Any:

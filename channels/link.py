@@ -92,6 +92,9 @@ class Direction:
         # From when a bit has left until who gets it has processed it: a herald, and any other that is no message.
         self._back_ps = self.fiber.classical_ps + line.sender_message_ps
         self._onward_ps = line.message_ps
+        # What a Bell measurement and a correction take.
+        local_ps = line.sender_gates.bell_whole_ps + line.receiver_gates.gate1_ps
+        self._local_ps = local_ps if line.transport.teleports else 0
 
     def carry(self, message: Message, sent_ps: int) -> Delivery:
         """Transmit one message that its sender hands over at `sent_ps`; consumes copies.
@@ -156,7 +159,7 @@ class Direction:
         # Before any array is computed: integers of 64 bits would wrap without a word.
         waits = not isinstance(self.line.transport, Chain)  # whose pairs are in stock
         work_ps = int(emitted * self._register_ps(qubits)) if waits else 0
-        self._keep_clock(begin_ps + work_ps + self._onward_ps + self._back_ps)
+        self._keep_clock(begin_ps + work_ps + self._local_ps + self._onward_ps + self._back_ps)
         earliest_ps = int(ready_ps.min(initial=CLOCK_END_PS))
         there_ps = turn_ps = ready_ps[alive] if earliest_ps >= sent_ps else np.maximum(ready_ps[alive], sent_ps)
         if not whole:

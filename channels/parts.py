@@ -100,6 +100,36 @@ class Memory:
         return self.t1_ps is None and self.t2_ps is None
 
 
+@dataclass(frozen=True)
+class Gates:
+    """What a node takes for gates and readouts on halves of pairs, and how these err: see `channels.hardware`.
+
+    p_readout: probability to read 1 where there was 0, and 0 where there was 1
+    """
+
+    gate1_ps: int = 0
+    gate2_ps: int = 0
+    readout_ps: int = 0
+    p_gate1: float = 0.0
+    p_gate2: float = 0.0
+    p_readout: tuple[float, float] = (0.0, 0.0)
+
+    @property
+    def are_perfect(self) -> bool:
+        """Whether they take no time and make no errors."""
+        return self == Gates()
+
+    @property
+    def bell_ps(self) -> int:
+        """Of the gates of a Bell measurement, before its readout: a controlled NOT and a Hadamard gate."""
+        return self.gate2_ps + self.gate1_ps
+
+    @property
+    def bell_whole_ps(self) -> int:
+        """Of a Bell measurement, until its outcome is known."""
+        return self.bell_ps + self.readout_ps
+
+
 class Medium(Protocol):
     """What a transport may know of the line that it is on; see `channels.line.Line`, which is one."""
 
@@ -117,6 +147,10 @@ class Medium(Protocol):
     def sender_message_ps(self) -> int: ...
     @property
     def receiver_message_ps(self) -> int: ...
+    @property
+    def sender_gates(self) -> Gates: ...
+    @property
+    def receiver_gates(self) -> Gates: ...
     @property
     def message_ps(self) -> int: ...
     @property

@@ -140,8 +140,16 @@ class Teleport:
             return single_click(line.fiber, self.alpha, *clicks)
         return double_click(line.fiber, *clicks)
 
+    def round_ps(self, line: Medium) -> int:
+        """Of a round of distillation, until its outcome is known at both ends."""
+        from ketwire.channels.entanglement.rounds import gates_ps  # noqa: PLC0415
+
+        assert self.distillation is not None
+        ends = line.sender_gates, line.receiver_gates
+        return gates_ps(self.distillation.protocol, ends) + self.pairs(line).outcome_ps
+
     def _handling_ps(self, line: Medium) -> int:
-        """What the outcome of a round of distillation takes beside its way: one bit, and processing at both ends."""
+        """What the outcome of a round takes beside its way: readout at either end, one bit, processing at the other."""
         if self.distillation is None:
             return 0
         bit_ps = line.fiber.sending_ps(1)
@@ -150,17 +158,24 @@ class Teleport:
                 f"bandwidth_bps: {line.fiber.bandwidth_bps!r} given, expected outcomes of distillation that are sent "
                 "in less than 2^61 ps (26 days)"
             )
-        return bit_ps + max(line.sender_message_ps, line.receiver_message_ps)
+        there_ps = line.receiver_gates.readout_ps + line.sender_message_ps
+        back_ps = line.sender_gates.readout_ps + line.receiver_message_ps
+        if max(there_ps, back_ps) >= CLOCK_END_PS // 2:
+            raise ValueError("distill: readouts and messages take too long, expected less than 2^61 ps (26 days)")
+        return bit_ps + max(there_ps, back_ps)
 
     def check(self, line: Medium) -> None:
         if line.noise:
             raise ValueError("noise: given for a link that teleports, expected none: no register is in flight")
+        schedule = self.distillation
+        if schedule is not None and schedule.protocol == "epl" and self.scheme != "single-click":
+            raise ValueError(f"distill: epl given for {self.scheme}, expected single-click or another protocol")
         if self.pairs(line).attempt_ps <= 0:
             raise ValueError(
                 "length_km: an attempt would take no time, expected a length, an emission_rate_hz or an attempt_s"
             )
         if self.delivery is not None:
-            self.delivery.tries(self.pairs(line))
+            self.delivery.tries(self.pairs(line), line.sender_gates.bell_whole_ps)
 
     def survival(self, line: Medium, qubits: int) -> float:
         return 1.0
@@ -172,10 +187,10 @@ class Teleport:
         scheme = self.pairs(line)
         one = mean_ps(scheme)
         if self.distillation is not None:
-            one = plan(scheme, self.distillation).time_ps
+            one = plan(scheme, self.distillation, (line.sender_gates, line.receiver_gates)).time_ps
         if self.delivery is not None:
-            one = float(self.delivery.every_ps)
-        return qubits * one / self.memory_slots
+            return float(qubits * self.delivery.every_ps / self.memory_slots)
+        return qubits * (one + line.sender_gates.bell_whole_ps) / self.memory_slots
 
     def photons(self, line: Medium, qubits: int) -> int | None:
         """None: by chance, or unknown where pairs are `given`."""
@@ -191,9 +206,10 @@ class Teleport:
 
         scheme = self.pairs(line)
         if self.delivery is not None:
-            return self.delivery.bell(scheme, math.inf, math.inf)
-        diagonal = bell_diagonal(scheme.state()) if self.distillation is None else plan(scheme, self.distillation).bell
-        return np.asarray(diagonal)
+            return self.delivery.bell(scheme, math.inf, math.inf, line.sender_gates.bell_whole_ps)
+        if self.distillation is None:
+            return bell_diagonal(scheme.state())
+        return plan(scheme, self.distillation, (line.sender_gates, line.receiver_gates)).bell
 
 
 @dataclass(frozen=True)

@@ -19,8 +19,9 @@ class Paired(NamedTuple):
 
     wanted_ps: when each qubit could use its pair
     making_ps: how long its slot worked for the pair; attempts_ps: attempts alone, the rest is distillation
-    release_ps: when it used it
-    left_ps: when the outcome of its Bell measurement had left the sender
+    release_ps: when it used it, as its Bell measurement began
+    outcome_ps: when that was over: its outcome was known, and its slot free
+    left_ps: when the outcome had left the sender
     slots: pair i was made in slot i mod slots, counted on from batch to batch; 0: pairs of a stock, made before
     """
 
@@ -28,6 +29,7 @@ class Paired(NamedTuple):
     making_ps: Times
     attempts_ps: Times
     release_ps: Times
+    outcome_ps: Times
     left_ps: Times
     slots: int
 
@@ -37,10 +39,13 @@ class Grown(NamedTuple):
 
     wanted_ps: when the sender knew that both memories were free, or all that began it was there
     noticed_ps: when the notice of that had left, where the far node needs one; else None
-    begin_ps: when attempts began
-    attempts_ps: of the fiber's own pair, its attempts alone, the rest is distillation
+    first_ps: when attempts began
+    begin_ps: when those began that made the fiber's own pair in the end; later where pairs were given up before
+    attempts_ps: of that pair, its attempts alone, the rest is distillation
     held_ps: when the pair that came stood at the sender; None at the begin of a chain
-    done_ps: when the sender's memories were free again
+    met_ps: when it and the fiber's own pair were there, so that the swap began; or when it was given up
+    given_up: bool, which were
+    done_ps: when the swap was over, and the sender's memories free again
     left_ps: when the outcome of the swap had left, of so many `bits`; None at the begin of a chain
     ready_ps: when the receiver knew that the pair stands, before any distillation of what has grown
     distilled: lanes 2 i and 2 i + 1 were then distilled, which leaves lane i
@@ -48,9 +53,12 @@ class Grown(NamedTuple):
 
     wanted_ps: Times
     noticed_ps: Times | None
+    first_ps: Times
     begin_ps: Times
     attempts_ps: Times
     held_ps: Times | None
+    met_ps: Times
+    given_up: NDArray[np.bool_]
     done_ps: Times
     left_ps: Times | None
     bits: Times

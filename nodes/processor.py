@@ -18,6 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import lru_cache, partial
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -191,7 +192,12 @@ class Processor:
         """What the readout of single qubits reports; bits of any shape."""
         if self.hardware.p_readout == 0:
             return bits
-        return np.asarray(bits ^ (self._random("readout").random(bits.shape) < self.hardware.p_readout))
+        return np.asarray(bits ^ self._misreads(bits, self._random("readout")))
+
+    def _misreads(self, bits: NDArray[Any], rng: np.random.Generator) -> Mask:
+        """Which of these bits are read wrongly; of any shape."""
+        chance = np.array(self.hardware.misreads)[np.asarray(bits, dtype=np.int64)]
+        return np.asarray(rng.random(bits.shape) < chance)
 
     def leave(self, copies: Copies, now_ps: int) -> None:
         """What is about to be sent is served, and held until the node's clock."""
@@ -333,7 +339,7 @@ class Processor:
         flag = rng.random(len(row)) >= split(shares[::2], shares[1::2])[row]
         used, place = np.unique(2 * row + flag, return_inverse=True)
         scale = np.sqrt(shares[used])[:, None] if pure else shares[used, None, None]
-        return halves[used] / scale, place, flag ^ (rng.random(len(row)) < hardware.p_readout)
+        return halves[used] / scale, place, flag ^ self._misreads(flag, rng)
 
 
 @lru_cache(maxsize=MOST_CONTRACTIONS)

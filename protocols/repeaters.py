@@ -19,7 +19,7 @@ neighbour before they can begin.
 `parallel`: every hop tries as soon as its memories are free, at the first wave from the start on.
 `sequential`: a hop begins once the pair from before is there and the far node has been told.
 
-Where pairs are distilled on the way some are lost, and all parties of the chain work out the same
+Where pairs are distilled on the way, or given up after a cut-off, some are lost, and all parties work out the same
 further waves from the collector's count, which travels back along the chain. What parties exchange here
 is public: pairs know nothing of the registers that will use them. The party that counts has waited until the
 last pair was known, so in such a chain the registers of a batch leave when all of its pairs are there.
@@ -36,7 +36,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from ketwire.channels.entanglement.held import Pairs, Released, Times
+from ketwire.channels.entanglement.held import Cutoff, Pairs, Released, Times
 from ketwire.channels.messages import Arrivals
 from ketwire.errors import RemoteProtocolError, ScenarioError
 from ketwire.protocols.node import Node
@@ -54,7 +54,8 @@ class ChainPlan:
     folds:   per hop, how many of its lanes become one in the end: powers of two, none below the next
     in_turn: sequential generation
     distill: the protocol of distillation where folds halve
-    success: probability that a lane comes through distillation
+    success: probability that a lane comes through distillation and cut-offs
+    limits:  how long halves wait at each repeater (`Cutoff`), from the origin on; empty without a cut-off
     """
 
     nodes: tuple[str, ...]
@@ -63,6 +64,7 @@ class ChainPlan:
     in_turn: bool
     distill: Literal["bbpssw", "dejmps"]
     success: float
+    limits: tuple[tuple[int, int, int], ...] = ()
 
     def __post_init__(self) -> None:
         assert len(self.nodes) >= 3 and len(self.folds) == len(self.nodes) - 1 and self.lanes > 0
@@ -70,7 +72,7 @@ class ChainPlan:
     @property
     def is_certain(self) -> bool:
         """No pair is ever lost, so no party needs to count."""
-        return self.folds[0] == 1
+        return self.folds[0] == 1 and not self.limits
 
     def wave_sizes(self, wanted: int) -> Iterator[int]:
         """How many end-to-end pairs each wave is to make, so that `wanted` may be expected."""
@@ -128,10 +130,12 @@ class Supply:
             living = await self._share(node, living)
             if living >= wanted:
                 return
+        key, expected = "distill_spans", "memories that keep pairs good enough for it, or fewer spans"
+        if self.plan.limits:
+            key, expected = "cutoff_s", "a longer cut-off, or faster hops"
         raise ScenarioError(
-            f"links: distill_spans: of the pairs between {self.plan.nodes[0]} and {self.plan.nodes[-1]} only "
-            f"{living} of {wanted} came through distillation in {MAX_ROUNDS} rounds, expected memories that "
-            "keep pairs good enough for it, or fewer spans"
+            f"links: {key}: of the pairs between {self.plan.nodes[0]} and {self.plan.nodes[-1]} only "
+            f"{living} of {wanted} came through in {MAX_ROUNDS} rounds, expected {expected}"
         )
 
     async def _wave(self, node: Node, size: int) -> int:
@@ -161,7 +165,9 @@ class Supply:
         pairs = await self._incoming(node, behind, lanes)
         begin_ps = self._free_ps[:lanes]
         distill = self.plan.distill if halves else None
-        receipt = await node.send(ahead, pairs.onward(begin_ps, in_turn=self.plan.in_turn, distill=distill))
+        limits = Cutoff(*self.plan.limits[self._place - 1]) if self.plan.limits else None
+        sent = pairs.onward(begin_ps, in_turn=self.plan.in_turn, distill=distill, limits=limits)
+        receipt = await node.send(ahead, sent)
         swapped_ps = receipt.done_ps
         # Lanes that became one here held two memories of the hop behind until the one that is left was used.
         await node.send(behind, Released(np.repeat(swapped_ps, self._fold_behind // self._fold)))

@@ -67,10 +67,11 @@ class Batch:
 
 @dataclass
 class Wave:
-    """Pairs in a party's hands: when each stands there, and how long a bit takes from their origin."""
+    """Pairs in a party's hands: when each stands there, how long a bit takes from their origin, and what that is."""
 
     ready_ps: list[int]
     span_ps: int
+    origin: Hardware
 
 
 @dataclass
@@ -130,6 +131,11 @@ class Wire:
         assert isinstance(self.line.transport, Teleport)
         return self.line.transport.pairs(self.line).attempt_ps
 
+    @property
+    def bell_ps(self) -> int:
+        """Of a Bell measurement at the sender: a controlled NOT, a Hadamard gate and a readout."""
+        return self.sender.gate2_ps + self.sender.gate1_ps + self.sender.readout_ps
+
     def carry(self, ready_ps: int, qubits: int) -> int:
         """When a copy that can leave from `ready_ps` on is across, at the earliest."""
         transport = self.line.transport
@@ -138,13 +144,13 @@ class Wire:
             used = []
             for _ in range(qubits):
                 slot = self.number % len(self.slots_ps)
-                self.slots_ps[slot] = max(self.slots_ps[slot] + self.attempt_ps, ready_ps)
+                self.slots_ps[slot] = max(self.slots_ps[slot] + self.attempt_ps, ready_ps) + self.bell_ps
                 used.append(self.slots_ps[slot])
                 self.number += 1
-            return max(used) + self.told_ps(2)
+            return max(used) + self.told_ps(2) + self.receiver.gate1_ps
         if isinstance(transport, Chain):
             pairs, self.stock_ps = self.stock_ps[:qubits], self.stock_ps[qubits:]
-            return max(ready_ps, *pairs) + self.told_ps(2)
+            return max(ready_ps, *pairs) + self.bell_ps + self.told_ps(2) + self.receiver.gate1_ps
         photons = qubits
         if isinstance(transport, Coded):
             code = transport.found()
@@ -347,18 +353,30 @@ class Tracer:
                 earliest_ps += wire.attempt_ps
             if before is not None:
                 earliest_ps = max(earliest_ps, before.ready_ps[lane])
+                if lost is None or not lost[lane]:
+                    earliest_ps += wire.bell_ps
+            if order.limits is not None and before is not None and delivery.way.given_up[lane]:  # type: ignore[union-attr]
+                earliest_ps = before.ready_ps[lane] + min(order.limits[:2])
+            elif order.limits is not None and lost is not None and lost[lane]:
+                earliest_ps = before.ready_ps[lane]
             self._check(f"{record.direction} lane {lane} of {record.number} is swapped", done, earliest_ps)
             wire.own_free_ps[lane] = done
         span_ps = wire.told_ps(1) + (0 if before is None else before.span_ps)
+        origin = wire.sender if before is None else before.origin
+        # Both ends turn and join their halves before either reads; the origin's outcome then crosses the span.
+        gates_ps = max(end.gate1_ps + end.gate2_ps for end in (origin, wire.receiver))
         two = 2 if order.distill is not None else 1
         for lane, actual_ps in enumerate(stand_ps):
             made_ps = max(done_ps[two * lane : two * (lane + 1)])
-            earliest_ps = made_ps + (0 if before is None else wire.told_ps(1)) + (span_ps if two == 2 else 0)
+            earliest_ps = made_ps + (0 if before is None else wire.told_ps(1))
+            dead = lost is not None and any(lost[two * lane : two * (lane + 1)])
+            if two == 2:
+                earliest_ps += span_ps + (0 if dead else gates_ps + origin.readout_ps)
             self._check(f"{record.direction} pair {lane} of {record.number} stands", actual_ps, earliest_ps)
         if before is not None:  # the swap frees the memories of the hop behind too
             behind = next(key for key, wave in self._last_wave.items() if wave is before)
             self._freed(self.wires[behind], done_ps)
-        wire.messages.append(Wave(stand_ps, span_ps))
+        wire.messages.append(Wave(stand_ps, span_ps, origin))
         return 0
 
     def _freed(self, wire: Wire, free_ps: Sequence[int]) -> None:

@@ -112,7 +112,8 @@ class ActingParty:
 def line(rng: np.random.Generator, sender: Hardware, receiver: Hardware) -> Line:
     """A random direction: it loses no photon, one in ten, or half of them."""
     survival = float(rng.choice([1.0, 0.9, 0.5]))
-    ends = {"sender_message_ps": sender.message_ps, "receiver_message_ps": receiver.message_ps}
+    ends: Data = {"sender_message_ps": sender.message_ps, "receiver_message_ps": receiver.message_ps}
+    ends |= {"sender_gates": sender.gates, "receiver_gates": receiver.gates}
     fiber = Fiber(
         length_km=float(rng.choice([0.0, 0.2, 5.0, 40.0])),
         detector_efficiency=survival,
@@ -268,12 +269,14 @@ def chain(seed: int) -> Run:
                  "length_km": 40.0}  # fmt: skip
     if rng.random() < 0.5:
         end["generation"] = "sequential"
+    if rng.random() < 0.4:
+        end |= [{"cutoff_s": 5e-4}, {"cutoff_attempts": 1500}][int(rng.integers(2))]
     if rng.random() < 0.5:
         end["distill_spans"] = [int(rng.integers(2, len(names)))]
     path = ["a", "b", "a"][: int(rng.integers(2, 4))]
     protocol = {"kind": "inference", "qubits": 1, "start": "a", "copies": 4, "dense_state": None,
                 "layers": [rotations(at) for at in path]}  # fmt: skip
-    return loaded(rng, [*links, end], protocol, perfect=True)
+    return loaded(rng, [*links, end], protocol)
 
 
 def training(seed: int) -> Run:

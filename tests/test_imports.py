@@ -24,12 +24,15 @@ HEAVY = {
 
 SOME_RUNS = {
     "ketwire.channels.codes.erasure": "a link without a code needs none",
+    "ketwire.channels.entanglement.cutoff": "a chain without a cut-off has none",
     "ketwire.channels.entanglement.distill": "a link that sends directly makes no pairs",
     "ketwire.channels.entanglement.extension": "a link that sends directly makes no pairs",
     "ketwire.channels.entanglement.generation": "a link that sends directly makes no pairs",
     "ketwire.channels.entanglement.given": "a link that sends directly makes no pairs",
     "ketwire.channels.entanglement.heralding": "a link that sends directly makes no pairs",
+    "ketwire.channels.entanglement.local": "a link that sends directly makes no pairs",
     "ketwire.channels.entanglement.pairs": "a link that sends directly makes no pairs",
+    "ketwire.channels.entanglement.rounds": "a link that sends directly makes no pairs",
     "ketwire.channels.entanglement.stock": "a network without a chain of repeaters has none",
     "ketwire.channels.planning.making": "a network without pairs makes none",
     "ketwire.channels.netsquid_engine": "its library is optional",

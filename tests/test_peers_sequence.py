@@ -15,10 +15,10 @@ import numpy as np
 import pytest
 
 from ketwire.channels.copies import Copies
-from ketwire.channels.entanglement.distill import bbpssw, dejmps
 from ketwire.channels.entanglement.generation import generate
 from ketwire.channels.entanglement.heralding import double_click
 from ketwire.channels.entanglement.pairs import bell_diagonal, decayed_bell, elements_of_bell, werner_bell
+from ketwire.channels.entanglement.rounds import bbpssw, dejmps
 from ketwire.channels.fiber import Fiber
 from ketwire.channels.link import Direction
 from ketwire.channels.presets import fiber

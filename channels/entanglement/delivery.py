@@ -46,23 +46,25 @@ class Delivery:
         if min(self.fallback) < 0.0 or abs(sum(self.fallback) - 1.0) > 1e-9:
             raise ValueError("deliver: expected a fallback whose weights sum to 1")
 
-    def tries(self, scheme: Scheme) -> int:
+    def tries(self, scheme: Scheme, use_ps: int = 0) -> int:
         """How many attempts of a period are heralded within it.
+
+        use_ps: how long the pair before keeps the slot from the begin of a period on
 
         Raises:
             ValueError: none is.
         """
-        found = (self.every_ps - scheme.lag_ps) // scheme.attempt_ps
+        found = (self.every_ps - use_ps - scheme.lag_ps) // scheme.attempt_ps
         if found < 1:
-            least_s = (scheme.attempt_ps + scheme.lag_ps) / PS_PER_S
+            least_s = (use_ps + scheme.attempt_ps + scheme.lag_ps) / PS_PER_S
             raise ValueError(f"deliver: expected every_s of at least {least_s:g}, so that an attempt fits")
         return found
 
-    def made(self, scheme: Scheme) -> float:
+    def made(self, scheme: Scheme, use_ps: int = 0) -> float:
         """Probability that a pair is made in time."""
-        return 1.0 - float((1.0 - scheme.success_probability) ** self.tries(scheme))
+        return 1.0 - float((1.0 - scheme.success_probability) ** self.tries(scheme, use_ps))
 
-    def bell(self, scheme: Scheme, t1_ps: Constant, t2_ps: Constant) -> Floats:
+    def bell(self, scheme: Scheme, t1_ps: Constant, t2_ps: Constant, use_ps: int = 0) -> Floats:
         """Bell diagonal of what is handed over, on average; float64, shape (4,).
 
         The time of the herald is summed over, attempt by attempt; of more than 2^16 attempts, by stretches of them.
@@ -70,12 +72,12 @@ class Delivery:
         from ketwire.channels.entanglement.heralding import fresh_elements  # noqa: PLC0415
         from ketwire.channels.entanglement.pairs import decayed_bell  # noqa: PLC0415
 
-        tries = self.tries(scheme)
+        tries = self.tries(scheme, use_ps)
         edges = np.unique(np.linspace(0, tries, min(tries, _MOST_TERMS) + 1).astype(np.int64))
         failing = (1.0 - scheme.success_probability) ** edges
         weights = failing[:-1] - failing[1:]
         last = (edges[1:] + edges[:-1] + 1) // 2
-        waits_ps = self.every_ps - scheme.lag_ps - last * scheme.attempt_ps + scheme.age_ps
+        waits_ps = self.every_ps - use_ps - scheme.lag_ps - last * scheme.attempt_ps + scheme.age_ps
         found = decayed_bell(fresh_elements(scheme, t1_ps, t2_ps), waits_ps, waits_ps, t1_ps, t2_ps)
         handed: Floats = weights @ found + (1.0 - weights.sum()) * np.array(self.fallback)
         return handed
@@ -85,12 +87,12 @@ class Delivered(NamedTuple):
     """What was handed over, in the order of the requests.
 
     release_ps: int64, shape (k,), when
-    making_ps:  int64, shape (k,), since it was wanted and its slot had handed over what was before
+    making_ps:  int64, shape (k,), since it was wanted and what its slot had handed over before was used up
     waits_ps:   int64, shape (k,), how old its halves are then, and 0 of a fallback
     elements:   float64, shape (k, 6): see `pairs.elements`, as of `waits_ps` before
     made:       bool, shape (k,), whether it is a pair
     attempts:   int64, shape (k,), in the period before
-    free_ps:    int64, shape (slots,), when each slot handed over its last
+    free_ps:    int64, shape (slots,), when what each slot handed over last was used up
     """
 
     release_ps: Times
@@ -112,11 +114,12 @@ def deliver(
     t1_ps: Constant,
     t2_ps: Constant,
     rng: np.random.Generator,
+    use_ps: int = 0,
 ) -> Delivered:
     """Hand over k pairs or fallbacks; slot i mod slots serves request i.
 
     Args:
-        ready_ps, slots, free_ps: as for `generation.generate`.
+        ready_ps, slots, free_ps, use_ps: as for `generation.generate`.
         t1_ps, t2_ps: time constants of the memories, as for `pairs.decay_pairs`.
 
     Raises:
@@ -129,16 +132,16 @@ def deliver(
     every_ps, count = delivery.every_ps, len(ready_ps)
     check_clock(latest(ready_ps, free_ps), count, slots, every_ps)
     periods = -(-ready_ps // every_ps), np.ones(count, dtype=np.int64)
-    _, period, last = serve_slots(*periods, slots, -(-free_ps // every_ps))
-    release_ps, tries = period * every_ps, delivery.tries(scheme)
-    before_ps = np.concatenate([free_ps, release_ps])[:count]
+    _, period, last = serve_slots(*periods, slots, np.maximum(-((use_ps - free_ps) // every_ps), 0))
+    release_ps, tries = period * every_ps, delivery.tries(scheme, use_ps)
+    before_ps = np.concatenate([free_ps, release_ps + use_ps])[:count]
     attempts: Times = rng.geometric(significant_one(scheme.success_probability), size=count)
     made = attempts <= tries
-    waits_ps = np.where(made, every_ps - scheme.lag_ps - attempts * scheme.attempt_ps + scheme.age_ps, 0)
+    waits_ps = np.where(made, every_ps - use_ps - scheme.lag_ps - attempts * scheme.attempt_ps + scheme.age_ps, 0)
     six = np.where(
         made[:, None], fresh_elements(scheme, t1_ps, t2_ps), elements_of_bell(np.array(delivery.fallback))
     )
-    free_after_ps = np.where(last * every_ps > free_ps, last * every_ps, free_ps)
+    free_after_ps = np.where(last * every_ps + use_ps > free_ps, last * every_ps + use_ps, free_ps)
     return Delivered(
         release_ps, release_ps - np.maximum(ready_ps, before_ps), waits_ps, six, made, np.minimum(attempts, tries),
         free_after_ps,

@@ -1,17 +1,14 @@
 """Entanglement distillation: fewer pairs, better ones.
 
-One round takes two pairs, a controlled NOT at each end from the kept pair to the other, a
-measurement of the other at both ends, and one message each way; where the outcomes differ both pairs
-are lost. `bbpssw` twirls its pairs to Werner states (Bennett et al. 1996), `dejmps` twirls them to
-Bell-diagonal states and turns each end by a quarter about X first (Deutsch et al. 1996).
+What one round does, by which protocol, is in `channels.entanglement.rounds`.
 
 Several rounds are arranged in one of two ways. `nested`: round r takes two pairs that both passed
 r - 1 rounds, so n rounds take 2^n pairs if all goes well, and a memory for one waiting pair of each
 level. `pumping`: every round takes the kept pair and a fresh one, n + 1 pairs and a single waiting
 pair. A failed round loses what went into it, and that is made again from fresh pairs.
 
-*The process in time* (`distill`). A memory slot makes its pairs one after another. A round happens as
-soon as its second pair is there; its outcome is known at both ends
+*The process in time* (`distill`). A memory slot makes its pairs one after another. A round begins as
+soon as its second pair is there; it happens when both ends have done their gates, its outcome is known at both ends
 `Scheme.outcome_ps` later, and only then does the slot go on.
 All halves that wait decay meanwhile: those of a fresh pair from its emission on, those of a distilled
 pair from the round that made it. Success is drawn with the probability that the two pairs, decayed
@@ -19,13 +16,13 @@ as they are by then, have for it. What one delivered pair takes depends neither 
 other deliveries, so all deliveries of a batch are simulated side by side, each wave one fresh pair in
 every one that is not finished, and are put one after another afterwards (`serve_slots`). That is
 exact for this process: no mean values, no approximation of waiting times. What the process itself
-leaves out: noise and duration of the local gates, and fresh pairs tried for while an outcome is
-under way.
+leaves out: fresh pairs tried for while an outcome is under way.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal, NamedTuple, get_args
 
 import numpy as np
@@ -36,65 +33,31 @@ from ketwire.channels.entanglement.heralding import Scheme, fresh_elements, mean
 from ketwire.channels.entanglement.pairs import (
     Constant,
     Floats,
-    bell_diagonal,
     check_memory,
     decayed_bell,
+    decayed_elements,
+    diagonal,
+    elements,
     elements_of_bell,
-    werner_twirl,
+)
+from ketwire.channels.entanglement.rounds import (
+    AS_THEY_ARE,
+    PERFECT_ENDS,
+    Ends,
+    Method,
+    Order,
+    best_order,
+    gates_ps,
+    one_round,
 )
 from ketwire.channels.timing import CLOCK_END_PS
 from ketwire.errors import ScenarioError
 from ketwire.quantum.grid import significant_one, snap
 
-Method = Literal["bbpssw", "dejmps"]
 Arrangement = Literal["nested", "pumping"]
 
 MAX_ROUNDS = 8
 _MAX_PAIRS_PER_PLANNED = 100  # chance alone never takes so many; rounds that decay has made fail may
-
-
-# One round
-
-
-class Round(NamedTuple):
-    """What a round does: float64 probability of success (...), and Bell diagonals after it (..., 4)."""
-
-    success: Floats
-    bell: Floats
-
-
-def bbpssw(first: Floats, second: Floats) -> Round:
-    """A round on pairs twirled to Werner states; equal ones give F' = (F² + e²) / (F² + 2Fe + 5e²).
-
-    Args:
-        first, second: float64, shapes (..., 4) that broadcast: Bell diagonals. e = (1 - F) / 3.
-    """
-    f_1, f_2 = first[..., 0], second[..., 0]
-    e_1, e_2 = (1.0 - f_1) / 3.0, (1.0 - f_2) / 3.0
-    good = f_1 * f_2 + e_1 * e_2
-    success: Floats = good + f_1 * e_2 + e_1 * f_2 + 4.0 * e_1 * e_2
-    kept = np.zeros((*success.shape, 4))
-    kept[..., 0] = good / success
-    return Round(success, werner_twirl(kept))
-
-
-def dejmps(first: Floats, second: Floats) -> Round:
-    """A round on Bell-diagonal pairs, equal or not.
-
-    Args:
-        first, second: float64, shapes (..., 4) that broadcast: Bell diagonals. A success that is
-            impossible leaves weights of zero.
-    """
-    a_1, b_1, c_1, d_1 = np.moveaxis(first, -1, 0)
-    a_2, b_2, c_2, d_2 = np.moveaxis(second, -1, 0)
-    kept = np.stack(
-        [a_1 * a_2 + b_1 * b_2, c_1 * d_2 + d_1 * c_2, c_1 * c_2 + d_1 * d_2, a_1 * b_2 + b_1 * a_2], axis=-1
-    )
-    success = kept.sum(axis=-1)
-    return Round(success, kept / np.where(success > 0.0, success, 1.0)[..., None])
-
-
-_ROUNDS = {"bbpssw": bbpssw, "dejmps": dejmps}
 
 
 # Schedules and what they are expected to cost
@@ -119,6 +82,8 @@ class Schedule:
             value = getattr(self, name)
             if value not in get_args(choices):
                 raise ValueError(f"{name}: {value!r} given, expected {' or '.join(get_args(choices))}")
+        if self.protocol == "epl" and self.rounds != 1:
+            raise ValueError(f"rounds: {self.rounds} given, expected 1 with the protocol epl, which is for fresh pairs")
 
     @property
     def memories(self) -> int:
@@ -133,6 +98,7 @@ class Plan(NamedTuple):
     time_ps: expected time, from the first attempt until the last outcome is known
     success: float64, shape (rounds,): probability that each round succeeds
     bell:    float64, shape (4,): Bell diagonal of the good pair
+    orders:  int64, shape (rounds, 4): of the Bell labels in each round of DEJMPS (`rounds.best_order`)
     """
 
     pairs: float
@@ -140,24 +106,29 @@ class Plan(NamedTuple):
     time_ps: float
     success: Floats
     bell: Floats
+    orders: Order
 
 
-def plan(scheme: Scheme, schedule: Schedule) -> Plan:
+def plan(scheme: Scheme, schedule: Schedule, ends: Ends = PERFECT_ENDS) -> Plan:
     """Expected cost of one good pair.
 
     Exact for memories that do not decay. Where they do, rounds fail more often and pairs come out
     worse than planned: `distill` says by how much.
     """
-    fresh = bell_diagonal(scheme.state())
-    bell, pairs, outcomes = fresh, 1.0, 0.0
-    success = np.empty(schedule.rounds)
+    fresh = elements(scheme.state())
+    six, pairs, outcomes = fresh, 1.0, 0.0
+    success, orders = np.empty(schedule.rounds), np.tile(AS_THEY_ARE, (schedule.rounds, 1))
     for number in range(schedule.rounds):
         nested = schedule.arrangement == "nested"
-        success[number], bell = _ROUNDS[schedule.protocol](bell, bell if nested else fresh)
+        other = six if nested else fresh
+        if schedule.protocol == "dejmps":
+            orders[number] = best_order(diagonal(six), diagonal(other))
+        success[number], six = one_round(schedule.protocol, six, other, ends, orders[number])
         pairs = (2.0 * pairs if nested else pairs + 1.0) / success[number]
         outcomes = ((2.0 * outcomes if nested else outcomes) + 1.0) / success[number]
-    time_ps = pairs * mean_ps(scheme) + outcomes * scheme.outcome_ps
-    return Plan(pairs, outcomes, time_ps, success, bell)
+    round_ps = gates_ps(schedule.protocol, ends) + scheme.outcome_ps
+    time_ps = pairs * mean_ps(scheme) + outcomes * round_ps
+    return Plan(pairs, outcomes, time_ps, success, diagonal(six), orders)
 
 
 # The process in time
@@ -169,8 +140,7 @@ class Distilled(NamedTuple):
     herald_ps:  int64, shape (k,), when each is known to be good
     release_ps: int64, shape (k,), when each is consumed and its slot free again
     made_ps:    int64, shape (k,), when its last round happened: its halves wait from then on
-    bell:       float64, shape (k, 4), Bell diagonal at `made_ps`; what it has become by a later time
-                says `decayed_bell(elements_of_bell(bell), time - made_ps, ...)`
+    elements:   float64, shape (k, 6), what it was at `made_ps`: see `pairs.elements`
     pairs:      int64, shape (k,), fresh pairs that each took
     attempts:   int64, shape (k,), attempts that those took
     making_ps:  int64, shape (k,), how long its slot worked for each
@@ -180,7 +150,7 @@ class Distilled(NamedTuple):
     herald_ps: Times
     release_ps: Times
     made_ps: Times
-    bell: Floats
+    elements: Floats
     pairs: Times
     attempts: Times
     making_ps: Times
@@ -197,13 +167,16 @@ def distill(
     t1_ps: Constant,
     t2_ps: Constant,
     rng: np.random.Generator,
+    ends: Ends = PERFECT_ENDS,
+    use_ps: int = 0,
 ) -> Distilled:
     """Make k good pairs: `heralding.generate` with distillation, as the head of this module says.
 
     Args:
-        ready_ps, slots, free_ps: as for `generate`; a slot is what works on one good pair at a time.
+        ready_ps, slots, free_ps, use_ps: as for `generate`; a slot is what works on one good pair at a time.
         scheme: how fresh pairs are made.
         t1_ps, t2_ps: time constants of the memories, as for `pairs.decay_pairs`.
+        ends: what works on the halves of the pairs at each end.
 
     Raises:
         ScenarioError: the pairs would, or could well, take beyond the end of the clock; or they decay
@@ -211,18 +184,18 @@ def distill(
         ValueError: time constants that no memory has.
     """
     check_memory(t1_ps, t2_ps)
-    planned = plan(scheme, schedule)
+    planned = plan(scheme, schedule, ends)
     latest_ps = latest(ready_ps, free_ps)
-    check_clock(latest_ps, len(ready_ps), slots, planned.time_ps)
-    bench = _Bench(len(ready_ps), scheme, schedule, _Memory(t1_ps, t2_ps), rng)
+    check_clock(latest_ps, len(ready_ps), slots, planned.time_ps + use_ps)
+    bench = _Bench(len(ready_ps), scheme, schedule, _Memory(t1_ps, t2_ps), ends, planned.orders, rng)
     bench.run(most_pairs=int(planned.pairs * _MAX_PAIRS_PER_PLANNED))
     # Rounds that fail for decay take longer than planned, so now with the times that it took.
     taken_ps = float(bench.clock_ps.sum(dtype=np.float64))
-    check_clock(latest_ps, len(ready_ps), slots, taken_ps / max(1, len(ready_ps)))
-    herald_ps, release_ps, free_after_ps = serve_slots(ready_ps, bench.clock_ps, slots, free_ps)
+    check_clock(latest_ps, len(ready_ps), slots, taken_ps / max(1, len(ready_ps)) + use_ps)
+    herald_ps, release_ps, free_after_ps = serve_slots(ready_ps, bench.clock_ps, slots, free_ps, use_ps)
     made_ps = herald_ps - scheme.outcome_ps
     cost = bench.pairs, bench.attempts, bench.clock_ps
-    return Distilled(herald_ps, release_ps, made_ps, bench.bell, *cost, free_after_ps)
+    return Distilled(herald_ps, release_ps, made_ps, bench.elements, *cost, free_after_ps)
 
 
 Which = NDArray[np.int64]
@@ -241,9 +214,12 @@ class _Bench:
     """
 
     def __init__(
-        self, count: int, scheme: Scheme, schedule: Schedule, memory: _Memory, rng: np.random.Generator
-    ) -> None:
+        self, count: int, scheme: Scheme, schedule: Schedule, memory: _Memory, ends: Ends, orders: Order,
+        rng: np.random.Generator,
+    ) -> None:  # fmt: skip
         self._scheme, self._schedule, self._memory, self._rng = scheme, schedule, memory, rng
+        self._work, self._orders = partial(one_round, schedule.protocol, ends=ends), orders
+        self._gates_ps = gates_ps(schedule.protocol, ends)
         self._fresh = fresh_elements(scheme, *memory)
         shelves = schedule.rounds if schedule.arrangement == "nested" else 1
         self._held = np.zeros((shelves, count), dtype=np.bool_)
@@ -253,7 +229,7 @@ class _Bench:
         self.clock_ps = np.zeros(count, dtype=np.int64)
         self.pairs = np.zeros(count, dtype=np.int64)
         self.attempts = np.zeros(count, dtype=np.int64)
-        self.bell = np.empty((count, 4))
+        self.elements = np.empty((count, 6))
 
     def run(self, most_pairs: int) -> None:
         """One fresh pair for every delivery that is not finished, until all are.
@@ -291,10 +267,9 @@ class _Bench:
             which, place = which[waits], place[waits]
             if not len(which):
                 return done
-            passed, bell, since_ps = self._round(level, which, six[waits], since_ps[waits])
+            passed, six, since_ps = self._round(level, which, six[waits], since_ps[waits], self._orders[level])
             which, place = which[passed], place[passed]
-            six = elements_of_bell(bell)
-        self.bell[which] = bell
+        self.elements[which] = six
         done[place] = True
         return done
 
@@ -305,13 +280,14 @@ class _Bench:
         waits = self._held[0, which]
         self._shelve(0, which[~waits], six[~waits], since_ps[~waits])
         self._level[which[~waits]] = 0
-        passed, bell, since_ps = self._round(0, which[waits], six[waits], since_ps[waits])
+        orders = self._orders[self._level[which[waits]]]
+        passed, better, since_ps = self._round(0, which[waits], six[waits], since_ps[waits], orders)
         place = np.flatnonzero(waits)[passed]
         survivors = which[place]
-        self._shelve(0, survivors, elements_of_bell(bell), since_ps)
+        self._shelve(0, survivors, better, since_ps)
         self._level[survivors] += 1
         finished = self._level[survivors] == self._schedule.rounds
-        self.bell[survivors[finished]] = bell[finished]
+        self.elements[survivors[finished]] = better[finished]
         done[place[finished]] = True
         return done
 
@@ -325,21 +301,25 @@ class _Bench:
         self._elements[shelf, which] = six
         self._since_ps[shelf, which] = since_ps
 
-    def _round(self, shelf: int, which: Which, six: Floats, since_ps: Times) -> tuple[NDArray[np.bool_], Floats, Times]:
-        """A round now, on the shelved pairs and the ones given, and the wait for its outcome.
+    def _round(
+        self, shelf: int, which: Which, six: Floats, since_ps: Times, order: Order
+    ) -> tuple[NDArray[np.bool_], Floats, Times]:
+        """A round from now on, on the shelved pairs and the ones given, and the wait for its outcome.
 
         Returns:
-            passed: bool, shape of `which`; and of those that passed, Bell diagonals and since when
+            passed: bool, shape of `which`; and of those that passed, elements and since when
             they wait.
         """
-        now_ps = self.clock_ps[which]
+        now_ps = self.clock_ps[which] + self._gates_ps
         kept = self._aged(self._elements[shelf, which], now_ps - self._since_ps[shelf, which])
         spent = self._aged(six, now_ps - since_ps)
-        success, bell = _ROUNDS[self._schedule.protocol](kept, spent)
+        success, better = self._work(kept, spent, order=order)
         passed = self._rng.random(len(which)) < snap(success)
         self._held[shelf, which] = False
-        self.clock_ps[which] += self._scheme.outcome_ps
-        return passed, bell[passed], now_ps[passed]
+        self.clock_ps[which] = now_ps + self._scheme.outcome_ps
+        return passed, better[passed], now_ps[passed]
 
     def _aged(self, six: Floats, waited_ps: Times) -> Floats:
-        return decayed_bell(six, waited_ps, waited_ps, *self._memory)
+        if self._schedule.protocol == "epl":
+            return decayed_elements(six, waited_ps, waited_ps, *self._memory)
+        return elements_of_bell(decayed_bell(six, waited_ps, waited_ps, *self._memory))

@@ -35,11 +35,13 @@ class Generated(NamedTuple):
     free_ps: Times
 
 
-def generate(ready_ps: Times, scheme: Scheme, slots: int, free_ps: Times, rng: np.random.Generator) -> Generated:
+def generate(
+    ready_ps: Times, scheme: Scheme, slots: int, free_ps: Times, rng: np.random.Generator, use_ps: int = 0
+) -> Generated:
     """Make k pairs. Pair i uses memory slot i mod slots, one pair after another in each slot.
 
-    A slot begins to try when its pair before is released, and a pair is released once it is heralded
-    and what will consume it is ready. Slots try independently: an emitter that they share is not
+    A slot begins to try when its pair before is used up, `use_ps` after it was released, and a pair is released once
+    it is heralded and what will consume it is ready. Slots try independently: an emitter that they share is not
     modelled. Attempts are drawn at once, from their geometric law.
 
     Args:
@@ -47,23 +49,28 @@ def generate(ready_ps: Times, scheme: Scheme, slots: int, free_ps: Times, rng: n
         scheme: how pairs are made.
         slots: how many memories work side by side.
         free_ps: int64, shape (slots,), when each slot may begin; not negative.
+        use_ps: how long a pair keeps its slot from its release on.
 
     Raises:
         ScenarioError: the pairs would, or could well, take beyond the end of the clock.
     """
     p = scheme.success_probability
-    check_clock(latest(ready_ps, free_ps), len(ready_ps), slots, mean_ps(scheme))
+    check_clock(latest(ready_ps, free_ps), len(ready_ps), slots, mean_ps(scheme) + use_ps)
     attempts: Times = rng.geometric(significant_one(p), size=len(ready_ps))
     making_ps = attempts * scheme.attempt_ps + scheme.lag_ps
-    herald_ps, release_ps, free_after_ps = serve_slots(ready_ps, making_ps, slots, free_ps)
+    herald_ps, release_ps, free_after_ps = serve_slots(ready_ps, making_ps, slots, free_ps, use_ps)
     return Generated(herald_ps, release_ps, attempts, free_after_ps)
 
 
-def serve_slots(ready_ps: Times, making_ps: Times, slots: int, free_ps: Times) -> tuple[Times, Times, Times]:
+def serve_slots(
+    ready_ps: Times, making_ps: Times, slots: int, free_ps: Times, use_ps: int = 0
+) -> tuple[Times, Times, Times]:
     """Slots that each make one pair after another and hold it until it is wanted.
 
     release_i = max(release_{i-slots} + making_i, ready_i). With the cumulative making times C of a
     slot it unrolls to release = C + max(free, max_{j<=i}(ready_j - C_j)): a cumulative maximum.
+    Where a pair keeps its slot for `use_ps` after its release, the same holds of when it is used up, with all pairs
+    made and wanted so much later.
 
     Args:
         ready_ps, making_ps: int64, shape (k,); pair i belongs to slot i mod slots.
@@ -73,6 +80,9 @@ def serve_slots(ready_ps: Times, making_ps: Times, slots: int, free_ps: Times) -
         When each pair is made and when it is released, int64 (k,), and when each slot is free, (slots,).
     """
     assert slots > 0 and len(free_ps) == slots
+    if use_ps:
+        made_ps, used_ps, free_after_ps = serve_slots(ready_ps + use_ps, making_ps + use_ps, slots, free_ps)
+        return made_ps - use_ps, used_ps - use_ps, free_after_ps
     count = len(ready_ps)
     if count <= slots:  # a pair a slot, or none
         herald_ps = free_ps[:count] + making_ps

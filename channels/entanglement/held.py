@@ -15,17 +15,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple, Self
+from typing import Literal, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ketwire.channels.parts import Gates
+from ketwire.channels.timing import CLOCK_END_PS
 from ketwire.errors import LocalProtocolError
 
-if TYPE_CHECKING:
-    from ketwire.channels.entanglement.distill import Method
-
 Times = NDArray[np.int64]
+SpanMethod = Literal["bbpssw", "dejmps"]
+"""How pairs are distilled on their way."""
+
+NEVER_PS = CLOCK_END_PS - 1
 
 
 class Held(NamedTuple):
@@ -37,6 +40,7 @@ class Held(NamedTuple):
     lost:     bool, shape (count,), pairs that distillation failed to make
     far_ps:   (T1, T2) of the memory that holds half a; math.inf where it does not decay
     span_ps:  how long a bit takes from the origin to the holder, along the chain, where it need not queue
+    far:      what works on half a at the origin
     """
 
     elements: NDArray[np.float64]
@@ -45,6 +49,20 @@ class Held(NamedTuple):
     lost: NDArray[np.bool_]
     far_ps: tuple[float, float]
     span_ps: int
+    far: Gates = Gates()
+
+
+class Cutoff(NamedTuple):
+    """How long the halves of one repeater wait for each other; `NEVER_PS` where nothing says.
+
+    held_ps: the half of the pair that came, from when it stands
+    trying_ps: the same half, from when it stands and the next hop tries
+    own_ps: the half of that hop's own pair, from its herald
+    """
+
+    held_ps: int
+    trying_ps: int
+    own_ps: int
 
 
 class Order(NamedTuple):
@@ -53,11 +71,13 @@ class Order(NamedTuple):
     begin_ps:  int64, shape (count,), when the sender knows that both memories of each lane are free
     on_notice: the node at the other end learns of it only from the sender, by one bit; without, both know
     distill:   distill the extended pairs two by two, lanes 2 i and 2 i + 1, by this protocol
+    limits:    how long halves wait for each other at the sender, where that is limited
     """
 
     begin_ps: Times
     on_notice: bool
-    distill: Method | None = None
+    distill: SpanMethod | None = None
+    limits: Cutoff | None = None
 
 
 class Pairs:
@@ -118,18 +138,20 @@ class Pairs:
         self._check()
         return self._order
 
-    def onward(self, begin_ps: Times, *, in_turn: bool, distill: Method | None = None) -> Pairs:
+    def onward(
+        self, begin_ps: Times, *, in_turn: bool, distill: SpanMethod | None = None, limits: Cutoff | None = None
+    ) -> Pairs:
         """The same pairs with an order for the next fiber; consumes these.
 
         Args:
             begin_ps: int64, shape (count,), from when on the memories of each lane are free.
             in_turn: the next fiber begins only once the pair is here, and its far node is told so.
-            distill: see `Order`.
+            distill, limits: see `Order`.
         """
         held, _ = self.take()
         assert held is not None
         begin_ps = np.maximum(begin_ps, held.ready_ps) if in_turn else begin_ps
-        return Pairs(held, Order(begin_ps, in_turn, distill))
+        return Pairs(held, Order(begin_ps, in_turn, distill, limits))
 
     def take(self) -> tuple[Held | None, Order | None]:
         """Hand over the parts and leave this batch consumed.

@@ -30,7 +30,7 @@ Constant = float | tuple[float, float]
 _CHUNK = 1 << 13  # pairs handled at once, so that the temporaries of one chunk stay in the cache
 _FLIP_B = [1, 0, 3, 2]  # the basis after X on half b
 _SIGN_B = np.outer([1.0, -1.0, 1.0, -1.0], [1.0, -1.0, 1.0, -1.0])  # what Z on half b does to a matrix
-_XOR = np.arange(4)[:, None] ^ np.arange(4)
+XOR = np.arange(4)[:, None] ^ np.arange(4)
 
 
 # States and their Bell diagonals
@@ -73,7 +73,7 @@ def from_bell(bell: Floats) -> Rho:
 
 def bell_diagonal(rho: Rho) -> Floats:
     """Weights of (Φ+, Ψ-, Ψ+, Φ-) in each pair; complex128 (..., 4, 4) in, float64 (..., 4) out."""
-    return _diagonal(elements(rho))
+    return diagonal(elements(rho))
 
 
 def fidelity(rho: Rho) -> Floats:
@@ -188,7 +188,7 @@ def decayed_bell(six: Floats, time_a_ps: Times, time_b_ps: Times, t1_ps: Constan
     check_memory(t1_ps, t2_ps)
     pairs = len(time_a_ps)
     bell = np.empty((pairs, 4))
-    bell[:] = _diagonal(six)
+    bell[:] = diagonal(six)
     if _keep_all(t1_ps, t2_ps):
         return bell
     for waiting in _chunks(_waiting(time_a_ps, time_b_ps)):
@@ -316,7 +316,8 @@ def _decayed_diagonal(six: Floats, kept: _Kept) -> Floats:
     return np.stack(np.broadcast_arrays(even + phi, odd - psi, odd + psi, even - phi), axis=-1)
 
 
-def _diagonal(six: Floats) -> Floats:
+def diagonal(six: Floats) -> Floats:
+    """Bell diagonals of pairs by their `elements`; float64 (..., 6) in, float64 (..., 4) out."""
     even, odd = (six[..., 0] + six[..., 3]) / 2, (six[..., 1] + six[..., 2]) / 2
     phi, psi = six[..., 4], six[..., 5]
     bell: Floats = np.empty((*six.shape[:-1], 4))
@@ -383,4 +384,4 @@ def swap_elements(first: Floats, second: Floats) -> Floats:
 
 def swap_bell(first: Floats, second: Floats) -> Floats:
     """The Bell diagonal after swapping: the XOR convolution of two; float64 (..., 4) each."""
-    return np.stack([(first * second[..., _XOR[k]]).sum(axis=-1) for k in range(4)], axis=-1)
+    return np.stack([(first * second[..., XOR[k]]).sum(axis=-1) for k in range(4)], axis=-1)

@@ -47,12 +47,13 @@ class StockMachine(TeleportMachine):
         return {"stock": stock}
 
     def restore(self, saved: Mapping[str, Any]) -> None:
-        far_ps = self.line.receiver.constants  # those of every pair in stock; JSON has no infinity
+        far_ps, far = self.line.receiver.constants, self.line.receiver_gates  # as of every pair; JSON has no infinity
         self._stock = [
             Held(
                 **{name: np.array(held[name], dtype).reshape(-1, *shape) for name, (dtype, *shape) in _ARRAYS.items()},
                 far_ps=far_ps,
                 span_ps=held["span_ps"],
+                far=far,
             )
             for held in saved["stock"]
         ]
@@ -64,7 +65,7 @@ class StockMachine(TeleportMachine):
             RemoteProtocolError: they stand nowhere, or were made for other memories than this link's.
         """
         held, _ = pairs.take()
-        if held is None or held.far_ps != self.line.receiver.constants:
+        if held is None or (held.far_ps, held.far) != (self.line.receiver.constants, self.line.receiver_gates):
             raise RemoteProtocolError("expected pairs that stand between the two ends of this link")
         self._stock.append(held)
         return held
@@ -80,12 +81,14 @@ class StockMachine(TeleportMachine):
         if len(chosen) < needed:
             raise RemoteProtocolError(f"{needed} qubits were sent with {len(chosen)} living pairs in stock")
         if not needed:
-            return Paired(ready_ps, ready_ps, ready_ps, ready_ps, ready_ps, 0), ready_ps, np.zeros((0, 6)), 0, 0
+            nothing = Paired(ready_ps, ready_ps, ready_ps, ready_ps, ready_ps, ready_ps, 0)
+            return nothing, ready_ps, np.zeros((0, 6)), 0, 0
         stands_ps, since_ps = (np.concatenate([getattr(held, name) for held in stock])[chosen]
                                for name in ("ready_ps", "since_ps"))  # fmt: skip
         # Half a was the origin's, which receives the register; here half a is the sender's.
         six = np.concatenate([held.elements for held in stock])[chosen][:, [0, 2, 1, 3, 4, 5]]
         release_ps = np.maximum(stands_ps, ready_ps)
-        nothing_ps = np.zeros_like(ready_ps)
-        way = Paired(ready_ps, nothing_ps, nothing_ps, release_ps, release_ps, 0)
-        return way, release_ps - since_ps, six, 0, 0
+        nothing_ps, gates = np.zeros_like(ready_ps), self.line.sender_gates
+        outcome_ps = release_ps + gates.bell_whole_ps
+        way = Paired(ready_ps, nothing_ps, nothing_ps, release_ps, outcome_ps, outcome_ps, 0)
+        return way, release_ps + gates.bell_ps - since_ps, six, 0, 0

@@ -30,8 +30,9 @@ from numpy.typing import NDArray
 from ketwire.channels.entanglement.delivery import deliver
 from ketwire.channels.entanglement.distill import distill, plan
 from ketwire.channels.entanglement.generation import generate
-from ketwire.channels.entanglement.heralding import Scheme, fresh_elements
-from ketwire.channels.entanglement.pairs import decayed_bell, elements_of_bell, pauli_of_teleportation
+from ketwire.channels.entanglement.heralding import fresh_elements
+from ketwire.channels.entanglement.local import crossing_weights
+from ketwire.channels.entanglement.pairs import decayed_bell
 from ketwire.channels.line import Line
 from ketwire.channels.parts import Memory
 from ketwire.channels.timing import Emission, waits
@@ -72,12 +73,13 @@ def arrived(line: Line, qubits: int, crossings: int, rng: np.random.Generator) -
         line, sender=line.receiver, receiver=line.sender,
         transport=transport.turned(line) if isinstance(transport, Teleport) else transport,
         sender_message_ps=line.receiver_message_ps, receiver_message_ps=line.sender_message_ps,
+        sender_gates=line.receiver_gates, receiver_gates=line.sender_gates,
     )  # fmt: skip
     lines = [(line, back)[crossing % 2] for crossing in range(crossings)]
     if isinstance(line.transport, Teleport):
         perfect = line.sender.is_perfect and line.receiver.is_perfect
         if perfect:
-            return _teleported(line, line.transport, qubits, crossings)
+            return _teleported(lines, line.transport, qubits)
         return _drawn(lines, line.transport.memory_slots, qubits, rng)
     work_out = _coded if isinstance(line.transport, Coded) else _direct
     return Arrived(work_out(lines, qubits), 0.0, line.time_ps(qubits))
@@ -149,14 +151,19 @@ def _kept(waited_ps: Times, memory: Memory) -> Floats:
     return decay_diagonal(waited_ps, *memory.constants)
 
 
-def _teleported(line: Line, transport: Teleport, qubits: int, crossings: int) -> Arrived:
+def _teleported(lines: Sequence[Line], transport: Teleport, qubits: int) -> Arrived:
     """With memories that hold forever: in closed form."""
-    scheme = transport.pairs(line)
-    weights: Floats = pauli_of_teleportation(transport.pair_bell(line))
-    fidelity = float(((PAULI_SIGNS @ weights) ** crossings).mean()) ** qubits
-    pairs = 1.0 if transport.distillation is None else plan(scheme, transport.distillation).pairs
+    line, scheme = lines[0], transport.pairs(lines[0])
+    diagonal: Floats = np.ones(4)
+    for each in lines:
+        assert isinstance(each.transport, Teleport)
+        diagonal = diagonal * (PAULI_SIGNS @ crossing_weights(each.transport.pair_bell(each), each))
+    fidelity = float(diagonal.mean()) ** qubits
+    ends = line.sender_gates, line.receiver_gates
+    pairs = 1.0 if transport.distillation is None else plan(scheme, transport.distillation, ends).pairs
     if transport.delivery is not None:
-        pairs = transport.delivery.made(scheme)  # attempts of a period end with success or with the period
+        # Attempts of a period end with success or with the period.
+        pairs = transport.delivery.made(scheme, line.sender_gates.bell_whole_ps)
     attempts = pairs / scheme.success_probability
     return Arrived(fidelity, 0.0, line.time_ps(qubits), qubits * pairs, qubits * attempts)
 
@@ -171,10 +178,13 @@ def _drawn(lines: Sequence[Line], slots: int, qubits: int, rng: np.random.Genera
     for crossing, line in enumerate(lines):
         made = _pairs(line, qubits, benches[crossing % 2], nothing if arrival_ps is None else arrival_ps, rng)
         # Outcomes of a register's Bell measurements leave one after the other, in the order of readiness.
-        left_ps = np.sort(made.used_ps, axis=1) + np.arange(qubits, 0, -1) * line.fiber.sending_ps(2)
-        whole_ps = left_ps.max(axis=1, keepdims=True) + line.message_ps
-        held = waits(made.used_ps, made.used_ps, whole_ps, arrival_ps)
-        diagonal *= pauli_of_teleportation(made.bell) @ PAULI_SIGNS
+        gates = line.sender_gates
+        outcomes_ps = np.sort(made.used_ps, axis=1) + gates.bell_whole_ps
+        left_ps = outcomes_ps + np.arange(qubits, 0, -1) * line.fiber.sending_ps(2)
+        whole_ps = left_ps.max(axis=1, keepdims=True) + line.corrected_ps
+        gone_ps = made.used_ps + gates.bell_ps
+        held = waits(gone_ps, gone_ps, whole_ps, arrival_ps, gates.bell_ps)
+        diagonal *= crossing_weights(made.bell, line) @ PAULI_SIGNS
         diagonal *= _kept(held.sender_ps, line.sender) * _kept(held.receiver_ps, line.receiver)
         costs += np.array([made.busy_ps, made.pairs, made.attempts]) * qubits / len(lines)
         arrival_ps = whole_ps
@@ -196,7 +206,10 @@ class _Bench:
 
 
 class _Made(NamedTuple):
-    """Pairs for drawn registers: when each is used and what it then is, (samples, qubits, ...); means a pair."""
+    """Pairs for drawn registers: when each begins to be used and what it then is, (samples, qubits, ...); means a pair.
+
+    busy_ps: of a slot, for a pair, its use included
+    """
 
     used_ps: Times
     bell: Floats
@@ -216,29 +229,18 @@ def _pairs(line: Line, qubits: int, bench: _Bench, wanted_ps: Times, rng: np.ran
     transport = line.transport
     free_ps = np.roll(bench.free_ps, -bench.turn, axis=1)
     slots = min(free_ps.shape[1], qubits)  # of which the last round may leave some idle: their pairs are not used
-    rounds, count = -(-qubits // slots), SAMPLES * slots
+    rounds = -(-qubits // slots)
     ready_ps = np.tile(np.repeat(wanted_ps[:, 0], slots), rounds)
     begin_ps = np.ascontiguousarray(free_ps[:, :slots]).ravel()
     (t1_a, t2_a), (t1_b, t2_b) = line.sender.constants, line.receiver.constants
     constants = {"t1_ps": (t1_a, t1_b), "t2_ps": (t2_a, t2_b)}
-    scheme: Scheme = transport.pairs(line)
-    if transport.delivery is not None:
-        got = deliver(ready_ps, scheme, transport.delivery, count, begin_ps, rng=rng, **constants)
-        used_ps, herald_ps, since_ps, six = got.release_ps, got.release_ps, got.release_ps - got.waits_ps, got.elements
-        pairs, attempts = float(got.made.mean()), float(got.attempts.mean())
-    elif transport.distillation is None:
-        fresh = generate(ready_ps, scheme, count, begin_ps, rng)
-        herald_ps, used_ps = fresh.herald_ps, fresh.release_ps
-        since_ps, six = herald_ps - scheme.age_ps, fresh_elements(scheme, **constants)
-        pairs, attempts = 1.0, float(fresh.attempts.mean())
-    else:
-        good = distill(ready_ps, scheme, transport.distillation, count, begin_ps, rng=rng, **constants)
-        herald_ps, used_ps = good.herald_ps, good.release_ps
-        since_ps, six = good.made_ps, elements_of_bell(good.bell)
-        pairs, attempts = float(good.pairs.mean()), float(good.attempts.mean())
-    bell = decayed_bell(six, used_ps - since_ps, used_ps - since_ps, **constants)
-    begun_ps = np.concatenate([begin_ps, used_ps])[: len(herald_ps)]
-    busy_ps = float((herald_ps - begun_ps).mean()) / transport.memory_slots
+    gates = line.sender_gates
+    herald_ps, used_ps, since_ps, six, pairs, attempts = _sourced(line, transport, ready_ps, begin_ps, rng)
+    waited_ps = used_ps + gates.bell_ps - since_ps
+    bell = decayed_bell(six, waited_ps, waited_ps, **constants)
+    free_again_ps = used_ps + gates.bell_whole_ps
+    begun_ps = np.concatenate([begin_ps, free_again_ps])[: len(herald_ps)]
+    busy_ps = float((herald_ps - begun_ps).mean() + gates.bell_whole_ps) / transport.memory_slots
     if transport.delivery is not None:
         busy_ps = transport.delivery.every_ps / transport.memory_slots
 
@@ -247,9 +249,35 @@ def _pairs(line: Line, qubits: int, bench: _Bench, wanted_ps: Times, rng: np.ran
         return turned.reshape(SAMPLES, rounds * slots, -1)[:, :qubits]
 
     used: Times = by_register(used_ps)[..., 0]  # type: ignore[assignment]
+    free: Times = by_register(free_again_ps)[..., 0]  # type: ignore[assignment]
     # The last slots of all pairs of this register, in turn.
     last = np.arange(max(0, qubits - slots), qubits)
-    free_ps[:, last % slots] = used[:, last]
+    free_ps[:, last % slots] = free[:, last]
     bench.free_ps = np.roll(free_ps, bench.turn, axis=1)
     bench.turn = (bench.turn + qubits) % free_ps.shape[1]
     return _Made(used, by_register(bell), busy_ps, pairs, attempts)  # type: ignore[arg-type]
+
+
+def _sourced(
+    line: Line, transport: Teleport, ready_ps: Times, begin_ps: Times, rng: np.random.Generator
+) -> tuple[Times, Times, Times, Floats, float, float]:
+    """Pairs as the link makes them: when each is there, when it is used, since when it waits, its elements; means."""
+    (t1_a, t2_a), (t1_b, t2_b) = line.sender.constants, line.receiver.constants
+    constants = {"t1_ps": (t1_a, t1_b), "t2_ps": (t2_a, t2_b)}
+    scheme, gates, count = transport.pairs(line), line.sender_gates, len(begin_ps)
+    use_ps = gates.bell_whole_ps
+    if transport.delivery is not None:
+        got = deliver(ready_ps, scheme, transport.delivery, count, begin_ps, rng=rng, **constants, use_ps=use_ps)
+        since_ps = got.release_ps - got.waits_ps
+        means = float(got.made.mean()), float(got.attempts.mean())
+        return got.release_ps, got.release_ps, since_ps, got.elements, *means
+    if transport.distillation is None:
+        fresh = generate(ready_ps, scheme, count, begin_ps, rng, use_ps)
+        since_ps, six = fresh.herald_ps - scheme.age_ps, fresh_elements(scheme, **constants)
+        return fresh.herald_ps, fresh.release_ps, since_ps, six, 1.0, float(fresh.attempts.mean())
+    good = distill(
+        ready_ps, scheme, transport.distillation, count, begin_ps, rng=rng, **constants,
+        ends=(gates, line.receiver_gates), use_ps=use_ps,
+    )  # fmt: skip
+    means = float(good.pairs.mean()), float(good.attempts.mean())
+    return good.herald_ps, good.release_ps, good.made_ps, good.elements, *means

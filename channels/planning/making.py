@@ -35,7 +35,7 @@ def making(line: Line) -> Making:
     constants = {"t1_ps": (t1_a, t1_b), "t2_ps": (t2_a, t2_b)}
     slots, delivery = line.transport.memory_slots, line.transport.delivery
     if delivery is not None:
-        bell = delivery.bell(scheme, **constants)
+        bell = delivery.bell(scheme, **constants, use_ps=line.sender_gates.bell_whole_ps)
         return Making(float(bell[0]), scheme.success_probability, slots * PS_PER_S / delivery.every_ps)
     age_ps = np.array([scheme.age_ps], dtype=np.int64)
     bell = decayed_bell(fresh_elements(scheme, **constants), age_ps, age_ps, **constants)[0]

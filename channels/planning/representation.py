@@ -153,12 +153,12 @@ def _convolved(logs: Floats, mass: Floats, weights: Floats, lowest: float) -> tu
 
 def _places(crossings: Sequence[Crossing]) -> Iterator[Floats]:
     """For each place where something can happen to a copy, the probabilities of all that can happen."""
-    from ketwire.channels.entanglement.pairs import pauli_of_teleportation  # noqa: PLC0415
+    from ketwire.channels.entanglement.local import crossing_weights  # noqa: PLC0415
 
     for crossing in crossings:
         line, qubits = crossing.line, crossing.qubits
         if isinstance(line.transport, Teleport | Chain):
-            yield from [pauli_of_teleportation(line.transport.pair_bell(line))] * qubits
+            yield from [crossing_weights(line.transport.pair_bell(line), line)] * qubits
             continue
         assert isinstance(line.transport, Direct | Coded)
         held = line.transport.emission(line, qubits).waits()

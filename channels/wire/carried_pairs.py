@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ketwire.channels.entanglement.held import Held, Order, Pairs, Released
+from ketwire.channels.entanglement.held import Cutoff, Held, Order, Pairs, Released
+from ketwire.channels.parts import Gates
 from ketwire.channels.wire.arrays import INT64
 from ketwire.channels.wire.carried_checks import (
     OURS,
@@ -30,7 +31,7 @@ from ketwire.errors import LocalProtocolError
 PAIRS = Struct("<qIBBHqdd")
 RELEASED = Struct("<qI")
 
-_HELD, _LOST, _ORDER, _NOTICE = 1, 2, 4, 8  # form bits of PAIRS
+_HELD, _LOST, _ORDER, _NOTICE, _GATES, _LIMITS = 1, 2, 4, 8, 16, 32  # form bits of PAIRS
 _PROTOCOLS: tuple[Any, ...] = (None, "bbpssw", "dejmps")
 _FLOAT64 = np.dtype("<f8")
 _TOLERANCE = 1e-6  # of the trace and positivity of a pair
@@ -55,11 +56,17 @@ def write_pairs(carry: Carry, limits: Limits) -> Body:
         if held.lost.any():
             form |= _LOST
             arrays.append(pack_lost(held.lost))
+        if not held.far.are_perfect:
+            form |= _GATES
+            arrays += _pack_gates(held.far)
     if order is not None:
         form |= _ORDER | (_NOTICE if order.on_notice else 0)
         protocol = _PROTOCOLS.index(order.distill)
         check_times(order.begin_ps, OURS)
         arrays.append(order.begin_ps)
+        if order.limits is not None:
+            form |= _LIMITS
+            arrays.append(np.array(order.limits, dtype=np.int64))
     return PAIRS.pack(carry.time_ps, count, form, protocol, 0, span_ps, *far_ps), arrays
 
 
@@ -68,28 +75,52 @@ def read_pairs(body: bytes, arrays: list[NDArray[Any]], digests: list[bytes | No
     time_ps, count, form, protocol, zero, span_ps, far_t1, far_t2 = PAIRS.unpack_from(body)
     check_time(time_ps, THEIRS)
     _check_count(count, limits, THEIRS)
-    if zero or form & ~(_HELD | _LOST | _ORDER | _NOTICE) or not form & (_HELD | _ORDER):
+    if zero or form & ~(_HELD | _LOST | _ORDER | _NOTICE | _GATES | _LIMITS) or not form & (_HELD | _ORDER):
         raise MalformedHeader("PAIRS with unknown form bits, with nothing in it, or padding that is not zero")
-    if (form & _LOST and not form & _HELD) or (form & _NOTICE and not form & _ORDER):
-        raise MalformedHeader("PAIRS with dead pairs where none stand, or a notice without an order")
+    if (form & (_LOST | _GATES) and not form & _HELD) or (form & _NOTICE and not form & _ORDER):
+        raise MalformedHeader("PAIRS with dead pairs or far gates where none stand, or a notice without an order")
+    if form & _LIMITS and form & (_HELD | _ORDER) != _HELD | _ORDER:
+        raise MalformedHeader("PAIRS with a cut-off where nothing stands, or without an order")
     if protocol >= len(_PROTOCOLS) or (protocol and form & (_HELD | _ORDER) != _HELD | _ORDER):
         raise MalformedHeader(f"PAIRS to be distilled by {protocol}, where nothing is, or by an unknown protocol")
-    expect_arrays(arrays, (3 if form & _HELD else 0) + (1 if form & _LOST else 0) + (1 if form & _ORDER else 0))
+    counts = {_HELD: 3, _LOST: 1, _GATES: 2, _ORDER: 1, _LIMITS: 1}
+    expect_arrays(arrays, sum(count for bit, count in counts.items() if form & bit))
     left = iter(arrays)
     held = order = None
     if form & _HELD:
         six = expect(next(left), _FLOAT64, (count, 6))
         ready_ps, since_ps = (expect(next(left), INT64, (count,)).astype(np.int64) for _ in range(2))
         lost = unpack_lost(next(left), count) if form & _LOST else np.zeros(count, np.bool_)
-        held = Held(six, ready_ps, since_ps, lost, (far_t1, far_t2), span_ps)
+        far = _unpack_gates(next(left), next(left)) if form & _GATES else Gates()
+        held = Held(six, ready_ps, since_ps, lost, (far_t1, far_t2), span_ps, far)
         _check_held(held, THEIRS)
     elif span_ps or far_t1 or far_t2:
         raise MalformedHeader("PAIRS that do not stand, with a far memory or a span")
     if form & _ORDER:
         begin_ps = expect(next(left), INT64, (count,)).astype(np.int64)
         check_times(begin_ps, THEIRS)
-        order = Order(begin_ps, bool(form & _NOTICE), _PROTOCOLS[protocol])
+        order_limits = None
+        if form & _LIMITS:
+            waits_ps = expect(next(left), INT64, (3,))
+            check_times(waits_ps, THEIRS)
+            order_limits = Cutoff(*waits_ps.tolist())
+        order = Order(begin_ps, bool(form & _NOTICE), _PROTOCOLS[protocol], order_limits)
     return Carry(Pairs(held, order), time_ps)
+
+
+def _pack_gates(gates: Gates) -> list[NDArray[Any]]:
+    """Their durations, and their errors."""
+    times_ps = [gates.gate1_ps, gates.gate2_ps, gates.readout_ps]
+    return [np.array(times_ps, dtype=np.int64), np.array([gates.p_gate1, gates.p_gate2, *gates.p_readout])]
+
+
+def _unpack_gates(times_ps: NDArray[Any], errors: NDArray[Any]) -> Gates:
+    times_ps, errors = expect(times_ps, INT64, (3,)), expect(errors, _FLOAT64, (4,))
+    check_times(times_ps, THEIRS)
+    if not ((errors >= 0.0) & (errors <= 1.0)).all():
+        raise THEIRS[0]("gates with errors that are no probabilities, expected numbers from 0 to 1")
+    (gate1_ps, gate2_ps, readout_ps), (p_gate1, p_gate2, p01, p10) = times_ps.tolist(), errors.tolist()
+    return Gates(gate1_ps, gate2_ps, readout_ps, p_gate1, p_gate2, (p01, p10))
 
 
 def write_released(carry: Carry, limits: Limits) -> Body:

@@ -107,9 +107,9 @@ class Crossings:
         """What bits of another message waited for that were ready then."""
         way = crossing.way
         if isinstance(way, Paired):
-            place = place_of(way.release_ps, ready_ps)
+            place = place_of(way.outcome_ps, ready_ps)
             if place is not None:
-                return self._released(_Slot(crossing, place))
+                return self._used(_Slot(crossing, place))
         if isinstance(way, Grown):
             place = place_of(way.done_ps, ready_ps)
             if place is not None:
@@ -198,20 +198,23 @@ class Crossings:
         """A copy is there when the outcome of its last Bell measurement is."""
         living = place if crossing.dead is None else int(np.count_nonzero(~crossing.dead[:place]))
         first = living * crossing.qubits
-        left_ps = time_ps - self._line(crossing).message_ps
+        told_ps = time_ps - self._line(crossing).receiver_gates.gate1_ps
+        self._trail.add("gates", crossing.receiver, told_ps, time_ps, {"gates1": 1})
+        left_ps = told_ps - self._line(crossing).message_ps
         own = way.left_ps[first : first + crossing.qubits]
         qubit = first + int(np.flatnonzero(own == left_ps)[0])
         self._flies(crossing, left_ps, True, BELL)
-        ready_ps = int(way.release_ps[qubit])
+        ready_ps = int(way.outcome_ps[qubit])
         before = self._lanes.leaves(crossing, ready_ps, left_ps, 2, BELL)
-        return self._released(_Slot(crossing, qubit)) if before is None else self._origin(*before)
+        return self._used(_Slot(crossing, qubit)) if before is None else self._origin(*before)
 
-    def _released(self, slot: _Slot) -> Moment:
-        """A pair was used: when its qubit was there, or when it had been made, in its slot, one after the other."""
+    def _used(self, slot: _Slot) -> Moment:
+        """A pair was used up: its Bell measurement, its qubit, or its making, in its slot, one after the other."""
         while True:
             crossing, place = slot
             way = crossing.way
             assert isinstance(way, Paired)
+            self._measured(crossing, int(way.release_ps[place]), int(way.outcome_ps[place]))
             used_ps = int(way.release_ps[place])
             if way.slots == 0 or used_ps == int(way.wanted_ps[place]):
                 return self._sender(crossing, used_ps)
@@ -228,14 +231,24 @@ class Crossings:
         """A slot was free for the first time in this batch."""
         for before in self._earlier(crossing):
             if isinstance(before.way, Paired) and before.way.slots:
-                place = place_of(before.way.release_ps, free_ps)
+                place = place_of(before.way.outcome_ps, free_ps)
                 if place is not None:
-                    return self._released(_Slot(before, place))
+                    return self._used(_Slot(before, place))
             elif isinstance(before.way, Grown):
                 place = place_of(before.way.done_ps, free_ps)
                 if place is not None:
                     return self._done(before, before.way, place)
         return self._sender(crossing, free_ps)
+
+    def _measured(self, crossing: Crossing, begun_ps: int, outcome_ps: int) -> None:
+        """A Bell measurement at the sender; nothing where there was none."""
+        if outcome_ps == begun_ps:
+            return
+        gates = self._line(crossing).sender_gates
+        done_ps = begun_ps + gates.bell_ps
+        counts = {name: 1 for name, takes_ps in (("gates1", gates.gate1_ps), ("gates2", gates.gate2_ps)) if takes_ps}
+        self._trail.add("readout", crossing.sender, done_ps, outcome_ps, {"readouts": 1})
+        self._trail.add("gates", crossing.sender, begun_ps, done_ps, counts)
 
     def _makes(self, crossing: Crossing, begun_ps: int, attempts_ps: int, there_ps: int) -> None:
         """A pair is made in a slot: attempts, and what distillation or a herald behind them takes beside."""
@@ -247,7 +260,9 @@ class Crossings:
         elif scheme.lag_ps:
             self._trail.add("heralds", crossing.direction, tried_ps, there_ps, {})
         else:
-            spans = (there_ps - tried_ps) // scheme.outcome_ps if there_ps > tried_ps else 0
+            spans = 0
+            if there_ps > tried_ps:
+                spans = (there_ps - tried_ps) // transport.round_ps(self._line(crossing))  # type: ignore[attr-defined]
             self._trail.add("distillation", crossing.direction, tried_ps, there_ps, {"outcomes": spans})
         tried = attempts_ps // scheme.attempt_ps
         self._trail.add("pair attempts", crossing.direction, begun_ps, tried_ps, {"attempts": tried})
@@ -268,11 +283,18 @@ class Crossings:
 
     def _done(self, crossing: Crossing, way: Grown, lane: int) -> Moment:
         """The sender swapped: when the pair that came was there, or the fiber's own."""
-        done_ps, begun_ps = int(way.done_ps[lane]), int(way.begin_ps[lane])
-        if way.held_ps is not None and int(way.held_ps[lane]) == done_ps:
-            return self._sender(crossing, done_ps)
-        self._makes(crossing, begun_ps, int(way.attempts_ps[lane]), done_ps)
-        wanted_ps = int(way.wanted_ps[lane])
+        met_ps, begun_ps = int(way.met_ps[lane]), int(way.begin_ps[lane])
+        self._measured(crossing, met_ps, int(way.done_ps[lane]))
+        if way.held_ps is not None and int(way.held_ps[lane]) == met_ps:
+            return self._sender(crossing, met_ps)
+        if way.given_up[lane]:
+            assert way.held_ps is not None
+            held_ps = int(way.held_ps[lane])
+            self._trail.add("cut-off", crossing.sender, held_ps, met_ps, {"pairs": 1})
+            return self._sender(crossing, held_ps)
+        self._makes(crossing, begun_ps, int(way.attempts_ps[lane]), met_ps)
+        first_ps, wanted_ps = int(way.first_ps[lane]), int(way.wanted_ps[lane])
+        self._trail.add("cut-off", crossing.direction, first_ps, begun_ps, {})  # pairs that were given up
         if way.noticed_ps is None:
             return self._begins(crossing, wanted_ps)
         noticed_ps = int(way.noticed_ps[lane])

@@ -178,7 +178,7 @@ class Lanes:
         if crossing.arrivals is None:
             yield np.array([crossing.sent_ps]), np.array([crossing.arrival_ps - line.fiber.classical_ps])
         elif isinstance(way, Paired):
-            yield way.release_ps, way.left_ps
+            yield way.outcome_ps, way.left_ps
         elif isinstance(way, Grown):
             if way.noticed_ps is not None:
                 yield way.wanted_ps, way.noticed_ps

@@ -16,6 +16,7 @@ CAUSES = (
     "pair attempts",
     "distillation",
     "delivery",
+    "cut-off",
     "Bell outcome bits",
     "heralds",
     "message processing",

@@ -21,8 +21,9 @@ def refuse_unstated(estimator: str, owners: Iterable[str], hardware: Mapping[str
             given = getattr(hardware.get(party, Hardware()), name)
             if given:
                 key, value = (name.replace("_ps", "_s"), given / PS_PER_S) if name in TIMES else (name, given)
+                shown = f"{list(value)}" if isinstance(value, tuple) else f"{value:g}"
                 raise ScenarioError(
-                    f"nodes.{party}.{key}: {value:g} given, expected none for the estimator {estimator}, whose "
+                    f"nodes.{party}.{key}: {shown} given, expected none for the estimator {estimator}, whose "
                     "measurement has no stated circuit that could err or take time; direct, commuting, "
                     "random-coordinate and parameter-shift work on such nodes"
                 )

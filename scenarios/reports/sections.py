@@ -119,7 +119,8 @@ def _height_inches(scenario: Scenario) -> float:
 def _hardware(node: Any) -> str:
     """What a node's hardware is called, and what of it is not ideal."""
     numbers = {key: getattr(node, key, None) for key in HARDWARE}
-    told = (f"{key} {value:g}" for key, value in numbers.items() if isinstance(value, float) and value)
+    told = (f"{key} {value:g}" if isinstance(value, float) else f"{key} {value}" for key, value in numbers.items()
+            if value)  # fmt: skip
     return ", ".join([str(getattr(node, "hardware", "ideal")), *told])
 
 

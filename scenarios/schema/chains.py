@@ -11,9 +11,10 @@ from ketwire.channels.entanglement.chain import MAX_HOPS, Chain
 from ketwire.channels.hardware import Hardware
 from ketwire.channels.line import Line
 from ketwire.channels.sums import exact_sum
+from ketwire.channels.timing import PS_PER_S
 from ketwire.protocols.repeaters import ChainPlan
 from ketwire.scenarios.schema.links import Link
-from ketwire.scenarios.schema.nodes import Node, memories_alone
+from ketwire.scenarios.schema.nodes import Node
 from ketwire.scenarios.schema.strict import some
 
 Ends = frozenset[str]
@@ -61,18 +62,18 @@ def _complaints(nodes: Mapping[str, Node], links: Sequence[Link]) -> Iterator[Co
 
 
 def misplaced(nodes: Mapping[str, Node], links: Sequence[Link]) -> Complaint | None:
-    """What a node says of gates and readouts that it never makes, as it only swaps.
+    """What a node says of preparation, though no register is ever prepared there, as it only swaps.
 
-    Its memory and the time that it takes for a message count. Only links that serve a chain join such a node.
+    All else of its hardware counts. Only links that serve a chain join such a node.
     """
     hops = {frozenset(step) for link in links if link.via is not None for step in _steps(link)}
     others = (link for link in links if link.carries != "bits" and frozenset(link.between) not in hops)
     visited = {name for link in others for name in link.between}
     for name in dict.fromkeys(name for link in links for name in link.via or ()):
-        if name not in visited and (key := nodes[name].works_by()) is not None:
-            expected = "nothing here: a repeater swaps, which takes no time and makes no errors"
+        if name not in visited and (key := nodes[name].prepares_by()) is not None:
+            expected = "nothing here: a repeater prepares no register"
             if key == "hardware":
-                expected = f"{' or '.join(memories_alone())} for a repeater, which swaps in no time and without errors"
+                expected = "hardware without prepare_s and p_prepare for a repeater, which prepares no register"
             return f"nodes.{name}.{key}", getattr(nodes[name], key), expected
     return None
 
@@ -104,11 +105,13 @@ def line(
         lines = [_way(hop, hardware, a, b) for hop, a, b in hops if hop is not None]
         via = via[::-1]
     chosen = {name: getattr(link, name) for name in ("generation", "distill_spans", "distill_protocol")}
+    chosen |= {"cutoff_attempts": link.cutoff_attempts}
+    chosen |= {"cutoff_ps": None if link.cutoff_s is None else round(link.cutoff_s * PS_PER_S)}
     given = {name: value for name, value in chosen.items() if value is not None}
     a, b = hardware[sender], hardware[receiver]
     return Line(
         fiber, (), a.memory, b.memory, Chain(via=via, hops=tuple(lines), **given),
-        sender_message_ps=a.message_ps, receiver_message_ps=b.message_ps,
+        sender_message_ps=a.message_ps, receiver_message_ps=b.message_ps, sender_gates=a.gates, receiver_gates=b.gates,
     )  # fmt: skip
 
 
@@ -130,6 +133,7 @@ def plan_of(physics: Line, sender: str, receiver: str) -> ChainPlan | None:
         in_turn=chain.generation == "sequential",
         distill=chain.distill_protocol,
         success=chain.planned().success,
+        limits=tuple((each.held_ps, each.trying_ps, each.own_ps) for each in chain.limits),
     )
 
 

@@ -59,7 +59,7 @@ class Distillation(Strict):
     """Rounds of distillation before a pair is used."""
 
     rounds: int = Field(1, ge=1, le=8)
-    protocol: Literal["bbpssw", "dejmps"] = "dejmps"
+    protocol: Literal["bbpssw", "dejmps", "epl"] = Field("dejmps", description="epl: one round, for single clicks")
     arrangement: Literal["nested", "pumping"] = "nested"
 
 
@@ -126,7 +126,8 @@ TELEPORT_KEYS = LABORATORY_KEYS | {
     "scheme", "alpha", "rate_hz", "fidelity", "dark_count", "visibility", "memory_slots", "distill",
 }  # fmt: skip
 CODED_KEYS = frozenset({"code", "gate_s"})
-_CHAIN_KEYS = frozenset({"generation", "distill_spans", "distill_protocol"})
+_CUTOFF_KEYS = frozenset({"cutoff_s", "cutoff_attempts"})
+_CHAIN_KEYS = frozenset({"generation", "distill_spans", "distill_protocol"}) | _CUTOFF_KEYS
 _CLASSICAL_KEYS = frozenset({"length_km", "speed_km_per_s", "bandwidth_bps", "classical_delay_s"})
 
 
@@ -179,6 +180,12 @@ class Link(LaboratoryKeys, _Joined):
         None, description="via: after how many hops pairs are distilled two by two"
     )
     distill_protocol: Literal["bbpssw", "dejmps"] | None = Field(None, description="via: dejmps unless said otherwise")
+    cutoff_s: float | None = Field(
+        None, gt=0, le=1e6, description="via: how long a half waits at a repeater before it is given up, s"
+    )
+    cutoff_attempts: int | None = Field(
+        None, ge=1, le=10**12, description="via: for how many attempts of the hop that it waits for; or cutoff_s"
+    )
     code: Annotated[str | None, BeforeValidator(_code_name)] = Field(
         None, description="coded: [[4,2,2]], [[5,1,3]], [[7,1,3]] or qpc(n,m)"
     )
@@ -285,7 +292,7 @@ class Link(LaboratoryKeys, _Joined):
         eve = self.eve.attacking() if self.eve is not None and listening else None
         return Line(
             self.physics(), noise, sender.memory, receiver.memory, transport, eve, self.engine,
-            sender.message_ps, receiver.message_ps,
+            sender.message_ps, receiver.message_ps, sender.gates, receiver.gates,
         )  # fmt: skip
 
     @property
@@ -359,7 +366,9 @@ class Link(LaboratoryKeys, _Joined):
     def _resolved(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
         """With all of the physics, so that a resolved scenario outlives a change of the presets."""
         told, physics = handler(self), asdict(self.physics())
-        told = {name: each for name, each in told.items() if each is not None or name not in LABORATORY_KEYS}
+        # A scenario without these keys resolves as it did before there were any.
+        optional = LABORATORY_KEYS | _CUTOFF_KEYS
+        told = {name: each for name, each in told.items() if each is not None or name not in optional}
         if self.carries == "bits":
             of_qubits = frozenset(physics) - _CLASSICAL_KEYS
             return {**told, **{name: None if name in of_qubits else each for name, each in physics.items()}}

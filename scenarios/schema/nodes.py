@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
 from pydantic import (
+    Discriminator,
     Field,
     PrivateAttr,
     SerializerFunctionWrapHandler,
+    Tag,
     ValidationInfo,
     model_serializer,
     model_validator,
@@ -25,7 +27,20 @@ _SECONDS = {
     "message_s": "message_ps",
 }  # fmt: skip
 _LIFETIMES = {"t1_s": "t1_ps", "t2_s": "t2_ps"}
-_OF_GATES = ("prepare_s", "gate1_s", "gate2_s", "readout_s", *ERRORS)
+_OF_PREPARATION = ("prepare_s", "p_prepare")
+
+
+Probability = Annotated[float, Field(ge=0, le=1)]
+
+
+def _misread_form(given: Any) -> str:
+    return "pair" if isinstance(given, list) else "one"
+
+
+Misread = Annotated[
+    Annotated[Probability, Tag("one")] | Annotated[list[Probability], Field(min_length=2, max_length=2), Tag("pair")],
+    Discriminator(_misread_form),
+]
 
 
 class Node(Strict):
@@ -47,7 +62,9 @@ class Node(Strict):
     p_prepare: float | None = Field(None, ge=0, le=1, description="depolarizing of each qubit that is prepared")
     p_gate1: float | None = Field(None, ge=0, le=1, description="depolarizing after a gate on one qubit")
     p_gate2: float | None = Field(None, ge=0, le=1, description="depolarizing of both after a gate on two qubits")
-    p_readout: float | None = Field(None, ge=0, le=1, description="probability that a bit is read wrongly")
+    p_readout: Misread | None = Field(
+        None, description="probability that a bit is read wrongly; or [p01, p10], a 0 as 1 and a 1 as 0"
+    )
 
     _kit: Kit = PrivateAttr(default=HARDWARE["ideal"])
 
@@ -81,19 +98,21 @@ class Node(Strict):
         }
         times = {ps: round(chosen[s] * PS_PER_S) for s, ps in _SECONDS.items() if s in chosen}
         errors = {name: chosen[name] for name in ERRORS if name in chosen}
+        if isinstance(self.p_readout, list) and "p_readout" in errors:
+            errors["p_readout"] = tuple(self.p_readout)
         return replace(preset, memory=replace(preset.memory, **lifetimes), **times, **errors)
 
-    def works_by(self) -> str | None:
-        """The key that says of gates, preparation or readout that they take time or err; None where none does."""
+    def prepares_by(self) -> str | None:
+        """The key that says of preparation that it takes time or errs; None where none does."""
         numbers = self._numbers()
-        found = [name for name in _OF_GATES if numbers[name]]
+        found = [name for name in _OF_PREPARATION if numbers[name]]
         return next((name if name in self.model_fields_set else "hardware" for name in found), None)
 
-    def _numbers(self) -> dict[str, float | None]:
+    def _numbers(self) -> dict[str, Any]:
         """Every number in the units of a scenario: as given, else the preset's."""
         preset = self._kit.hardware
         lifetimes = {s: getattr(preset.memory, ps) for s, ps in _LIFETIMES.items()}
-        numbers: dict[str, float | None] = {s: t and t / PS_PER_S for s, t in lifetimes.items()}
+        numbers: dict[str, Any] = {s: t and t / PS_PER_S for s, t in lifetimes.items()}
         numbers |= {s: getattr(preset, ps) / PS_PER_S for s, ps in _SECONDS.items()}
         numbers |= {name: getattr(preset, name) for name in ERRORS}
         return {name: getattr(self, name) if name in self.model_fields_set else numbers[name] for name in numbers}
@@ -102,8 +121,3 @@ class Node(Strict):
     def _resolved(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
         """With all numbers, so that a resolved scenario outlives a change of the presets."""
         return {**handler(self), **self._numbers()}
-
-
-def memories_alone() -> list[str]:
-    """The presets whose gates, preparation and readout are perfect and take no time."""
-    return [name for name in HARDWARE if Node(hardware=name).works_by() is None]  # type: ignore[call-arg]

@@ -11,11 +11,12 @@ import numpy as np
 import pytest
 
 from ketwire.channels.copies import Copies
+from ketwire.channels.entanglement.distill import Schedule
 from ketwire.channels.eve import InterceptResend
 from ketwire.channels.fiber import Fiber
 from ketwire.channels.line import Line
 from ketwire.channels.link import Direction
-from ketwire.channels.parts import Memory, Noise
+from ketwire.channels.parts import Gates, Memory, Noise
 from ketwire.channels.planning.budget import Crossing
 from ketwire.channels.planning.fidelity import arrived
 from ketwire.channels.planning.representation import chosen, differing, expected_rows
@@ -321,6 +322,11 @@ BRIEF = Memory(t2_ps=4e7), Memory(t1_ps=3e7)
 LONE: dict[str, Line] = {
     "one slot": Line(Fiber(length_km=2.0), (), *UNLIKE, GIVEN),
     "many slots": Line(Fiber(length_km=2.0), (), *UNLIKE, replace(GIVEN, memory_slots=3)),
+    "gates": Line(
+        Fiber(length_km=2.0), (), *UNLIKE, replace(GIVEN, memory_slots=2, distillation=Schedule(1)),
+        sender_gates=Gates(10**8, 10**9, 3 * 10**9, 0.02, 0.05, (0.01, 0.04)),
+        receiver_gates=Gates(10**9, 10**8, 10**9, 0.05, 0.02, (0.03, 0.01)),
+    ),
     "direct": Line(SLOW, (Noise("amplitude-damping", 0.05),), *BRIEF),
     "coded": Line(SLOW, (Noise("bit-flip", 0.02),), *BRIEF, Coded(code="[[5,1,3]]", gate_ps=10**6)),
 }
@@ -330,7 +336,10 @@ LONE: dict[str, Line] = {
 def test_a_register_alone_fares_at_later_crossings_as_in_a_run(name: str) -> None:
     """There, back and there again, one register a run: it waits in memory where it is until it can go on."""
     line = LONE[name]
-    back = replace(line, sender=line.receiver, receiver=line.sender)
+    back = replace(
+        line, sender=line.receiver, receiver=line.sender,
+        sender_gates=line.receiver_gates, receiver_gates=line.sender_gates,
+    )  # fmt: skip
     kets, effects = reading(2)
     runs = len(kets) * (5 if isinstance(line.transport, Teleport) else 1)
     found = np.zeros(runs)

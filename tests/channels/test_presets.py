@@ -251,9 +251,9 @@ def test_a_fragment_is_a_valid_part_of_a_scenario(name: str) -> None:
     link = told["links"][0]
     data["links"] = [{"length_km": 5.0, **link} if "length_km" not in link else link]
     pasted = validate(data, "x", "x", "/").network().links[0]
-    memory = HARDWARE[name].hardware.memory if name in HARDWARE else memory_of(name)
-    assert memory == memory_of(name), "a preset's link and hardware agree on the memory"
-    assert pasted.forward == link_of(name).line(Hardware(memory), Hardware(memory))
+    hardware = HARDWARE[name].hardware if name in HARDWARE else Hardware(memory_of(name))
+    assert hardware.memory == memory_of(name), "a preset's link and hardware agree on the memory"
+    assert pasted.forward == link_of(name).line(hardware, hardware)
     assert all(figure.source in text for figure in PRESETS[name].figures.values())
 
 

@@ -15,10 +15,11 @@ from ketwire.channels.copies import Copies
 from ketwire.channels.fiber import Fiber
 from ketwire.channels.line import Line
 from ketwire.channels.link import Direction
-from ketwire.channels.parts import Memory
+from ketwire.channels.parts import Gates, Memory
 from ketwire.channels.transports import Teleport
 from ketwire.quantum.layers import haar_state
 from ketwire.quantum.noise import mixtures
+from tests.channels.entanglement.chains_by_matrix import bell_measured, depolarized
 
 KEY = b"w" * 32
 COPIES, QUBITS = 5, 3
@@ -70,10 +71,23 @@ def sent(line: Line, states: np.ndarray, ready_ps: np.ndarray, fresh: bool = Fal
     return rho[row], arrival_ps
 
 
+ERRING = Gates(10**6, 5 * 10**7, 2 * 10**8, 0.04, 0.1, (0.03, 0.03)), Gates(7 * 10**7, p_gate1=0.05)
+
+
+@pytest.mark.parametrize("fresh", [False, True])
+@pytest.mark.parametrize("name", MEMORIES)
+def test_bell_measurements_and_corrections_take_their_time_and_err(name: str, fresh: bool) -> None:
+    walk(name, fresh, "double-click", *ERRING)
+
+
 @pytest.mark.parametrize("source", SOURCES)
 @pytest.mark.parametrize("fresh", [False, True])
 @pytest.mark.parametrize("name", MEMORIES)
 def test_every_qubit_and_half_decays_for_as_long_as_it_waits(name: str, fresh: bool, source: str) -> None:
+    walk(name, fresh, source, Gates(), Gates())
+
+
+def walk(name: str, fresh: bool, source: str, here: Gates, there: Gates) -> None:
     transport, age_ps = SOURCES[source]
     line = Line(GLASS, transport=transport)
     _, arrival_ps = sent(line, np.array([[1, 0]], dtype=complex), np.zeros(SLOTS, np.int64))
@@ -82,19 +96,27 @@ def test_every_qubit_and_half_decays_for_as_long_as_it_waits(name: str, fresh: b
     ready_ps = np.quantile(herald_ps, [0.0, 0.3, 0.5, 0.8, 1.0]).astype(np.int64)
     sender, receiver = MEMORIES[name]
     psi = haar_state(QUBITS, np.random.default_rng(3))
-    found, arrived_ps = sent(replace(line, sender=sender, receiver=receiver), psi, ready_ps, fresh)
+    erring = replace(line, sender=sender, receiver=receiver, sender_gates=here, receiver_gates=there)
+    found, arrived_ps = sent(erring, psi, ready_ps, fresh)
     for copy in range(COPIES):
         used_ps = np.maximum(herald_ps[copy], ready_ps[copy])
         begun_ps = used_ps.min() if fresh else ready_ps[copy]
-        assert arrived_ps[copy] == used_ps.max() + LV
+        assert arrived_ps[copy] == used_ps.max() + here.gate2_ps + here.gate1_ps + here.readout_ps + LV + there.gate1_ps
+        used_ps = used_ps + here.gate2_ps + here.gate1_ps
         rho = np.outer(psi[0], psi[0].conj())
         for qubit in range(QUBITS):
             pair = transport.pairs(line).state()
             for half, memory in enumerate((sender, receiver)):
                 pair = on(half, kraus(memory, used_ps[qubit] - herald_ps[copy, qubit] + age_ps), pair)
-            weights = np.einsum("bi,ij,bj->b", BELL, pair, BELL).real
             rho = on(qubit, kraus(sender, used_ps[qubit] - begun_ps), rho)
-            rho = on(qubit, [np.sqrt(w) * sigma for w, sigma in zip(weights, PAULI, strict=True)], rho)
+            if here == Gates():
+                weights = np.einsum("bi,ij,bj->b", BELL, pair, BELL).real
+                rho = on(qubit, [np.sqrt(w) * sigma for w, sigma in zip(weights, PAULI, strict=True)], rho)
+            else:  # the pair behind the register, measured with it; what is corrected comes last and goes to its place
+                whole = bell_measured(np.kron(rho, pair), qubit, QUBITS, QUBITS + 1, here)
+                order = [*range(qubit), QUBITS - 1, *range(qubit, QUBITS - 1)]
+                whole = whole.reshape([2] * 2 * QUBITS).transpose([*order, *(QUBITS + each for each in order)])
+                rho = depolarized(whole.reshape(1 << QUBITS, -1), (qubit,), there.p_gate1)
             rho = on(qubit, kraus(receiver, arrived_ps[copy] - used_ps[qubit]), rho)
         assert np.abs(found[copy] - rho).max() < 1e-12
 

@@ -17,7 +17,7 @@ from ketwire.channels.entanglement.distill import Schedule
 from ketwire.channels.fiber import Fiber
 from ketwire.channels.line import Line
 from ketwire.channels.link import Direction
-from ketwire.channels.parts import Memory, Noise
+from ketwire.channels.parts import Gates, Memory, Noise
 from ketwire.channels.planning.fidelity import arrived, average_fidelity
 from ketwire.channels.timing import PS_PER_S
 from ketwire.channels.transports import Coded, Direct, Teleport
@@ -163,7 +163,22 @@ def streamed(line: Line, qubits: int, copies: int) -> tuple[float, Any]:
     ids=["direct", "coded", "double", "single", "distilled", "slow bits", "distilled, slow bits"],
 )
 def test_times_photons_and_pairs_are_those_of_a_stream(transport: Any, fiber: Fiber) -> None:
-    line, qubits, copies = Line(fiber, transport=transport), 4, 4000
+    compare_with_a_stream(Line(fiber, transport=transport))
+
+
+@pytest.mark.parametrize("distillation", [None, Schedule(2), Schedule(1, "epl")])
+def test_gates_on_pairs_take_as_long_as_in_a_stream(distillation: Schedule | None) -> None:
+    """Of Bell measurements, which keep slots busy, of rounds, and of corrections."""
+    transport = Teleport(scheme="single-click", alpha=0.2, memory_slots=2, distillation=distillation)
+    gates = Gates(10**7, 10**8, 2 * 10**8, 0.01, 0.05, (0.01, 0.04)), Gates(10**8, 10**7, 10**8, 0.05, 0.02)
+    line = Line(GLASS, transport=transport, sender_gates=gates[0], receiver_gates=gates[1])
+    compare_with_a_stream(line)
+    perfect = Line(GLASS, transport=transport)
+    assert line.time_ps(1) > 1.02 * perfect.time_ps(1)
+
+
+def compare_with_a_stream(line: Line) -> None:
+    transport, qubits, copies = line.transport, 4, 4000
     time_ps, record = streamed(line, qubits, copies)
     told = cost("x", line, qubits, copies, 1)
     survived = copies * line.survival(qubits)
@@ -173,7 +188,7 @@ def test_times_photons_and_pairs_are_those_of_a_stream(transport: Any, fiber: Fi
     if told.photons is not None:
         assert record.qubits_sent / survived / told.photons == near
     else:
-        assert transport.scheme == "given"
+        assert transport.scheme == "given"  # type: ignore[union-attr]
     assert record.ebits / copies == pytest.approx(told.ebits, rel=0.05)
 
 

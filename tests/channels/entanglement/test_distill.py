@@ -15,14 +15,17 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from ketwire.channels.entanglement import pairs
-from ketwire.channels.entanglement.distill import Distilled, Schedule, bbpssw, dejmps, distill, plan
+from ketwire.channels.entanglement.distill import Distilled, Schedule, distill, plan
 from ketwire.channels.entanglement.generation import serve_slots
 from ketwire.channels.entanglement.given import Given
 from ketwire.channels.entanglement.heralding import DoubleClick, Scheme, SingleClick
+from ketwire.channels.entanglement.rounds import PERFECT_ENDS, Ends, bbpssw, dejmps, epl, errors_of, gates_ps
+from ketwire.channels.parts import Gates
 from ketwire.errors import ScenarioError
 
 Matrix = NDArray[Any]
 seeds = st.integers(0, 2**32 - 1)
+ERRING = Gates(40, 200, 900, 0.03, 0.05, (0.02, 0.08)), Gates(70, 30, 1500, 0.01, 0.1, (0.04, 0.04))
 FOREVER: dict[str, Any] = {"t1_ps": math.inf, "t2_ps": math.inf}
 
 
@@ -126,38 +129,54 @@ class Held:
     since_ps: int
 
 
-def delivery(scheme: Any, schedule: Schedule, memory: tuple[float, float]) -> Generator[str, Any, tuple[Any, ...]]:
+def done(schedule: Schedule, aged: list[Matrix], ends: Ends, order: Matrix) -> tuple[Any, Matrix]:
+    """A round on two density matrices: its success and the pair that is left."""
+    if schedule.protocol == "epl":
+        success, six = epl(*(pairs.elements(rho) for rho in aged), ends)
+        left = np.diag(six[:4]).astype(complex)
+        left[0, 3] = left[3, 0] = six[4]
+        left[1, 2] = left[2, 1] = six[5]
+        return success, left
+    bells = [pairs.bell_diagonal(rho) for rho in aged]
+    errors = errors_of(ends)
+    success, bell = bbpssw(*bells, errors) if schedule.protocol == "bbpssw" else dejmps(*bells, errors, order)
+    return success, pairs.from_bell(bell)
+
+
+def delivery(
+    scheme: Any, schedule: Schedule, memory: tuple[float, float], ends: Ends
+) -> Generator[str, Any, tuple[Any, ...]]:
     clock, used, tried = 0, 0, 0
-    rounds = {"bbpssw": bbpssw, "dejmps": dejmps}[schedule.protocol]
+    orders = plan(scheme, schedule, ends).orders
     stack: list[tuple[int, Held]] = []  # levels and pairs, the latest last
     while True:
         attempts = yield "try"
         clock, used, tried = clock + attempts * scheme.attempt_ps, used + 1, tried + attempts
         stack.append((0, Held(scheme.state(), clock - scheme.age_ps)))
         while len(stack) > 1 and (schedule.arrangement == "pumping" or stack[-1][0] == stack[-2][0]):
-            aged = []
+            aged, clock = [], clock + gates_ps(schedule.protocol, ends)
             for _, held in stack[-2:]:
                 waited = np.array([clock - held.since_ps])
-                aged.append(pairs.bell_diagonal(pairs.decay_pairs(held.rho, waited, waited, *memory))[0])
+                aged.append(pairs.decay_pairs(held.rho, waited, waited, *memory)[0])
             level = stack[-2][0]
             del stack[-2:]
-            success, bell = rounds(*aged)
+            success, left = done(schedule, aged, ends, orders[level])
             passed = (yield "draw") < success
             made, clock = clock, clock + scheme.outcome_ps
             if not passed:
                 break
             if level + 1 == schedule.rounds:
-                return clock, made, bell, used, tried
-            stack.append((level + 1, Held(pairs.from_bell(bell), made)))
+                return clock, made, pairs.elements(left), used, tried
+            stack.append((level + 1, Held(left, made)))
             if schedule.arrangement == "pumping":
                 break
 
 
 def one_after_another(
-    count: int, scheme: Any, schedule: Schedule, memory: tuple[float, float], rng: np.random.Generator
+    count: int, scheme: Any, schedule: Schedule, memory: tuple[float, float], ends: Ends, rng: np.random.Generator
 ) -> list[tuple[Any, ...]]:
     """Deliveries served by the draws of `distill`: a wave of attempts, then of outcomes level by level."""
-    running = {i: delivery(scheme, schedule, memory) for i in range(count)}
+    running = {i: delivery(scheme, schedule, memory, ends) for i in range(count)}
     asks = {i: next(one) for i, one in running.items()}
     done: dict[int, tuple[Any, ...]] = {}
 
@@ -189,27 +208,37 @@ SCHEMES: dict[str, Scheme] = {
 @pytest.mark.parametrize("rounds", [1, 2, 3])
 @pytest.mark.parametrize("name", SCHEMES)
 def test_side_by_side_is_one_after_another(arrangement: Any, protocol: Any, rounds: int, name: str) -> None:
-    """All times, counts and Bell diagonals, with memories that decay while pairs wait."""
-    schedule, scheme = Schedule(rounds, protocol, arrangement), SCHEMES[name]
+    """All times, counts and states, with memories that decay while pairs wait, and gates that take time and err."""
+    compare(Schedule(rounds, protocol, arrangement), name, PERFECT_ENDS if rounds == 1 else ERRING)
+
+
+@pytest.mark.parametrize("ends", [PERFECT_ENDS, ERRING])
+def test_epl_side_by_side_is_one_after_another(ends: Ends) -> None:
+    compare(Schedule(1, "epl"), "single", ends)
+
+
+def compare(schedule: Schedule, name: str, ends: Ends) -> None:
+    scheme, rounds = SCHEMES[name], schedule.rounds
     memory = (4e5, 1e5)
     count, slots = 10, 3
     rng = np.random.default_rng(rounds)
     ready = np.random.default_rng(9).integers(0, 10**6, count)
     free = np.array([0, 70, 5000])
     found = distill(
-        ready, scheme, schedule, slots, free, t1_ps=memory[0], t2_ps=memory[1], rng=np.random.default_rng(rounds)
-    )
-    expected = one_after_another(count, scheme, schedule, memory, rng)
+        ready, scheme, schedule, slots, free, t1_ps=memory[0], t2_ps=memory[1], rng=np.random.default_rng(rounds),
+        ends=ends, use_ps=300,
+    )  # fmt: skip
+    expected = one_after_another(count, scheme, schedule, memory, ends, rng)
     taken = np.array([one[0] for one in expected])
-    heralds, releases, after = serve_slots(ready, taken, slots, free)
+    heralds, releases, after = serve_slots(ready, taken, slots, free, 300)
     np.testing.assert_array_equal(found.herald_ps, heralds)
     np.testing.assert_array_equal(found.release_ps, releases)
     np.testing.assert_array_equal(found.free_ps, after)
     np.testing.assert_array_equal(found.made_ps, heralds - taken + [one[1] for one in expected])
-    np.testing.assert_allclose(found.bell, [one[2] for one in expected], atol=1e-12)
+    np.testing.assert_allclose(found.elements, [one[2] for one in expected], atol=1e-12)
     np.testing.assert_array_equal(found.pairs, [one[3] for one in expected])
     np.testing.assert_array_equal(found.attempts, [one[4] for one in expected])
-    assert found.pairs.min() >= (2**rounds if arrangement == "nested" else rounds + 1)
+    assert found.pairs.min() >= (2**rounds if schedule.arrangement == "nested" else rounds + 1)
 
 
 def run(scheme: Any, schedule: Schedule, count: int, seed: int = 1, **memory: Any) -> Distilled:
@@ -234,7 +263,8 @@ def test_plans_hold_on_average_without_decay(arrangement: Any, protocol: Any, ro
             (planned.pairs / scheme.success_probability, found.attempts),
         ):
             assert abs(values.mean() - mean) <= 4 * values.std() / math.sqrt(count)
-        np.testing.assert_allclose(found.bell, np.broadcast_to(planned.bell, (count, 4)), atol=1e-12)
+        expected = np.broadcast_to(planned.bell, (count, 4))
+        np.testing.assert_allclose(pairs.diagonal(found.elements), expected, atol=1e-12)
 
 
 def test_plans_follow_the_recursion() -> None:
@@ -263,11 +293,12 @@ def test_decay_costs_fidelity_and_pairs() -> None:
     schedule, scheme, count = Schedule(2), SCHEMES["single"], 20_000
     quiet = run(scheme, schedule, count)
     noisy = run(scheme, schedule, count, t1_ps=1e6, t2_ps=3e4)
-    assert noisy.bell[:, 0].mean() < quiet.bell[:, 0].mean() - 0.02
+    bell = pairs.diagonal(noisy.elements)
+    assert bell[:, 0].mean() < pairs.diagonal(quiet.elements)[:, 0].mean() - 0.02
     assert noisy.pairs.mean() > quiet.pairs.mean() + 4 * quiet.pairs.std() / math.sqrt(count)
-    assert np.ptp(noisy.bell[:, 0]) > 0.01  # what each pair is depends on what its halves waited
-    np.testing.assert_allclose(noisy.bell.sum(axis=1), 1.0, atol=1e-12)
-    assert noisy.bell.min() >= 0.0
+    assert np.ptp(bell[:, 0]) > 0.01  # what each pair is depends on what its halves waited
+    np.testing.assert_allclose(bell.sum(axis=1), 1.0, atol=1e-12)
+    assert bell.min() >= 0.0
 
 
 def test_pairs_are_replayed_from_the_seed_and_inputs_left_alone() -> None:
@@ -280,7 +311,7 @@ def test_pairs_are_replayed_from_the_seed_and_inputs_left_alone() -> None:
     assert not np.array_equal(found[0].herald_ps, found[2].herald_ps)
     assert not free.any() and np.array_equal(ready, np.arange(40) * 1000)
     nothing = distill(ready[:0], *args[1:], **FOREVER, rng=np.random.default_rng(0))
-    assert len(nothing.herald_ps) == 0 and nothing.bell.shape == (0, 4)
+    assert len(nothing.herald_ps) == 0 and nothing.elements.shape == (0, 6)
 
 
 # Refusals
@@ -291,7 +322,8 @@ def test_pairs_are_replayed_from_the_seed_and_inputs_left_alone() -> None:
     [
         ({"rounds": 0}, "rounds: 0 given, expected a number from 1 to 8"),
         ({"rounds": 9}, "rounds: 9 given"),
-        ({"protocol": "hashing"}, "protocol: 'hashing' given, expected bbpssw or dejmps"),
+        ({"protocol": "hashing"}, "protocol: 'hashing' given, expected bbpssw or dejmps or epl"),
+        ({"protocol": "epl", "rounds": 2}, "rounds: 2 given, expected 1 with the protocol epl"),
         ({"arrangement": "ring"}, "arrangement: 'ring' given, expected nested or pumping"),
     ],
 )

@@ -28,7 +28,7 @@ from ketwire.channels.entanglement.heralding import (
     single_click,
 )
 from ketwire.channels.entanglement.laboratory import Laboratory
-from ketwire.channels.entanglement.pairs import bell_diagonal, decayed_bell, fidelity
+from ketwire.channels.entanglement.pairs import bell_diagonal, decayed_bell, diagonal, fidelity
 from ketwire.channels.fiber import Fiber
 from ketwire.channels.hardware import Hardware
 from ketwire.channels.line import Line
@@ -80,12 +80,12 @@ def herald_operators(
             pattern = tuple((one + other).count(mode) for mode in range(MODES))
             amplitudes.setdefault(pattern, np.zeros(4, dtype=complex))[memories] += from_a[one] * from_b[other]
     found: dict[int, list[Matrix]] = {1: [], -1: []}
-    for pattern, diagonal in amplitudes.items():
+    for pattern, amplitude in amplitudes.items():
         norm = math.sqrt(math.prod(math.factorial(n) for n in pattern))
         plus, minus = pattern[0] + pattern[2], pattern[1] + pattern[3]
         for sign, clicked, silent in ((1, plus, minus), (-1, minus, plus)):
             chance = (1.0 if clicked else dark) * (0.0 if silent else 1.0 - dark)
-            found[sign].append(math.sqrt(chance) * norm * np.diag(diagonal))
+            found[sign].append(math.sqrt(chance) * norm * np.diag(amplitude))
     return found
 
 
@@ -265,7 +265,7 @@ def test_distilled_pairs_of_a_station_off_the_middle_decay_as_long_as_they_are()
     good = distill(zeros, scheme, Schedule(), 400, zeros, rng=np.random.default_rng(3), **far)
     plain = distill(zeros, scheme, Schedule(), 400, zeros, rng=np.random.default_rng(3), t1_ps=math.inf, t2_ps=math.inf)
     # Half a of each is 40 km of light old where half b is 20.
-    assert good.bell[:, 0].mean() < plain.bell[:, 0].mean() * 0.75
+    assert diagonal(good.elements)[:, 0].mean() < diagonal(plain.elements)[:, 0].mean() * 0.75
 
 
 # ---------------------------------------------------------------- what a scenario says

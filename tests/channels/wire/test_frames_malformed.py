@@ -12,9 +12,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ketwire.channels.copies import Copies
-from ketwire.channels.entanglement.held import Held, Order, Pairs, Released
+from ketwire.channels.entanglement.held import Cutoff, Held, Order, Pairs, Released
 from ketwire.channels.entanglement.pairs import elements_of_bell
 from ketwire.channels.messages import Answers, Arrivals, Packed, Spent
+from ketwire.channels.parts import Gates
 from ketwire.channels.wire import frames as f
 from ketwire.channels.wire import refusals
 from ketwire.channels.wire.arrays import check_states, checked
@@ -74,7 +75,13 @@ def random_pairs(rng: np.random.Generator) -> Pairs:
     since, waited = rng.integers(0, 1 << 61, (2, count))
     t1 = float(rng.choice([np.inf, 1e12]))
     lost = rng.random(count) < 0.3
-    held = Held(elements_of_bell(bell), since + waited, since, lost, (t1, 1e12), int(rng.integers(1 << 62)))
+    far = Gates(*rng.integers(0, 1 << 62, 3).tolist(), *rng.random(2).tolist(), (0.1, float(rng.random())))
+    held = Held(
+        elements_of_bell(bell), since + waited, since, lost, (t1, 1e12), int(rng.integers(1 << 62)),
+        far if rng.random() < 0.5 else Gates(),
+    )  # fmt: skip
+    if rng.random() < 0.5:
+        order = order._replace(limits=Cutoff(*rng.integers(0, 1 << 62, 3).tolist()))
     if rng.random() < 0.5:
         return Pairs(held, None)
     return Pairs(held, order._replace(distill=rng.choice([None, "bbpssw", "dejmps"])))

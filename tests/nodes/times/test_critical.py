@@ -150,6 +150,17 @@ def parties(*names: str) -> Callable[[Run], Run]:
     })  # fmt: skip
 
 
+def at_work(*names: str) -> Callable[[Run], Run]:
+    """Of the parties, and of what they do to pairs at the ends of their lines."""
+    def change(line: Line) -> Line:
+        return replace(line, **{
+            end: replace(gates, **{name: D_PS + getattr(gates, name) for name in names if getattr(gates, name)})
+            for end in ("sender_gates", "receiver_gates") for gates in [getattr(line, end)]
+        })  # fmt: skip
+
+    return lambda run: lines(parties(*names)(run), change)
+
+
 def messages(run: Run) -> Run:
     def change(line: Line) -> Line:
         names = ("sender_message_ps", "receiver_message_ps")
@@ -167,8 +178,8 @@ CHANGES: dict[str, tuple[Callable[[Run], Run], tuple[str, ...]]] = {
     "attempts": (lambda run: lines(run, attempts), ("attempts",)),
     "encoders": (lambda run: lines(run, encoders), ("layers",)),
     "preparations": (parties("prepare_ps"), ("preparations",)),
-    "gates": (parties("gate1_ps", "gate2_ps"), ("gates1", "gates2")),
-    "readouts": (parties("readout_ps"), ("readouts",)),
+    "gates": (at_work("gate1_ps", "gate2_ps"), ("gates1", "gates2")),
+    "readouts": (at_work("readout_ps"), ("readouts",)),
     "messages": (messages, ("messages",)),
 }  # fmt: skip
 """By duration, a run with longer ones, and the counts that say how often it is on a path."""
@@ -189,8 +200,8 @@ def look(cases: list[tuple[str, int]]) -> Counter[str]:
                 continue
             for before, after in zip(results, run_timed(changed), strict=True):
                 path, other = path_of(before), path_of(after)
-                if any({"outcomes", "rounds"} & each.counts.keys() for each in path):
-                    continue  # of distillation, made of flights and bits
+                if any({"outcomes", "rounds"} & each.counts.keys() or each.cause == "cut-off" for each in path):
+                    continue  # of distillation, made of flights and bits; a cut-off may be of attempts
                 if told(path) != told(other):
                     seen["changed"] += 1
                     continue

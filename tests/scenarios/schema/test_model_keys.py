@@ -12,7 +12,6 @@ from collections.abc import Iterator
 from copy import deepcopy
 from functools import cache, reduce
 from operator import getitem
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,14 +20,12 @@ from pydantic import ValidationError
 from ketwire.nodes.inline import run_inline
 from ketwire.scenarios.kinds.inference.kind import Inference
 from ketwire.scenarios.kinds.inference.spec import InferenceSpec
-from ketwire.scenarios.load import PACKAGED, Loaded
-from ketwire.scenarios.schema import nodes as nodespec
+from ketwire.scenarios.load import Loaded
 from ketwire.scenarios.schema.laboratories import Bell, Deliver
 from ketwire.scenarios.schema.links import BeamSplitterSpec, Distillation, InterceptResendSpec, Link, NoiseSpec
 from ketwire.scenarios.schema.model import scenario_model
 from ketwire.scenarios.schema.nodes import Node
 from ketwire.scenarios.schema.validation import one_line
-from ketwire.scenarios.schema.yamltext import parse
 
 Data = dict[str, Any]
 MODEL = scenario_model([InferenceSpec])
@@ -78,6 +75,8 @@ VALUES: Data = {
     "generation": "sequential",
     "distill_spans": None,
     "distill_protocol": "bbpssw",
+    "cutoff_s": 2e-5,
+    "cutoff_attempts": 2,
     "code": "[[4,2,2]]",
     "gate_s": 1e-6,
     "eve": {"attack": "intercept-resend", "share": 0.5},
@@ -104,7 +103,7 @@ CHANGES: dict[str, set[str]] = {
     "single-click": OF_CLICKS | {"alpha", "phase_noise_deg"},
     "given": OF_FIBER | OF_PAIRS | {"rate_hz", "fidelity", "attempt_s"},
     "hop": OF_CLICKS,
-    "chain": OF_FIBER | {"generation", "distill_spans", "distill_protocol"},
+    "chain": OF_FIBER | {"generation", "distill_spans", "distill_protocol", "cutoff_s", "cutoff_attempts"},
 }
 
 NODE_VALUES: Data = {
@@ -121,10 +120,7 @@ NODE_VALUES: Data = {
     "p_gate2": 0.5,
     "p_readout": 0.5,
 }
-OF_REPEATERS = {"t1_s", "t2_s", "message_s"}
-
-# Errors and durations of gates that a swap or a Bell measurement would have, accepted without effect: none.
-EXCEPTIONS: set[tuple[str, str]] = set()
+OF_PREPARATION = {"prepare_s", "p_prepare"}  # refused at a repeater, where no register is prepared
 
 # What stands in a key that holds more keys: a link before, and after.
 DEPOLARIZING = {"kind": "depolarizing", "probability": 0.3}
@@ -255,23 +251,40 @@ def test_every_key_of_a_node_changes_a_result(transport: str) -> None:
 
 def test_every_key_of_a_repeater_changes_a_result_or_is_refused() -> None:
     for key, value in NODE_VALUES.items():
-        check("chain", f"nodes.r.{key}", value, key in OF_REPEATERS)
+        check("chain", f"nodes.r.{key}", value, key not in OF_PREPARATION)
 
 
-def test_presets_without_gates_are_the_ones_that_a_repeater_may_have() -> None:
-    for name in nodespec.memories_alone():
-        data = scenario("chain")
-        data["nodes"]["r"] = {"hardware": name}
-        assert not isinstance(outcome(data), str)
+def test_the_gates_of_a_node_are_those_of_the_lines_that_end_there() -> None:
+    """So that they act on pairs: in every direction, of hops and of a chain alike."""
+    data = scenario("chain")
+    data["nodes"]["r"] = {"hardware": "trapped-ion", "p_readout": [0.01, 0.02]}
+    data["nodes"]["bob"] = {"p_gate1": 0.25}
+    model = MODEL.model_validate_json(json.dumps(data), strict=True)
+    run = Loaded("x", "x", "/", model, "inference", Inference()).run()
+    gates = {name: run.hardware_of(name).gates for name in ("alice", "bob", "r")}
+    assert gates["r"].p_readout == (0.01, 0.02) and gates["r"].p_gate2 == 0.1 and gates["bob"].p_gate1 == 0.25
+    lines = [each for link in run.links for each in link.directions()]
+    assert len(lines) == 6
+    for sender, receiver, line in lines:
+        assert (line.sender_gates, line.receiver_gates) == (gates[sender], gates[receiver])
+        hops = getattr(line.transport, "hops", ())
+        assert [hop.sender_gates for hop in hops] == ([gates[receiver], gates["r"]] if hops else [])
 
 
-def test_no_packaged_scenario_needs_an_exception() -> None:
-    """Repeaters whose gates would have no effect: none of ours says any."""
-    found = set()
-    for path in sorted(Path(PACKAGED).glob("*.yaml")):
-        data = parse(path.read_text(), path.name)
-        repeaters = {name for link in data["links"] for name in link.get("via", ())}
-        for name in repeaters:
-            key = Node(**data["nodes"][name]).works_by()
-            found |= {(path.stem, f"nodes.{name}.{key}")} if key else set()
-    assert found == EXCEPTIONS
+def test_readout_errors_that_are_alike_may_be_said_twice() -> None:
+    one, two = (Node.model_validate_json(json.dumps({"p_readout": given})) for given in (0.1, [0.1, 0.1]))
+    assert one.physics() == two.physics()
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ([0.1], "nodes.alice.p_readout: [0.1] given, expected at least 2 entries"),
+        ([0.1, 1.5], "nodes.alice.p_readout.1: 1.5 given, expected at most 1"),
+        ("often", 'nodes.alice.p_readout: "often" given, expected a valid number'),
+    ],
+)
+def test_what_is_no_readout_error_is_refused_in_one_line(given: Any, told: str) -> None:
+    data = scenario("direct")
+    data["nodes"]["alice"]["p_readout"] = given
+    assert outcome(data).startswith(told), outcome(data)
