@@ -23,6 +23,7 @@ from ketwire.channels.entanglement.delivery import Delivery
 from ketwire.channels.entanglement.laboratory import IDEAL, Laboratory, check_fiber
 from ketwire.channels.parts import IDENTITY, Medium
 from ketwire.channels.timing import CLOCK_END_PS, PS_PER_S, Emission, emission
+from ketwire.quantum.noise.lifetimes import dephased
 
 if TYPE_CHECKING:
     from ketwire.channels.codes.erasure import Code, LogicalChannel, PhotonWeights
@@ -260,12 +261,14 @@ class Coded:
         from ketwire.quantum.noise.kraus import composed, twirled_decay  # noqa: PLC0415
 
         sender_ps, receiver_ps = (each[0] for each in emission(photons, line.fiber.bin_ps).waits())
-        if line.sender.constants == line.receiver.constants:
+        gaussian = line.sender.gaussian or line.receiver.gaussian
+        if line.sender.constants == line.receiver.constants and not gaussian:
             # Alike for all photons, to the last digit.
             sender_ps, receiver_ps = sender_ps[-1], receiver_ps[-1]
         there, here = line.sender.constants, line.receiver.constants
-        relaxed, dephased = (sender_ps / a + receiver_ps / b for a, b in zip(there, here, strict=True))
-        weights = composed(twirled_decay(relaxed, dephased), flight).tolist()
+        relaxed = sender_ps / there[0] + receiver_ps / here[0]
+        dimmed = dephased(sender_ps, *there) + dephased(receiver_ps, *here)
+        weights = composed(twirled_decay(relaxed, dimmed), flight).tolist()
         return tuple(weights if np.ndim(relaxed) == 0 else map(tuple, weights))
 
     def channel(self, line: Medium) -> LogicalChannel:

@@ -93,7 +93,7 @@ class Question:
         chosen = known | {key: value for key, value in times.items() if value is not None}
         held = {f"{key[:2]}_ps": value * PS_PER_S for key, value in chosen.items() if value != math.inf}
         try:
-            return Memory(**held)
+            return Memory(held.get("t1_ps"), held.get("t2_ps"))
         except ValueError as error:
             key, _, message = str(error).partition(": ")
             given = chosen.get(f"{key[:2]}_s")

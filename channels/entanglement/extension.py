@@ -278,6 +278,6 @@ def _keep_clock(line: Line, met_ps: Times, *ends: Gates) -> None:
     takes_ps = sum(each.bell_whole_ps for each in ends) if ends else line.sender_gates.bell_whole_ps
     if int(met_ps.max(initial=0)) + takes_ps >= CLOCK_END_PS:
         raise ScenarioError(
-            f"gates and readouts on pairs take {takes_ps / PS_PER_S:.1e} s of virtual time, expected less, as they "
-            "could end beyond the clock's 2^62 ps (53 days)"
+            f"gates and readouts on pairs take {takes_ps / PS_PER_S:.1e} s of virtual time, expected less: they could "
+            "end beyond the clock's 2^62 ps (53 days)"
         )

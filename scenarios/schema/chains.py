@@ -69,12 +69,25 @@ def misplaced(nodes: Mapping[str, Node], links: Sequence[Link]) -> Complaint | N
     hops = {frozenset(step) for link in links if link.via is not None for step in _steps(link)}
     others = (link for link in links if link.carries != "bits" and frozenset(link.between) not in hops)
     visited = {name for link in others for name in link.between}
+    for index, link in enumerate(links):
+        if (told := _refused_shape(nodes, index, link)) is not None:
+            return told
     for name in dict.fromkeys(name for link in links for name in link.via or ()):
         if name not in visited and (key := nodes[name].prepares_by()) is not None:
             expected = "nothing here: a repeater prepares no register"
             if key == "hardware":
                 expected = "hardware without prepare_s and p_prepare for a repeater, which prepares no register"
             return f"nodes.{name}.{key}", getattr(nodes[name], key), expected
+    return None
+
+
+def _refused_shape(nodes: Mapping[str, Node], index: int, link: Link) -> Complaint | None:
+    """A Gaussian decay where halves wait in several stretches: at the ends of a chain, or with several repeaters."""
+    places = () if link.via is None else link.between if len(link.via) == 1 else (*link.between, *link.via)
+    for name in places:
+        if nodes[name].physics().memory.gaussian:
+            expected = f"exponential in the chain of links.{index}: halves wait there in several stretches"
+            return f"nodes.{name}.t2_shape", nodes[name].t2_shape, expected
     return None
 
 

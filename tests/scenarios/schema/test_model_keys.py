@@ -110,6 +110,7 @@ NODE_VALUES: Data = {
     "hardware": "trapped-ion",
     "t1_s": 1e-4,
     "t2_s": 1e-4,
+    "t2_shape": "gaussian",
     "prepare_s": 1e-2,
     "gate1_s": 5e-6,
     "gate2_s": 5e-6,
@@ -246,12 +247,55 @@ def test_every_key_within_a_key_of_a_link_changes_a_result(key: str) -> None:
 def test_every_key_of_a_node_changes_a_result(transport: str) -> None:
     for key, value in NODE_VALUES.items():
         # Alice prepares, works and measures; of what arrived it is bob who hears.
-        check(transport, f"nodes.{'bob' if key == 'message_s' else 'alice'}.{key}", value, changes=True)
+        if key != "t2_shape":  # which needs a T2
+            check(transport, f"nodes.{'bob' if key == 'message_s' else 'alice'}.{key}", value, changes=True)
 
 
 def test_every_key_of_a_repeater_changes_a_result_or_is_refused() -> None:
     for key, value in NODE_VALUES.items():
-        check("chain", f"nodes.r.{key}", value, key not in OF_PREPARATION)
+        if key != "t2_shape":
+            check("chain", f"nodes.r.{key}", value, key not in OF_PREPARATION)
+
+
+@pytest.mark.parametrize("transport", [*SCHEMES, "direct", "coded", "chain"])
+def test_a_gaussian_decay_changes_a_result(transport: str) -> None:
+    name = "r" if transport == "chain" else "alice"
+    for seed in SEEDS:
+        found = []
+        for shape in ("exponential", "gaussian"):
+            data = scenario(transport, seed)
+            data["links"][0].pop("distill_spans", None)
+            data["nodes"][name] |= {"t2_s": 1e-5, "t2_shape": shape}
+            found.append(outcome(data))
+        assert not any(isinstance(each, str) for each in found), found
+        if found[0] != found[1]:
+            return
+    raise AssertionError("the shape changes nothing")
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("alice", 'nodes.alice.t2_shape: "gaussian" given, expected exponential in the chain of links.0: halves w'),
+        ("r", 'nodes.r.t2_shape: "gaussian" given, expected exponential in the chain of links.0: halves wait'),
+    ],
+)
+def test_a_gaussian_decay_is_refused_where_halves_wait_in_several_stretches(name: str, told: str) -> None:
+    """At an end of a chain, and at a repeater that is not the only one."""
+    data = scenario("chain")
+    data["nodes"][name] |= {"t2_s": 1e-5, "t2_shape": "gaussian"}
+    if name == "r":
+        data["nodes"]["s"] = {}
+        data["links"][0]["via"] = ["r", "s"]
+        data["links"] += [{**data["links"][2], "between": ["r", "s"]}, {**data["links"][2], "between": ["s", "bob"]}]
+        del data["links"][2]
+    assert outcome(data).startswith(told), outcome(data)
+
+
+def test_a_gaussian_decay_needs_a_t2() -> None:
+    data = scenario("direct")
+    data["nodes"]["alice"]["t2_shape"] = "gaussian"
+    assert outcome(data).startswith('nodes.alice.t2_shape: "gaussian" given, expected t2_s beside it')
 
 
 def test_the_gates_of_a_node_are_those_of_the_lines_that_end_there() -> None:
