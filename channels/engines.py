@@ -21,8 +21,9 @@ from __future__ import annotations
 from typing import Protocol
 
 from ketwire.channels.entanglement.chain import Chain
+from ketwire.channels.entanglement.teleporting import TeleportMachine
 from ketwire.channels.line import ENGINES, Line
-from ketwire.channels.machines import CodedMachine, DirectMachine, Machine, TeleportMachine
+from ketwire.channels.machines import CodedMachine, DirectMachine, Machine
 from ketwire.channels.transports import Coded, Direct, Teleport
 from ketwire.errors import ScenarioError
 

@@ -6,6 +6,8 @@ from dataclasses import asdict
 from typing import Any
 
 from ketwire.channels.entanglement.chain import Chain
+from ketwire.channels.entanglement.delivery import Delivery
+from ketwire.channels.entanglement.laboratory import Laboratory
 from ketwire.channels.eve import attack_of
 from ketwire.channels.fiber import Fiber
 from ketwire.channels.line import Line
@@ -25,6 +27,11 @@ def line_of(values: dict[str, Any]) -> Line:
     transport = dict(values["transport"])
     if transport.get("distillation") is not None:
         transport["distillation"] = Schedule(**transport["distillation"])
+    if transport["kind"] == "teleport":
+        laboratory = {name: _tuples(value) for name, value in transport["laboratory"].items()}
+        transport |= {"laboratory": Laboratory(**laboratory), "bell": _tuples(transport["bell"])}
+        if (delivery := transport["delivery"]) is not None:
+            transport["delivery"] = Delivery(**{name: _tuples(value) for name, value in delivery.items()})
     if transport["kind"] == "chain":
         transport["hops"] = tuple(line_of(hop) for hop in transport["hops"])
         transport = {name: _tuples(value) for name, value in transport.items()}

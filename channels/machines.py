@@ -12,7 +12,6 @@ waits in the sender's memory and what has arrived in the receiver's (`timing.wai
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
@@ -20,11 +19,10 @@ from numpy.typing import NDArray
 
 from ketwire.channels.copies import InStep, States
 from ketwire.channels.eve import Eavesdropper, InterceptResend
-from ketwire.channels.lane import ClassicalLane
 from ketwire.channels.line import Line
-from ketwire.channels.parts import Gates, Memory
-from ketwire.channels.timing import emission, serve, serve_in_step, waits
-from ketwire.channels.transports import Coded, Teleport
+from ketwire.channels.parts import Memory
+from ketwire.channels.timing import emission, serve, serve_in_step
+from ketwire.channels.transports import Coded
 from ketwire.channels.ways import Paired
 from ketwire.quantum.grid import significant_one
 from ketwire.quantum.sampling import successes
@@ -147,13 +145,13 @@ class DirectMachine:
 
             def leave(which: Times, purpose: str) -> tuple[States, Times]:
                 waits_ps = held.sender_ps if alike else held.sender_ps[which]
-                return _hold(self.line.sender, states, row[which], waits_ps, draw, purpose)
+                return hold_drawn(self.line.sender, states, row[which], waits_ps, draw, purpose)
 
             batch = leave(whole, "memory")
             if self.eve is not None and isinstance(self.eve.attack, InterceptResend):
                 batch = self.eve.resend(batch, arrived, whole, lambda gone: leave(gone, "eve memory"), draw)
             batch = disturb(*batch, self.flight, draw("noise"))
-            passed, kept = _hold(self.line.receiver, *batch, held.receiver_ps, draw, "waiting")
+            passed, kept = hold_drawn(self.line.receiver, *batch, held.receiver_ps, draw, "waiting")
             row = np.zeros_like(row)
             row[whole] = kept
         if self.eve is not None and not isinstance(self.eve.attack, InterceptResend):
@@ -161,130 +159,6 @@ class DirectMachine:
         heralds = copies if survival < 1.0 else 0
         arrival_ps = done_ps + fiber.delay_ps
         return Passage(passed, row, arrival_ps, lost, copies * qubits, int(arrived.sum()), 0, heralds)
-
-
-class TeleportMachine:
-    """Memory slots that make pairs, which registers consume qubit by qubit, in order."""
-
-    def __init__(self, line: Line, transport: Teleport) -> None:
-        self.line, self.transport = line, transport
-        self.scheme = transport.pairs(line)
-        self.free_ps: Times = np.zeros(transport.memory_slots, dtype=np.int64)
-        self.number = 0  # of pairs so far: the next one's slot
-        self.lane = ClassicalLane(line.fiber)
-
-    @cached_property
-    def remembers(self) -> bool:
-        """Whether neither memory decays."""
-        return self.line.sender.is_perfect and self.line.receiver.is_perfect
-
-    @property
-    def ends(self) -> tuple[Gates, Gates]:
-        """What works on the halves of a pair at each end, the sender's first."""
-        return self.line.sender_gates, self.line.receiver_gates
-
-    @cached_property
-    def fresh(self) -> NDArray[np.float64]:
-        """`elements` of a pair as its scheme makes it, float64, shape (6,)."""
-        from ketwire.channels.entanglement.pairs import elements  # noqa: PLC0415
-
-        return elements(self.scheme.state())
-
-    @cached_property
-    def fresh_weights(self) -> NDArray[np.float64]:
-        """The Pauli channel through such a pair that has not decayed, float64, shape (4,)."""
-        from ketwire.channels.entanglement.local import crossing_weights  # noqa: PLC0415
-        from ketwire.channels.entanglement.pairs import bell_diagonal  # noqa: PLC0415
-
-        return crossing_weights(bell_diagonal(self.scheme.state()), self.line)
-
-    @property
-    def busy_until_ps(self) -> int:
-        return int(self.free_ps.max())
-
-    def snapshot(self) -> dict[str, Any]:
-        return {"free_ps": self.free_ps.tolist(), "number": self.number}
-
-    def restore(self, saved: Mapping[str, Any]) -> None:
-        free_ps = np.array(saved["free_ps"], dtype=np.int64)
-        if free_ps.shape != self.free_ps.shape:
-            raise ValueError(f"free_ps: {len(free_ps)} slots given, expected {len(self.free_ps)}")
-        self.free_ps, self.number = free_ps, int(saved["number"])
-
-    def carry(
-        self, states: States, row: Times, ready_ps: Times, turn_ps: Times, fresh: bool, draw: Draw
-    ) -> Passage:
-        from ketwire.channels.entanglement.heralding import Given  # noqa: PLC0415
-        from ketwire.quantum.noise.representations import apply_paulis  # noqa: PLC0415
-
-        copies, qubits = len(row), states.shape[1].bit_length() - 1
-        way, waits_ps, six, pairs, attempts = self._pairs(np.repeat(turn_ps, qubits), draw("pairs"))
-        # The outcome of each Bell measurement travels to the receiver, which holds the qubit until it is corrected.
-        way = way._replace(left_ps=self.lane.serve(way.outcome_ps, 2))
-        corrected_ps = way.left_ps.reshape(copies, qubits) + self.line.corrected_ps
-        arrival_ps = corrected_ps.max(axis=1, initial=0)
-        if copies:
-            weights = self._weights(six, waits_ps, copies)
-            if self.remembers:
-                states, row = apply_paulis(states, row, weights, draw("noise"))
-            else:
-                bell_ps = self.line.sender_gates.bell_ps
-                gone_ps = way.release_ps.reshape(copies, qubits) + bell_ps
-                # A fresh register exists from when the first of its pairs is there; the others let it wait.
-                held = waits(gone_ps, gone_ps, arrival_ps[:, None], None if fresh else ready_ps[:, None], bell_ps)
-                states, row = _hold(self.line.sender, states, row, held.sender_ps, draw, "memory")
-                states, row = apply_paulis(states, row, weights, draw("noise"))
-                states, row = _hold(self.line.receiver, states, row, held.receiver_ps, draw, "waiting")
-        photons = 0 if isinstance(self.scheme, Given) else 2 * attempts
-        crossed = copies * qubits
-        lost = np.zeros(copies, dtype=np.bool_)
-        return Passage(states, row, arrival_ps, lost, photons, crossed, pairs, 2 * crossed, way)
-
-    def _weights(self, six: NDArray[np.float64], waits_ps: Times, copies: int) -> NDArray[np.float64]:
-        """The Pauli channel that each qubit of each copy meets, (copies, n, 4), or one for all of them, (4,)."""
-        from ketwire.channels.entanglement.local import crossing_weights  # noqa: PLC0415
-        from ketwire.channels.entanglement.pairs import decayed_bell  # noqa: PLC0415
-
-        if self.remembers and six.ndim == 1:  # all are as the scheme makes them
-            return self.fresh_weights
-        (t1_a, t2_a), (t1_b, t2_b) = self.line.sender.constants, self.line.receiver.constants
-        bell = decayed_bell(six, waits_ps, waits_ps, (t1_a, t1_b), (t2_a, t2_b))
-        return crossing_weights(bell, self.line).reshape(copies, -1, 4)
-
-    def _pairs(
-        self, ready_ps: Times, rng: np.random.Generator
-    ) -> tuple[Paired, Times, NDArray[np.float64], int, int]:
-        """A pair for each qubit: its times, how long it waited until it was used, what it was, and what all cost."""
-        from ketwire.channels.entanglement.distill import distill  # noqa: PLC0415
-        from ketwire.channels.entanglement.generation import generate  # noqa: PLC0415
-
-        # Slots go on in turn where the batch before ended.
-        turn, gates = self.number % len(self.free_ps), self.line.sender_gates
-        free_ps = _from(self.free_ps, turn)
-        self.number += len(ready_ps)
-        if self.transport.distillation is None:
-            made = generate(ready_ps, self.scheme, len(free_ps), free_ps, rng, gates.bell_whole_ps)
-            since_ps, six = made.herald_ps - self.scheme.age_ps, self.fresh
-            pairs, making_ps = len(ready_ps), made.attempts * self.scheme.attempt_ps
-            attempts_ps = making_ps
-        else:
-            (t1_a, t2_a), (t1_b, t2_b) = self.line.sender.constants, self.line.receiver.constants
-            good = distill(
-                ready_ps, self.scheme, self.transport.distillation, len(free_ps), free_ps,
-                t1_ps=(t1_a, t1_b), t2_ps=(t2_a, t2_b), ends=self.ends, use_ps=gates.bell_whole_ps, rng=rng,
-            )  # fmt: skip
-            since_ps, six, pairs = good.made_ps, good.elements, int(good.pairs.sum())
-            made, making_ps = good, good.making_ps  # type: ignore[assignment]
-            attempts_ps = good.attempts * self.scheme.attempt_ps
-        self.free_ps = _from(made.free_ps, len(free_ps) - turn)
-        outcome_ps = made.release_ps + gates.bell_whole_ps
-        way = Paired(ready_ps, making_ps, attempts_ps, made.release_ps, outcome_ps, outcome_ps, len(free_ps))
-        return way, made.release_ps + gates.bell_ps - since_ps, six, pairs, int(made.attempts.sum())
-
-
-def _from(values: Times, place: int) -> Times:
-    """The same values, those before `place` behind the others."""
-    return np.concatenate([values[place:], values[:place]])
 
 
 class CodedMachine:
@@ -326,10 +200,10 @@ class CodedMachine:
         whole = np.flatnonzero(~lost)
         alike = fresh or self.line.sender.is_perfect
         held = turn.waits(None if alike else (done_ps - service_ps - ready_ps)[whole])
-        states, kept = _hold(self.line.sender, states, row[whole], held.sender_ps, draw, "memory")
+        states, kept = hold_drawn(self.line.sender, states, row[whole], held.sender_ps, draw, "memory")
         logical = sample.logical.reshape(copies, blocks * self.code.qubits_per_block)  # of no copy at all, too
         states, kept = self._decode(states, kept, logical[whole, :qubits], draw)
-        states, kept = _hold(self.line.receiver, states, kept, held.receiver_ps, draw, "waiting")
+        states, kept = hold_drawn(self.line.receiver, states, kept, held.receiver_ps, draw, "waiting")
         row = np.zeros_like(row)
         row[whole] = kept
         arrival_ps = done_ps + fiber.delay_ps
@@ -371,7 +245,7 @@ def disturb(
     return apply_channel(states, row, channel, range(qubits), rng)
 
 
-def _hold(
+def hold_drawn(
     memory: Memory, states: States, row: NDArray[np.int64], waits_ps: NDArray[np.int64], draw: Draw, purpose: str
 ) -> tuple[States, NDArray[np.int64]]:
     """`hold` with a stream that is made only where it is drawn from."""

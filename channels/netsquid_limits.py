@@ -17,6 +17,8 @@ def refuse(line: Medium, transport: str) -> None:
     ours = "with the engine netsquid"
     if transport != "direct":
         raise ValueError(f"transport: {transport!r} given, expected direct {ours}")
+    if line.sender.gaussian or line.receiver.gaussian:
+        raise ValueError(f"t2_shape: gaussian given, expected exponential {ours}")
     if line.eve is not None:
         raise ValueError(f"eve: given, expected nobody {ours}")
     if len(line.noise) > 1:

@@ -13,6 +13,7 @@ import numpy as np
 
 from ketwire.channels.eve import Attack
 from ketwire.channels.fiber import Fiber
+from ketwire.quantum.noise.lifetimes import Gaussian
 
 if TYPE_CHECKING:
     from ketwire.quantum.noise.kraus import Kraus
@@ -73,27 +74,37 @@ class Noise:
 class Memory:
     """What holds a register that waits. None: it holds forever.
 
+    gaussian: T2 is that of a Gaussian decay, e^(-(t/T2)²) beside relaxation, anew in each stretch of waiting
+
     Raises:
         ValueError: time constants that no memory has, T2 > 2 T1 among them.
     """
 
     t1_ps: float | None = None
     t2_ps: float | None = None
+    gaussian: bool = False
 
     def __post_init__(self) -> None:
         for name in ("t1_ps", "t2_ps"):
             value = getattr(self, name)
             if value is not None and not 0 < value < float("inf"):
                 raise ValueError(f"{name}: {value!r} given, expected a finite number above 0, or none")
+        if self.gaussian and self.t2_ps is None:
+            raise ValueError("t2_shape: gaussian given without a T2, expected t2_s beside it")
         t1, t2 = self.constants
         if t2 > 2 * t1:
             raise ValueError(f"t2_ps: {t2:g} given with t1_ps = {t1:g}, expected at most 2 T1 (decay dephases)")
 
     @property
     def constants(self) -> tuple[float, float]:
-        """(T1, T2) in ps, infinite where nothing decays. Without a T2 it is 2 T1: no dephasing of its own."""
+        """(T1, T2) in ps, infinite where nothing decays; T2 says its shape (`quantum.noise.lifetimes`).
+
+        Without a T2 it is 2 T1: no dephasing of its own.
+        """
         t1 = float("inf") if self.t1_ps is None else self.t1_ps
-        return t1, 2 * t1 if self.t2_ps is None else self.t2_ps
+        if self.t2_ps is None:
+            return t1, 2 * t1
+        return t1, Gaussian(self.t2_ps) if self.gaussian else self.t2_ps
 
     @property
     def is_perfect(self) -> bool:

@@ -2,8 +2,9 @@
 
 A preset says what a link is made of in the words of a scenario: the keys of `links[]` that it sets
 (`figures`), the memory that its ends had (`memory`, the keys of `nodes`), and what its sources do not
-say (`left_out`). What is left out has the ideal value (nothing lost, no noise, no time), and nothing
-here is a guess: a number that was worked out rather than read says so beside it.
+say (`left_out`). What is left out has the ideal value (nothing lost, no noise, no time). A number that was
+worked out rather than read says so beside it, and so does a guess. Where an uncertainty is known it is in the
+text: 0.9689(8) is 0.9689 +- 0.0008.
 
 A source marked "secondary" was not read itself: the number comes from a text that quotes it.
 """
@@ -18,10 +19,14 @@ from ketwire.channels.fiber import Fiber
 SECONDARY = "read in a secondary source"
 
 # What each way to make pairs has a meaning for, beside what all of them have.
+_CLICKS = frozenset({
+    "dark_count", "visibility", "attempt_s", "wait_for_herald", "duty_cycle", "station_km", "side_loss_db",
+    "side_efficiency", "emission_fidelity", "double_excitation",
+})  # fmt: skip
 SCHEME_KEYS: Mapping[str, frozenset[str]] = {
-    "single-click": frozenset({"alpha", "dark_count", "visibility"}),
-    "double-click": frozenset({"dark_count", "visibility"}),
-    "given": frozenset({"rate_hz", "fidelity"}),
+    "single-click": _CLICKS | {"alpha", "phase_noise_deg"},
+    "double-click": _CLICKS,
+    "given": frozenset({"rate_hz", "fidelity", "bell", "attempt_s"}),
 }
 
 # What a measured rate of pairs has in it, and the value at which it says nothing.
@@ -32,12 +37,23 @@ IN_A_RATE: Mapping[str, float | None] = {
     "emission_rate_hz": None,
 }
 
+# The same of what a laboratory says of its attempts and of the two sides of its station.
+HAVE_IN_THEM: Mapping[str, frozenset[str]] = {
+    "attempt_s": frozenset({"emission_rate_hz"}),
+    "side_loss_db": frozenset({"loss_db_per_km"}),
+    "side_efficiency": frozenset({"p_init", "detector_efficiency"}),
+}
+
+
+Value = float | int | str | bool | tuple[float, float]
+"""What a key of a link says; two numbers are those of its two sides."""
+
 
 @dataclass(frozen=True)
 class Figure:
     """One setting of a preset, and where it comes from."""
 
-    value: float | int | str
+    value: Value
     source: str
 
 
@@ -75,7 +91,7 @@ class Preset:
         given = self.figures.get("scheme") is not None and self.figures["scheme"].value == "given"
         return {key: each for key, each in self.figures.items() if not (given and key in IN_A_RATE)}
 
-    def transport(self, transport: str | None, scheme: str | None) -> dict[str, float | int | str]:
+    def transport(self, transport: str | None, scheme: str | None) -> dict[str, Value]:
         """What it says about how registers cross, by key of `links[]`.
 
         Args:
@@ -104,6 +120,7 @@ _STOLK = "Stolk 2024"
 _KNAUT = "Knaut 2024"
 _KRUTYANSKIY = "Krutyanskiy 2022"
 _AVIS = "Avis 2022"
+_NV = f"NetSquid's parameters of NV centres, after {_HUMPHREYS}; {SECONDARY}"
 
 
 def _measured(rate_hz: Figure, fidelity: Figure, length_km: Figure | None = None) -> dict[str, Figure]:
@@ -140,19 +157,22 @@ PRESETS: dict[str, Preset] = {
         "Main et al., Nature 638, 383 (2025), arXiv 2407.00835",
         _measured(
             Figure(9.7, f"pairs a second; {_MAIN}; {SECONDARY}"),
-            Figure(0.9689, f"of a heralded pair; {_MAIN}; {SECONDARY}"),
+            Figure(0.9689, f"0.9689(8), of a heralded pair; {_MAIN}; {SECONDARY}"),
             Figure(0.002, f"2 m; {_MAIN}"),
         ),
         left_out="losses of its fiber, memory times",
     ),
     "oxford-2020": Preset(
-        "two strontium ions 4 m apart",
+        "two strontium ions 2 m apart, joined by 4 m of fiber",
         "Stephenson et al., PRL 124, 110501 (2020)",
-        _measured(
-            Figure(182.0, f"pairs a second; {_STEPHENSON}; {SECONDARY}"),
-            Figure(0.94, f"of a heralded pair; {_STEPHENSON}; {SECONDARY}"),
-            Figure(0.004, f"4 m; {_STEPHENSON}; {SECONDARY}"),
-        ),
+        {
+            **_measured(
+                Figure(182.0, f"pairs a second; {_STEPHENSON}"),
+                Figure(0.94, f"0.940(5), of a heralded pair; {_STEPHENSON}; {SECONDARY}"),
+                Figure(0.004, f"4 m of fiber, the ions are 2 m apart; {_STEPHENSON}; {SECONDARY}"),
+            ),
+            "attempt_s": Figure(2.18e-4 / 182, f"worked out: success 2.18e-4 at 182 a second; {_STEPHENSON}"),
+        },
         left_out="losses of its fiber, memory times",
     ),
     "duke-2024": Preset(
@@ -165,23 +185,30 @@ PRESETS: dict[str, Preset] = {
         left_out="length and losses of its fiber, memory times",
     ),
     "delft-2018-lab": Preset(
-        "two NV centres 2 m apart, pairs faster than decoherence; fidelity not given",
-        "Humphreys et al., Nature 558, 268 (2018), arXiv 1712.07567",
-        _measured(
-            Figure(39.0, f"pairs a second, the fastest setting; {_HUMPHREYS}"),
-            Figure(1.0, "ideal, as no figure is known; pairs of single clicks are worse, F is about 1 - alpha at best"),
-            Figure(0.002, f"2 m; {_HUMPHREYS}"),
-        ),
+        "two NV centres 2 m apart, single clicks (published: 39 a second, F = 0.60(2))",
+        "Humphreys et al., arXiv 1712.07567 (2018); NetSquid's parameters of NV centres",
+        {
+            "length_km": Figure(0.002, f"2 m; {_HUMPHREYS}"),
+            "transport": Figure("teleport", f"heralded entanglement of memories; {_HUMPHREYS}"),
+            "scheme": Figure("single-click", f"one photon heralds; {_HUMPHREYS}"),
+            "alpha": Figure(0.3, f"the setting of 39 pairs a second; {_HUMPHREYS}; {SECONDARY}"),
+            "p_init": Figure(1 - 3.5e-4, f"3.5e-4 of the photons are detected, {_NV}; another source says 4e-4"),
+            "dark_count": Figure(5e-7, f"a detector and window; {_NV}"),
+            "visibility": Figure(0.9, _NV),
+            "phase_noise_deg": Figure(15.0, _NV),
+            "double_excitation": Figure(0.04, _NV),
+            "attempt_s": Figure(5.5e-6, _NV),
+        },
         # An entangled state lost its coherence at 5 Hz. Both halves lose theirs, e^(-t/T2 - t/T2) = e^(-5 t).
         {"t2_s": Figure(0.4, f"worked out: pairs decohere at 5 Hz, half of it at each end; {_HUMPHREYS}")},
-        left_out="fidelity of a pair, losses of its fiber, relaxation",
+        left_out="errors of initialisation and readout, relaxation",
     ),
     "delft-metro-2024": Preset(
         "two NV centres in two cities, a station between them, 25 km of deployed fiber",
         "Stolk et al., Science Advances (2024), doi 10.1126/sciadv.adp6442",
         _measured(
             Figure(0.022, f"pairs a second; {_STOLK}; {SECONDARY}"),
-            Figure(0.534, f"of a heralded pair; {_STOLK}; {SECONDARY}"),
+            Figure(0.534, f"0.534(15), of a heralded pair; {_STOLK}; {SECONDARY}"),
             Figure(25.0, f"of fiber; {_STOLK}"),
         ),
         left_out="losses of its fiber apart from what the rate says, memory times",
@@ -193,14 +220,15 @@ PRESETS: dict[str, Preset] = {
             **_measured(
                 # No rate over the loop was at hand. At 20 m it was at most 1 Hz (electrons, F = 0.86; secondary
                 # source), and a photon's way through the loop loses 17 dB more: 1 Hz x 10^-1.7 = 0.02 Hz.
-                Figure(0.02, f"worked out: at most 1 Hz at 20 m less 17 dB; {_KNAUT}; {SECONDARY}"),
+                Figure(0.02, f"a guess, worked out: at most 1 Hz at 20 m less 17 dB; {_KNAUT}; {SECONDARY}"),
                 Figure(0.69, f"of a pair of nuclear spins; {_KNAUT}; {SECONDARY}"),
                 Figure(35.0, f"of deployed fiber; {_KNAUT}"),
             ),
             # 17 dB over 35 km, to the last digit that a float has.
             "loss_db_per_km": Figure(17 / 35, f"17 dB over 35 km; {_KNAUT}"),
         },
-        left_out="losses other than the fiber's (direct and coded look better than they were), memory times",
+        {"t2_s": Figure(2.1, f"2.1(1) s, of nuclear spins; {_KNAUT}; {SECONDARY}")},
+        left_out="losses other than the fiber's (direct and coded look better than they were), relaxation",
     ),
     "innsbruck-230m": Preset(
         "two ions in two buildings, 520 m of fiber, two-photon heralds",
@@ -212,10 +240,11 @@ PRESETS: dict[str, Preset] = {
             # An attempt succeeds with 4e-5 = eta_half^2 / 2, so a photon of either node is detected with
             # eta_half = sqrt(8e-5) = 0.008944: everything on its way, the fiber's loss included.
             "p_init": Figure(1 - 8e-5**0.5, f"worked out: success 4e-5 = (1 - p_init)^2 / 2; {_KRUTYANSKIY}"),
-            # F = (1 + visibility) / 2 for two clicks without dark counts.
-            "visibility": Figure(2 * 0.882 - 1, f"worked out: all of 1 - F = 0.118 put on the photons; {_KRUTYANSKIY}"),
+            # Two Werner states of 0.938 swapped have F = 0.881; 0.882(+0.023, -0.060) was published.
+            "emission_fidelity": Figure(0.938, f"of an ion and its photon; {_KRUTYANSKIY}; {SECONDARY}"),
+            "attempt_s": Figure(350e-6, f"a cycle, initialisation and cooling included; {_KRUTYANSKIY}; {SECONDARY}"),
         },
-        left_out="time of an attempt (light's way alone, so the rate is an upper bound: at most 15 Hz), memory times",
+        left_out="interference of the photons, dark counts, memory times",
     ),
     "color-center": Preset(
         "colour centres in diamond, the parameters of a study of repeater hardware",
@@ -243,9 +272,10 @@ PRESETS: dict[str, Preset] = {
             "p_init": Figure(0.889, f"photons lost before the fiber; {_AVIS}, A.6"),
             "dark_count": Figure(1.4e-5, f"a detector and window; {_AVIS}, A.6"),
             "visibility": Figure(0.89, f"{_AVIS}, A.6"),
-            "loss_db_per_km": Figure(0.2, f"{_ITU}, which the ions' photons are converted to"),
+            "loss_db_per_km": Figure(0.25, f"{_AVIS}, A.6; {SECONDARY}"),
+            "speed_km_per_s": Figure(214_000.0, f"{_AVIS}, A.6; {SECONDARY}"),
         },
-        {"t2_s": Figure(0.085, f"85 ms, as an exponential decay; {_AVIS}, A.6")},
+        {"t2_s": Figure(0.085, f"85 ms, as an exponential decay, where the source has a Gaussian one; {_AVIS}, A.6")},
     ),
 }
 

@@ -12,14 +12,18 @@ The mathematics of pairs and codes is imported where a description needs it. Wha
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Literal
+import math
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, ClassVar, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ketwire.channels.entanglement.delivery import Delivery
+from ketwire.channels.entanglement.laboratory import IDEAL, Laboratory, check_fiber
 from ketwire.channels.parts import IDENTITY, Medium
-from ketwire.channels.timing import CLOCK_END_PS, Emission, emission
+from ketwire.channels.timing import CLOCK_END_PS, PS_PER_S, Emission, emission
+from ketwire.quantum.noise.lifetimes import dephased
 
 if TYPE_CHECKING:
     from ketwire.channels.codes.erasure import Code, LogicalChannel, PhotonWeights
@@ -61,7 +65,10 @@ class Teleport:
     """A heralded pair a qubit.
 
     scheme: `single-click` (with the bright-state population alpha), `double-click`, or `given` (a
-        measured rate_hz and fidelity); both clicks have a station midway
+        measured rate_hz, and fidelity or bell); both clicks have a station between the ends
+    bell: of a given pair in place of its fidelity: weights of Φ+, Ψ-, Ψ+, Φ-, which sum to 1
+    laboratory: how attempts are made and what emitters do; of a given pair its attempt_ps alone
+    delivery: when pairs are handed over, made or not; None: when they are made
     memory_slots: pairs made side by side; slot i mod memory_slots serves qubit i of the stream
     """
 
@@ -75,36 +82,60 @@ class Teleport:
     visibility: float = 1.0
     memory_slots: int = 1
     distillation: Schedule | None = None
+    bell: tuple[float, float, float, float] | None = None
+    laboratory: Laboratory = IDEAL
+    delivery: Delivery | None = None
 
     def __post_init__(self) -> None:
         if not 1 <= self.memory_slots <= 1_000_000:
             raise ValueError(f"memory_slots: {self.memory_slots!r} given, expected a number from 1 to 1e6")
-        wanted = {"single-click": {"alpha"}, "double-click": set(), "given": {"rate_hz", "fidelity"}}[self.scheme]
-        for name in ("alpha", "rate_hz", "fidelity"):
+        if self.fidelity is not None and self.bell is not None:
+            raise ValueError(f"bell: {list(self.bell)} given, expected nothing beside fidelity")
+        state = "fidelity" if self.bell is None else "bell"
+        wanted = {"single-click": {"alpha"}, "double-click": set(), "given": {"rate_hz", state}}[self.scheme]
+        for name in ("alpha", "rate_hz", "fidelity", "bell"):
             if (getattr(self, name) is not None) != (name in wanted):
                 what = "a number" if name in wanted else "nothing"
                 raise ValueError(f"{name}: {getattr(self, name)!r} given, expected {what} for the scheme {self.scheme}")
+        if self.bell is not None and (min(self.bell) < 0.0 or abs(sum(self.bell) - 1.0) > 1e-9):
+            raise ValueError(f"bell: {list(self.bell)} given, expected four weights from 0 that sum to 1")
+        self._check_laboratory()
         if self.fidelity is not None and not 0.25 <= self.fidelity <= 1.0:
             raise ValueError(f"fidelity: {self.fidelity!r} given, expected 1/4 (no entanglement at all) to 1")
         for name, perfect in (("dark_count", 0.0), ("visibility", 1.0)):
             if self.scheme == "given" and getattr(self, name) != perfect:
                 raise ValueError(f"{name}: expected nothing here, a measured fidelity has it in it")
 
+    def _check_laboratory(self) -> None:
+        if self.scheme == "given":
+            for name in Laboratory.__dataclass_fields__.keys() - {"attempt_ps"}:
+                if (value := getattr(self.laboratory, name)) != getattr(IDEAL, name):
+                    raise ValueError(f"{name}: {value!r} given, expected nothing here, what was measured has it in it")
+        if self.distillation is not None and not self.laboratory.wait_for_herald:
+            raise ValueError("wait_for_herald: false given, expected true with distill")
+        if self.distillation is not None and self.delivery is not None:
+            raise ValueError("deliver: expected nothing here with distill")
+
+    def turned(self, line: Medium) -> Self:
+        """The same in the other direction of a link."""
+        return replace(self, laboratory=self.laboratory.turned(line.fiber.length_km))
+
     def pairs(self, line: Medium) -> Scheme:
         """How pairs are made over this line."""
-        from ketwire.channels.entanglement.heralding import (  # noqa: PLC0415
-            Given,
-            check_fiber,
-            double_click,
-            single_click,
-        )
+        from ketwire.channels.entanglement.given import Given  # noqa: PLC0415
+        from ketwire.channels.entanglement.heralding import double_click, single_click  # noqa: PLC0415
 
         if self.scheme == "given":
             check_fiber(line.fiber)
-            assert self.rate_hz is not None and self.fidelity is not None
+            assert self.rate_hz is not None
             outcome_ps = line.fiber.classical_ps + self._handling_ps(line)
-            return Given(self.rate_hz, self.fidelity, outcome_ps=outcome_ps)
-        clicks = self.dark_count, self.visibility, self._handling_ps(line)
+            attempt_ps, chance = self.laboratory.attempt_ps, {}
+            if attempt_ps is not None:
+                chance = {"success_probability": self.rate_hz * attempt_ps / PS_PER_S}
+                if chance["success_probability"] > 1.0:
+                    raise ValueError(f"attempt_ps: {attempt_ps} given, expected at most a second by rate_hz")
+            return Given(self.rate_hz, self.fidelity, outcome_ps=outcome_ps, bell=self.bell, **chance)
+        clicks = self.dark_count, self.visibility, self._handling_ps(line), self.laboratory
         if self.scheme == "single-click":
             assert self.alpha is not None
             return single_click(line.fiber, self.alpha, *clicks)
@@ -141,18 +172,25 @@ class Teleport:
         if schedule is not None and schedule.protocol == "epl" and self.scheme != "single-click":
             raise ValueError(f"distill: epl given for {self.scheme}, expected single-click or another protocol")
         if self.pairs(line).attempt_ps <= 0:
-            raise ValueError("length_km: an attempt would take no time, expected a length or an emission_rate_hz")
+            raise ValueError(
+                "length_km: an attempt would take no time, expected a length, an emission_rate_hz or an attempt_s"
+            )
+        if self.delivery is not None:
+            self.delivery.tries(self.pairs(line), line.sender_gates.bell_whole_ps)
 
     def survival(self, line: Medium, qubits: int) -> float:
         return 1.0
 
     def time_ps(self, line: Medium, qubits: int) -> float:
         from ketwire.channels.entanglement.distill import plan  # noqa: PLC0415
+        from ketwire.channels.entanglement.heralding import mean_ps  # noqa: PLC0415
 
         scheme = self.pairs(line)
-        one = scheme.attempt_ps / scheme.success_probability
+        one = mean_ps(scheme)
         if self.distillation is not None:
             one = plan(scheme, self.distillation, (line.sender_gates, line.receiver_gates)).time_ps
+        if self.delivery is not None:
+            return float(qubits * self.delivery.every_ps / self.memory_slots)
         return qubits * (one + line.sender_gates.bell_whole_ps) / self.memory_slots
 
     def photons(self, line: Medium, qubits: int) -> int | None:
@@ -163,11 +201,13 @@ class Teleport:
         return 0
 
     def pair_bell(self, line: Medium) -> NDArray[np.float64]:
-        """Bell diagonal of a pair that is used when it is heralded, with memories that do not decay."""
+        """Bell diagonal of a pair that is used when it is there, with memories that do not decay."""
         from ketwire.channels.entanglement.distill import plan  # noqa: PLC0415
         from ketwire.channels.entanglement.pairs import bell_diagonal  # noqa: PLC0415
 
         scheme = self.pairs(line)
+        if self.delivery is not None:
+            return self.delivery.bell(scheme, math.inf, math.inf, line.sender_gates.bell_whole_ps)
         if self.distillation is None:
             return bell_diagonal(scheme.state())
         return plan(scheme, self.distillation, (line.sender_gates, line.receiver_gates)).bell
@@ -221,12 +261,14 @@ class Coded:
         from ketwire.quantum.noise.kraus import composed, twirled_decay  # noqa: PLC0415
 
         sender_ps, receiver_ps = (each[0] for each in emission(photons, line.fiber.bin_ps).waits())
-        if line.sender.constants == line.receiver.constants:
+        gaussian = line.sender.gaussian or line.receiver.gaussian
+        if line.sender.constants == line.receiver.constants and not gaussian:
             # Alike for all photons, to the last digit.
             sender_ps, receiver_ps = sender_ps[-1], receiver_ps[-1]
         there, here = line.sender.constants, line.receiver.constants
-        relaxed, dephased = (sender_ps / a + receiver_ps / b for a, b in zip(there, here, strict=True))
-        weights = composed(twirled_decay(relaxed, dephased), flight).tolist()
+        relaxed = sender_ps / there[0] + receiver_ps / here[0]
+        dimmed = dephased(sender_ps, *there) + dephased(receiver_ps, *here)
+        weights = composed(twirled_decay(relaxed, dimmed), flight).tolist()
         return tuple(weights if np.ndim(relaxed) == 0 else map(tuple, weights))
 
     def channel(self, line: Medium) -> LogicalChannel:

@@ -6,9 +6,14 @@ import math
 from collections.abc import Sequence
 
 
+def mean_of(values: Sequence[float]) -> float:
+    """Exactly the value where all are the same one."""
+    return values[0] if min(values) == max(values) else math.fsum(values) / len(values)
+
+
 def deviation(values: Sequence[float]) -> float:
     """Of at least two values, with n - 1."""
-    mean = math.fsum(values) / len(values)
+    mean = mean_of(values)
     return math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (len(values) - 1))
 
 

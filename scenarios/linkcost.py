@@ -23,6 +23,7 @@ from ketwire.channels.line import Line
 from ketwire.channels.parts import Memory
 from ketwire.channels.planning.budget import Crossing, refusal
 from ketwire.channels.planning.fidelity import arrived, average_fidelity
+from ketwire.channels.planning.making import Making, making
 from ketwire.channels.presets import Preset
 from ketwire.channels.streams import derive_key, stream
 from ketwire.channels.sums import exact_sum
@@ -87,12 +88,12 @@ class Question:
 
     def memory(self) -> Memory:
         """At both ends."""
-        known = {key: float(figure.value) for key, figure in self.of.memory.items()}
+        known = {key: float(figure.value) for key, figure in self.of.memory.items()}  # type: ignore[arg-type]
         times = {"t1_s": self.t1_s, "t2_s": self.t2_s}
         chosen = known | {key: value for key, value in times.items() if value is not None}
         held = {f"{key[:2]}_ps": value * PS_PER_S for key, value in chosen.items() if value != math.inf}
         try:
-            return Memory(**held)
+            return Memory(held.get("t1_ps"), held.get("t2_ps"))
         except ValueError as error:
             key, _, message = str(error).partition(": ")
             given = chosen.get(f"{key[:2]}_s")
@@ -129,6 +130,8 @@ class Cost:
     fidelity_error: its standard error, 0 where it is exact
     average_fidelity: over pure states
     refused:  what a run of the copies would say instead of starting, or None
+    pairs:    how the link makes pairs; None for a transport without any
+    attempt_ps: how long one attempt to make a pair takes; None for a transport without any
     """
 
     transport: str
@@ -142,6 +145,12 @@ class Cost:
     fidelity_error: float
     average_fidelity: float
     refused: str | None
+    pairs: Making | None = None
+    attempt_ps: int | None = None
+
+    def told(self) -> dict[str, Any]:
+        """As JSON values."""
+        return {**asdict(self), "pairs": None if self.pairs is None else self.pairs._asdict()}
 
 
 @dataclass(frozen=True)
@@ -179,7 +188,7 @@ class Answer:
             **question,
             "length_km": self.length_km,
             **times,
-            "transports": [asdict(cost) for cost in self.costs],
+            "transports": [cost.told() for cost in self.costs],
             "recommended": None if take is None else take.transport,
             "notes": list(self.notes),
         }
@@ -226,7 +235,15 @@ def cost(label: str, line: Line, qubits: int, copies: int, crossings: int) -> Co
         came.error,
         average_fidelity(came.fidelity, qubits),
         refusal([Crossing("link", line, qubits)] * crossings, copies),
+        *_made(line),
     )
+
+
+def _made(line: Line) -> tuple[Making | None, int | None]:
+    """How the link makes pairs, and how long one attempt takes."""
+    if not isinstance(line.transport, Teleport):
+        return None, None
+    return making(line), line.transport.pairs(line).attempt_ps
 
 
 def _costed(question: Question, label: str, line: Line) -> Cost:
@@ -234,7 +251,7 @@ def _costed(question: Question, label: str, line: Line) -> Cost:
         return cost(label, line, question.qubits, question.copies, question.crossings)
     except ScenarioError as error:
         # Pairs that cannot be made: nothing arrives, in no time worth naming.
-        return Cost(label, line.transport.kind, 0.0, None, None, 0.0, None, 0.0, 0.0, 0.0, str(error))
+        return Cost(label, line.transport.kind, 0.0, None, None, 0.0, None, 0.0, 0.0, 0.0, str(error), *_made(line))
 
 
 def _lines(question: Question) -> Iterator[tuple[str, Line]]:
@@ -263,7 +280,7 @@ def _notes(question: Question, fiber: Fiber, costs: Sequence[Cost]) -> Iterator[
     preset = question.of
     if not preset.knows_losses:
         yield "direct and coded are left out: the preset's sources do not say what its fiber loses"
-    if preset.knows_losses and fiber.emission_rate_hz is None:
+    if preset.knows_losses and fiber.emission_rate_hz is None and "attempt_s" not in preset.figures:
         yield "no emission rate is known: photons are emitted in no time, and only flight takes any"
     if preset.left_out:
         yield f"ideal here, as the sources do not say: {preset.left_out}"

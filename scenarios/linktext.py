@@ -66,6 +66,10 @@ def _number(value: float | None) -> str:
 
 def _told(answer: Answer) -> Iterator[str]:
     take = answer.recommended
+    pairs = {
+        cost.transport.removesuffix(", distilled"): (cost.pairs, cost.attempt_ps)
+        for cost in answer.costs if cost.pairs is not None and cost.attempt_ps is not None
+    }  # fmt: skip
     if take is None:
         yield f"none brings {answer.question.copies:,} registers over within the budget of a run:"
         yield from _indented(f"{answer.costs[-1].transport}: {answer.costs[-1].refused}")
@@ -76,6 +80,12 @@ def _told(answer: Answer) -> Iterator[str]:
         "of one that is sent; the rest is what one that arrives costs, in a stream of "
         f"{answer.question.copies:,}; refused: a run of these would not start."
     )
+    for label, (made, attempt_ps) in pairs.items():
+        yield from _indented(
+            f"{label}: a fresh pair has a fidelity of {made.fidelity:.4f} at its herald; an attempt takes "
+            f"{_time_text(attempt_ps)} and succeeds with {_number(made.success_probability)}; {_number(made.pairs_hz)} "
+            "pairs a second."
+        )
     for note in answer.notes:
         yield from _indented(f"note: {note}.")
 

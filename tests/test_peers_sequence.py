@@ -172,7 +172,7 @@ def barrett_kok(attempts: int, length_km: float, efficiency: float, seed: int) -
 
 @pytest.mark.parametrize(("length_km", "efficiency"), [(0.1, 1.0), (2.0, 0.9), (20.0, 0.8)])
 def test_barrett_kok_succeeds_as_often(length_km: float, efficiency: float) -> None:
-    """eta_half squared over two an attempt, and perfect pairs, without dark counts."""
+    """eta squared over two an attempt, and perfect pairs, without dark counts."""
     attempts = 800
     successes, fidelities = barrett_kok(attempts, length_km, efficiency, seed=11)
     scheme = double_click(replace(TELECOM, length_km=length_km, detector_efficiency=efficiency))

@@ -73,6 +73,8 @@ class Chain:
             raise ValueError(f"via: {len(self.via)} repeaters given, expected 1 to {MAX_HOPS - 1}")
         if len(self.hops) != len(self.via) + 1 or any(hop.transport.kind != "teleport" for hop in self.hops):
             raise ValueError("via: expected hops that teleport, one more than repeaters")
+        if any(isinstance(hop.transport, Teleport) and hop.transport.delivery is not None for hop in self.hops):
+            raise ValueError("via: expected hops without deliver")
         if any(b <= a for a, b in pairwise((1, *self.distill_spans, len(self.hops) + 1))):
             given = f"distill_spans: {list(self.distill_spans)} given"
             raise ValueError(f"{given}, expected growing numbers of hops from 2 to {len(self.hops)}")

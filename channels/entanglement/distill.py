@@ -29,7 +29,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ketwire.channels.entanglement.generation import Times, check_clock, latest, serve_slots
-from ketwire.channels.entanglement.heralding import Scheme
+from ketwire.channels.entanglement.heralding import Scheme, fresh_elements, mean_ps
 from ketwire.channels.entanglement.pairs import (
     Constant,
     Floats,
@@ -127,7 +127,7 @@ def plan(scheme: Scheme, schedule: Schedule, ends: Ends = PERFECT_ENDS) -> Plan:
         pairs = (2.0 * pairs if nested else pairs + 1.0) / success[number]
         outcomes = ((2.0 * outcomes if nested else outcomes) + 1.0) / success[number]
     round_ps = gates_ps(schedule.protocol, ends) + scheme.outcome_ps
-    time_ps = pairs * scheme.attempt_ps / scheme.success_probability + outcomes * round_ps
+    time_ps = pairs * mean_ps(scheme) + outcomes * round_ps
     return Plan(pairs, outcomes, time_ps, success, diagonal(six), orders)
 
 
@@ -220,7 +220,7 @@ class _Bench:
         self._scheme, self._schedule, self._memory, self._rng = scheme, schedule, memory, rng
         self._work, self._orders = partial(one_round, schedule.protocol, ends=ends), orders
         self._gates_ps = gates_ps(schedule.protocol, ends)
-        self._fresh = elements(scheme.state())
+        self._fresh = fresh_elements(scheme, *memory)
         shelves = schedule.rounds if schedule.arrangement == "nested" else 1
         self._held = np.zeros((shelves, count), dtype=np.bool_)
         self._elements = np.empty((shelves, count, 6))
@@ -244,7 +244,7 @@ class _Bench:
                 return
             tried = self._rng.geometric(significant_one(self._scheme.success_probability), size=len(open_))
             self.attempts[open_] += tried
-            self.clock_ps[open_] += tried * self._scheme.attempt_ps
+            self.clock_ps[open_] += tried * self._scheme.attempt_ps + self._scheme.lag_ps
             if self.clock_ps[open_].max() >= CLOCK_END_PS:
                 break
             self.pairs[open_] += 1

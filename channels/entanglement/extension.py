@@ -32,8 +32,8 @@ from ketwire.channels.entanglement.chain import span_round
 from ketwire.channels.entanglement.cutoff import in_time
 from ketwire.channels.entanglement.distill import distill
 from ketwire.channels.entanglement.generation import generate
+from ketwire.channels.entanglement.given import Given
 from ketwire.channels.entanglement.held import Cutoff, Held, Order, Pairs, Times
-from ketwire.channels.entanglement.heralding import Given
 from ketwire.channels.entanglement.local import bell_errors, disturbed
 from ketwire.channels.entanglement.pairs import (
     Floats,
@@ -49,8 +49,9 @@ from ketwire.errors import RemoteProtocolError, ScenarioError
 from ketwire.quantum.grid import snap
 
 if TYPE_CHECKING:
+    from ketwire.channels.entanglement.teleporting import TeleportMachine
     from ketwire.channels.line import Line
-    from ketwire.channels.machines import Draw, TeleportMachine
+    from ketwire.channels.machines import Draw
     from ketwire.channels.parts import Gates
 
 MIXED = np.array([0.25, 0.25, 0.25, 0.25, 0.0, 0.0])  # `elements` of no pair at all
@@ -277,6 +278,6 @@ def _keep_clock(line: Line, met_ps: Times, *ends: Gates) -> None:
     takes_ps = sum(each.bell_whole_ps for each in ends) if ends else line.sender_gates.bell_whole_ps
     if int(met_ps.max(initial=0)) + takes_ps >= CLOCK_END_PS:
         raise ScenarioError(
-            f"gates and readouts on pairs take {takes_ps / PS_PER_S:.1e} s of virtual time, expected less, as they "
-            "could end beyond the clock's 2^62 ps (53 days)"
+            f"gates and readouts on pairs take {takes_ps / PS_PER_S:.1e} s of virtual time, expected less: they could "
+            "end beyond the clock's 2^62 ps (53 days)"
         )

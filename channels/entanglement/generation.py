@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ketwire.channels.entanglement.heralding import Scheme
+from ketwire.channels.entanglement.heralding import Scheme, mean_ps
 from ketwire.channels.timing import CLOCK_END_PS, PS_PER_S
 from ketwire.errors import ScenarioError
 from ketwire.quantum.grid import significant_one
@@ -55,11 +55,10 @@ def generate(
         ScenarioError: the pairs would, or could well, take beyond the end of the clock.
     """
     p = scheme.success_probability
-    check_clock(latest(ready_ps, free_ps), len(ready_ps), slots, scheme.attempt_ps / p + use_ps)
+    check_clock(latest(ready_ps, free_ps), len(ready_ps), slots, mean_ps(scheme) + use_ps)
     attempts: Times = rng.geometric(significant_one(p), size=len(ready_ps))
-    herald_ps, release_ps, free_after_ps = serve_slots(
-        ready_ps, attempts * scheme.attempt_ps, slots, free_ps, use_ps
-    )
+    making_ps = attempts * scheme.attempt_ps + scheme.lag_ps
+    herald_ps, release_ps, free_after_ps = serve_slots(ready_ps, making_ps, slots, free_ps, use_ps)
     return Generated(herald_ps, release_ps, attempts, free_after_ps)
 
 

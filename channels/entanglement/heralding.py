@@ -4,6 +4,8 @@ Two nodes, L apart, each send a photon entangled with a memory to a station in t
 there herald a pair of memories. One attempt takes until the herald is back, L/2v + L/2v = L/v and what
 classical equipment adds to it, or the emission period where that is longer. At its herald a pair is as old
 as its photons' journey and the herald's, and its halves have decayed for so long already (`age_ps`).
+`channels.entanglement.laboratory` says what laboratories have beside that: times of attempts, a station off the
+middle, emitters that err.
 
 The station has a beam splitter and two threshold detectors: they click on one photon or more, or in
 the dark. Exactly one click in a window is a herald; which of the detectors it was gives a sign that
@@ -25,7 +27,8 @@ from typing import Protocol
 
 import numpy as np
 
-from ketwire.channels.entanglement.pairs import Rho, werner
+from ketwire.channels.entanglement.laboratory import IDEAL, Laboratory, check_fiber
+from ketwire.channels.entanglement.pairs import Constant, Floats, Rho, decayed_elements, elements
 from ketwire.channels.fiber import Fiber
 from ketwire.channels.timing import CLOCK_END_PS, PS_PER_S
 
@@ -42,8 +45,16 @@ class Scheme(Protocol):
         """From the begin of one attempt to the begin of the next."""
 
     @property
+    def lag_ps(self) -> int:
+        """From the end of the attempt that succeeds to its herald, where the next ones do not wait for it."""
+
+    @property
     def age_ps(self) -> int:
-        """How long the halves of a pair have been in memory when its herald arrives."""
+        """How long the halves of a pair have been in memory when its herald arrives, the younger one at least."""
+
+    @property
+    def older_ps(self) -> tuple[int, int]:
+        """How much longer than that each half has been in memory, the sender's first; one of them is 0."""
 
     @property
     def outcome_ps(self) -> int:
@@ -57,33 +68,59 @@ class Scheme(Protocol):
 class _Midpoint:
     """What both schemes with a station in the middle need.
 
-    eta_half: probability that a photon arrives at the station and would be detected
+    etas: probability that a photon of each end arrives at the station and would be detected, sender first
     delay_ps: of a classical bit from end to end; as long as a photon to the station and the herald back
     period_ps: shortest time between two attempts of an emitter
     dark_count: probability of a dark count, per detector and window
     visibility: of Hong-Ou-Mandel interference, |<a|b>|²
     handling_ps: what an outcome of distillation takes beside delay_ps, to be sent and to be processed
+    older_ps: see `Laboratory.older_ps`
+    laboratory: how attempts follow each other, and what emitters do
     """
 
-    eta_half: float
+    etas: tuple[float, float]
     delay_ps: int = 0
     period_ps: int = 0
     dark_count: float = 0.0
     visibility: float = 1.0
     handling_ps: int = 0
+    older_ps: tuple[int, int] = (0, 0)
+    laboratory: Laboratory = IDEAL
 
     def __post_init__(self) -> None:
-        _check_probability("eta_half", self.eta_half, above_zero=True)
-        _check_time("delay_ps", self.delay_ps)
-        _check_time("period_ps", self.period_ps)
-        _check_time("handling_ps", self.handling_ps)
-        _check_probability("dark_count", self.dark_count, below_one=True)
-        _check_probability("visibility", self.visibility)
+        for eta in self.etas:
+            check_probability("etas", eta, above_zero=True)
+        check_time("delay_ps", self.delay_ps)
+        check_time("period_ps", self.period_ps)
+        check_time("handling_ps", self.handling_ps)
+        check_probability("dark_count", self.dark_count, below_one=True)
+        check_probability("visibility", self.visibility)
+        own = self.laboratory
+        if own.wait_for_herald and own.attempt_ps is not None and own.attempt_ps < self.herald_ps:
+            raise ValueError(
+                f"attempt_ps: {own.attempt_ps!r} given, expected at least {self.herald_ps / PS_PER_S:g} s, which the "
+                "herald takes, or wait_for_herald: false"
+            )
+        if not own.wait_for_herald and (self.period_ps if own.attempt_ps is None else own.attempt_ps) >= self.herald_ps:
+            raise ValueError("wait_for_herald: false given, expected true, as no attempt ends before its herald")
+
+    @property
+    def herald_ps(self) -> int:
+        """From the first emission of an attempt until both ends know what the station saw."""
+        return self.delay_ps + max(self.older_ps)
 
     @property
     def attempt_ps(self) -> int:
-        """Photon to the midpoint and herald back, or the emission period."""
-        return max(self.delay_ps, self.period_ps)
+        """As the laboratory says; else photon to the station and herald back, or the emission period."""
+        own = self.laboratory
+        whole_ps = self.period_ps if own.attempt_ps is None else own.attempt_ps
+        if own.wait_for_herald:
+            whole_ps = max(whole_ps, self.herald_ps)
+        return whole_ps if own.duty_cycle == 1.0 else round(whole_ps / own.duty_cycle)
+
+    @property
+    def lag_ps(self) -> int:
+        return 0 if self.laboratory.wait_for_herald else max(0, self.herald_ps - self.attempt_ps)
 
     @property
     def age_ps(self) -> int:
@@ -104,24 +141,38 @@ class _Midpoint:
         return 2.0 * self.dark_count * quiet, quiet, (1.0 + self.visibility) / 2.0 * quiet
 
     @property
-    def _one_emitted(self) -> float:
-        """Probability of exactly one click when one of the nodes emitted."""
+    def _one_emitted(self) -> tuple[float, float]:
+        """Probability of exactly one click when one of the nodes emitted: the sender, or the receiver."""
         none, one, _ = self._clicks
-        return self.eta_half * one + (1.0 - self.eta_half) * none
+        first, second = (eta * one + (1.0 - eta) * none for eta in self.etas)
+        return first, second
 
     @property
     def _two_emitted(self) -> float:
         """Probability of exactly one click when both nodes emitted."""
         none, one, two = self._clicks
-        eta = self.eta_half
-        return (1.0 - eta) ** 2 * none + 2.0 * eta * (1.0 - eta) * one + eta**2 * two
+        a, b = self.etas
+        return (1.0 - a) * (1.0 - b) * none + (a * (1.0 - b) + b * (1.0 - a)) * one + a * b * two
+
+    @property
+    def _both_ways(self) -> float:
+        """Amplitude that a photon of one end would be detected, by that of the other."""
+        return math.sqrt(self.etas[0] * self.etas[1])
+
+    def fresh(self) -> Rho:
+        """The heralded pair of emitters that make no errors but those of `coherence`."""
+        raise NotImplementedError
+
+    def state(self) -> Rho:
+        """The heralded pair; complex128, shape (4, 4)."""
+        return self.laboratory.depolarized(self.fresh())
 
 
 @dataclass(frozen=True)
 class SingleClick(_Midpoint):
     """One photon heralds: both memories in √(1-α)|0> + √α|1, photon>, one click.
 
-    p ≈ 2 α eta_half and F ≈ 1 - α while both are small; what is missing is mostly |bright, bright>,
+    p ≈ 2 α eta and F ≈ 1 - α while both are small; what is missing is mostly |bright, bright>,
     which stands as such in the state (as |10>, after the X on half b).
 
     Raises:
@@ -132,45 +183,55 @@ class SingleClick(_Midpoint):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _check_probability("alpha", self.alpha, above_zero=True, below_one=True)
+        check_probability("alpha", self.alpha, above_zero=True, below_one=True)
 
     @cached_property
     def success_probability(self) -> float:
         """Exactly one click, over all photon numbers."""
-        dark_dark, one_bright, bright_bright = self._weights
-        return dark_dark + 2.0 * one_bright + bright_bright
+        dark_dark, sender_bright, receiver_bright, bright_bright = self._weights
+        return dark_dark + (sender_bright + receiver_bright) + bright_bright
 
     @property
-    def _weights(self) -> tuple[float, float, float]:
-        """Joint probabilities of the herald and |00>, |01> (or |10>), |11> of the memories."""
+    def _weights(self) -> tuple[float, float, float, float]:
+        """Joint probabilities of the herald and |00>, |10>, |01>, |11> of the memories."""
         alpha, (none, _, _) = self.alpha, self._clicks
+        first, second = self._one_emitted
         return (
             (1.0 - alpha) ** 2 * none,
-            alpha * (1.0 - alpha) * self._one_emitted,
+            alpha * (1.0 - alpha) * first,
+            alpha * (1.0 - alpha) * second,
             alpha**2 * self._two_emitted,
         )
 
-    def state(self) -> Rho:
+    def fresh(self) -> Rho:
         """The heralded pair; complex128, shape (4, 4).
 
         Only a detected photon leaves the two paths coherent, by the overlap √visibility of their
         wave packets; a lost one that a dark count replaced leaves which node had sent it behind.
         """
-        dark_dark, one_bright, bright_bright = self._weights
+        dark_dark, sender_bright, receiver_bright, bright_bright = self._weights
         _, one, _ = self._clicks
-        coherence = self.alpha * (1.0 - self.alpha) * self.eta_half * one * math.sqrt(self.visibility)
-        return _herald(one_bright, dark_dark, bright_bright, coherence)
+        coherence = self.alpha * (1.0 - self.alpha) * self._both_ways * one * math.sqrt(self.visibility)
+        coherence *= self.laboratory.coherence * self.laboratory.phase_coherence
+        return _herald((receiver_bright, sender_bright), dark_dark, bright_bright, coherence)
 
 
 @dataclass(frozen=True)
 class DoubleClick(_Midpoint):
     """Two photons herald (Barrett-Kok): |+>|+>, emit, flip both memories, emit again; a click in each round.
 
-    p ≈ eta_half² / 2. `period_ps` is that of a whole attempt, both rounds.
+    p ≈ eta² / 2. `period_ps` is that of a whole attempt, both rounds.
 
     Raises:
         ValueError: a value that no link can have; the message starts with the field's name.
     """
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.laboratory.phase_noise_deg:
+            given = self.laboratory.phase_noise_deg
+            raise ValueError(f"phase_noise_deg: {given!r} given, expected nothing for the scheme double-click: two "
+                             "clicks cancel the phase")  # fmt: skip
 
     @cached_property
     def success_probability(self) -> float:
@@ -185,121 +246,67 @@ class DoubleClick(_Midpoint):
         Memories that agree emit two photons in one round and none in the other.
         """
         none, _, _ = self._clicks
-        return self._one_emitted**2 / 4.0, none * self._two_emitted / 4.0
+        first, second = self._one_emitted
+        return first * second / 4.0, none * self._two_emitted / 4.0
 
-    def state(self) -> Rho:
+    def fresh(self) -> Rho:
         """The heralded pair; complex128, shape (4, 4). Two photons, so the overlap counts twice."""
         odd, even = self._weights
         _, one, _ = self._clicks
-        return _herald(odd, even, even, (self.eta_half * one) ** 2 * self.visibility / 4.0)
-
-
-@dataclass(frozen=True)
-class Given:
-    """Pairs at a measured rate and fidelity, as Werner states: for experiments known by these alone.
-
-    rate_hz: heralded pairs per second of one memory slot that is never blocked
-    success_probability: of one attempt; it spreads the times between heralds like those of an
-        experiment (nearly exponential where it is small) without changing the rate
-    outcome_ps: from a round of distillation until both ends know its outcome
-
-    Raises:
-        ValueError: a value that no link can have; the message starts with the field's name.
-    """
-
-    rate_hz: float
-    fidelity: float
-    success_probability: float = 1e-3
-    outcome_ps: int = 0
-
-    def __post_init__(self) -> None:
-        if not (math.isfinite(self.rate_hz) and self.rate_hz > 0.0):
-            raise ValueError(f"rate_hz: {self.rate_hz!r} given, expected a number above 0")
-        _check_probability("fidelity", self.fidelity)
-        _check_probability("success_probability", self.success_probability, above_zero=True)
-        _check_time("outcome_ps", self.outcome_ps)
-        if not 1000 <= self.success_probability / self.rate_hz * PS_PER_S < CLOCK_END_PS:
-            # Below a nanosecond the rounding to whole picoseconds would change the rate by 1e-3.
-            fastest_hz = self.success_probability / 1000 * PS_PER_S
-            raise ValueError(
-                f"rate_hz: {self.rate_hz!r} given, expected pairs a second from "
-                f"{self.success_probability / CLOCK_END_PS * PS_PER_S:.2g} to {fastest_hz:.2g} (at a success "
-                f"probability of {self.success_probability:g}, an attempt lasts from 1 ns to 2^62 ps)"
-            )
-
-    @property
-    def attempt_ps(self) -> int:
-        """What gives the rate."""
-        return round(self.success_probability / self.rate_hz * PS_PER_S)
-
-    @property
-    def age_ps(self) -> int:
-        """Nothing: the fidelity was measured on heralded pairs."""
-        return 0
-
-    def state(self) -> Rho:
-        """The Werner state of this fidelity; complex128, shape (4, 4)."""
-        return werner(self.fidelity)
+        coherence = (self._both_ways * one * self.laboratory.coherence) ** 2 * self.visibility / 4.0
+        return _herald((odd, odd), even, even, coherence)
 
 
 def single_click(
-    fiber: Fiber, alpha: float, dark_count: float = 0.0, visibility: float = 1.0, handling_ps: int = 0
+    fiber: Fiber,
+    alpha: float,
+    dark_count: float = 0.0,
+    visibility: float = 1.0,
+    handling_ps: int = 0,
+    laboratory: Laboratory = IDEAL,
 ) -> SingleClick:
-    """`SingleClick` with a station in the middle of `fiber`."""
+    """`SingleClick` with a station on `fiber`."""
     check_fiber(fiber, windows=1)
     return SingleClick(
-        half_survival(fiber), fiber.classical_ps, fiber.bin_ps, dark_count, visibility, handling_ps, alpha=alpha
-    )
+        laboratory.survivals(fiber), fiber.classical_ps, fiber.bin_ps, dark_count, visibility, handling_ps,
+        laboratory.older_ps(fiber), laboratory, alpha=alpha,
+    )  # fmt: skip
 
 
 def double_click(
-    fiber: Fiber, dark_count: float = 0.0, visibility: float = 1.0, handling_ps: int = 0
+    fiber: Fiber,
+    dark_count: float = 0.0,
+    visibility: float = 1.0,
+    handling_ps: int = 0,
+    laboratory: Laboratory = IDEAL,
 ) -> DoubleClick:
-    """`DoubleClick` with a station in the middle of `fiber`; an attempt takes two emissions."""
+    """`DoubleClick` with a station on `fiber`; an attempt takes two emissions."""
     check_fiber(fiber, windows=2)
     return DoubleClick(
-        half_survival(fiber), fiber.classical_ps, 2 * fiber.bin_ps, dark_count, visibility, handling_ps
-    )
+        laboratory.survivals(fiber), fiber.classical_ps, 2 * fiber.bin_ps, dark_count, visibility, handling_ps,
+        laboratory.older_ps(fiber), laboratory,
+    )  # fmt: skip
 
 
-def check_fiber(fiber: Fiber, windows: int = 0) -> None:
-    """Raises:
-    ValueError: light, classical bits, or as many emissions as an attempt has windows, take beyond the end of the
-        clock; the message starts with the fiber's field.
+def fresh_elements(scheme: Scheme, t1_ps: Constant, t2_ps: Constant) -> Floats:
+    """`elements` of a pair as it was `age_ps` before its herald; float64, shape (6,).
+
+    A half that was in its memory before that has decayed there by then.
+
+    Args:
+        t1_ps, t2_ps: time constants of the memories, as for `pairs.decay_pairs`.
     """
-    if fiber.delay_ps >= CLOCK_END_PS:
-        raise ValueError(
-            f"length_km: {fiber.length_km!r} given, expected a fiber that light crosses in less than 2^62 ps (53 days)"
-        )
-    if fiber.classical_ps >= CLOCK_END_PS:
-        raise ValueError(
-            f"classical_delay_s: {fiber.classical_delay_s!r} given, expected bits that arrive in less than 2^62 ps"
-        )
-    if windows * fiber.bin_ps >= CLOCK_END_PS:
-        raise ValueError(
-            f"emission_rate_hz: {fiber.emission_rate_hz!r} given, expected an attempt of less than 2^62 ps (53 days)"
-        )
+    six = elements(scheme.state())
+    if not any(scheme.older_ps):
+        return six
+    a_ps, b_ps = (np.array([each], dtype=np.int64) for each in scheme.older_ps)
+    waited: Floats = decayed_elements(six[None], a_ps, b_ps, t1_ps, t2_ps)[0]
+    return waited
 
 
-def half_survival(fiber: Fiber) -> float:
-    """Probability that a photon is collected, crosses half of the fiber, and is detected there.
-
-    Raises:
-        ValueError: none ever is; the message starts with the field of the fiber that is to blame.
-    """
-    half: float = 10.0 ** (-fiber.loss_db_per_km * fiber.length_km / 20.0)
-    if half * fiber.coupling > 0.0:
-        return half * fiber.coupling
-    if fiber.p_init == 1.0:
-        raise ValueError(f"p_init: {fiber.p_init!r} given, expected less than 1, or no pair is ever heralded")
-    if fiber.detector_efficiency == 0.0:
-        raise ValueError(
-            f"detector_efficiency: {fiber.detector_efficiency!r} given, expected above 0, or no pair is ever heralded"
-        )
-    raise ValueError(
-        f"length_km: {fiber.length_km!r} given, expected a fiber that a photon can cross half of, at "
-        f"{fiber.loss_db_per_km:g} dB/km"
-    )
+def mean_ps(scheme: Scheme) -> float:
+    """Expected time from the begin of the first attempt until a pair is heralded."""
+    return scheme.attempt_ps / scheme.success_probability + scheme.lag_ps
 
 
 def dark_count_probability(rate_hz: float, window_ps: float) -> float:
@@ -307,19 +314,22 @@ def dark_count_probability(rate_hz: float, window_ps: float) -> float:
     return -math.expm1(-rate_hz * window_ps / PS_PER_S)
 
 
-def _herald(odd: float, dark_dark: float, bright_bright: float, coherence: float) -> Rho:
+def _herald(odd: tuple[float, float], dark_dark: float, bright_bright: float, coherence: float) -> Rho:
     """The normalized pair from joint probabilities, after the X on half b.
 
-    odd: of |01>, and as much of |10>; coherence: between these two.
+    odd: of |01> and of |10>; coherence: between these two.
     """
     rho = np.zeros((4, 4), dtype=np.complex128)
-    rho[0, 0] = rho[3, 3] = odd
+    rho[0, 0], rho[3, 3] = odd
     rho[0, 3] = rho[3, 0] = coherence
     rho[1, 1], rho[2, 2] = dark_dark, bright_bright
-    return rho / (2.0 * odd + dark_dark + bright_bright)
+    return rho / (odd[0] + odd[1] + dark_dark + bright_bright)
 
 
-def _check_probability(name: str, value: float, above_zero: bool = False, below_one: bool = False) -> None:
+def check_probability(name: str, value: float, above_zero: bool = False, below_one: bool = False) -> None:
+    """Raises:
+    ValueError: it is none; the message starts with its name.
+    """
     low = value > 0.0 if above_zero else value >= 0.0
     high = value < 1.0 if below_one else value <= 1.0
     if not (low and high):
@@ -327,6 +337,9 @@ def _check_probability(name: str, value: float, above_zero: bool = False, below_
         raise ValueError(f"{name}: {value!r} given, expected a number {bounds}")
 
 
-def _check_time(name: str, value: int) -> None:
+def check_time(name: str, value: int) -> None:
+    """Raises:
+    ValueError: it is no time that the clock has; the message starts with its name.
+    """
     if not 0 <= value < CLOCK_END_PS:
         raise ValueError(f"{name}: {value!r} given, expected a time from 0 to 2^62 ps")

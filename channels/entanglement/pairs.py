@@ -21,6 +21,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ketwire.quantum.noise.lifetimes import dephased
+
 Rho = NDArray[np.complex128]
 Floats = NDArray[np.float64]
 Times = NDArray[np.int64]
@@ -276,8 +278,8 @@ def _kept(time_a_ps: Times, time_b_ps: Times, t1_ps: Constant, t2_ps: Constant) 
         1.0 - fallen_b,
         fallen_a,
         fallen_b,
-        1.0 if math.isinf(t2_a) else np.exp(time_a_ps / -t2_a),
-        1.0 if math.isinf(t2_b) else np.exp(time_b_ps / -t2_b),
+        1.0 if math.isinf(t2_a) else np.exp(-dephased(time_a_ps, t1_a, t2_a)),
+        1.0 if math.isinf(t2_b) else np.exp(-dephased(time_b_ps, t1_b, t2_b)),
     )
 
 

@@ -15,9 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ketwire.channels.entanglement.held import Held, Pairs
+from ketwire.channels.entanglement.teleporting import TeleportMachine
 from ketwire.channels.lane import ClassicalLane
 from ketwire.channels.line import Line
-from ketwire.channels.machines import TeleportMachine, Times
+from ketwire.channels.machines import Times
 from ketwire.channels.ways import Paired
 from ketwire.errors import RemoteProtocolError
 

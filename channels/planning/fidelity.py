@@ -27,10 +27,12 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from ketwire.channels.entanglement.delivery import deliver
 from ketwire.channels.entanglement.distill import distill, plan
 from ketwire.channels.entanglement.generation import generate
+from ketwire.channels.entanglement.heralding import fresh_elements
 from ketwire.channels.entanglement.local import crossing_weights
-from ketwire.channels.entanglement.pairs import decayed_bell, elements
+from ketwire.channels.entanglement.pairs import decayed_bell
 from ketwire.channels.line import Line
 from ketwire.channels.parts import Memory
 from ketwire.channels.timing import Emission, waits
@@ -66,8 +68,10 @@ def arrived(line: Line, qubits: int, crossings: int, rng: np.random.Generator) -
         ScenarioError: pairs decay so fast that distillation makes none, or would pass the clock's end.
     """
     assert qubits > 0 and crossings > 0
+    transport = line.transport
     back = replace(
         line, sender=line.receiver, receiver=line.sender,
+        transport=transport.turned(line) if isinstance(transport, Teleport) else transport,
         sender_message_ps=line.receiver_message_ps, receiver_message_ps=line.sender_message_ps,
         sender_gates=line.receiver_gates, receiver_gates=line.sender_gates,
     )  # fmt: skip
@@ -152,10 +156,14 @@ def _teleported(lines: Sequence[Line], transport: Teleport, qubits: int) -> Arri
     line, scheme = lines[0], transport.pairs(lines[0])
     diagonal: Floats = np.ones(4)
     for each in lines:
-        diagonal = diagonal * (PAULI_SIGNS @ crossing_weights(transport.pair_bell(each), each))
+        assert isinstance(each.transport, Teleport)
+        diagonal = diagonal * (PAULI_SIGNS @ crossing_weights(each.transport.pair_bell(each), each))
     fidelity = float(diagonal.mean()) ** qubits
     ends = line.sender_gates, line.receiver_gates
     pairs = 1.0 if transport.distillation is None else plan(scheme, transport.distillation, ends).pairs
+    if transport.delivery is not None:
+        # Attempts of a period end with success or with the period.
+        pairs = transport.delivery.made(scheme, line.sender_gates.bell_whole_ps)
     attempts = pairs / scheme.success_probability
     return Arrived(fidelity, 0.0, line.time_ps(qubits), qubits * pairs, qubits * attempts)
 
@@ -221,30 +229,20 @@ def _pairs(line: Line, qubits: int, bench: _Bench, wanted_ps: Times, rng: np.ran
     transport = line.transport
     free_ps = np.roll(bench.free_ps, -bench.turn, axis=1)
     slots = min(free_ps.shape[1], qubits)  # of which the last round may leave some idle: their pairs are not used
-    rounds, count = -(-qubits // slots), SAMPLES * slots
+    rounds = -(-qubits // slots)
     ready_ps = np.tile(np.repeat(wanted_ps[:, 0], slots), rounds)
     begin_ps = np.ascontiguousarray(free_ps[:, :slots]).ravel()
     (t1_a, t2_a), (t1_b, t2_b) = line.sender.constants, line.receiver.constants
     constants = {"t1_ps": (t1_a, t1_b), "t2_ps": (t2_a, t2_b)}
-    scheme, gates = transport.pairs(line), line.sender_gates
-    if transport.distillation is None:
-        fresh = generate(ready_ps, scheme, count, begin_ps, rng, gates.bell_whole_ps)
-        herald_ps, used_ps = fresh.herald_ps, fresh.release_ps
-        since_ps, six = herald_ps - scheme.age_ps, elements(scheme.state())
-        pairs, attempts = 1.0, float(fresh.attempts.mean())
-    else:
-        good = distill(
-            ready_ps, scheme, transport.distillation, count, begin_ps, rng=rng, **constants,
-            ends=(gates, line.receiver_gates), use_ps=gates.bell_whole_ps,
-        )  # fmt: skip
-        herald_ps, used_ps = good.herald_ps, good.release_ps
-        since_ps, six = good.made_ps, good.elements
-        pairs, attempts = float(good.pairs.mean()), float(good.attempts.mean())
+    gates = line.sender_gates
+    herald_ps, used_ps, since_ps, six, pairs, attempts = _sourced(line, transport, ready_ps, begin_ps, rng)
     waited_ps = used_ps + gates.bell_ps - since_ps
     bell = decayed_bell(six, waited_ps, waited_ps, **constants)
     free_again_ps = used_ps + gates.bell_whole_ps
     begun_ps = np.concatenate([begin_ps, free_again_ps])[: len(herald_ps)]
     busy_ps = float((herald_ps - begun_ps).mean() + gates.bell_whole_ps) / transport.memory_slots
+    if transport.delivery is not None:
+        busy_ps = transport.delivery.every_ps / transport.memory_slots
 
     def by_register(values: NDArray[np.generic]) -> NDArray[np.generic]:
         turned = values.reshape(rounds, SAMPLES, slots, -1).swapaxes(0, 1)
@@ -258,3 +256,28 @@ def _pairs(line: Line, qubits: int, bench: _Bench, wanted_ps: Times, rng: np.ran
     bench.free_ps = np.roll(free_ps, bench.turn, axis=1)
     bench.turn = (bench.turn + qubits) % free_ps.shape[1]
     return _Made(used, by_register(bell), busy_ps, pairs, attempts)  # type: ignore[arg-type]
+
+
+def _sourced(
+    line: Line, transport: Teleport, ready_ps: Times, begin_ps: Times, rng: np.random.Generator
+) -> tuple[Times, Times, Times, Floats, float, float]:
+    """Pairs as the link makes them: when each is there, when it is used, since when it waits, its elements; means."""
+    (t1_a, t2_a), (t1_b, t2_b) = line.sender.constants, line.receiver.constants
+    constants = {"t1_ps": (t1_a, t1_b), "t2_ps": (t2_a, t2_b)}
+    scheme, gates, count = transport.pairs(line), line.sender_gates, len(begin_ps)
+    use_ps = gates.bell_whole_ps
+    if transport.delivery is not None:
+        got = deliver(ready_ps, scheme, transport.delivery, count, begin_ps, rng=rng, **constants, use_ps=use_ps)
+        since_ps = got.release_ps - got.waits_ps
+        means = float(got.made.mean()), float(got.attempts.mean())
+        return got.release_ps, got.release_ps, since_ps, got.elements, *means
+    if transport.distillation is None:
+        fresh = generate(ready_ps, scheme, count, begin_ps, rng, use_ps)
+        since_ps, six = fresh.herald_ps - scheme.age_ps, fresh_elements(scheme, **constants)
+        return fresh.herald_ps, fresh.release_ps, since_ps, six, 1.0, float(fresh.attempts.mean())
+    good = distill(
+        ready_ps, scheme, transport.distillation, count, begin_ps, rng=rng, **constants,
+        ends=(gates, line.receiver_gates), use_ps=use_ps,
+    )  # fmt: skip
+    means = float(good.pairs.mean()), float(good.attempts.mean())
+    return good.herald_ps, good.release_ps, good.made_ps, good.elements, *means

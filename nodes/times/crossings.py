@@ -220,8 +220,8 @@ class Crossings:
                 return self._sender(crossing, used_ps)
             begun_ps = used_ps - int(way.making_ps[place])
             self._makes(crossing, begun_ps, int(way.attempts_ps[place]), used_ps)
-            if begun_ps == 0:
-                return self._sender(crossing, 0)
+            if begun_ps == 0 or begun_ps == int(way.wanted_ps[place]):
+                return self._sender(crossing, begun_ps)
             if place >= way.slots:
                 slot = _Slot(crossing, place - way.slots)
                 continue
@@ -251,14 +251,19 @@ class Crossings:
         self._trail.add("gates", crossing.sender, begun_ps, done_ps, counts)
 
     def _makes(self, crossing: Crossing, begun_ps: int, attempts_ps: int, there_ps: int) -> None:
-        """A pair is made in a slot: attempts, and what distillation takes beside."""
+        """A pair is made in a slot: attempts, and what distillation or a herald behind them takes beside."""
         transport = self._line(crossing).transport
         scheme = transport.pairs(self._line(crossing))  # type: ignore[attr-defined]
         tried_ps = begun_ps + attempts_ps
-        spans = 0
-        if there_ps > tried_ps:
-            spans = (there_ps - tried_ps) // transport.round_ps(self._line(crossing))  # type: ignore[attr-defined]
-        self._trail.add("distillation", crossing.direction, tried_ps, there_ps, {"outcomes": spans})
+        if transport.delivery is not None:  # type: ignore[attr-defined]
+            self._trail.add("delivery", crossing.direction, tried_ps, there_ps, {})
+        elif scheme.lag_ps:
+            self._trail.add("heralds", crossing.direction, tried_ps, there_ps, {})
+        else:
+            spans = 0
+            if there_ps > tried_ps:
+                spans = (there_ps - tried_ps) // transport.round_ps(self._line(crossing))  # type: ignore[attr-defined]
+            self._trail.add("distillation", crossing.direction, tried_ps, there_ps, {"outcomes": spans})
         tried = attempts_ps // scheme.attempt_ps
         self._trail.add("pair attempts", crossing.direction, begun_ps, tried_ps, {"attempts": tried})
 

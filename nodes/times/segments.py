@@ -15,6 +15,7 @@ CAUSES = (
     "flight",
     "pair attempts",
     "distillation",
+    "delivery",
     "cut-off",
     "Bell outcome bits",
     "heralds",

@@ -5,6 +5,8 @@
 - `density`: Density matrices: exact mixed states of small registers, and the oracle for sampled trajectories.
 - `events`: At which of many copies errors happen: cost is that of the errors, hardly that of the copies.
 - `kraus`: Noise on one qubit, as Kraus operators: ρ -> Σ_k K_k ρ K_k†, with Σ_k K_k† K_k = 1.
+- `lifetimes`: How coherences fade in a memory: exponentially, or as a Gaussian, as where slow noise shifts a
+  frequency.
 - `mixtures`: Exact mixed states of a batch of copies: what trajectories draw, averaged.
 - `noisy`: Circuits whose gates take time and make errors: how long they last, and one trajectory for each copy.
 - `readout`: Readouts that err: what is reported, given what was measured.

@@ -17,6 +17,7 @@ from numpy.typing import ArrayLike
 
 from ketwire.quantum.arrays import Array, Complexes, Floats
 from ketwire.quantum.gates import PAULI
+from ketwire.quantum.noise.lifetimes import Gaussian, dephased
 
 TOLERANCE = 1e-12
 ALIKE = 1e-14  # two channels that differ by less are taken for the same
@@ -234,7 +235,8 @@ def damp_and_dephase(gamma: float, p_z: float) -> Kraus:
 def decay_parameters(times_ps: ArrayLike, t1_ps: float, t2_ps: float) -> tuple[Floats, Floats]:
     """(γ, p_Z) of T1/T2 memories after waiting `times_ps`, of any shape.
 
-    γ = 1 - exp(-t/T1), p_Z = ½ (1 - exp(-t (1/T2 - 1/(2 T1)))); infinite T1 and T2 mean: never.
+    γ = 1 - exp(-t/T1), p_Z = ½ (1 - exp(-t (1/T2 - 1/(2 T1)))), of a Gaussian T2 ½ (1 - exp(-(t/T2)²)); infinite T1
+    and T2 mean: never.
     ValueError for times below 0 or not finite, lifetimes not above 0, T2 > 2 T1.
     """
     damping, dephasing = _lifetimes(t1_ps, t2_ps)
@@ -242,24 +244,28 @@ def decay_parameters(times_ps: ArrayLike, t1_ps: float, t2_ps: float) -> tuple[F
     wrong = ~((times >= 0) & np.isfinite(times))
     if wrong.any():
         raise ValueError(f"times_ps: {float(times[wrong][0])!r} given, expected finite times from 0 up")
-    return np.asarray(-np.expm1(-times * damping)), np.asarray(-0.5 * np.expm1(-times * dephasing))
+    lost = (times / t2_ps) ** 2 if isinstance(t2_ps, Gaussian) else times * dephasing
+    return np.asarray(-np.expm1(-times * damping)), np.asarray(-0.5 * np.expm1(-lost))
 
 
 def decay_diagonal(times_ps: ArrayLike, t1_ps: float, t2_ps: float) -> Floats:
-    """What waiting leaves of I, X, Y and Z: 1, e^(-t/T2), e^(-t/T2), e^(-t/T1); shape (..., 4) for times of (...)."""
+    """What waiting leaves of I, X, Y and Z: 1, e^(-t/T2), e^(-t/T2), e^(-t/T1); shape (..., 4) for times of (...).
+
+    Of a Gaussian T2 see `lifetimes`.
+    """
     times = np.asarray(times_ps, dtype=np.float64)
-    relaxed, dephased = np.exp(-times / t1_ps), np.exp(-times / t2_ps)
-    return np.stack([np.ones_like(relaxed), dephased, dephased, relaxed], axis=-1)
+    relaxed, dimmed = np.exp(-times / t1_ps), np.exp(-dephased(times, t1_ps, t2_ps))
+    return np.stack([np.ones_like(relaxed), dimmed, dimmed, relaxed], axis=-1)
 
 
-def twirled_decay(relaxed: ArrayLike, dephased: ArrayLike) -> Floats:
+def twirled_decay(relaxed: ArrayLike, dimmed: ArrayLike) -> Floats:
     """Pauli weights of decay in random Pauli frames: its Pauli twirl, exact without relaxation; shape (..., 4).
 
-    relaxed, dephased: t/T1 and t/T2, summed over the memories that a qubit waits in, any shape (...).
+    relaxed, dimmed: t/T1 and t/T2 (`lifetimes.dephased`), summed over the memories that a qubit waits in, shape (...).
     """
-    damped, dimmed = -np.expm1(-np.asarray(relaxed)), -np.expm1(-np.asarray(dephased))
+    damped, blurred = -np.expm1(-np.asarray(relaxed)), -np.expm1(-np.asarray(dimmed))
     flips = damped / 4
-    return np.stack([1 - dimmed / 2 - flips, flips, flips, np.maximum(dimmed / 2 - flips, 0.0)], axis=-1)
+    return np.stack([1 - blurred / 2 - flips, flips, flips, np.maximum(blurred / 2 - flips, 0.0)], axis=-1)
 
 
 def composed(first: Floats, second: ArrayLike) -> Floats:

@@ -116,6 +116,17 @@ class Intercepted(Part):
     strings_beyond: int = Field(default=0, description="measured whole copies beyond the strings that are told apart")
 
 
+class PairFigures(Part):
+    """How a link makes pairs, before any distillation, as its description says."""
+
+    fidelity: float = Field(
+        description="of a pair when its herald is there, after the decay in both memories; with deliver the mean of "
+        "what is handed over"
+    )  # fmt: skip
+    success_probability: float = Field(description="of one attempt, false heralds included")
+    pairs_hz: float = Field(description="pairs a second of all memory slots together, where none waits to be used")
+
+
 class Stretch(Part):
     """A stretch of the critical path: the end of the run waited for this."""
 
@@ -253,6 +264,9 @@ class RunResult(Summary, Reference, Figures):
     sessions: list[SessionFigures] = Field(description="all sessions, the quantum ones first")
     eve: dict[str, dict[str, Intercepted]] = Field(
         default={}, description="what an eavesdropper got, by session and direction"
+    )
+    pairs: dict[str, PairFigures] = Field(
+        default={}, description="how links make pairs, by link, of those that make their own"
     )
     latency: Latency | None = Field(
         default=None, description="where the virtual time went; null or missing where it was not asked for"

@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 from pydantic import ValidationError
 
+from ketwire.channels.transports import Teleport
 from ketwire.errors import LocalProtocolError, one_line
 from ketwire.scenarios.kinds.bias import bias
 from ketwire.scenarios.kinds.interface import Judge
-from ketwire.scenarios.kinds.result import FailedStep, Part, Reference, RunResult, Summary, plain
+from ketwire.scenarios.kinds.result import FailedStep, PairFigures, Part, Reference, RunResult, Summary, plain
 from ketwire.scenarios.load import Loaded, from_file
 from ketwire.scenarios.runs.results import Counted, run_result
 from ketwire.scenarios.runs.table import table_text, verdict
@@ -53,6 +54,8 @@ class Afterwards:
         if run.workload_seed is not None:
             head["workload_seed"] = run.workload_seed
         head["protocol"] = loaded.kind_name
+        if pairs := _pairs(run):
+            head["pairs"] = pairs
         self._counted = Counted.of(head, results, wall_s)
         self._summary: Summary | None = None
         self._references: list[Reference] = []
@@ -150,6 +153,16 @@ class Afterwards:
         made = run_result(self._kind.Result, self._counted, summary, references)
         _written(made.told())
         return made
+
+
+def _pairs(run: Run) -> dict[str, PairFigures]:
+    """How links make pairs, by link; its two directions make the same."""
+    lines = {link.name: link.forward for link in run.links if isinstance(link.forward.transport, Teleport)}
+    if not lines:
+        return {}
+    from ketwire.channels.planning.making import making  # noqa: PLC0415
+
+    return {name: PairFigures(**making(line)._asdict()) for name, line in lines.items()}
 
 
 def outcomes_of(results: Sequence[SessionResult]) -> dict[str, dict[str, Any]]:

@@ -7,6 +7,8 @@ All of `scenarios` may import it. It imports no kind and nothing that runs.
 - `graphfile`: Graph files of a topology: GraphML and GML, read by networkx, which is an extra (`graphs`).
 - `known`: Which presets a scenario may name: ketwire's own, those of installed packages, and those of a file beside
   it.
+- `laboratories`: What a scenario says of a laboratory that makes pairs: its attempts, the sides of its station, its
+  emitters.
 - `links`: What a scenario says of a link: its fiber, noise, transport, repeaters, and who sits in it.
 - `model`: What a scenario file says, as types.
 - `nodes`: What a scenario says of a node: a preset of its hardware, and what differs from it.

@@ -47,6 +47,9 @@ def _complaints(nodes: Mapping[str, Node], links: Sequence[Link]) -> Iterator[Co
                 given = "has none" if hop is None else "is none"
                 expected = f"a chain of links with transport teleport and pairs of their own; {a} to {b} {given}"
                 yield f"{index}.via", list(link.via), expected
+            elif hop.deliver is not None:
+                expected = f"nothing here for a hop of {'-'.join(link.between)}"
+                yield f"{links.index(hop)}.deliver", hop.deliver.model_dump(), expected
             other = serves.setdefault(frozenset((a, b)), index)
             if other != index:
                 yield f"{index}.via", list(link.via), f"hops of its own; {a} to {b} serves links.{other}"
@@ -66,12 +69,25 @@ def misplaced(nodes: Mapping[str, Node], links: Sequence[Link]) -> Complaint | N
     hops = {frozenset(step) for link in links if link.via is not None for step in _steps(link)}
     others = (link for link in links if link.carries != "bits" and frozenset(link.between) not in hops)
     visited = {name for link in others for name in link.between}
+    for index, link in enumerate(links):
+        if (told := _refused_shape(nodes, index, link)) is not None:
+            return told
     for name in dict.fromkeys(name for link in links for name in link.via or ()):
         if name not in visited and (key := nodes[name].prepares_by()) is not None:
             expected = "nothing here: a repeater prepares no register"
             if key == "hardware":
                 expected = "hardware without prepare_s and p_prepare for a repeater, which prepares no register"
             return f"nodes.{name}.{key}", getattr(nodes[name], key), expected
+    return None
+
+
+def _refused_shape(nodes: Mapping[str, Node], index: int, link: Link) -> Complaint | None:
+    """A Gaussian decay where halves wait in several stretches: at the ends of a chain, or with several repeaters."""
+    places = () if link.via is None else link.between if len(link.via) == 1 else (*link.between, *link.via)
+    for name in places:
+        if nodes[name].physics().memory.gaussian:
+            expected = f"exponential in the chain of links.{index}: halves wait there in several stretches"
+            return f"nodes.{name}.t2_shape", nodes[name].t2_shape, expected
     return None
 
 
@@ -89,10 +105,9 @@ def line(
         ValueError: values that contradict physics or each other; the message starts with the key.
     """
     if link.via is None:
-        way: Literal["forward", "backward"] = "forward" if (sender, receiver) == link.between else "backward"
-        return link.line(hardware[sender], hardware[receiver], way)
+        return _way(link, hardware, sender, receiver)
     hops = [(between.get(frozenset((a, b))), a, b) for a, b in _steps(link)]
-    lines = [hop.line(hardware[b], hardware[a]) for hop, a, b in hops if hop is not None]
+    lines = [_way(hop, hardware, b, a) for hop, a, b in hops if hop is not None]
     fiber = link.physics()
     if link.length_km is None:
         fiber = replace(fiber, length_km=exact_sum(each.fiber.length_km for each in lines))
@@ -100,7 +115,7 @@ def line(
     if (sender, receiver) == link.between:
         lines.reverse()  # pairs grow from the receiver
     else:
-        lines = [hop.line(hardware[a], hardware[b]) for hop, a, b in hops if hop is not None]
+        lines = [_way(hop, hardware, a, b) for hop, a, b in hops if hop is not None]
         via = via[::-1]
     chosen = {name: getattr(link, name) for name in ("generation", "distill_spans", "distill_protocol")}
     chosen |= {"cutoff_attempts": link.cutoff_attempts}
@@ -111,6 +126,12 @@ def line(
         fiber, (), a.memory, b.memory, Chain(via=via, hops=tuple(lines), **given),
         sender_message_ps=a.message_ps, receiver_message_ps=b.message_ps, sender_gates=a.gates, receiver_gates=b.gates,
     )  # fmt: skip
+
+
+def _way(link: Link, hardware: Mapping[str, Hardware], sender: str, receiver: str) -> Line:
+    """One direction of a link with pairs of its own."""
+    way: Literal["forward", "backward"] = "forward" if (sender, receiver) == link.between else "backward"
+    return link.line(hardware[sender], hardware[receiver], way)
 
 
 def plan_of(physics: Line, sender: str, receiver: str) -> ChainPlan | None:

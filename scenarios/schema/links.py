@@ -21,10 +21,11 @@ from ketwire.channels.fiber import Fiber
 from ketwire.channels.hardware import Hardware
 from ketwire.channels.line import EngineName, Line
 from ketwire.channels.parts import Noise
-from ketwire.channels.presets import IN_A_RATE, PRESETS, Preset
+from ketwire.channels.presets import HAVE_IN_THEM, IN_A_RATE, PRESETS, Preset
 from ketwire.channels.timing import PS_PER_S
 from ketwire.channels.transports import Coded, Direct, Teleport
 from ketwire.scenarios.schema.known import known_in
+from ketwire.scenarios.schema.laboratories import LABORATORY_KEYS, OF_ATTEMPTS, LaboratoryKeys, laboratory
 from ketwire.scenarios.schema.strict import NodeName, Strict, wrong
 
 
@@ -121,9 +122,9 @@ def _code_name(given: Any) -> Any:
 
 EveSpec = Annotated[InterceptResendSpec | BeamSplitterSpec, Field(discriminator="attack")]
 
-TELEPORT_KEYS = frozenset(
-    {"scheme", "alpha", "rate_hz", "fidelity", "dark_count", "visibility", "memory_slots", "distill"}
-)
+TELEPORT_KEYS = LABORATORY_KEYS | {
+    "scheme", "alpha", "rate_hz", "fidelity", "dark_count", "visibility", "memory_slots", "distill",
+}  # fmt: skip
 CODED_KEYS = frozenset({"code", "gate_s"})
 _CUTOFF_KEYS = frozenset({"cutoff_s", "cutoff_attempts"})
 _CHAIN_KEYS = frozenset({"generation", "distill_spans", "distill_protocol"}) | _CUTOFF_KEYS
@@ -137,15 +138,20 @@ def interpreter(python: str, base: str) -> str:
     return os.path.abspath(os.path.join(base, os.path.expanduser(python)))
 
 
-class Link(Strict):
+class _Joined(Strict):
+    """What joins what."""
+
+    between: tuple[NodeName, NodeName] = Field(description="the two nodes that this link joins")
+    fiber: str = Field(description="a preset (ketwire presets)")
+
+
+class Link(LaboratoryKeys, _Joined):
     """A fiber between two nodes: a preset, and the physics that differs from it.
 
     The physics is that of both directions. Fields that are not given are the preset's. Another transport
     or scheme than the preset's drops what the preset says of its own, and refuses it from the user.
     """
 
-    between: tuple[NodeName, NodeName] = Field(description="the two nodes that this link joins")
-    fiber: str = Field(description="a preset (ketwire presets)")
     name: NodeName | None = Field(None, description="how it is called; null: by its two nodes, alice-bob")
     carries: Literal["all", "qubits", "bits"] = Field(
         "all", description="what crosses it; two links may join two nodes, one for qubits and one for bits"
@@ -214,9 +220,9 @@ class Link(Strict):
                 raise wrong(name, None, "a number")
         for name in self._foreign():
             raise wrong(name, getattr(self, name), f"nothing here with transport {self.carried_by}")
-        for name, nothing in IN_A_RATE.items():
-            if self._is_measured() and getattr(self, name) not in (None, nothing):
-                raise wrong(name, getattr(self, name), "nothing here: the measured rate_hz has it in it")
+        for name, why in self._held_elsewhere().items():
+            if getattr(self, name) not in (None, IN_A_RATE[name]):
+                raise wrong(name, getattr(self, name), f"nothing here: {why} has it in it")
         self._check_via()
         if self.carries == "bits":
             self._check_bits()
@@ -232,8 +238,10 @@ class Link(Strict):
             name, _, message = str(error).partition(": ")
             if self.eve is not None and name == "eve":
                 raise wrong("eve", self.eve.attack, message.partition("expected ")[2]) from None
-            name = {"gate_ps": "gate_s"}.get(name, name)
-            raise wrong(name, self._in_force(name), message.partition("expected ")[2] or message) from None
+            name = {"gate_ps": "gate_s", "attempt_ps": "attempt_s"}.get(name, name)
+            given = self._in_force(name)
+            given = given.model_dump(exclude_unset=True) if isinstance(given, Strict) else given
+            raise wrong(name, given, message.partition("expected ")[2] or message) from None
         return self
 
     def _check_via(self) -> None:
@@ -279,7 +287,7 @@ class Link(Strict):
         Raises:
             ValueError: values that contradict physics or each other; the message starts with the key.
         """
-        noise, transport = tuple(each.noise() for each in self.noise), self._transport()
+        noise, transport = tuple(each.noise() for each in self.noise), self._transport(direction)
         listening = self.eve is not None and self.eve.direction in (direction, "both")
         eve = self.eve.attacking() if self.eve is not None and listening else None
         return Line(
@@ -309,32 +317,45 @@ class Link(Strict):
         """`python`, a path in it taken from the folder `base`."""
         return None if self.python is None else interpreter(self.python, base)
 
-    def _transport(self) -> Direct | Teleport | Coded:
+    def _transport(self, direction: Literal["forward", "backward"] = "forward") -> Direct | Teleport | Coded:
         if self.carried_by == "direct":
             return Direct()
         if self.carried_by == "coded":
             gate_s = self._setting("gate_s")
             coded = {"code": self._setting("code"), "gate_ps": None if gate_s is None else round(gate_s * PS_PER_S)}
             return Coded(**{name: value for name, value in coded.items() if value is not None})
-        given = {name: self._setting(name) for name in TELEPORT_KEYS - {"distill"}}
+        given = {name: self._setting(name) for name in TELEPORT_KEYS - LABORATORY_KEYS - {"distill"}}
         chosen: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+        own = laboratory({name: self._setting(name) for name in OF_ATTEMPTS})
+        if "attempt_s" not in self.model_fields_set:
+            own = own.over(self.physics())
+        chosen["laboratory"] = own if direction == "forward" else own.turned(self.physics().length_km)
+        if self.deliver is not None:
+            chosen["delivery"] = self.deliver.delivery()
+        if self.bell is not None:
+            chosen["bell"] = self.bell.weights
+            if self.fidelity is None:
+                chosen.pop("fidelity", None)  # the preset's
         if self.distill is not None:
             from ketwire.channels.entanglement.distill import Schedule  # noqa: PLC0415
 
             chosen["distillation"] = Schedule(**self.distill.model_dump())
         return Teleport(**chosen)
 
-    def _is_measured(self) -> bool:
-        return (self._setting("transport"), self._setting("scheme")) == ("teleport", "given")
-
     def physics(self) -> Fiber:
         """The fiber of one direction, without losses where a measured rate of pairs has them in it."""
-        without: dict[str, Any] = dict(IN_A_RATE) if self._is_measured() else {}
-        return replace(self._preset.fiber, **self._overrides(), **without)
+        without: dict[str, Any] = {name: IN_A_RATE[name] for name in self._held_elsewhere()}
+        told = {name: getattr(self, name) for name in self._own_physics() - without.keys()}
+        return replace(self._preset.fiber, **told, **without)
 
-    def _overrides(self) -> dict[str, Any]:
-        named = self._own_physics() - (IN_A_RATE.keys() if self._is_measured() else set())
-        return {name: getattr(self, name) for name in named}
+    def _held_elsewhere(self) -> dict[str, str]:
+        """Keys of the fiber that another key has in it, by name: which one."""
+        if self._setting("transport") != "teleport":
+            return {}
+        if self._setting("scheme") == "given":
+            return dict.fromkeys(IN_A_RATE, "the measured rate_hz")
+        told = {key: names for key, names in HAVE_IN_THEM.items() if self._setting(key) is not None}
+        return {name: key for key, names in told.items() for name in names}
 
     def _own_physics(self) -> frozenset[str]:
         """The keys of the fiber's physics that the link gives itself. A resolved link of bits has null for qubits'."""
@@ -345,9 +366,9 @@ class Link(Strict):
     def _resolved(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
         """With all of the physics, so that a resolved scenario outlives a change of the presets."""
         told, physics = handler(self), asdict(self.physics())
-        for name in _CUTOFF_KEYS:  # a scenario without a cut-off resolves as it did before there was one
-            if told.get(name) is None:
-                told.pop(name, None)
+        # A scenario without these keys resolves as it did before there were any.
+        optional = LABORATORY_KEYS | _CUTOFF_KEYS
+        told = {name: each for name, each in told.items() if each is not None or name not in optional}
         if self.carries == "bits":
             of_qubits = frozenset(physics) - _CLASSICAL_KEYS
             return {**told, **{name: None if name in of_qubits else each for name, each in physics.items()}}
@@ -363,5 +384,12 @@ class Link(Strict):
             settings |= {"dark_count": None, "visibility": None}
         if isinstance(transport, Coded):
             settings = {"code": transport.code, "gate_s": transport.gate_ps / PS_PER_S}
-        of_transport = {name: settings.get(name) for name in (TELEPORT_KEYS | CODED_KEYS) - {"distill"}}
-        return {**told, "transport": transport.kind, **of_transport, **physics}
+        of_transport = {
+            name: settings.get(name) for name in (TELEPORT_KEYS | CODED_KEYS) - LABORATORY_KEYS - {"distill"}
+        }
+        if isinstance(transport, Teleport):
+            told |= {name: value for name in OF_ATTEMPTS if (value := self._setting(name)) is not None}
+            if transport.laboratory.attempt_ps is None:
+                told.pop("attempt_s", None)
+        whole = {**told, "transport": transport.kind, **of_transport, **physics}
+        return {name: whole[name] for name in type(self).model_fields if name in whole}

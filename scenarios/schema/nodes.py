@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     Discriminator,
@@ -52,6 +52,9 @@ class Node(Strict):
     hardware: str = Field("ideal", description="a preset (ketwire presets)")
     t1_s: float | None = Field(None, gt=0, description="relaxation time T1 of the memory, s; null: none")
     t2_s: float | None = Field(None, gt=0, description="coherence time T2, s, at most 2 T1; null: 2 T1")
+    t2_shape: Literal["exponential", "gaussian"] | None = Field(
+        None, description="how coherences fade: e^(-t/T2), or e^(-(t/T2)^2) beside relaxation"
+    )
     prepare_s: float | None = Field(None, ge=0, description="to prepare a register in |0...0>, s")
     gate1_s: float | None = Field(None, ge=0, description="a gate on one qubit, s")
     gate2_s: float | None = Field(None, ge=0, description="a gate on two qubits, s")
@@ -74,13 +77,15 @@ class Node(Strict):
         if self.hardware not in known:
             raise wrong("hardware", self.hardware, f"a preset: {', '.join(known)}")
         self._kit = known[self.hardware]
-        for name in self.model_fields_set - {"hardware", *_LIFETIMES}:
+        for name in self.model_fields_set - {"hardware", "t2_shape", *_LIFETIMES}:
             if getattr(self, name) is None:
                 raise wrong(name, None, "a number")
         try:
             self.physics()
         except ValueError as error:
             name, _, message = str(error).partition(": ")
+            if name == "t2_shape":
+                raise wrong(name, self.t2_shape, message.partition("expected ")[2]) from None
             name = name.removesuffix("_ps") + "_s" if name.endswith("_ps") else name
             raise wrong(name, self._numbers()[name], message.partition("expected ")[2]) from None
         return self
@@ -96,11 +101,12 @@ class Node(Strict):
         lifetimes = {
             ps: None if chosen[s] is None else chosen[s] * PS_PER_S for s, ps in _LIFETIMES.items() if s in chosen
         }
+        gaussian = preset.memory.gaussian if self.t2_shape is None else self.t2_shape == "gaussian"
         times = {ps: round(chosen[s] * PS_PER_S) for s, ps in _SECONDS.items() if s in chosen}
         errors = {name: chosen[name] for name in ERRORS if name in chosen}
         if isinstance(self.p_readout, list) and "p_readout" in errors:
             errors["p_readout"] = tuple(self.p_readout)
-        return replace(preset, memory=replace(preset.memory, **lifetimes), **times, **errors)
+        return replace(preset, memory=replace(preset.memory, gaussian=gaussian, **lifetimes), **times, **errors)
 
     def prepares_by(self) -> str | None:
         """The key that says of preparation that it takes time or errs; None where none does."""
@@ -120,4 +126,7 @@ class Node(Strict):
     @model_serializer(mode="wrap")
     def _resolved(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
         """With all numbers, so that a resolved scenario outlives a change of the presets."""
-        return {**handler(self), **self._numbers()}
+        told = {**handler(self), **self._numbers()}
+        if told["t2_shape"] is None:  # a scenario without it resolves as it did before there was one
+            del told["t2_shape"]
+        return told

@@ -27,7 +27,9 @@ from ketwire.scenarios.schema.validation import one_line as told_of
 from ketwire.scenarios.schema.yamltext import parse, read
 
 GROUP = "ketwire.presets"
-LINK_KEYS = (Fiber.__dataclass_fields__.keys() | TELEPORT_KEYS | CODED_KEYS | {"transport"}) - {"distill"}
+LINK_KEYS = (Fiber.__dataclass_fields__.keys() | TELEPORT_KEYS | CODED_KEYS | {"transport"}) - {
+    "distill", "bell", "deliver"
+}  # fmt: skip
 NODE_KEYS = Node.model_fields.keys() - {"hardware"}
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,40}$")]
@@ -37,7 +39,7 @@ Text = Annotated[str, Field(min_length=1, max_length=300, pattern=r"\S")]
 class FigureSpec(Strict):
     """A number, and who says so."""
 
-    value: float | int | str = Field(description="the number")
+    value: float | int | bool | str | tuple[float, float] = Field(description="the number, or one for each side")
     source: Text = Field(description="where the number comes from")
 
 

@@ -151,8 +151,15 @@ def _comments(name: str, preset: Preset, known: Known) -> Iterator[str]:
         yield "Memories belong to the nodes: naming the fiber does not set them."
 
 
+def _value(figure: Figure) -> str:
+    """In one line of YAML."""
+    if isinstance(figure.value, tuple):
+        return f"[{', '.join(map(str, figure.value))}]"
+    return dump(figure.value).split("\n")[0]
+
+
 def _figures(figures: Mapping[str, Figure], indent: str) -> Iterator[str]:
-    told = {key: f"{indent}{key}: {dump(figure.value).split(chr(10))[0]}" for key, figure in figures.items()}
+    told = {key: f"{indent}{key}: {_value(figure)}" for key, figure in figures.items()}
     width = max(map(len, told.values()), default=0)
     for key, figure in figures.items():
         yield f"{told[key].ljust(width)}  # {figure.source}"

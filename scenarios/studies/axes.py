@@ -90,7 +90,8 @@ def _settings(axis: Axis, where: str, origin: str) -> list[Cell]:
         raise ScenarioError(f"{origin}: {where}.labels: {len(labels)} labels given, expected {len(values)}")
     seen: set[str] = set()
     for label in map(plain_label, labels):
-        if label in seen and ".zip." not in where:  # side by side with another axis it may come again
+        # Side by side with another axis it may come again.
+        if label in seen and ".zip." not in where and ".rows." not in where:
             raise ScenarioError(f"{origin}: {where}: {label} given twice, expected each value once")
         seen.add(label)
     named = f"{origin}: {where}"
@@ -165,8 +166,8 @@ def _count(axes: Sequence[Axis], found: dict[str, list[Cell]], where: str) -> in
 
 
 def _length(axis: Axis, found: dict[str, list[Cell]], where: str) -> int:
-    if axis.zip is not None:
-        return _length(axis.zip[0], found, f"{where}.zip.0")
+    if axis.zipped is not None:
+        return _length(axis.zipped[0], found, f"{where}.{axis.combines_by}.0")
     return len(found[where]) if axis.product is None else _count(axis.product, found, f"{where}.product")
 
 
@@ -178,13 +179,14 @@ def _multiplied(axes: Sequence[Axis], found: dict[str, list[Cell]], where: str, 
 def _combined(axis: Axis, found: dict[str, list[Cell]], where: str, origin: str) -> list[Cell]:
     if axis.product is not None:
         return _multiplied(axis.product, found, f"{where}.product", origin)
-    if axis.zip is None:
+    if axis.zipped is None:
         return found[where]
-    parts = [_combined(each, found, f"{where}.zip.{index}", origin) for index, each in enumerate(axis.zip)]
+    by = axis.combines_by
+    parts = [_combined(each, found, f"{where}.{by}.{index}", origin) for index, each in enumerate(axis.zipped)]
     for index, part in enumerate(parts):
         if len(part) != len(parts[0]):
             told = f"{len(part)} values given beside {len(parts[0])}, expected as many"
-            raise ScenarioError(f"{origin}: {where}.zip.{index}: {told}")
+            raise ScenarioError(f"{origin}: {where}.{by}.{index}: {told}")
     return [_joined(cells) for cells in zip(*parts, strict=True)]
 
 

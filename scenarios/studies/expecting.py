@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, NamedTuple
 
 from ketwire.scenarios.studies.axes import plain_label
 from ketwire.scenarios.studies.data import StudyData, is_number
@@ -17,25 +17,46 @@ _COMPARED: Mapping[str, tuple[str, Callable[[Any, Any], bool]]] = {
 }  # fmt: skip
 
 
+class Held(NamedTuple):
+    """An expectation at a point.
+
+    number: of the expectation, from 0 up. at: of the point. found: what the field is there, in words. wanted: in words.
+    """
+
+    number: int
+    field: str
+    at: int
+    found: str
+    wanted: str
+    holds: bool
+
+
+def held(data: StudyData) -> list[Held]:
+    """Each expectation at each of its points, in their order."""
+    return [each for index, expect in enumerate(data.study.expect) for each in _held(data, index, expect)]
+
+
 def unmet(data: StudyData) -> list[str]:
     """A line for each expectation and point that does not hold, in their order."""
-    return [line for index, expect in enumerate(data.study.expect) for line in _unmet(data, index, expect)]
+    return [
+        f"expect.{each.number}: {each.field} is {each.found} at {data.told(each.at) or 'the only point'}, expected "
+        f"{each.wanted}"
+        for each in held(data) if not each.holds
+    ]  # fmt: skip
 
 
-def _unmet(data: StudyData, index: int, expect: Expect) -> list[str]:
+def _held(data: StudyData, index: int, expect: Expect) -> Iterator[Held]:
     name, wanted = expect.comparison
     words, holds = _COMPARED[name]
-    values, lines = data.of_point(expect.field), []
+    values = data.of_point(expect.field)
     for at, point in enumerate(data.points):
         labels = dict(zip(data.axes, point.labels, strict=True))
         if any(plain_label(labels[axis]) != plain_label(label) for axis, label in expect.at.items()):
             continue
         found = _found(values.get(at, []))
-        if not found or not all(_comparable(each, wanted) and holds(each, wanted) for each in found):
-            told = ", ".join(map(plain_label, dict.fromkeys(found))) if found else "no result"
-            where = data.told(at) or "the only point"
-            lines.append(f"expect.{index}: {expect.field} is {told} at {where}, expected {words} {plain_label(wanted)}")
-    return lines
+        as_wanted = bool(found) and all(_comparable(each, wanted) and holds(each, wanted) for each in found)
+        told = ", ".join(map(plain_label, dict.fromkeys(found))) if found else "no result"
+        yield Held(index, expect.field, at, told, f"{words} {plain_label(wanted)}", as_wanted)
 
 
 def _found(values: list[Any]) -> list[Any]:

@@ -7,7 +7,9 @@ from pathlib import Path
 
 from ketwire.errors import ScenarioError
 from ketwire.scenarios.reports.figures import save
+from ketwire.scenarios.studies.axes import plain_label
 from ketwire.scenarios.studies.data import StudyData
+from ketwire.scenarios.studies.expecting import held
 from ketwire.scenarios.studies.figures import draw
 from ketwire.scenarios.studies.tables import study_text
 
@@ -28,8 +30,8 @@ def write_page(data: StudyData, folder: Path) -> None:
 
 
 def page_text(data: StudyData) -> str:
-    """The page: what the study asks, its figure, and a row for each point."""
-    table = "\n".join(f"    {line}" for line in study_text(data).splitlines())
+    """The page: what the study asks, its figure, a row for each point, and whether what is expected holds."""
+    table = "\n".join(f"    {line}".rstrip() for line in study_text(data).splitlines())
     repeats = f"{data.study.repeats} run{'s' * (data.study.repeats > 1)} of each point"
     first = shlex.join(data.command(0))
     where = "" if isinstance(data.study.base, str) else ", in the folder that `--out` names"
@@ -44,8 +46,30 @@ def page_text(data: StudyData) -> str:
     ketwire study {data.name} --page docs/studies
 
 {table}
-
+{_expected(data)}
 The first row alone, its first repeat{where}:
 
     {first}
 """
+
+
+def _expected(data: StudyData) -> str:
+    """What is expected and whether it holds; nothing where the study expects nothing."""
+    lines = [
+        (plain_label(data.points[each.at].labels[0]), each.field, f"{_short(each.found)}, expected {each.wanted}",
+         "holds" if each.holds else "does not hold")
+        for each in held(data)
+    ]  # fmt: skip
+    if not lines:
+        return ""
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    rows = ("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines)
+    return "\nWhat must hold of the means:\n\n" + "".join(f"    {row}\n" for row in rows)
+
+
+def _short(found: str) -> str:
+    """A number to five digits, anything else as it is."""
+    try:
+        return f"{float(found):.5g}"
+    except ValueError:
+        return found

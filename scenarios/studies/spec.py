@@ -13,12 +13,22 @@ from ketwire.scenarios.schema.strict import Strict, wrong
 MAX_VALUES, MAX_REPEATS, MAX_FIELDS = 100_000, 1_000_000, 200
 Label = str | int | float | bool | None
 """How a table and a figure call a value of an axis."""
-_FORMS = ("values", "linspace", "geomspace", "presets", "zip", "product")
+_FORMS = ("values", "linspace", "geomspace", "presets", "zip", "product", "rows")
 _OF_A_KEY = ("linspace", "geomspace", "presets")
 
 
+class Row(Strict):
+    """A row of a table that is an axis: what it is called and what is known of it, and what it sets."""
+
+    facts: dict[str, Label] = Field(min_length=1, description="a column each, the same ones in all rows")
+    set: dict[str, Any] = Field(min_length=1, description="dotted keys of the scenario and their values")
+
+
 class Axis(Strict):
-    """Values of one key or of several, or other axes side by side (`zip`) or multiplied (`product`)."""
+    """Values of one key or of several, or other axes side by side (`zip`) or multiplied (`product`).
+
+    `rows` are a zip of their columns, of which the first one sets the values.
+    """
 
     name: str | None = Field(None, min_length=1, max_length=100, description="its column in the table; else its key")
     key: str | None = Field(None, min_length=1, max_length=1000, description="the scenario's dotted key that it sets")
@@ -37,8 +47,13 @@ class Axis(Strict):
     zip: list[Axis] | None = Field(None, min_length=2, description="axes of equal length, side by side")
     product: list[Axis] | None = Field(None, min_length=2, description="axes, each value of one with each of the other")
 
+    rows: list[Row] | None = Field(
+        None, min_length=1, max_length=MAX_VALUES, description="rows of a table: facts, and keys with their values"
+    )
+
     @model_validator(mode="after")
     def _one_form(self) -> Self:
+        self._check_rows()
         given = [form for form in _FORMS if getattr(self, form) is not None]
         if not given and self.labels is not None and self.name is not None and not self.all_keys:
             return self  # a column of its own beside the other axes of a zip
@@ -58,6 +73,11 @@ class Axis(Strict):
         self._check_ranges()
         self._check_presets()
         return self
+
+    def _check_rows(self) -> None:
+        for index, row in enumerate(self.rows or ()):
+            if [*row.facts] != (names := [*(self.rows or [row])[0].facts]):
+                raise wrong(f"rows.{index}.facts", [*row.facts], f"the columns of the first row: {', '.join(names)}")
 
     def _check_ranges(self) -> None:
         for name, given in (("linspace", self.linspace), ("geomspace", self.geomspace)):
@@ -86,9 +106,25 @@ class Axis(Strict):
         return any(getattr(self, form) is not None for form in _FORMS)
 
     @property
+    def zipped(self) -> list[Axis] | None:
+        """The axes that it puts side by side, if it does; of rows a column each."""
+        if self.rows is None:
+            return self.zip
+        columns: list[dict[str, Any]] = [
+            {"name": name, "labels": [row.facts[name] for row in self.rows]} for name in self.rows[0].facts
+        ]
+        columns[0]["values"] = [row.set for row in self.rows]
+        return [Axis.model_validate(each) for each in columns]
+
+    @property
     def parts(self) -> list[Axis] | None:
         """The axes that it combines, if it does."""
-        return self.product if self.zip is None else self.zip
+        return self.product if self.zipped is None else self.zipped
+
+    @property
+    def combines_by(self) -> str:
+        """The key that says how."""
+        return "rows" if self.rows is not None else "product" if self.zip is None else "zip"
 
 
 class Until(Strict):
@@ -206,4 +242,4 @@ def leaves(axes: Sequence[Axis], where: str = "axes") -> Iterator[tuple[str, Axi
         if axis.parts is None:
             yield here, axis
         else:
-            yield from leaves(axis.parts, f"{here}.{'product' if axis.zip is None else 'zip'}")
+            yield from leaves(axis.parts, f"{here}.{axis.combines_by}")

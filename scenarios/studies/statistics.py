@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from ketwire.quantum.binomial import wilson_interval
-from ketwire.quantum.means import deviation, half_width
+from ketwire.quantum.means import deviation, half_width, mean_of
 
 CONFIDENCE = 0.95
 
@@ -31,7 +31,7 @@ class Spread(NamedTuple):
 def spread(values: Sequence[float]) -> Spread:
     """The statistics of at least one value."""
     ordered = sorted(values)
-    mean = math.fsum(ordered) / len(ordered)
+    mean = mean_of(ordered)
     percentiles = [percentile(ordered, share) for share in (0.50, 0.95, 0.99)]
     if len(ordered) == 1:
         return Spread(1, mean, None, None, None, *percentiles)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from textwrap import wrap
 from typing import Any
 
 from ketwire.errors import ScenarioError
@@ -13,10 +14,13 @@ from ketwire.scenarios.reports.extras import extra
 from ketwire.scenarios.reports.units import time_text
 from ketwire.scenarios.studies.axes import plain_label
 from ketwire.scenarios.studies.data import SUMMARY, StudyData, is_number
+from ketwire.scenarios.studies.spec import Label
 from ketwire.scenarios.studies.statistics import spread
 
 MOST_SHOWN = 40
 """Points that the text shows."""
+WIDE = 30
+"""Characters of a label; an axis with a longer one is told below the table."""
 
 
 def points_csv(data: StudyData) -> str:
@@ -81,19 +85,39 @@ def study_text(data: StudyData) -> str:
     columns = [name for name in shown if name in data.columns and name not in data.axes] or data.recorded()[:2]
     values = {column: _texts(data, column) for column in columns}
     status = data.of_point("status")
-    heads = (*data.axes, "runs", *(column.removesuffix("_ps") for column in columns))
+    wide = told_below(data.axes, [point.labels for point in data.points])
+    places = [at for at, name in enumerate(data.axes) if name not in wide]
+    heads = (*(data.axes[at] for at in places), "runs", *(column.removesuffix("_ps") for column in columns))
     rows = [heads]
     for index, point in enumerate(data.points[:MOST_SHOWN]):
         found = status.get(index, [])
         done = found.count("done")
         runs = f"{done}" if done == len(found) else f"{done} of {len(found)}"
         told = (values[column].get(index, "") for column in columns)
-        rows.append((*map(plain_label, point.labels), runs, *told))
+        rows.append((*(plain_label(point.labels[at]) for at in places), runs, *told))
     widths = [max(len(row[at]) for row in rows) for at in range(len(heads))]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
     if len(data.points) > MOST_SHOWN:
         lines.append(f"... and {len(data.points) - MOST_SHOWN:,} more points")
-    return "\n".join([*lines, *_reasons(data)])
+    return "\n".join([*lines, *_reasons(data), *_notes(data, wide)])
+
+
+def told_below(axes: Sequence[str], labels: Sequence[Sequence[Label]]) -> list[str]:
+    """The axes whose labels are too long for a column of a text; the first one never is."""
+    return [
+        name for at, name in enumerate(axes)
+        if at and max((len(plain_label(each[at])) for each in labels), default=0) > WIDE
+    ]  # fmt: skip
+
+
+def _notes(data: StudyData, wide: Sequence[str]) -> Iterator[str]:
+    """For each point a paragraph with the labels of those axes."""
+    for point in data.points[:MOST_SHOWN] if wide else ():
+        yield f"\n{plain_label(point.labels[0])}"
+        for name in wide:
+            label = point.labels[data.axes.index(name)]
+            if label is not None:
+                yield from wrap(f"{name}: {plain_label(label)}", 110, initial_indent="  ", subsequent_indent="    ")
 
 
 def _texts(data: StudyData, column: str) -> dict[int, str]:

@@ -40,6 +40,8 @@ MEMORIES = {
     "receiver dephases": (Memory(), Memory(t2_ps=4e8)),
     "sender relaxes": (Memory(t1_ps=6e8), Memory()),
     "receiver relaxes": (Memory(), Memory(t1_ps=6e8)),
+    "sender dephases as a Gaussian": (Memory(t2_ps=4e8, gaussian=True), Memory()),
+    "both relax, one as a Gaussian": (Memory(t1_ps=6e8), Memory(t1_ps=9e8, t2_ps=5e8, gaussian=True)),
     "both, unlike": (Memory(t1_ps=9e8, t2_ps=5e8), Memory(t1_ps=4e8, t2_ps=7e8)),
 }
 
@@ -49,6 +51,9 @@ def kraus(memory: Memory, wait_ps: int) -> list[np.ndarray]:
     t1, t2 = memory.constants
     kept, coherent = np.exp(-wait_ps / t1), np.exp(-wait_ps / t2)
     phase = min(coherent / np.sqrt(kept), 1.0)  # what T2 takes beyond T1
+    if memory.gaussian:
+        assert memory.t2_ps is not None
+        phase = np.exp(-((wait_ps / memory.t2_ps) ** 2))
     flips = [np.sqrt((1 + phase) / 2) * np.eye(2), np.sqrt((1 - phase) / 2) * np.diag([1, -1])]
     falls = [np.diag([1, np.sqrt(kept)]), np.array([[0, np.sqrt(1 - kept)], [0, 0]])]
     return [fall @ flip for fall in falls for flip in flips]

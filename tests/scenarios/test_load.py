@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ketwire.channels.entanglement.chain import Chain
+from ketwire.channels.entanglement.laboratory import Laboratory
 from ketwire.channels.fiber import Fiber
 from ketwire.channels.line import Line
 from ketwire.channels.presets import PRESETS
@@ -82,9 +83,11 @@ def test_the_seed_option_wins(tmp_path: Path) -> None:
 
 def test_links_take_every_field_of_a_fiber() -> None:
     lines = {"between", "name", "carries", "fiber", "transport", "noise", "code", "gate_s", "distill", "eve"}
-    lines |= {"engine", "python"}
+    lines |= {"engine", "python", "deliver"}
     lines |= {field.name for field in fields(Chain) if field.name not in ("kind", "hops")}
-    pairs = {field.name for field in fields(Teleport) if field.name not in ("kind", "distillation")}
+    others = "kind", "distillation", "laboratory", "delivery"
+    pairs = {field.name for field in fields(Teleport) if field.name not in others}
+    pairs |= {field.name.replace("_ps", "_s") for field in fields(Laboratory)}
     assert set(Fiber.__dataclass_fields__) == set(Link.model_fields) - lines - pairs
     assert pairs < set(Link.model_fields)
 

@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from ketwire.channels.entanglement import pairs
 from ketwire.channels.entanglement.distill import Distilled, Schedule, distill, plan
 from ketwire.channels.entanglement.generation import serve_slots
-from ketwire.channels.entanglement.heralding import DoubleClick, Given, Scheme, SingleClick
+from ketwire.channels.entanglement.given import Given
+from ketwire.channels.entanglement.heralding import DoubleClick, Scheme, SingleClick
 from ketwire.channels.entanglement.rounds import PERFECT_ENDS, Ends, bbpssw, dejmps, epl, errors_of, gates_ps
 from ketwire.channels.parts import Gates
 from ketwire.errors import ScenarioError
@@ -196,8 +197,8 @@ def one_after_another(
 
 
 SCHEMES: dict[str, Scheme] = {
-    "single": SingleClick(0.4, delay_ps=1000, dark_count=1e-3, visibility=0.9, handling_ps=70, alpha=0.15),
-    "double": DoubleClick(0.7, delay_ps=300, period_ps=900, dark_count=1e-4, visibility=0.85),
+    "single": SingleClick((0.4, 0.4), delay_ps=1000, dark_count=1e-3, visibility=0.9, handling_ps=70, alpha=0.15),
+    "double": DoubleClick((0.7, 0.7), delay_ps=300, period_ps=900, dark_count=1e-4, visibility=0.85),
     "given": Given(1e7, 0.8, 0.3, outcome_ps=2000),
 }
 

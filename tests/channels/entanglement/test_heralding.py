@@ -14,16 +14,16 @@ from numpy.typing import NDArray
 
 from ketwire.channels.entanglement import pairs
 from ketwire.channels.entanglement.generation import generate
+from ketwire.channels.entanglement.given import Given
 from ketwire.channels.entanglement.heralding import (
     DoubleClick,
-    Given,
     Scheme,
     SingleClick,
     dark_count_probability,
     double_click,
-    half_survival,
     single_click,
 )
+from ketwire.channels.entanglement.laboratory import half_survival
 from ketwire.channels.fiber import Fiber
 from ketwire.channels.timing import CLOCK_END_PS, PS_PER_S
 from ketwire.errors import ScenarioError
@@ -105,7 +105,7 @@ def double_click_by_optics(eta: float, dark: float, visibility: float) -> Matrix
 @given(eta=etas, dark=darks, visibility=fractions, alpha=st.floats(1e-3, 0.999))
 @settings(max_examples=40, deadline=None)
 def test_single_click_is_what_the_optics_do(eta: float, dark: float, visibility: float, alpha: float) -> None:
-    scheme = SingleClick(eta_half=eta, dark_count=dark, visibility=visibility, alpha=alpha)
+    scheme = SingleClick(etas=(eta, eta), dark_count=dark, visibility=visibility, alpha=alpha)
     joint = single_click_by_optics(eta, dark, visibility, alpha)
     assert scheme.success_probability == pytest.approx(np.trace(joint), rel=1e-12)
     np.testing.assert_allclose(scheme.state(), joint / np.trace(joint), atol=1e-12)
@@ -115,7 +115,7 @@ def test_single_click_is_what_the_optics_do(eta: float, dark: float, visibility:
 @given(eta=etas, dark=darks, visibility=fractions)
 @settings(max_examples=40, deadline=None)
 def test_double_click_is_what_the_optics_do(eta: float, dark: float, visibility: float) -> None:
-    scheme = DoubleClick(eta_half=eta, dark_count=dark, visibility=visibility)
+    scheme = DoubleClick(etas=(eta, eta), dark_count=dark, visibility=visibility)
     joint = double_click_by_optics(eta, dark, visibility)
     assert scheme.success_probability == pytest.approx(np.trace(joint), rel=1e-12)
     np.testing.assert_allclose(scheme.state(), joint / np.trace(joint), atol=1e-12)
@@ -135,38 +135,39 @@ def is_a_state(scheme: Scheme) -> None:
 
 def test_small_values_give_the_formulas_of_the_literature() -> None:
     for alpha in (1e-3, 1e-2):
-        single = SingleClick(eta_half=1e-4, alpha=alpha)
+        single = SingleClick(etas=(1e-4, 1e-4), alpha=alpha)
         assert single.success_probability == pytest.approx(2 * alpha * 1e-4, rel=1e-3)
         assert pairs.fidelity(single.state()) == pytest.approx(1 - alpha, abs=2e-6)
         # What is missing is both memories bright: |10> after the X on half b, and not smeared out.
         assert single.state()[2, 2].real == pytest.approx(alpha, abs=2e-6)
         assert single.state()[1, 1] == 0.0
-    double = DoubleClick(eta_half=0.3)
+    double = DoubleClick(etas=(0.3, 0.3))
     assert double.success_probability == pytest.approx(0.3**2 / 2, rel=1e-12)
     assert pairs.fidelity(double.state()) == pytest.approx(1.0)
     # Visibility V costs the overlap once per photon: √V of one, V of two.
-    assert pairs.fidelity(DoubleClick(eta_half=0.3, visibility=0.8).state()) == pytest.approx(0.9)
-    faint = SingleClick(eta_half=1e-4, visibility=0.81, alpha=1e-6)
+    assert pairs.fidelity(DoubleClick(etas=(0.3, 0.3), visibility=0.8).state()) == pytest.approx(0.9)
+    faint = SingleClick(etas=(1e-4, 1e-4), visibility=0.81, alpha=1e-6)
     assert pairs.fidelity(faint.state()) == pytest.approx(0.95, abs=1e-5)
 
 
 def test_dark_heralds_leave_separable_pairs() -> None:
     """Where nearly every herald is false no entanglement is left: the partial transpose is positive."""
-    for scheme in (SingleClick(eta_half=1e-9, dark_count=1e-2, alpha=0.2), DoubleClick(1e-9, dark_count=1e-2)):
+    faint = (1e-9, 1e-9)
+    for scheme in (SingleClick(faint, dark_count=1e-2, alpha=0.2), DoubleClick(faint, dark_count=1e-2)):
         rho = scheme.state().reshape(2, 2, 2, 2).transpose(0, 3, 2, 1).reshape(4, 4)
         assert np.linalg.eigvalsh(rho).min() > -1e-9
         assert pairs.fidelity(scheme.state()) <= 0.5
     dark = 1e-2
-    assert DoubleClick(1e-9, dark_count=dark).success_probability == pytest.approx((2 * dark * (1 - dark)) ** 2)
+    assert DoubleClick((1e-9, 1e-9), dark_count=dark).success_probability == pytest.approx((2 * dark * (1 - dark)) ** 2)
 
 
 def test_an_attempt_lasts_until_its_herald_or_for_the_emission() -> None:
-    assert SingleClick(0.1, delay_ps=70, period_ps=40, alpha=0.1).attempt_ps == 70
-    assert DoubleClick(0.1, delay_ps=70, period_ps=90).attempt_ps == 90
+    assert SingleClick((0.1, 0.1), delay_ps=70, period_ps=40, alpha=0.1).attempt_ps == 70
+    assert DoubleClick((0.1, 0.1), delay_ps=70, period_ps=90).attempt_ps == 90
     long = Fiber(20.0, 0.2, p_init=0.1, detector_efficiency=0.8, emission_rate_hz=1e6)
     assert half_survival(long) == pytest.approx(0.9 * 0.8 * 10**-0.2)
     single = single_click(long, 0.05, 1e-7, 0.9)
-    assert single == SingleClick(half_survival(long), 10**8, 10**6, 1e-7, 0.9, alpha=0.05)
+    assert single == SingleClick((half_survival(long),) * 2, 10**8, 10**6, 1e-7, 0.9, alpha=0.05)
     assert (single.attempt_ps, single.age_ps) == (10**8, 10**8)  # 20 km at 2e5 km/s
     near = Fiber(0.02, emission_rate_hz=1e6)
     assert double_click(near).attempt_ps == 2 * 10**6 and double_click(near).age_ps == 10**5
@@ -180,14 +181,14 @@ def test_dark_counts_of_a_window() -> None:
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: SingleClick(0.0, alpha=0.1), "eta_half: 0.0 given, expected a number above 0 to 1"),
-        (lambda: SingleClick(0.1, alpha=1.0), "alpha: 1.0 given, expected a number above 0 and below 1"),
-        (lambda: SingleClick(0.1, alpha=math.nan), "alpha: nan given"),
-        (lambda: DoubleClick(1.1), "eta_half: 1.1 given"),
-        (lambda: DoubleClick(0.1, delay_ps=-1), "delay_ps: -1 given, expected a time from 0"),
-        (lambda: DoubleClick(0.1, period_ps=CLOCK_END_PS), "period_ps: 4611686018427387904 given"),
-        (lambda: DoubleClick(0.1, dark_count=1.0), "dark_count: 1.0 given, expected a number from 0 and below 1"),
-        (lambda: DoubleClick(0.1, visibility=-0.1), "visibility: -0.1 given, expected a number from 0 to 1"),
+        (lambda: SingleClick((0.1, 0.0), alpha=0.1), "etas: 0.0 given, expected a number above 0 to 1"),
+        (lambda: SingleClick((0.1, 0.1), alpha=1.0), "alpha: 1.0 given, expected a number above 0 and below 1"),
+        (lambda: SingleClick((0.1, 0.1), alpha=math.nan), "alpha: nan given"),
+        (lambda: DoubleClick((1.1, 0.1)), "etas: 1.1 given"),
+        (lambda: DoubleClick((0.1, 0.1), delay_ps=-1), "delay_ps: -1 given, expected a time from 0"),
+        (lambda: DoubleClick((0.1, 0.1), period_ps=CLOCK_END_PS), "period_ps: 4611686018427387904 given"),
+        (lambda: DoubleClick((0.1, 0.1), dark_count=1.0), "dark_count: 1.0 given, expected a number from 0 and below"),
+        (lambda: DoubleClick((0.1, 0.1), visibility=-0.1), "visibility: -0.1 given, expected a number from 0 to 1"),
         (lambda: Given(0.0, 0.9), "rate_hz: 0.0 given, expected a number above 0"),
         (lambda: Given(math.inf, 0.9), "rate_hz: inf given"),
         (lambda: Given(10.0, 1.2), "fidelity: 1.2 given"),
@@ -262,7 +263,7 @@ def by_events(ready: list[int], attempts: Matrix, attempt_ps: int, free: list[in
 def test_pairs_in_time_are_what_a_loop_makes_of_them(
     ready: list[int], free: list[int], eta: float, period_ps: int, seed: int
 ) -> None:
-    scheme = SingleClick(eta, period_ps=period_ps, alpha=0.4)
+    scheme = SingleClick((eta, eta), period_ps=period_ps, alpha=0.4)
     wanted, slots_free = np.array(ready, dtype=np.int64), np.array(free, dtype=np.int64)
     made = generate(wanted, scheme, len(free), slots_free, np.random.default_rng(seed))
     heralds, releases, slots = by_events(ready, made.attempts, period_ps, free)
@@ -282,7 +283,8 @@ def test_pairs_in_time_are_what_a_loop_makes_of_them(
 
 
 @pytest.mark.parametrize(
-    "scheme", [SingleClick(0.3, 10, alpha=0.2), DoubleClick(0.05), DoubleClick(1.0), Given(182.0, 0.94)]
+    "scheme",
+    [SingleClick((0.3, 0.3), 10, alpha=0.2), DoubleClick((0.05, 0.05)), DoubleClick((1.0, 1.0)), Given(182.0, 0.94)],
 )
 def test_attempts_are_geometric(scheme: Scheme) -> None:
     count, p = 100_000, scheme.success_probability
@@ -320,7 +322,7 @@ def test_pairs_wait_for_what_consumes_them() -> None:
 
 
 def test_runs_beyond_the_clock_are_refused_before_anything_is_drawn() -> None:
-    scheme = SingleClick(1e-3, delay_ps=10**8, alpha=1e-3)  # a pair takes 50 s
+    scheme = SingleClick((1e-3, 1e-3), delay_ps=10**8, alpha=1e-3)  # a pair takes 50 s
     free = np.zeros(1, dtype=np.int64)
     rng = np.random.default_rng(8)
     with pytest.raises(ScenarioError, match=r"10000000 pairs in 1 memory slot\(s\) take about .* 2\^62 ps"):

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from ketwire.channels.entanglement import pairs
 from ketwire.channels.entanglement.distill import Schedule, plan
-from ketwire.channels.entanglement.heralding import DoubleClick, Given, SingleClick
+from ketwire.channels.entanglement.given import Given
+from ketwire.channels.entanglement.heralding import DoubleClick, SingleClick
 from ketwire.channels.entanglement.rounds import (
     AS_THEY_ARE,
     Ends,
@@ -80,7 +81,7 @@ def test_bbpssw_with_errors(ends: Ends) -> None:
 @pytest.mark.parametrize("ends", [(Gates(), Gates()), *ENDS])
 def test_epl_with_errors(ends: Ends) -> None:
     """On pairs of single clicks as the memories are: without the X on half b that the frame of pairs has."""
-    states = [SingleClick(0.5, dark_count=0.03, visibility=0.8, alpha=alpha).state() for alpha in (0.3, 0.2)]
+    states = [SingleClick((0.5, 0.5), dark_count=0.03, visibility=0.8, alpha=alpha).state() for alpha in (0.3, 0.2)]
     states = [pairs.decay_pairs(rho, *[np.array([5])] * 2, 30.0, 20.0)[0] for rho in states]
     success, rho = by_matrix(*(x_on(rho, 1) for rho in states), ends, [(1, 1)], turns=False)
     found = epl(*(pairs.elements(each) for each in states), ends)
@@ -90,7 +91,7 @@ def test_epl_with_errors(ends: Ends) -> None:
 
 def test_epl_leaves_the_visibility_alone() -> None:
     """What is missing is |11> and the overlap: F = (1 + V) / 2, with the success of (1 - |11>)² / 2."""
-    scheme = SingleClick(4e-4, visibility=0.9, alpha=0.3)
+    scheme = SingleClick((4e-4, 4e-4), visibility=0.9, alpha=0.3)
     planned = plan(scheme, Schedule(1, "epl"))
     bright = float(scheme.state()[2, 2].real)
     assert planned.bell[0] == pytest.approx(0.95, abs=1e-3)
@@ -116,7 +117,7 @@ def test_the_order_of_labels_is_the_best_there_is() -> None:
 
 def test_pairs_of_single_clicks_gain_from_it() -> None:
     """A raw fidelity of .682 falls to .677 as the labels are, and rises to .803 in order."""
-    scheme = SingleClick(4e-4, visibility=0.9, alpha=0.3)
+    scheme = SingleClick((4e-4, 4e-4), visibility=0.9, alpha=0.3)
     raw = pairs.bell_diagonal(scheme.state())
     assert raw[0] == pytest.approx(0.682, abs=1e-3)
     assert dejmps(raw, raw).bell[0] == pytest.approx(0.677, abs=1e-3)
@@ -125,7 +126,7 @@ def test_pairs_of_single_clicks_gain_from_it() -> None:
 
 def test_labels_that_are_alike_stay_where_they_are() -> None:
     """Rounding chooses no order: nested rounds on Werner pairs and double clicks turn halves as Deutsch et al."""
-    for scheme in (Given(1e3, 0.8), DoubleClick(0.3, delay_ps=1, dark_count=1e-3, visibility=0.8)):
+    for scheme in (Given(1e3, 0.8), DoubleClick((0.3, 0.3), delay_ps=1, dark_count=1e-3, visibility=0.8)):
         assert plan(scheme, Schedule(3)).orders.tolist() == [AS_THEY_ARE.tolist()] * 3
 
 

@@ -110,7 +110,7 @@ def test_an_impossible_pair_is_caught() -> None:
     class Better(Teleport):
         def pairs(self, line: Line) -> Any:
             # A station that hears a photon from either side as if there were no fiber.
-            return DoubleClick(1.0, line.fiber.delay_ps)
+            return DoubleClick((1.0, 1.0), line.fiber.delay_ps)
 
     assert not click(Line(fiber, transport=Better())).is_possible
     assert not Use(0.5, 0.1, 0).is_possible and Use(0.15, 0.1, 0).is_possible

@@ -21,6 +21,7 @@ from ketwire.nodes.inline import run_inline
 from ketwire.scenarios.kinds.inference.kind import Inference
 from ketwire.scenarios.kinds.inference.spec import InferenceSpec
 from ketwire.scenarios.load import Loaded
+from ketwire.scenarios.schema.laboratories import Bell, Deliver
 from ketwire.scenarios.schema.links import BeamSplitterSpec, Distillation, InterceptResendSpec, Link, NoiseSpec
 from ketwire.scenarios.schema.model import scenario_model
 from ketwire.scenarios.schema.nodes import Node
@@ -60,6 +61,17 @@ VALUES: Data = {
     "visibility": 0.5,
     "memory_slots": 4,
     "distill": {"rounds": 1},
+    "attempt_s": 5e-5,
+    "wait_for_herald": False,
+    "duty_cycle": 0.5,
+    "station_km": 0.4,
+    "side_loss_db": [1.0, 2.0],
+    "side_efficiency": [0.3, 0.4],
+    "emission_fidelity": 0.6,
+    "phase_noise_deg": 60.0,
+    "double_excitation": 0.4,
+    "bell": {"phi_plus": 0.7, "psi_minus": 0.3},
+    "deliver": {"every_s": 2e-3},
     "generation": "sequential",
     "distill_spans": None,
     "distill_protocol": "bbpssw",
@@ -80,13 +92,16 @@ VALUES: Data = {
 OF_FIBER = {"fiber", "length_km", "speed_km_per_s", "bandwidth_bps", "classical_delay_s"}
 OF_PHOTONS = {"loss_db_per_km", "p_init", "detector_efficiency", "emission_rate_hz"}
 OF_PAIRS = {"memory_slots", "distill"}
-OF_CLICKS = OF_FIBER | OF_PHOTONS | OF_PAIRS | {"dark_count", "visibility"}
+OF_CLICKS = OF_FIBER | OF_PHOTONS | OF_PAIRS | {
+    "dark_count", "visibility", "attempt_s", "duty_cycle", "station_km", "side_loss_db", "side_efficiency",
+    "emission_fidelity", "double_excitation",
+}  # fmt: skip
 CHANGES: dict[str, set[str]] = {
     "direct": OF_FIBER | OF_PHOTONS | {"noise", "eve"},
     "coded": OF_FIBER | OF_PHOTONS | {"noise", "code", "gate_s"},
     "double-click": OF_CLICKS,
-    "single-click": OF_CLICKS | {"alpha"},
-    "given": OF_FIBER | OF_PAIRS | {"rate_hz", "fidelity"},
+    "single-click": OF_CLICKS | {"alpha", "phase_noise_deg"},
+    "given": OF_FIBER | OF_PAIRS | {"rate_hz", "fidelity", "attempt_s"},
     "hop": OF_CLICKS,
     "chain": OF_FIBER | {"generation", "distill_spans", "distill_protocol", "cutoff_s", "cutoff_attempts"},
 }
@@ -95,6 +110,7 @@ NODE_VALUES: Data = {
     "hardware": "trapped-ion",
     "t1_s": 1e-4,
     "t2_s": 1e-4,
+    "t2_shape": "gaussian",
     "prepare_s": 1e-2,
     "gate1_s": 5e-6,
     "gate2_s": 5e-6,
@@ -119,6 +135,12 @@ WITHIN: dict[str, tuple[str, Any, Any]] = {
     "noise.operators": (
         "direct", [{"kind": "kraus", "operators": PASSING}], [{"kind": "kraus", "operators": DAMPING}]
     ),
+    "bell.phi_plus": ("given", {"phi_plus": 1.0}, {"phi_plus": 0.5, "phi_minus": 0.5}),
+    "bell.phi_minus": ("given", {"psi_plus": 1.0}, {"psi_plus": 0.5, "phi_minus": 0.5}),
+    "bell.psi_plus": ("given", {"phi_plus": 1.0}, {"phi_plus": 0.5, "psi_plus": 0.5}),
+    "bell.psi_minus": ("given", {"phi_plus": 1.0}, {"phi_plus": 0.5, "psi_minus": 0.5}),
+    "deliver.every_s": ("double-click", {"every_s": 1e-3}, {"every_s": 2e-3}),
+    "deliver.fallback": ("double-click", {"every_s": 1e-5}, {"every_s": 1e-5, "fallback": {"phi_plus": 1.0}}),
     "distill.rounds": ("single-click", {"rounds": 1}, {"rounds": 2}),
     "distill.protocol": ("single-click", {"protocol": "dejmps"}, {"protocol": "bbpssw"}),
     "distill.arrangement": (
@@ -187,6 +209,7 @@ def test_every_key_has_an_entry() -> None:
     assert set(Link.model_fields) == set(VALUES) | NO_NUMBERS
     assert set(Node.model_fields) == set(NODE_VALUES)
     inner = {*nested("noise", NoiseSpec), *nested("distill", Distillation)}
+    inner |= {*nested("bell", Bell), *nested("deliver", Deliver)}
     assert inner | {*nested("eve", InterceptResendSpec, BeamSplitterSpec)} == set(WITHIN)
 
 
@@ -199,6 +222,8 @@ def test_transports_differ() -> None:
 def test_every_key_of_a_link_changes_a_result_or_is_refused(transport: str) -> None:
     for key, value in VALUES.items():
         changes = key in CHANGES[transport.removesuffix(", distilled")]
+        changes |= key == "deliver" and transport in SCHEMES
+        changes |= key == "wait_for_herald" and transport in ("single-click", "double-click", "hop")
         check(transport, f"links.0.{key}", [2] if value is None and not changes else value, changes)
 
 
@@ -211,6 +236,8 @@ def test_every_key_within_a_key_of_a_link_changes_a_result(key: str) -> None:
         for seed in SEEDS[:3]:
             data = scenario(transport, seed)
             data["links"][0][outer] = value
+            if outer == "bell":
+                del data["links"][0]["fidelity"]
             found.append(outcome(data))
     assert not any(isinstance(result, str) for result in itertools.chain(*results)), results
     assert results[0] != results[1]
@@ -220,12 +247,55 @@ def test_every_key_within_a_key_of_a_link_changes_a_result(key: str) -> None:
 def test_every_key_of_a_node_changes_a_result(transport: str) -> None:
     for key, value in NODE_VALUES.items():
         # Alice prepares, works and measures; of what arrived it is bob who hears.
-        check(transport, f"nodes.{'bob' if key == 'message_s' else 'alice'}.{key}", value, changes=True)
+        if key != "t2_shape":  # which needs a T2
+            check(transport, f"nodes.{'bob' if key == 'message_s' else 'alice'}.{key}", value, changes=True)
 
 
 def test_every_key_of_a_repeater_changes_a_result_or_is_refused() -> None:
     for key, value in NODE_VALUES.items():
-        check("chain", f"nodes.r.{key}", value, key not in OF_PREPARATION)
+        if key != "t2_shape":
+            check("chain", f"nodes.r.{key}", value, key not in OF_PREPARATION)
+
+
+@pytest.mark.parametrize("transport", [*SCHEMES, "direct", "coded", "chain"])
+def test_a_gaussian_decay_changes_a_result(transport: str) -> None:
+    name = "r" if transport == "chain" else "alice"
+    for seed in SEEDS:
+        found = []
+        for shape in ("exponential", "gaussian"):
+            data = scenario(transport, seed)
+            data["links"][0].pop("distill_spans", None)
+            data["nodes"][name] |= {"t2_s": 1e-5, "t2_shape": shape}
+            found.append(outcome(data))
+        assert not any(isinstance(each, str) for each in found), found
+        if found[0] != found[1]:
+            return
+    raise AssertionError("the shape changes nothing")
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("alice", 'nodes.alice.t2_shape: "gaussian" given, expected exponential in the chain of links.0: halves w'),
+        ("r", 'nodes.r.t2_shape: "gaussian" given, expected exponential in the chain of links.0: halves wait'),
+    ],
+)
+def test_a_gaussian_decay_is_refused_where_halves_wait_in_several_stretches(name: str, told: str) -> None:
+    """At an end of a chain, and at a repeater that is not the only one."""
+    data = scenario("chain")
+    data["nodes"][name] |= {"t2_s": 1e-5, "t2_shape": "gaussian"}
+    if name == "r":
+        data["nodes"]["s"] = {}
+        data["links"][0]["via"] = ["r", "s"]
+        data["links"] += [{**data["links"][2], "between": ["r", "s"]}, {**data["links"][2], "between": ["s", "bob"]}]
+        del data["links"][2]
+    assert outcome(data).startswith(told), outcome(data)
+
+
+def test_a_gaussian_decay_needs_a_t2() -> None:
+    data = scenario("direct")
+    data["nodes"]["alice"]["t2_shape"] = "gaussian"
+    assert outcome(data).startswith('nodes.alice.t2_shape: "gaussian" given, expected t2_s beside it')
 
 
 def test_the_gates_of_a_node_are_those_of_the_lines_that_end_there() -> None:

@@ -53,9 +53,30 @@ def test_a_value_may_set_several_keys_and_several_keys_may_have_one_value() -> N
     assert told(found.cells)[1] == (("trapped-ion",), {f"nodes.{each}.hardware": "trapped-ion" for each in "ab"})
 
 
+def test_rows_have_facts_beside_what_they_set() -> None:
+    rows = [
+        {"facts": {"who": "x", "found": 0.5}, "set": {"a.b": 1}},
+        {"facts": {"who": "y", "found": "-"}, "set": {"c": 2}},
+    ]
+    found = spanned({"rows": rows})
+    assert found.names == ("who", "found")
+    assert told(found.cells) == [(("x", 0.5), {"a.b": 1}), (("y", "-"), {"c": 2})]
+    assert spanned({"rows": [{"facts": {"who": "x"}, "set": {"a": 1}}]}).names == ("who",)
+
+
 @pytest.mark.parametrize(
     ("axes", "expected"),
     [
+        ([{"rows": []}], "s.yaml: axes.0.rows: [] given, expected at least 1 entries"),
+        ([{"rows": [{"facts": {"who": "x"}}]}], "s.yaml: axes.0.rows.0.set: missing"),
+        (
+            [{"rows": [{"facts": {"who": "x"}, "set": {"a": 1}}], "name": "n"}],
+            's.yaml: axes.0.name: "n" given, expected nothing beside rows',
+        ),
+        (
+            [{"rows": [{"facts": {"who": "x"}, "set": {"a": 1}}, {"facts": {"whom": "y"}, "set": {"a": 2}}]}],
+            's.yaml: axes.0.rows.1.facts: ["whom"] given, expected the columns of the first row: who',
+        ),
         ([{"key": "a", "values": []}], "s.yaml: axes.0.values: [] given, expected at least 1 entries"),
         ([{"key": "a", "geomspace": [-1, 10, 3]}],
          "s.yaml: axes.0.geomspace.0: -1.0 given, expected a value above 0"),

@@ -13,13 +13,14 @@ from ketwire.scenarios import cli
 from ketwire.scenarios.studies.axes import grid
 from ketwire.scenarios.studies.files import packaged_studies, read_file
 from ketwire.scenarios.studies.page import page_text
-from ketwire.scenarios.studies.tables import MOST_SHOWN, study_text
+from ketwire.scenarios.studies.tables import MOST_SHOWN, study_text, told_below
 from tests.studies import study_of, written
 
 DOCS = Path(__file__).parents[3] / "docs" / "studies"
 NAMES = [
     "advantage-vs-n", "copies-vs-accuracy", "gnn-accuracy", "gnn-copies", "gnn-growth", "gnn-head", "gnn-noise",
-    "hardware-race", "latency-vs-distance", "repeater-levels", "who-is-first", "window-vs-latency", "xeb-advantage-map",
+    "hardware-race", "latency-vs-distance", "published-experiments", "repeater-levels", "who-is-first",
+    "window-vs-latency", "xeb-advantage-map",
 ]  # fmt: skip
 OF_DATA = ("gnn-accuracy", "gnn-copies", "gnn-head", "gnn-noise")
 """Those of trained networks, in the folders `datasets` and `models` of the working folder."""
@@ -41,9 +42,14 @@ def test_each_is_valid_and_its_page_has_a_row_for_each_point(name: str) -> None:
     spanned = grid(given.study.axes, name)
     page = (DOCS / f"{name}.md").read_text()
     rows = page.split("    ketwire study")[1].split("\n\n")[1].splitlines()
-    assert rows[0].split()[: len(spanned.names)] == [*spanned.names]
-    cells = [" ".join(map(str, cell.labels)) for cell in spanned.cells][:MOST_SHOWN]
-    assert [" ".join(row.split()[: len(spanned.names)]) for row in rows[1 : len(cells) + 1]] == cells
+    below = told_below(spanned.names, [cell.labels for cell in spanned.cells])
+    places = [at for at, name in enumerate(spanned.names) if name not in below]
+    assert rows[0].split()[: len(places)] == [spanned.names[at] for at in places]
+    cells = [" ".join(str(cell.labels[at]) for at in places) for cell in spanned.cells][:MOST_SHOWN]
+    assert [" ".join(row.split())[: len(cell)] for row, cell in zip(rows[1:], cells, strict=False)] == cells
+    assert all(f"    {cell.labels[0]}\n" in page for cell in spanned.cells) or not below
+    told = " ".join(page.split())
+    assert all(str(cell.labels[spanned.names.index(name)]) in told for name in below for cell in spanned.cells)
 
 
 @pytest.mark.long
