@@ -73,7 +73,7 @@ def arrived(line: Line, qubits: int, crossings: int, rng: np.random.Generator) -
     )  # fmt: skip
     lines = [(line, back)[crossing % 2] for crossing in range(crossings)]
     if isinstance(line.transport, Teleport):
-        perfect = line.sender.is_perfect and line.receiver.is_perfect
+        perfect = line.sender.keeps_pairs and line.receiver.keeps_pairs
         if perfect:
             return _teleported(lines, line.transport, qubits)
         return _drawn(lines, line.transport.memory_slots, qubits, rng)
@@ -154,8 +154,7 @@ def _teleported(lines: Sequence[Line], transport: Teleport, qubits: int) -> Arri
     for each in lines:
         diagonal = diagonal * (PAULI_SIGNS @ crossing_weights(transport.pair_bell(each), each))
     fidelity = float(diagonal.mean()) ** qubits
-    ends = line.sender_gates, line.receiver_gates
-    pairs = 1.0 if transport.distillation is None else plan(scheme, transport.distillation, ends).pairs
+    pairs = 1.0 if transport.distillation is None else plan(scheme, transport.distillation, line.ends).pairs
     attempts = pairs / scheme.success_probability
     return Arrived(fidelity, 0.0, line.time_ps(qubits), qubits * pairs, qubits * attempts)
 
@@ -235,7 +234,7 @@ def _pairs(line: Line, qubits: int, bench: _Bench, wanted_ps: Times, rng: np.ran
     else:
         good = distill(
             ready_ps, scheme, transport.distillation, count, begin_ps, rng=rng, **constants,
-            ends=(gates, line.receiver_gates), use_ps=gates.bell_whole_ps,
+            ends=line.ends, use_ps=gates.bell_whole_ps, per_attempt=line.per_attempt,
         )  # fmt: skip
         herald_ps, used_ps = good.herald_ps, good.release_ps
         since_ps, six = good.made_ps, good.elements
