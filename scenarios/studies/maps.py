@@ -39,17 +39,20 @@ class Mark(NamedTuple):
 def place_of(name: str) -> Mark | None:
     """A preset by its length and the fidelity of its pairs; None where one of them is not known."""
     preset = PRESETS[name]
-    length, fidelity = preset.figures.get("length_km"), _fidelity(preset)
-    if length is None or fidelity is None:
-        return None
-    return Mark(name, float(length.value), fidelity)
+    length_km, fidelity = _number(preset, "length_km"), _fidelity(preset)
+    return None if length_km is None or fidelity is None else Mark(name, length_km, fidelity)
 
 
 def _fidelity(preset: Preset) -> float | None:
-    if (given := preset.figures.get("fidelity")) is not None:
-        return float(given.value)
-    visibility = preset.figures.get("visibility")
-    return None if visibility is None else (1 + float(visibility.value)) / 2  # of two clicks without dark counts
+    given, visibility = _number(preset, "fidelity"), _number(preset, "visibility")
+    if given is not None or visibility is None:
+        return given
+    return (1 + visibility) / 2  # of two clicks without dark counts
+
+
+def _number(preset: Preset, name: str) -> float | None:
+    figure = preset.figures.get(name)
+    return float(figure.value) if figure is not None and isinstance(figure.value, int | float) else None
 
 
 class Look(NamedTuple):
