@@ -15,7 +15,7 @@ from ketwire.scenarios.studies.identity import PHYSICS_REVISION, Identities
 from tests.studies import SMALL
 
 REVISIONS = Path(__file__).parents[2] / "data" / "physics_revisions.json"
-GOLDEN = ("metro-25km-teleport", "two-layer-inference", "eavesdropper")
+GOLDEN = ("metro-25km-teleport", "two-layer-inference", "eavesdropper", "xeb-12-qubits", "fingerprint-referee")
 
 
 def identity(data: dict[str, Any], base: Path, *changes: tuple[str, Any]) -> str:
