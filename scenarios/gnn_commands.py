@@ -62,6 +62,21 @@ def train(
     say(f"{asked.folder}: {done} trained, {len(asked.seeds) * max(len(tested), 1) - done} kept before")
 
 
+@gnn.command()
+def download(
+    name: Annotated[str, typer.Argument(metavar="SET", help="Cora, Citeseer, Pubmed, or a set of TU Dortmund.")],
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Where to put it.")],
+) -> None:
+    """Download a public data set, by torch_geometric."""
+    from ketwire.nodes.graphs.downloads import download as fetched  # noqa: PLC0415
+    from ketwire.nodes.graphs.shelf import load_set  # noqa: PLC0415
+    from ketwire.scenarios.reports.extras import extra  # noqa: PLC0415
+
+    path = fetched(extra("torch_geometric.datasets", "gnn", "ketwire gnn download"), name, folder)
+    found = load_set(folder, name)
+    say(f"{path}: {found.graphs} graph(s), {found.nodes} nodes, {len(found.edges)} edges, {found.classes} classes")
+
+
 def _told(progress: bool | None) -> Callable[[str, int, int, float], None]:
     """A line now and then, where progress is asked for, or on a terminal."""
     begun_s = time.monotonic()

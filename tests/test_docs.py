@@ -238,3 +238,12 @@ def test_the_notebook_of_a_latency_study_shows_what_it_computes(tmp_path: Path) 
 
 def test_the_readme_is_short() -> None:
     assert len((ROOT / "README.md").read_text().splitlines()) <= 120
+
+
+def test_the_picture_of_a_graph_network_is_what_its_program_draws() -> None:
+    """One logit by the network, by its quadratic form and by a measurement: the same number, and that of the page."""
+    done = subprocess.run([sys.executable, str(ROOT / "docs" / "graph_network.py")], capture_output=True, text=True,
+                          timeout=60, check=True)  # fmt: skip
+    drawn, kept = (re.findall(r">= (-?[0-9.]+)<", text)
+                   for text in (done.stdout, (ROOT / "docs" / "graph-network.svg").read_text()))  # fmt: skip
+    assert len(drawn) == 3 and len(set(drawn)) == 1 and drawn == kept

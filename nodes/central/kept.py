@@ -9,6 +9,7 @@ dash. The settings of a model file say: set, settings (all of them), activation,
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -48,8 +49,20 @@ def keep(path: Path, model: GraphModel) -> None:
     Raises:
         ScenarioError: it cannot be written.
     """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ScenarioError(f"{path.parent}: {error.strerror or error}, expected a folder to write to") from None
+    make_folder(path.parent)
     write_graph_model(path, model)
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder for models, where there is none.
+
+    Raises:
+        ScenarioError: it cannot be written to.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        refused = "" if os.access(folder, os.W_OK) else "Permission denied"
+    except OSError as error:
+        refused = error.strerror or str(error)
+    if refused:
+        raise ScenarioError(f"{folder}: {refused}, expected a folder to write to")

@@ -18,7 +18,7 @@ import torch
 
 from ketwire.errors import ScenarioError
 from ketwire.nodes.central.graph_nets import Fold, train_graphs
-from ketwire.nodes.central.kept import is_kept, keep, kept_file
+from ketwire.nodes.central.kept import is_kept, keep, kept_file, make_folder
 from ketwire.nodes.central.node_nets import Inputs, train_nodes
 from ketwire.nodes.central.rows import rows_of
 from ketwire.nodes.central.settings import Norm, graph_settings, node_settings, told
@@ -64,6 +64,7 @@ def train(asked: Asked, told: Told) -> int:
     warnings.filterwarnings("ignore", message="Sparse CSR tensor support is in beta")
     torch.use_deterministic_algorithms(True)
     keep_freed_memory()
+    make_folder(asked.folder)  # before hours of training
     try:
         return _train_nodes(asked, told) if asked.data.task == "node" else _train_graphs(asked, told)
     except ValueError as error:
@@ -74,6 +75,8 @@ def _train_graphs(asked: Asked, report: Told) -> int:
     data, settings = asked.data, graph_settings(asked.data.name, asked.variant, asked.norm)
     if asked.norm is not None and graph_settings(data.name, asked.variant, None) == settings:
         raise ValueError(f"norm: {asked.norm} given, which the settings have, expected another or none")
+    if not data.nodes:
+        raise ValueError("features: no node in any graph given, expected one at least")
     says = {"set": data.name, "settings": told(settings), "activation": asked.activation}
     left = [fold for fold in _asked_folds(asked)
             if not is_kept(_file(asked, fold), {**says, "fold": fold.fold, "seed": fold.seed})]  # fmt: skip

@@ -13,6 +13,8 @@ from ketwire.nodes.graphs.sets import NO_LABEL, Ints, Split
 FOLDS = 10
 TRAIN, VALIDATION = 0.6, 0.2
 """The shares of a random split; the rest is tested."""
+LEAST = 5
+"""Nodes with a label that a random split needs."""
 
 
 def folds(labels: Ints) -> Ints:
@@ -48,7 +50,12 @@ def random_split(labels: Ints, seed: int) -> Split:
     Args:
         labels: shape (V,); NO_LABEL for a node without one.
         seed: of the draw, 0 and up.
+
+    Raises:
+        ValueError: fewer than LEAST nodes have a label, so that a part would be empty.
     """
     order = np.random.RandomState(seed).permutation(np.flatnonzero(labels != NO_LABEL))
+    if len(order) < LEAST:
+        raise ValueError(f"labels: {len(order)} nodes with a label given, expected at least {LEAST}")
     first, second = round(TRAIN * len(order)), round((TRAIN + VALIDATION) * len(order))
     return Split(*(np.sort(part) for part in np.split(order, [first, second])))

@@ -23,6 +23,8 @@ UNITS = {"_ps": ("s", 1e12), "_s": ("s", 1.0), "_km": ("km", 1.0), "_hz": ("Hz",
 MOST_VALUES = 8
 """Values of a logarithmic axis that have a tick each."""
 MOST_TICKS = 12
+MOST_LETTERS = 40
+"""Of all texts along the x axis that fit side by side; more of them are turned."""
 
 
 def draw(data: StudyData, figures: Sequence[Figure] | None = None) -> Drawing:
@@ -136,7 +138,9 @@ def _dress(axes: Axes, figure: Figure, ticks: Any, facet: str | None, legend: bo
     """Scales, names and the legend."""
     for which, name in (("x", figure.x), ("y", figure.y)):
         if ticks[which] is not None and len(ticks[which]) <= MOST_TICKS:
-            getattr(axes, f"set_{which}ticks")(range(len(ticks[which])), [*ticks[which]])
+            long = which == "x" and sum(map(len, ticks[which])) > MOST_LETTERS
+            getattr(axes, f"set_{which}ticks")(range(len(ticks[which])), [*ticks[which]],
+                                               **({"rotation": 30, "ha": "right"} if long else {}))  # fmt: skip
         elif which in figure.log:
             getattr(axes, f"set_{which}scale")("log")
         getattr(axes, f"set_{which}label")(named(name))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,13 +51,17 @@ def packaged_studies() -> dict[str, Path]:
 def read_file(name_or_file: str) -> Given:
     """A packaged study by name, or one from a file.
 
+    Relative paths start from the file's folder; those of a packaged study, as of packaged scenarios, from the working
+    directory.
+
     Raises:
         ScenarioError: there is none, or it is not valid; one line with file, key, value and what was expected.
     """
     path = _path(name_or_file)
-    origin = path.name if name_or_file in packaged_studies() else name_or_file
+    is_packaged = name_or_file in packaged_studies()
+    origin = path.name if is_packaged else name_or_file
     data = parse(read(path, origin, "study file"), origin)
-    return of_data(data, origin, path.stem, str(path.resolve().parent))
+    return of_data(data, origin, path.stem, os.getcwd() if is_packaged else str(path.resolve().parent))
 
 
 def is_study(name_or_file: str) -> bool:

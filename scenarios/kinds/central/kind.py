@@ -24,8 +24,6 @@ from ketwire.scenarios.kinds.central.spec import CentralSpec
 from ketwire.scenarios.kinds.interface import Judge, Kind, Network
 
 CONFIDENCE = 0.95
-MODELS = "KETWIRE_MODELS"
-"""The environment variable that names the folder of kept networks."""
 
 
 class Central(Kind):
@@ -77,10 +75,7 @@ def _deviation(found: Accuracies, means: list[float]) -> float | None:
 
 
 def _read(spec: CentralSpec, activation: str, base: str) -> Accuracies:
-    models = os.environ.get(MODELS) if spec.models is None else os.path.join(base, os.path.expanduser(spec.models))
-    if not models:
-        raise ScenarioError(f"protocol.models: none given and {MODELS} not set, expected the folder of --out of "
-                            "ketwire gnn train in one of them")  # fmt: skip
+    models = os.path.join(base, os.path.expanduser(spec.models))
     folder = Path(models, spec.set, spec.settings, activation)
     try:
         return accuracies(folder, range(spec.seeds))

@@ -15,10 +15,7 @@ class CentralSpec(Strict):
     """Networks that were trained in one place."""
 
     kind: Literal["central"]
-    models: str | None = Field(
-        None, min_length=1,
-        description="the folder that ketwire gnn train has kept networks in (--out); null: KETWIRE_MODELS names it",
-    )
+    models: str = Field(min_length=1, description="the folder that ketwire gnn train has kept networks in (--out)")
     set: str = Field(pattern=_NAME, description="the data set, such as MUTAG or Cora")
     settings: str = Field("reference", pattern=_NAME, description="the folder below it: reference, released, public")
     activation: Literal["degree-2", "prelu", "none"] = Field("degree-2", description="of the hidden units")

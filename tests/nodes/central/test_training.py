@@ -22,6 +22,9 @@ torch = pytest.importorskip("torch", reason="torch is not installed (the extra g
 pytestmark = pytest.mark.gnn
 
 
+EMPTY = GRAPHS.chosen(np.setdiff1d(np.arange(GRAPHS.graphs), GRAPHS.member))
+
+
 @pytest.fixture(autouse=True)
 def few_epochs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(settings, "_OTHER_GRAPHS", replace(settings._OTHER_GRAPHS, epochs=11, hidden=4))
@@ -78,6 +81,8 @@ def test_an_interrupted_training_keeps_what_is_whole(tmp_path: Path) -> None:
         ({"data": NODES, "norm": "layer", "variant": "public"}, "N: norm: layer given, expected none for nodes"),
         ({"data": replace(NODES, public=None), "variant": "public"}, "N: split: public given, expected random"),
         ({"data": GRAPHS.chosen(np.arange(7))}, "S: labels: 7 graphs given, expected 10 of one class"),
+        ({"data": EMPTY}, "S: features: no node in any graph given, expected one at least"),
+        ({"data": replace(NODES, labels=NODES.labels * 0 - 1), "variant": "random"}, "N: labels: 0 nodes with a label"),
     ],
 )
 def test_what_does_not_fit_is_refused(tmp_path: Path, changed: dict[str, Any], told: str) -> None:
@@ -88,7 +93,7 @@ def test_what_does_not_fit_is_refused(tmp_path: Path, changed: dict[str, Any], t
 def test_other_settings_are_not_taken_for_these(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     trained(asked(tmp_path))
     monkeypatch.setattr(settings, "_OTHER_GRAPHS", replace(settings._OTHER_GRAPHS, hidden=5))
-    with pytest.raises(ScenarioError, match="trained with settings .* name another --out"):
+    with pytest.raises(ScenarioError, match=r"trained with settings .* name another --out"):
         trained(asked(tmp_path))
 
 

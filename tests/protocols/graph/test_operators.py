@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ketwire.protocols.graph.operators import OPERATORS, Hops, adjacency, each_hop, gathered, hop_features, planes
@@ -34,6 +34,7 @@ def dense(nodes: int, edges: np.ndarray, loops: bool, name: str) -> np.ndarray:
     return {"raw": a, "rw": inverse[:, None] * a}.get(name, s)
 
 
+@settings(max_examples=30)
 @given(graphs(), st.booleans(), st.integers(0, 2**32 - 1))
 def test_hops_follow_their_definitions(graph: tuple[int, np.ndarray], loops: bool, seed: int) -> None:
     nodes, edges = graph
@@ -49,6 +50,7 @@ def test_hops_follow_their_definitions(graph: tuple[int, np.ndarray], loops: boo
     assert np.allclose(found, wanted, atol=1e-12)
 
 
+@settings(max_examples=30)
 @given(graphs(), st.booleans(), st.integers(0, 2**32 - 1))
 def test_gathering_is_the_adjoint(graph: tuple[int, np.ndarray], loops: bool, seed: int) -> None:
     nodes, edges = graph

@@ -46,3 +46,14 @@ def test_what_wins_where_is_a_map() -> None:
     (line,) = panel.get_lines()
     assert line.get_label() in ("classical", "quantum", "tie", "nobody") and line.get_linestyle() == "None"
     assert sorted(zip(line.get_xdata(), line.get_ydata(), strict=True)) == [(1, 10), (1, 40), (5, 10), (5, 40)]
+
+
+@pytest.mark.parametrize(("labels", "turned"), [(["a", "b"], 0), (["a" * 30, "b" * 30], 30)])
+def test_long_names_along_an_axis_are_turned(labels: list[str], turned: int) -> None:
+    pytest.importorskip("matplotlib")
+    figures = [{"x": "place", "y": "virtual_time_ps"}]
+    outcome = kw.study(study_of(axes=[{**LENGTHS, "name": "place", "labels": labels}], figures=figures))
+    (panel,) = outcome.plot().axes
+    assert [(tick.get_text(), tick.get_rotation()) for tick in panel.get_xticklabels()] == [
+        (label, turned) for label in labels
+    ]  # fmt: skip

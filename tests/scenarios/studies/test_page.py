@@ -15,10 +15,10 @@ from tests.studies import study_of, written
 
 DOCS = Path(__file__).parents[3] / "docs" / "studies"
 NAMES = [
-    "copies-vs-accuracy", "gnn-copies", "gnn-growth", "gnn-noise", "hardware-race",
+    "copies-vs-accuracy", "gnn-accuracy", "gnn-copies", "gnn-growth", "gnn-head", "gnn-noise", "hardware-race",
     "latency-vs-distance", "repeater-levels", "who-is-first", "window-vs-latency",
 ]  # fmt: skip
-OF_DATA = ("gnn-copies", "gnn-noise")
+OF_DATA = ("gnn-accuracy", "gnn-copies", "gnn-head", "gnn-noise")
 """Those of trained networks, in the folders `datasets` and `models` of the working folder."""
 
 

@@ -10,6 +10,7 @@ import pytest
 import ketwire as kw
 from ketwire.errors import ScenarioError
 from ketwire.scenarios import cli
+from ketwire.scenarios.studies.files import read_file
 from tests.nodes.central.networks import keep_folds, keep_nodes
 
 
@@ -17,7 +18,7 @@ def scenario(folder: Path | None, **protocol: Any) -> dict[str, Any]:
     return {
         "name": "central", "seed": 1, "nodes": {"alice": {}, "bob": {}},
         "links": [{"between": ["alice", "bob"], "fiber": "telecom-fiber"}],
-        "protocol": {"kind": "central", "models": None if folder is None else str(folder), "set": "MUTAG", **protocol},
+        "protocol": {"kind": "central", "models": str(folder or "models"), "set": "MUTAG", **protocol},
     }  # fmt: skip
 
 
@@ -47,12 +48,15 @@ def test_one_seed_has_no_interval_and_nodes_have_no_folds(models: Path) -> None:
     assert told["best_epoch_accuracy"] is None and told["difference"] is None
 
 
-def test_the_folder_may_be_named_by_the_environment(models: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("KETWIRE_MODELS", str(models))
+def test_a_packaged_study_finds_models_in_the_working_folder(
+    models: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (models / "work").mkdir()
+    (models / "work" / "models").symlink_to(models)
+    monkeypatch.chdir(models / "work")
+    given = read_file("gnn-accuracy")
+    assert given.base.base == str(models / "work")
     assert kw.run(scenario(None)).told()["trained"] == 10
-    monkeypatch.delenv("KETWIRE_MODELS")
-    with pytest.raises(ScenarioError, match=r"protocol\.models: none given and KETWIRE_MODELS not set, expected"):
-        kw.run(scenario(None))
 
 
 @pytest.mark.parametrize(
