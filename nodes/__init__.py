@@ -13,6 +13,7 @@ It knows no physics of its own. Of the folders `scenarios` alone imports it.
 - `ledger`: A fiber's ledger: one JSON line per message that it carried, in the order of its sessions.
 - `memory`: Freed memory stays with the process: batches come and go, and new pages would be cleared each time.
 - `models`: Trained models as their owners keep them: the angles of one party's layers in a file that it alone reads.
+- `npyfiles`: Arrays of .npy and .npz files, whose claims are compared with their sizes before memory is taken.
 - `party`: The machine under a program, without its input and output: registers, clock, randomness.
 - `processor`: A node's processor and memory in virtual time: registers are worked on, one copy after the other, and
   decay.

@@ -28,13 +28,13 @@ import zipfile
 from typing import IO, Any
 
 import numpy as np
-from numpy.lib import format as npy
 from numpy.typing import NDArray
 
 from ketwire.channels.streams import stream
 from ketwire.errors import ScenarioError
 from ketwire.nodes import datasets
 from ketwire.nodes.models import read_layer
+from ketwire.nodes.npyfiles import read_npy
 from ketwire.protocols.loaded import labels_of
 from ketwire.protocols.node import Json, Loader
 
@@ -145,7 +145,7 @@ def _read_octets(file: IO[bytes], source: dict[str, Json]) -> Arrays:
 
 def _read_npy_file(file: IO[bytes], source: dict[str, Json]) -> Arrays:
     size = os.fstat(file.fileno()).st_size
-    return {"values": _read_npy(file, size)}
+    return {"values": read_npy(file, size)}
 
 
 def _read_npz(file: IO[bytes], source: dict[str, Json]) -> Arrays:
@@ -161,29 +161,7 @@ def _read_npz(file: IO[bytes], source: dict[str, Json]) -> Arrays:
         if info.file_size > MAX_OCTETS:
             raise ScenarioError(f"array {name!r} unpacks to more than {MAX_OCTETS} octets, expected fewer")
         with archive.open(info) as member:
-            return {"values": _read_npy(member, info.file_size)}
-
-
-def _read_npy(file: IO[bytes], size: int) -> NDArray[Any]:
-    """One array of a .npy stream that is `size` octets long.
-
-    The shape is a claim of the header, so it is compared with the size before memory is taken.
-    """
-    version = npy.read_magic(file)
-    if version not in ((1, 0), (2, 0)):
-        raise ScenarioError(f"format version {version}, expected (1, 0) or (2, 0)")
-    header = npy.read_array_header_1_0(file) if version == (1, 0) else npy.read_array_header_2_0(file)
-    shape, fortran_order, dtype = header
-    if dtype.kind not in "biufc":
-        named = "structured" if dtype.names else dtype
-        raise ScenarioError(f"entries of type {named}, expected numbers")
-    octets = math.prod(shape) * dtype.itemsize
-    if min(shape, default=0) < 0 or octets > size:
-        raise ScenarioError(f"shape {shape} claimed in {size} octets, expected as many entries as claimed")
-    data = file.read(octets)
-    if len(data) != octets:
-        raise ScenarioError(f"ends after {len(data)} of {octets} octets, expected all of them")
-    return np.frombuffer(data, dtype).reshape(shape, order="F" if fortran_order else "C")
+            return {"values": read_npy(member, info.file_size)}
 
 
 def _read_csv(file: IO[bytes], source: dict[str, Json]) -> Arrays:

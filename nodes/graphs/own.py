@@ -24,6 +24,7 @@ import numpy as np
 
 from ketwire.errors import ScenarioError
 from ketwire.nodes.graphs.sets import NO_LABEL, GraphSet, Ints, rows_to_one, undirected
+from ketwire.nodes.npyfiles import read_archive
 from ketwire.nodes.tables import read_table
 from ketwire.protocols.graph.operators import sparse
 
@@ -60,14 +61,11 @@ def read_own(files: tuple[Path, ...], name: str) -> GraphSet:
 
 
 def _archive(path: Path) -> dict[str, Any]:
-    with np.load(path, allow_pickle=False) as file:
-        octets = sum(info.file_size for info in file.zip.infolist())
-        if octets > MAX_OCTETS:
-            raise ValueError(f"unpacks to {octets} octets, more than {MAX_OCTETS}")
-        if not {"features", "edges"} <= {*file.files} <= _MEMBERS:
-            raise ValueError(f"members {', '.join(sorted(file.files))} given, expected features and edges, and where "
-                             "they are needed labels and member")  # fmt: skip
-        return {key: file[key] for key in file.files}
+    found = read_archive(path, MAX_OCTETS)
+    if not {"features", "edges"} <= {*found} <= _MEMBERS:
+        raise ScenarioError(f"members {', '.join(sorted(found))} given, expected features and edges, and where "
+                            "they are needed labels and member")  # fmt: skip
+    return found
 
 
 def _tables(nodes: Path, edges: Path) -> dict[str, Any]:

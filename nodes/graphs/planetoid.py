@@ -17,6 +17,7 @@ import numpy as np
 
 from ketwire.errors import ScenarioError
 from ketwire.nodes.graphs.sets import NO_LABEL, GraphSet, Ints, Split, rows_to_one, undirected
+from ketwire.nodes.npyfiles import read_archive
 from ketwire.protocols.graph.operators import sparse
 
 VALIDATION = 500
@@ -35,12 +36,11 @@ def read_planetoid(path: Path, name: str) -> GraphSet:
         ScenarioError: it cannot be read, or has another form.
     """
     try:
-        with np.load(path, allow_pickle=False) as file:
-            octets = sum(info.file_size for info in file.zip.infolist())
-            if octets > MAX_OCTETS:
-                raise ScenarioError(f"{path}: unpacks to more than {MAX_OCTETS} octets, expected fewer")
-            return assembled(name, {key: file[key] for key in file.files})
-    except (OSError, ValueError, KeyError, IndexError, TypeError, AttributeError, zipfile.BadZipFile) as error:
+        return assembled(name, read_archive(path, MAX_OCTETS))
+    except ScenarioError as error:
+        raise ScenarioError(f"{path}: {error}") from None
+    except (OSError, EOFError, ValueError, KeyError, IndexError, TypeError, AttributeError, zipfile.BadZipFile,
+            NotImplementedError) as error:  # fmt: skip
         told = " ".join(str(getattr(error, "strerror", None) or error).split())[:100]
         raise ScenarioError(f"{path}: {told}, expected a citation network: see docs/graph-networks.md") from None
 
