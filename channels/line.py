@@ -100,6 +100,16 @@ class Line:
         return self.fiber.classical_ps + self.receiver_message_ps
 
     @property
+    def ends(self) -> tuple[Gates, Gates]:
+        """What works on the halves of a pair at each end, the sender's first."""
+        return self.sender_gates, self.receiver_gates
+
+    @property
+    def per_attempt(self) -> float:
+        """x for coherences of pairs between both ends that shrink by e^-x with each attempt while they wait."""
+        return self.sender.per_attempt + self.receiver.per_attempt
+
+    @property
     def corrected_ps(self) -> int:
         """From when the outcome of a Bell measurement has left until the receiver has corrected its qubit."""
         return self.message_ps + self.receiver_gates.gate1_ps

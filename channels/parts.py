@@ -74,7 +74,8 @@ class Noise:
 class Memory:
     """What holds a register that waits. None: it holds forever.
 
-    gaussian: T2 is that of a Gaussian decay, e^(-(t/T2)²) beside relaxation, anew in each stretch of waiting
+    gaussian: T2 is that of a Gaussian decay, e^(-(t/T2)²) beside relaxation, from the start in each stretch of waiting
+    attempts: after so many attempts to make another pair the coherence of a half that waits for it is 1/e
 
     Raises:
         ValueError: time constants that no memory has, T2 > 2 T1 among them.
@@ -83,12 +84,15 @@ class Memory:
     t1_ps: float | None = None
     t2_ps: float | None = None
     gaussian: bool = False
+    attempts: float | None = None
 
     def __post_init__(self) -> None:
         for name in ("t1_ps", "t2_ps"):
             value = getattr(self, name)
             if value is not None and not 0 < value < float("inf"):
                 raise ValueError(f"{name}: {value!r} given, expected a finite number above 0, or none")
+        if self.attempts is not None and not 0 < self.attempts < float("inf"):
+            raise ValueError(f"t2_attempts: {self.attempts!r} given, expected a finite number above 0, or none")
         if self.gaussian and self.t2_ps is None:
             raise ValueError("t2_shape: gaussian given without a T2, expected t2_s beside it")
         t1, t2 = self.constants
@@ -108,7 +112,18 @@ class Memory:
 
     @property
     def is_perfect(self) -> bool:
+        """Whether nothing decays with time."""
         return self.t1_ps is None and self.t2_ps is None
+
+    @property
+    def keeps_pairs(self) -> bool:
+        """Whether halves of pairs do not decay, with time or with attempts."""
+        return self.is_perfect and self.attempts is None
+
+    @property
+    def per_attempt(self) -> float:
+        """x for coherences of halves that shrink by e^-x with each attempt."""
+        return 0.0 if self.attempts is None else 1.0 / self.attempts
 
 
 @dataclass(frozen=True)
@@ -162,6 +177,8 @@ class Medium(Protocol):
     def sender_gates(self) -> Gates: ...
     @property
     def receiver_gates(self) -> Gates: ...
+    @property
+    def ends(self) -> tuple[Gates, Gates]: ...
     @property
     def message_ps(self) -> int: ...
     @property

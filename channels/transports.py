@@ -146,8 +146,7 @@ class Teleport:
         from ketwire.channels.entanglement.rounds import gates_ps  # noqa: PLC0415
 
         assert self.distillation is not None
-        ends = line.sender_gates, line.receiver_gates
-        return gates_ps(self.distillation.protocol, ends) + self.pairs(line).outcome_ps
+        return gates_ps(self.distillation.protocol, line.ends) + self.pairs(line).outcome_ps
 
     def _handling_ps(self, line: Medium) -> int:
         """What the outcome of a round takes beside its way: readout at either end, one bit, processing at the other."""
@@ -188,7 +187,7 @@ class Teleport:
         scheme = self.pairs(line)
         one = mean_ps(scheme)
         if self.distillation is not None:
-            one = plan(scheme, self.distillation, (line.sender_gates, line.receiver_gates)).time_ps
+            one = plan(scheme, self.distillation, line.ends).time_ps
         if self.delivery is not None:
             return float(qubits * self.delivery.every_ps / self.memory_slots)
         return qubits * (one + line.sender_gates.bell_whole_ps) / self.memory_slots
@@ -210,7 +209,7 @@ class Teleport:
             return self.delivery.bell(scheme, math.inf, math.inf, line.sender_gates.bell_whole_ps)
         if self.distillation is None:
             return bell_diagonal(scheme.state())
-        return plan(scheme, self.distillation, (line.sender_gates, line.receiver_gates)).bell
+        return plan(scheme, self.distillation, line.ends).bell
 
 
 @dataclass(frozen=True)

@@ -210,7 +210,7 @@ class Chain:
     @property
     def remembers(self) -> bool:
         """Whether no memory on the way decays."""
-        return all(hop.sender.is_perfect and hop.receiver.is_perfect for hop in self.hops)
+        return all(hop.sender.keeps_pairs and hop.receiver.keeps_pairs for hop in self.hops)
 
 
 class Planned(NamedTuple):

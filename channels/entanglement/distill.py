@@ -37,6 +37,7 @@ from ketwire.channels.entanglement.pairs import (
     decayed_bell,
     decayed_elements,
     diagonal,
+    dimmed,
     elements,
     elements_of_bell,
 )
@@ -169,6 +170,7 @@ def distill(
     rng: np.random.Generator,
     ends: Ends = PERFECT_ENDS,
     use_ps: int = 0,
+    per_attempt: float = 0.0,
 ) -> Distilled:
     """Make k good pairs: `heralding.generate` with distillation, as the head of this module says.
 
@@ -177,6 +179,7 @@ def distill(
         scheme: how fresh pairs are made.
         t1_ps, t2_ps: time constants of the memories, as for `pairs.decay_pairs`.
         ends: what works on the halves of the pairs at each end.
+        per_attempt: x for coherences of a waiting pair that shrink by e^-x with each attempt of its slot, of both ends.
 
     Raises:
         ScenarioError: the pairs would, or could well, take beyond the end of the clock; or they decay
@@ -187,7 +190,7 @@ def distill(
     planned = plan(scheme, schedule, ends)
     latest_ps = latest(ready_ps, free_ps)
     check_clock(latest_ps, len(ready_ps), slots, planned.time_ps + use_ps)
-    bench = _Bench(len(ready_ps), scheme, schedule, _Memory(t1_ps, t2_ps), ends, planned.orders, rng)
+    bench = _Bench(len(ready_ps), scheme, schedule, _Memory(t1_ps, t2_ps), per_attempt, ends, planned.orders, rng)
     bench.run(most_pairs=int(planned.pairs * _MAX_PAIRS_PER_PLANNED))
     # Rounds that fail for decay take longer than planned, so now with the times that it took.
     taken_ps = float(bench.clock_ps.sum(dtype=np.float64))
@@ -214,8 +217,8 @@ class _Bench:
     """
 
     def __init__(
-        self, count: int, scheme: Scheme, schedule: Schedule, memory: _Memory, ends: Ends, orders: Order,
-        rng: np.random.Generator,
+        self, count: int, scheme: Scheme, schedule: Schedule, memory: _Memory, per_attempt: float, ends: Ends,
+        orders: Order, rng: np.random.Generator,
     ) -> None:  # fmt: skip
         self._scheme, self._schedule, self._memory, self._rng = scheme, schedule, memory, rng
         self._work, self._orders = partial(one_round, schedule.protocol, ends=ends), orders
@@ -225,6 +228,8 @@ class _Bench:
         self._held = np.zeros((shelves, count), dtype=np.bool_)
         self._elements = np.empty((shelves, count, 6))
         self._since_ps = np.empty((shelves, count), dtype=np.int64)
+        self._tried = np.empty((shelves, count), dtype=np.int64)  # attempts before it waited
+        self._per_attempt = per_attempt
         self._level = np.zeros(count, dtype=np.int64)
         self.clock_ps = np.zeros(count, dtype=np.int64)
         self.pairs = np.zeros(count, dtype=np.int64)
@@ -300,6 +305,7 @@ class _Bench:
         self._held[shelf, which] = True
         self._elements[shelf, which] = six
         self._since_ps[shelf, which] = since_ps
+        self._tried[shelf, which] = self.attempts[which]
 
     def _round(
         self, shelf: int, which: Which, six: Floats, since_ps: Times, order: Order
@@ -312,6 +318,7 @@ class _Bench:
         """
         now_ps = self.clock_ps[which] + self._gates_ps
         kept = self._aged(self._elements[shelf, which], now_ps - self._since_ps[shelf, which])
+        kept = dimmed(kept, self.attempts[which] - self._tried[shelf, which], self._per_attempt)
         spent = self._aged(six, now_ps - since_ps)
         success, better = self._work(kept, spent, order=order)
         passed = self._rng.random(len(which)) < snap(success)

@@ -39,6 +39,7 @@ from ketwire.channels.entanglement.pairs import (
     Floats,
     decayed_bell,
     decayed_elements,
+    dimmed,
     elements_of_bell,
     swap_elements,
 )
@@ -123,7 +124,7 @@ def extend(machine: TeleportMachine, pairs: Pairs, sent_ps: int, draw: Draw) -> 
         met_ps = done_ps = fresh.herald_ps
         grown = Held(
             fresh.elements, fresh.herald_ps, fresh.since_ps, np.zeros(count, dtype=np.bool_),
-            line.sender.constants, _span_ps(line), line.sender_gates,
+            line.sender.constants, _span_ps(line), line.sender_gates, _counted_ps(machine),
         )  # fmt: skip
     else:
         grown, met_ps, done_ps, left_ps, bits = _joined(machine, held, fresh)
@@ -155,7 +156,7 @@ def _joined(machine: TeleportMachine, held: Held, fresh: _Fresh) -> tuple[Held, 
     done_ps = met_ps + np.where(held.lost, 0, line.sender_gates.bell_whole_ps)  # dead ones are not measured
     bits = np.where(held.lost, 1, 2)
     left_ps = machine.lane.serve(done_ps, bits if held.lost.any() else 2)
-    grown = _swap(line, held, fresh, met_ps + line.sender_gates.bell_ps, left_ps + line.message_ps)
+    grown = _swap(machine, held, fresh, met_ps + line.sender_gates.bell_ps, left_ps + line.message_ps)
     return grown, met_ps, done_ps, left_ps, bits
 
 
@@ -198,7 +199,8 @@ def _made(
     (t1_a, t2_a), (t1_b, t2_b) = machine.line.sender.constants, machine.line.receiver.constants
     good = distill(
         at_once_ps, scheme, schedule, count, begin_ps,
-        t1_ps=(t1_a, t1_b), t2_ps=(t2_a, t2_b), ends=machine.ends, rng=draw("pairs"),
+        t1_ps=(t1_a, t1_b), t2_ps=(t2_a, t2_b), ends=machine.line.ends, rng=draw("pairs"),
+        per_attempt=machine.line.per_attempt,
     )  # fmt: skip
     ebits = int(good.pairs.sum())
     return _Fresh(
@@ -234,15 +236,31 @@ def _span_ps(line: Line) -> int:
     return line.fiber.sending_ps(1) + line.message_ps
 
 
-def _swap(line: Line, held: Held, fresh: _Fresh, swap_ps: Times, ready_ps: Times) -> Held:
+def _counted_ps(machine: TeleportMachine) -> int:
+    """What an attempt takes, for a receiver whose halves decay with attempts."""
+    return 0 if machine.line.receiver.attempts is None else machine.scheme.attempt_ps
+
+
+def _swap(machine: TeleportMachine, held: Held, fresh: _Fresh, swap_ps: Times, ready_ps: Times) -> Held:
+    line = machine.line
     (far_t1, far_t2), (t1_a, t2_a), (t1_b, t2_b) = held.far_ps, line.sender.constants, line.receiver.constants
     waited_ps = swap_ps - held.since_ps
     kept = decayed_elements(held.elements, waited_ps, waited_ps, (far_t1, t1_a), (far_t2, t2_a))
-    waited_ps = swap_ps - fresh.since_ps
-    used = decayed_bell(fresh.elements, waited_ps, waited_ps, (t1_a, t1_b), (t2_a, t2_b))
+    waited_ps, own = swap_ps - fresh.since_ps, fresh.elements
+    if line.sender.attempts is not None:
+        # One half waits while the hop of the other one tries: from when it is there, attempt after attempt.
+        tried_ps = fresh.herald_ps - np.maximum(held.ready_ps, fresh.begin_ps)
+        tries = np.minimum(np.maximum(tried_ps, 0) // machine.scheme.attempt_ps, fresh.last)
+        kept = dimmed(kept, tries, line.sender.per_attempt)
+        others = np.maximum(held.ready_ps - fresh.herald_ps, 0) // max(held.attempt_ps, 1)
+        own = dimmed(own, others, line.sender.per_attempt)
+    used = decayed_bell(own, waited_ps, waited_ps, (t1_a, t1_b), (t2_a, t2_b))
     used = disturbed(used, bell_errors(line.sender_gates))
     span_ps = held.span_ps + _span_ps(line)
-    return held._replace(elements=swap_elements(kept, used), ready_ps=ready_ps, since_ps=swap_ps, span_ps=span_ps)
+    return held._replace(
+        elements=swap_elements(kept, used), ready_ps=ready_ps, since_ps=swap_ps, span_ps=span_ps,
+        attempt_ps=_counted_ps(machine),
+    )  # fmt: skip
 
 
 def _distil(machine: TeleportMachine, held: Held, order: Order, draw: Draw) -> Held:

@@ -41,6 +41,7 @@ class Held(NamedTuple):
     far_ps:   (T1, T2) of the memory that holds half a; math.inf where it does not decay
     span_ps:  how long a bit takes from the origin to the holder, along the chain, where it need not queue
     far:      what works on half a at the origin
+    attempt_ps: of the hop that brought them here, where the holder's halves decay with its attempts; else 0
     """
 
     elements: NDArray[np.float64]
@@ -50,6 +51,7 @@ class Held(NamedTuple):
     far_ps: tuple[float, float]
     span_ps: int
     far: Gates = Gates()
+    attempt_ps: int = 0
 
 
 class Cutoff(NamedTuple):

@@ -48,7 +48,7 @@ def crossing_weights(bell: Floats, line: Medium) -> Floats:
 
     In the order I, X, Y, Z, as `pauli_of_teleportation`, with the errors of the Bell measurement and of the correction.
     """
-    return pauli_of_teleportation(disturbed(bell, teleport_errors(line.sender_gates, line.receiver_gates)))
+    return pauli_of_teleportation(disturbed(bell, teleport_errors(*line.ends)))
 
 
 def disturbed(bell: Floats, errors: Floats) -> Floats:

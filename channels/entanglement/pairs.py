@@ -227,6 +227,15 @@ def decayed_elements(six: Floats, time_a_ps: Times, time_b_ps: Times, t1_ps: Con
     return waited
 
 
+def dimmed(six: Floats, attempts: Times, per_attempt: float) -> Floats:
+    """`elements` of pairs, (pairs, 6), after attempts, (pairs,), each of which shrinks coherences by e^-per_attempt."""
+    if per_attempt == 0.0:
+        return six
+    left = six.copy()
+    left[:, 4:] *= np.exp(-per_attempt * attempts)[:, None]
+    return left
+
+
 def check_memory(t1_ps: Constant, t2_ps: Constant) -> None:
     """Raises:
     ValueError: a time constant that is not above 0, or T2 above 2 T1.

@@ -54,6 +54,7 @@ class StockMachine(TeleportMachine):
                 far_ps=far_ps,
                 span_ps=held["span_ps"],
                 far=far,
+                attempt_ps=0,
             )
             for held in saved["stock"]
         ]

@@ -14,7 +14,6 @@ from ketwire.channels.entanglement.delivery import deliver
 from ketwire.channels.lane import ClassicalLane
 from ketwire.channels.line import Line
 from ketwire.channels.machines import Draw, Passage, Times, hold_drawn
-from ketwire.channels.parts import Gates
 from ketwire.channels.timing import waits
 from ketwire.channels.transports import Teleport
 from ketwire.channels.ways import Paired
@@ -34,11 +33,6 @@ class TeleportMachine:
     def remembers(self) -> bool:
         """Whether neither memory decays."""
         return self.line.sender.is_perfect and self.line.receiver.is_perfect
-
-    @property
-    def ends(self) -> tuple[Gates, Gates]:
-        """What works on the halves of a pair at each end, the sender's first."""
-        return self.line.sender_gates, self.line.receiver_gates
 
     @property
     def _delivers(self) -> bool:
@@ -141,7 +135,8 @@ class TeleportMachine:
             (t1_a, t2_a), (t1_b, t2_b) = self.line.sender.constants, self.line.receiver.constants
             good = distill(
                 ready_ps, self.scheme, self.transport.distillation, len(free_ps), free_ps,
-                t1_ps=(t1_a, t1_b), t2_ps=(t2_a, t2_b), ends=self.ends, use_ps=gates.bell_whole_ps, rng=rng,
+                t1_ps=(t1_a, t1_b), t2_ps=(t2_a, t2_b), ends=self.line.ends, use_ps=gates.bell_whole_ps, rng=rng,
+                per_attempt=self.line.per_attempt,
             )  # fmt: skip
             since_ps, six, pairs = good.made_ps, good.elements, int(good.pairs.sum())
             made, making_ps = good, good.making_ps  # type: ignore[assignment]

@@ -77,7 +77,7 @@ def arrived(line: Line, qubits: int, crossings: int, rng: np.random.Generator) -
     )  # fmt: skip
     lines = [(line, back)[crossing % 2] for crossing in range(crossings)]
     if isinstance(line.transport, Teleport):
-        perfect = line.sender.is_perfect and line.receiver.is_perfect
+        perfect = line.sender.keeps_pairs and line.receiver.keeps_pairs
         if perfect:
             return _teleported(lines, line.transport, qubits)
         return _drawn(lines, line.transport.memory_slots, qubits, rng)
@@ -159,8 +159,7 @@ def _teleported(lines: Sequence[Line], transport: Teleport, qubits: int) -> Arri
         assert isinstance(each.transport, Teleport)
         diagonal = diagonal * (PAULI_SIGNS @ crossing_weights(each.transport.pair_bell(each), each))
     fidelity = float(diagonal.mean()) ** qubits
-    ends = line.sender_gates, line.receiver_gates
-    pairs = 1.0 if transport.distillation is None else plan(scheme, transport.distillation, ends).pairs
+    pairs = 1.0 if transport.distillation is None else plan(scheme, transport.distillation, line.ends).pairs
     if transport.delivery is not None:
         # Attempts of a period end with success or with the period.
         pairs = transport.delivery.made(scheme, line.sender_gates.bell_whole_ps)
@@ -264,8 +263,7 @@ def _sourced(
     """Pairs as the link makes them: when each is there, when it is used, since when it waits, its elements; means."""
     (t1_a, t2_a), (t1_b, t2_b) = line.sender.constants, line.receiver.constants
     constants = {"t1_ps": (t1_a, t1_b), "t2_ps": (t2_a, t2_b)}
-    scheme, gates, count = transport.pairs(line), line.sender_gates, len(begin_ps)
-    use_ps = gates.bell_whole_ps
+    scheme, use_ps, count = transport.pairs(line), line.sender_gates.bell_whole_ps, len(begin_ps)
     if transport.delivery is not None:
         got = deliver(ready_ps, scheme, transport.delivery, count, begin_ps, rng=rng, **constants, use_ps=use_ps)
         since_ps = got.release_ps - got.waits_ps
@@ -277,7 +275,7 @@ def _sourced(
         return fresh.herald_ps, fresh.release_ps, since_ps, six, 1.0, float(fresh.attempts.mean())
     good = distill(
         ready_ps, scheme, transport.distillation, count, begin_ps, rng=rng, **constants,
-        ends=(gates, line.receiver_gates), use_ps=use_ps,
+        ends=line.ends, use_ps=use_ps, per_attempt=line.per_attempt,
     )  # fmt: skip
     means = float(good.pairs.mean()), float(good.attempts.mean())
     return good.herald_ps, good.release_ps, good.made_ps, good.elements, *means

@@ -106,7 +106,7 @@ def differing(crossings: Sequence[Crossing], nodes: Mapping[str, Hardware] = NO_
     for number, crossing in enumerate(crossings):
         line = crossing.line
         if isinstance(line.transport, Teleport | Chain):
-            decays = not (line.sender.is_perfect and line.receiver.is_perfect)
+            decays = not (line.sender.keeps_pairs and line.receiver.keeps_pairs)
             decays |= isinstance(line.transport, Chain) and not line.transport.remembers
         else:
             decays = number > 0 and not line.sender.is_perfect and (line.fiber.bin_ps > 0 or random_times)

@@ -56,9 +56,9 @@ def write_pairs(carry: Carry, limits: Limits) -> Body:
         if held.lost.any():
             form |= _LOST
             arrays.append(pack_lost(held.lost))
-        if not held.far.are_perfect:
+        if held.attempt_ps or not held.far.are_perfect:
             form |= _GATES
-            arrays += _pack_gates(held.far)
+            arrays += _pack_gates(held.far, held.attempt_ps)
     if order is not None:
         form |= _ORDER | (_NOTICE if order.on_notice else 0)
         protocol = _PROTOCOLS.index(order.distill)
@@ -91,8 +91,8 @@ def read_pairs(body: bytes, arrays: list[NDArray[Any]], digests: list[bytes | No
         six = expect(next(left), _FLOAT64, (count, 6))
         ready_ps, since_ps = (expect(next(left), INT64, (count,)).astype(np.int64) for _ in range(2))
         lost = unpack_lost(next(left), count) if form & _LOST else np.zeros(count, np.bool_)
-        far = _unpack_gates(next(left), next(left)) if form & _GATES else Gates()
-        held = Held(six, ready_ps, since_ps, lost, (far_t1, far_t2), span_ps, far)
+        far, attempt_ps = _unpack_gates(next(left), next(left)) if form & _GATES else (Gates(), 0)
+        held = Held(six, ready_ps, since_ps, lost, (far_t1, far_t2), span_ps, far, attempt_ps)
         _check_held(held, THEIRS)
     elif span_ps or far_t1 or far_t2:
         raise MalformedHeader("PAIRS that do not stand, with a far memory or a span")
@@ -108,19 +108,19 @@ def read_pairs(body: bytes, arrays: list[NDArray[Any]], digests: list[bytes | No
     return Carry(Pairs(held, order), time_ps)
 
 
-def _pack_gates(gates: Gates) -> list[NDArray[Any]]:
-    """Their durations, and their errors."""
-    times_ps = [gates.gate1_ps, gates.gate2_ps, gates.readout_ps]
+def _pack_gates(gates: Gates, attempt_ps: int) -> list[NDArray[Any]]:
+    """Their durations and that of an attempt, and their errors."""
+    times_ps = [gates.gate1_ps, gates.gate2_ps, gates.readout_ps, attempt_ps]
     return [np.array(times_ps, dtype=np.int64), np.array([gates.p_gate1, gates.p_gate2, *gates.p_readout])]
 
 
-def _unpack_gates(times_ps: NDArray[Any], errors: NDArray[Any]) -> Gates:
-    times_ps, errors = expect(times_ps, INT64, (3,)), expect(errors, _FLOAT64, (4,))
+def _unpack_gates(times_ps: NDArray[Any], errors: NDArray[Any]) -> tuple[Gates, int]:
+    times_ps, errors = expect(times_ps, INT64, (4,)), expect(errors, _FLOAT64, (4,))
     check_times(times_ps, THEIRS)
     if not ((errors >= 0.0) & (errors <= 1.0)).all():
         raise THEIRS[0]("gates with errors that are no probabilities, expected numbers from 0 to 1")
-    (gate1_ps, gate2_ps, readout_ps), (p_gate1, p_gate2, p01, p10) = times_ps.tolist(), errors.tolist()
-    return Gates(gate1_ps, gate2_ps, readout_ps, p_gate1, p_gate2, (p01, p10))
+    (gate1_ps, gate2_ps, readout_ps, attempt_ps), (p_gate1, p_gate2, p01, p10) = times_ps.tolist(), errors.tolist()
+    return Gates(gate1_ps, gate2_ps, readout_ps, p_gate1, p_gate2, (p01, p10)), attempt_ps
 
 
 def write_released(carry: Carry, limits: Limits) -> Body:

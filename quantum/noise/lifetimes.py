@@ -2,7 +2,7 @@
 
 A T2 says which: a plain number of an exponential decay, e^(-t/T2) in all; a `Gaussian` of phases that are lost as
 e^(-(t/T2)²), beside what relaxation takes, e^(-t/(2 T1)). A Gaussian has a memory of its own: each stretch of waiting
-begins anew.
+begins from the start.
 """
 
 from typing import Any

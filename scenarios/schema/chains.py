@@ -72,6 +72,12 @@ def misplaced(nodes: Mapping[str, Node], links: Sequence[Link]) -> Complaint | N
     for index, link in enumerate(links):
         if (told := _refused_shape(nodes, index, link)) is not None:
             return told
+    for name, node in nodes.items():
+        if node.physics().memory.attempts is None:
+            continue
+        if not any(name in (link.via or ()) or (name in link.between and link.distill) for link in links):
+            expected = "nothing here: at no repeater, and on no link with distill, a half waits for attempts"
+            return f"nodes.{name}.t2_attempts", node.t2_attempts, expected
     for name in dict.fromkeys(name for link in links for name in link.via or ()):
         if name not in visited and (key := nodes[name].prepares_by()) is not None:
             expected = "nothing here: a repeater prepares no register"

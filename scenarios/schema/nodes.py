@@ -55,6 +55,9 @@ class Node(Strict):
     t2_shape: Literal["exponential", "gaussian"] | None = Field(
         None, description="how coherences fade: e^(-t/T2), or e^(-(t/T2)^2) beside relaxation"
     )
+    t2_attempts: float | None = Field(
+        None, gt=0, le=1e15, description="attempts after which the coherence of a half that waits meanwhile is 1/e"
+    )
     prepare_s: float | None = Field(None, ge=0, description="to prepare a register in |0...0>, s")
     gate1_s: float | None = Field(None, ge=0, description="a gate on one qubit, s")
     gate2_s: float | None = Field(None, ge=0, description="a gate on two qubits, s")
@@ -77,7 +80,7 @@ class Node(Strict):
         if self.hardware not in known:
             raise wrong("hardware", self.hardware, f"a preset: {', '.join(known)}")
         self._kit = known[self.hardware]
-        for name in self.model_fields_set - {"hardware", "t2_shape", *_LIFETIMES}:
+        for name in self.model_fields_set - {"hardware", "t2_shape", "t2_attempts", *_LIFETIMES}:
             if getattr(self, name) is None:
                 raise wrong(name, None, "a number")
         try:
@@ -101,12 +104,14 @@ class Node(Strict):
         lifetimes = {
             ps: None if chosen[s] is None else chosen[s] * PS_PER_S for s, ps in _LIFETIMES.items() if s in chosen
         }
+        attempts = self.t2_attempts if "t2_attempts" in self.model_fields_set else preset.memory.attempts
         gaussian = preset.memory.gaussian if self.t2_shape is None else self.t2_shape == "gaussian"
         times = {ps: round(chosen[s] * PS_PER_S) for s, ps in _SECONDS.items() if s in chosen}
         errors = {name: chosen[name] for name in ERRORS if name in chosen}
         if isinstance(self.p_readout, list) and "p_readout" in errors:
             errors["p_readout"] = tuple(self.p_readout)
-        return replace(preset, memory=replace(preset.memory, gaussian=gaussian, **lifetimes), **times, **errors)
+        memory = replace(preset.memory, gaussian=gaussian, attempts=attempts, **lifetimes)
+        return replace(preset, memory=memory, **times, **errors)
 
     def prepares_by(self) -> str | None:
         """The key that says of preparation that it takes time or errs; None where none does."""
@@ -127,6 +132,7 @@ class Node(Strict):
     def _resolved(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
         """With all numbers, so that a resolved scenario outlives a change of the presets."""
         told = {**handler(self), **self._numbers()}
-        if told["t2_shape"] is None:  # a scenario without it resolves as it did before there was one
-            del told["t2_shape"]
+        for name in ("t2_shape", "t2_attempts"):  # a scenario without them resolves as it did before there were any
+            if told[name] is None:
+                del told[name]
         return told

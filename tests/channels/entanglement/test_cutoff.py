@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -168,3 +169,30 @@ def test_hops_that_distil_have_no_cut_off() -> None:
 def test_a_cut_off_that_nothing_survives_is_refused() -> None:
     with pytest.raises(ScenarioError, match=r"links.2.cutoff_s: 1e-09 given, expected at least the 1e-07 s unt"):
         validate(scenario(cutoff_s=1e-9), "cut.yaml", "cut", ".").run()
+
+
+# Memories that lose coherence with each attempt
+
+
+@pytest.mark.parametrize("in_turn", [False, True])
+def test_a_half_that_waits_decays_with_the_attempts_of_the_hop_it_waits_for(in_turn: bool) -> None:
+    """Attempt by attempt: those of the second hop once a pair came, those of the first, back from when it came."""
+    first, second = (replace(each, sender=Memory(), receiver=Memory()) for each in hops())
+    decays = Memory(attempts=700.0)
+    start, lanes = np.zeros(LANES, dtype=np.int64), 500
+    came = Direction("a", replace(first, receiver=decays), b"a" * 32).carry(Pairs.none_yet(start[:lanes]), 0)
+    assert isinstance(came.message, Pairs)
+    sent = came.message.onward(start[:lanes], in_turn=in_turn)
+    found = Direction("b", replace(second, sender=decays), b"b" * 32).carry(sent, 0)
+    assert isinstance(found.message, Pairs)
+    way: Any = found.way
+    kept, counted = 2 * found.message.held.elements[:, 4], []
+    for lane_ in range(lanes):
+        held, begin, met = (int(times[lane_]) for times in (way.held_ps, way.begin_ps, way.met_ps))
+        own = begin + int(way.attempts_ps[lane_])
+        tries = [begin + k * ATTEMPTS[1] for k in range((own - begin) // ATTEMPTS[1])]
+        others = [held - k * ATTEMPTS[0] for k in range(1, held // ATTEMPTS[0] + 1)]
+        counted.append(sum(each >= held for each in tries) + sum(each >= own for each in others))
+        assert met == max(held, own)
+    assert max(counted) > 1000 and (in_turn or min(counted) < 100)
+    np.testing.assert_allclose(kept, np.exp(-np.array(counted) / 700.0), atol=1e-12)

@@ -127,6 +127,7 @@ def test_a_round_that_cannot_succeed_says_so() -> None:
 class Held:
     rho: Matrix
     since_ps: int
+    tried: int = 0  # attempts before it waited
 
 
 def done(schedule: Schedule, aged: list[Matrix], ends: Ends, order: Matrix) -> tuple[Any, Matrix]:
@@ -144,7 +145,7 @@ def done(schedule: Schedule, aged: list[Matrix], ends: Ends, order: Matrix) -> t
 
 
 def delivery(
-    scheme: Any, schedule: Schedule, memory: tuple[float, float], ends: Ends
+    scheme: Any, schedule: Schedule, memory: tuple[float, float], ends: Ends, per_attempt: float
 ) -> Generator[str, Any, tuple[Any, ...]]:
     clock, used, tried = 0, 0, 0
     orders = plan(scheme, schedule, ends).orders
@@ -152,12 +153,14 @@ def delivery(
     while True:
         attempts = yield "try"
         clock, used, tried = clock + attempts * scheme.attempt_ps, used + 1, tried + attempts
-        stack.append((0, Held(scheme.state(), clock - scheme.age_ps)))
+        stack.append((0, Held(scheme.state(), clock - scheme.age_ps, tried)))
         while len(stack) > 1 and (schedule.arrangement == "pumping" or stack[-1][0] == stack[-2][0]):
             aged, clock = [], clock + gates_ps(schedule.protocol, ends)
             for _, held in stack[-2:]:
                 waited = np.array([clock - held.since_ps])
-                aged.append(pairs.decay_pairs(held.rho, waited, waited, *memory)[0])
+                rho = pairs.decay_pairs(held.rho, waited, waited, *memory)[0]
+                rho[~np.eye(4, dtype=bool)] *= math.exp(-per_attempt * (tried - held.tried))
+                aged.append(rho)
             level = stack[-2][0]
             del stack[-2:]
             success, left = done(schedule, aged, ends, orders[level])
@@ -167,16 +170,17 @@ def delivery(
                 break
             if level + 1 == schedule.rounds:
                 return clock, made, pairs.elements(left), used, tried
-            stack.append((level + 1, Held(left, made)))
+            stack.append((level + 1, Held(left, made, tried)))
             if schedule.arrangement == "pumping":
                 break
 
 
 def one_after_another(
-    count: int, scheme: Any, schedule: Schedule, memory: tuple[float, float], ends: Ends, rng: np.random.Generator
+    count: int, scheme: Any, schedule: Schedule, memory: tuple[float, float], ends: Ends, rng: np.random.Generator,
+    per_attempt: float = 0.0,
 ) -> list[tuple[Any, ...]]:
     """Deliveries served by the draws of `distill`: a wave of attempts, then of outcomes level by level."""
-    running = {i: delivery(scheme, schedule, memory, ends) for i in range(count)}
+    running = {i: delivery(scheme, schedule, memory, ends, per_attempt) for i in range(count)}
     asks = {i: next(one) for i, one in running.items()}
     done: dict[int, tuple[Any, ...]] = {}
 
@@ -217,7 +221,13 @@ def test_epl_side_by_side_is_one_after_another(ends: Ends) -> None:
     compare(Schedule(1, "epl"), "single", ends)
 
 
-def compare(schedule: Schedule, name: str, ends: Ends) -> None:
+@pytest.mark.parametrize("arrangement", ["nested", "pumping"])
+def test_pairs_that_wait_decay_with_attempts(arrangement: Any) -> None:
+    compare(Schedule(2, "dejmps", arrangement), "double", ERRING, 0.03)
+    compare(Schedule(1, "epl", arrangement), "single", ERRING, 0.05)
+
+
+def compare(schedule: Schedule, name: str, ends: Ends, per_attempt: float = 0.0) -> None:
     scheme, rounds = SCHEMES[name], schedule.rounds
     memory = (4e5, 1e5)
     count, slots = 10, 3
@@ -226,9 +236,9 @@ def compare(schedule: Schedule, name: str, ends: Ends) -> None:
     free = np.array([0, 70, 5000])
     found = distill(
         ready, scheme, schedule, slots, free, t1_ps=memory[0], t2_ps=memory[1], rng=np.random.default_rng(rounds),
-        ends=ends, use_ps=300,
+        ends=ends, use_ps=300, per_attempt=per_attempt,
     )  # fmt: skip
-    expected = one_after_another(count, scheme, schedule, memory, ends, rng)
+    expected = one_after_another(count, scheme, schedule, memory, ends, rng, per_attempt)
     taken = np.array([one[0] for one in expected])
     heralds, releases, after = serve_slots(ready, taken, slots, free, 300)
     np.testing.assert_array_equal(found.herald_ps, heralds)

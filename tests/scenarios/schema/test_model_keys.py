@@ -111,6 +111,7 @@ NODE_VALUES: Data = {
     "t1_s": 1e-4,
     "t2_s": 1e-4,
     "t2_shape": "gaussian",
+    "t2_attempts": 2.0,
     "prepare_s": 1e-2,
     "gate1_s": 5e-6,
     "gate2_s": 5e-6,
@@ -247,7 +248,9 @@ def test_every_key_within_a_key_of_a_link_changes_a_result(key: str) -> None:
 def test_every_key_of_a_node_changes_a_result(transport: str) -> None:
     for key, value in NODE_VALUES.items():
         # Alice prepares, works and measures; of what arrived it is bob who hears.
-        if key != "t2_shape":  # which needs a T2
+        if key == "t2_attempts":  # no half waits there for attempts
+            check(transport, f"nodes.alice.{key}", value, changes=False)
+        elif key != "t2_shape":  # which needs a T2
             check(transport, f"nodes.{'bob' if key == 'message_s' else 'alice'}.{key}", value, changes=True)
 
 
@@ -290,6 +293,11 @@ def test_a_gaussian_decay_is_refused_where_halves_wait_in_several_stretches(name
         data["links"] += [{**data["links"][2], "between": ["r", "s"]}, {**data["links"][2], "between": ["s", "bob"]}]
         del data["links"][2]
     assert outcome(data).startswith(told), outcome(data)
+
+
+def test_attempts_change_pairs_that_wait_for_distillation() -> None:
+    for name in ("alice", "bob"):
+        check("single-click, distilled", f"nodes.{name}.t2_attempts", 1.5, changes=True)
 
 
 def test_a_gaussian_decay_needs_a_t2() -> None:
