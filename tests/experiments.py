@@ -14,7 +14,7 @@ KM_S = 1 / 2e5
 
 
 class Hand(NamedTuple):
-    """hz: pairs a second. state: fidelity, of a pair or of a teleported state. sigma: of it, by fitted parameters."""
+    """hz: pairs a second. state: fidelity, of what the row says. sigma: of it, by fitted parameters."""
 
     hz: float | None
     state: float | None
@@ -88,9 +88,46 @@ def sequence_ions() -> Hand:
     return Hand(4 * eta**2 / 2 / KM_S, 1.0)
 
 
-def four_hops() -> Hand:
-    werner = ((4 * 0.95 - 1) / 3) ** 4
-    return Hand(None, (2 * (1 + 3 * werner) / 4 + 1) / 3)
+def werner(fidelity: float) -> float:
+    """What is left of a perfect pair in a Werner state, beside white noise."""
+    return (4 * fidelity - 1) / 3
+
+
+def four_hops(kept_by_a_swap: float = 1.0) -> Hand:
+    return Hand(None, (1 + 3 * werner(0.95) ** 4 * kept_by_a_swap**3) / 4)
+
+
+def sequence_chain() -> Hand:
+    """A gate that keeps 0.937, and two bits that are each read wrongly in one of 200."""
+    right = 1 - 2 * 0.005
+    return Hand(None, (1 + werner(0.86) ** 2 * 0.937 * (2 * right + right**2)) / 4)
+
+
+def swapped(fidelity: float, kept_by_the_swap: float, coherence: float) -> float:
+    """Of two equal Werner pairs, of which one half has dephased."""
+    return (1 + werner(fidelity) ** 2 * kept_by_the_swap * (1 + 2 * coherence)) / 4
+
+
+def krutyanskiy(most: int = 10_000, power: int = 1) -> Hand:
+    """Two links that try at once, each with 0.018 in 1.31 ms; the first pair waits, at most so many attempts."""
+    success = 0.018
+    waits = range(min(most, 10_000) + 1)
+    chances = [(1 if wait == 0 else 2) * success * (1 - success) ** wait / (2 - success) for wait in waits]
+    kept = sum(chance * math.exp(-((wait * 1.31 / 62) ** power)) for wait, chance in zip(waits, chances, strict=True))
+    return Hand(None, swapped(0.96, werner(0.95), kept / sum(chances)))
+
+
+def pompili() -> Hand:
+    """The second pair comes after n attempts of 5.5 us, 450 at most, while the first one fades as exp(-n / 1800)."""
+    success = 7 * 5.5e-6
+    chances = [success * (1 - success) ** (n - 1) for n in range(1, 451)]
+    kept = sum(chance * math.exp(-n * 5.5e-6 / 0.0099) for n, chance in enumerate(chances, start=1)) / sum(chances)
+    return Hand(None, swapped(0.81, 0.97, kept))
+
+
+def kalb() -> Hand:
+    """A round of EPL keeps the pairs in which one end is bright, with the square of their coherence."""
+    return Hand(None, (1 + 0.9) / 2)
 
 
 HANDS: dict[str, Hand] = {
@@ -105,4 +142,12 @@ HANDS: dict[str, Hand] = {
     "main-2025-pair": Hand(9.7, 0.9689),
     "sequence-ions-1km": sequence_ions(),
     "four-hops-of-werner-0.95": four_hops(),
+    "four-hops-2%-a-swap": four_hops(0.98),
+    "sequence-siv-chain": sequence_chain(),
+    "krutyanskiy-2023-cut": krutyanskiy(60),
+    "krutyanskiy-2023-no-cut": krutyanskiy(),
+    "krutyanskiy-2023-gaussian": krutyanskiy(power=2),
+    "pompili-2021": pompili(),
+    "hermans-2022": Hand(0.0085, (2 * 0.61 + 1) / 3),
+    "kalb-2017": kalb(),
 }

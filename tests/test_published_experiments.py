@@ -15,6 +15,7 @@ import pytest
 from ketwire.channels.planning.making import Making, making
 from ketwire.channels.transports import Teleport
 from ketwire.scenarios.api import run
+from ketwire.scenarios.kinds.result import Noisy
 from ketwire.scenarios.load import Loaded, validate
 from ketwire.scenarios.studies.axes import grid
 from ketwire.scenarios.studies.files import read_file
@@ -67,16 +68,29 @@ def test_ketwire_equals_the_hand_model(name: str) -> None:
     for told, value in ((facts["hand_hz"], hand.hz), (facts["hand_F"], hand.state)):
         assert (told == "-") == (value is None)
         assert value is None or float(told) == float(f"{value:.4g}")
-    if ours is not None:
-        assert hand.hz is not None and ours.pairs_hz == pytest.approx(hand.hz, rel=1e-6)
-        assert ours.fidelity == pytest.approx(hand.state, abs=1e-9)
+    if ours is not None and hand.hz is not None:
+        assert ours.pairs_hz == pytest.approx(hand.hz, rel=1e-6)
+    if facts["of"] == "pair":
+        assert ours is not None and ours.fidelity == pytest.approx(hand.state, abs=1e-9)
+        return
+    found = teleported(name)
+    # Light takes time between the nodes, which hand models leave out.
+    slack = 1e-9 if found.standard_error == 0.0 else 4.5 * found.standard_error + 5e-4
+    assert hand.state is not None and abs(found.expectation - expectation(name, hand.state)) <= slack
 
 
-def test_teleported_states_are_those_of_the_closed_form() -> None:
-    name = "four-hops-of-werner-0.95"
-    result = run(rows()[name].loaded.scenario.model_dump(mode="json"), {"protocol.copies": 20}, check=True)
-    assert result.noisy is not None and result.noisy.standard_error == 0.0
-    assert result.noisy.expectation == pytest.approx(HANDS[name].state, abs=1e-9)
+@cache
+def teleported(name: str) -> Noisy:
+    """How likely states come out right that are teleported through the pairs of a row."""
+    told = rows()[name].loaded.scenario.model_dump(mode="json")
+    result = run(told, {"protocol.copies": 60}, check=True)
+    assert result.noisy is not None
+    return result.noisy
+
+
+def expectation(name: str, fidelity: float) -> float:
+    """The same for a fidelity of what the row says it is of."""
+    return fidelity if rows()[name].facts["of"] == "state" else (2 * fidelity + 1) / 3
 
 
 def bounds(name: str, what: str) -> tuple[float | None, float | None]:
@@ -106,10 +120,13 @@ def test_rows_keep_the_rule_of_their_class_and_the_study_expects_it(name: str) -
             if bound is None:
                 continue
             ruled += 1
-            ours = made(name)
-            assert ours is not None
-            found = {"hz": ours.pairs_hz, "F": ours.fidelity}[what]
-            assert found >= bound if comparison == "at_least" else found <= bound
-            (told,) = [each[2] for each in expected if each[:2] == (field, comparison)]
-            assert told == pytest.approx(bound, rel=1e-2)
+            if what == "F" and rows()[name].facts["of"] != "pair":
+                of, most, found = "noisy.expectation", expectation(name, bound), teleported(name).expectation
+            else:
+                ours, of, most = made(name), field, bound
+                assert ours is not None
+                found = {"hz": ours.pairs_hz, "F": ours.fidelity}[what]
+            assert found >= most if comparison == "at_least" else found <= most
+            (told,) = [each[2] for each in expected if each[:2] == (of, comparison)]
+            assert told == pytest.approx(most, rel=1e-2)
     assert len(expected) == ruled

@@ -263,8 +263,7 @@ def _sourced(
     """Pairs as the link makes them: when each is there, when it is used, since when it waits, its elements; means."""
     (t1_a, t2_a), (t1_b, t2_b) = line.sender.constants, line.receiver.constants
     constants = {"t1_ps": (t1_a, t1_b), "t2_ps": (t2_a, t2_b)}
-    scheme, gates, count = transport.pairs(line), line.sender_gates, len(begin_ps)
-    use_ps = gates.bell_whole_ps
+    scheme, use_ps, count = transport.pairs(line), line.sender_gates.bell_whole_ps, len(begin_ps)
     if transport.delivery is not None:
         got = deliver(ready_ps, scheme, transport.delivery, count, begin_ps, rng=rng, **constants, use_ps=use_ps)
         since_ps = got.release_ps - got.waits_ps

@@ -83,7 +83,7 @@ class Scenario(Strict):
             raise wrong(f"links.{told[0]}", *told[1:])
         if (told := misplaced(self.nodes, self.links)) is not None:
             raise wrong(*told)
-        self._check_codes()
+        self._check_ends()
         return self
 
     def _check_parallel(self) -> None:
@@ -105,17 +105,18 @@ class Scenario(Strict):
                 expected = f"all, or another link between {' and '.join(link.between)} that carries bits"
                 raise wrong(f"links.{index}.carries", "qubits", expected)
 
-    def _check_codes(self) -> None:
-        """Whether codes can be worked out between the memories at both ends, which a link alone does not know."""
+    def _check_ends(self) -> None:
+        """Whether codes can be worked out and deadlines kept with what is at both ends, which a link does not know."""
         for index, link in enumerate(self.links):
-            if link.carried_by != "coded":
+            if link.carried_by != "coded" and link.deliver is None:
                 continue
             first, second = (self.nodes[name].physics() for name in link.between)
             try:
                 link.line(first, second)
                 link.line(second, first, "backward")
             except ValueError as error:
-                raise wrong(f"links.{index}.code", link.code, str(error).partition("expected ")[2]) from None
+                key, given = ("code", link.code) if link.deliver is None else ("deliver", link.deliver.model_dump())
+                raise wrong(f"links.{index}.{key}", given, str(error).partition("expected ")[2]) from None
 
 
 class UncheckedSpec(BaseModel):

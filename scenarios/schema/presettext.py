@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict
 from textwrap import wrap
 
 from ketwire.channels.hardware import ERRORS, TIMES
@@ -90,10 +89,16 @@ def hardware_list(known: Known) -> Iterator[str]:
 def _hardware_figures(kit: Kit) -> dict[str, str]:
     """The numbers that are not perfect, by their keys in a scenario."""
     hardware = kit.hardware
-    times = {**asdict(hardware.memory), **{name: getattr(hardware, name) or None for name in TIMES}}
-    told = {key.replace("_ps", "_s"): ps / PS_PER_S for key, ps in times.items() if ps is not None}
-    told |= {name: getattr(hardware, name) for name in ERRORS if getattr(hardware, name)}
-    return {key: f"{value:g}" for key, value in told.items()}
+    lifetimes = {name: getattr(hardware.memory, name) for name in ("t1_ps", "t2_ps")}
+    times = {**lifetimes, **{name: getattr(hardware, name) or None for name in TIMES}}
+    told = {key.replace("_ps", "_s"): f"{ps / PS_PER_S:g}" for key, ps in times.items() if ps is not None}
+    if hardware.memory.gaussian:
+        told["t2_shape"] = "gaussian"
+    errors = {name: getattr(hardware, name) for name in ERRORS if getattr(hardware, name)}
+    return told | {
+        name: f"[{', '.join(f'{each:g}' for each in value)}]" if isinstance(value, tuple) else f"{value:g}"
+        for name, value in errors.items()
+    }
 
 
 def node_fragment(name: str, known: Known) -> Iterator[str]:

@@ -20,6 +20,7 @@ from ketwire.channels.parts import Memory
 from ketwire.channels.planning.fidelity import arrived
 from ketwire.channels.planning.making import making
 from ketwire.channels.transports import Teleport
+from ketwire.errors import ScenarioError
 from ketwire.scenarios.api import run
 from ketwire.scenarios.schema.links import Link
 
@@ -158,6 +159,12 @@ def test_processes_are_told_and_give_the_same() -> None:
     assert line_of(json.loads(json.dumps(told(made)))) == made
     again = Link.model_validate_json(json.dumps(line.model_dump(mode="json")), strict=True)
     assert again._transport() == line._transport()
+
+
+def test_a_bell_measurement_that_leaves_no_time_to_try_is_refused_by_the_key() -> None:
+    slow = scenario({"readout_s": 3e-4})
+    with pytest.raises(ScenarioError, match=r"links.0.deliver: .* expected every_s of at least 0.00031, so that an at"):
+        run(slow)
 
 
 @pytest.mark.parametrize(

@@ -141,7 +141,7 @@ WITHIN: dict[str, tuple[str, Any, Any]] = {
     "bell.psi_plus": ("given", {"phi_plus": 1.0}, {"phi_plus": 0.5, "psi_plus": 0.5}),
     "bell.psi_minus": ("given", {"phi_plus": 1.0}, {"phi_plus": 0.5, "psi_minus": 0.5}),
     "deliver.every_s": ("double-click", {"every_s": 1e-3}, {"every_s": 2e-3}),
-    "deliver.fallback": ("double-click", {"every_s": 1e-5}, {"every_s": 1e-5, "fallback": {"phi_plus": 1.0}}),
+    "deliver.fallback": ("double-click", {"every_s": 1.3e-5}, {"every_s": 1.3e-5, "fallback": {"phi_plus": 1.0}}),
     "distill.rounds": ("single-click", {"rounds": 1}, {"rounds": 2}),
     "distill.protocol": ("single-click", {"protocol": "dejmps"}, {"protocol": "bbpssw"}),
     "distill.arrangement": (
