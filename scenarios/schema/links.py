@@ -60,6 +60,14 @@ class Distillation(Strict):
     rounds: int = Field(1, ge=1, le=8)
     protocol: Literal["bbpssw", "dejmps", "epl"] = Field("dejmps", description="epl: one round, for single clicks")
     arrangement: Literal["nested", "pumping"] = "nested"
+    cutoff_attempts: int | None = Field(
+        None, ge=1, le=10**12, description="one round: give the waiting pair up after so many attempts for the next"
+    )
+
+    @model_serializer(mode="wrap")
+    def _resolved(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Without a cut-off that is not there, as a scenario resolved before there was one."""
+        return {name: value for name, value in handler(self).items() if name != "cutoff_attempts" or value is not None}
 
 
 class _Listening(Strict):
@@ -346,8 +354,8 @@ class Link(Strict):
         """With all of the physics, so that a resolved scenario outlives a change of the presets."""
         told, physics = handler(self), asdict(self.physics())
         for name in _CUTOFF_KEYS:  # a scenario without a cut-off resolves as it did before there was one
-            if told[name] is None:
-                del told[name]
+            if told.get(name) is None:
+                told.pop(name, None)
         if self.carries == "bits":
             of_qubits = frozenset(physics) - _CLASSICAL_KEYS
             return {**told, **{name: None if name in of_qubits else each for name, each in physics.items()}}

@@ -126,6 +126,7 @@ WITHIN: dict[str, tuple[str, Any, Any]] = {
     "distill.arrangement": (
         "single-click", {"rounds": 3, "arrangement": "nested"}, {"rounds": 3, "arrangement": "pumping"}
     ),
+    "distill.cutoff_attempts": ("single-click", {"rounds": 1}, {"rounds": 1, "cutoff_attempts": 2}),
     "eve.attack": ("direct", SPLIT, RESENT),
     "eve.share": ("direct", RESENT, {**RESENT, "share": 0.8}),
     "eve.basis": ("direct", {**RESENT, "basis": "z"}, {**RESENT, "basis": "x"}),
