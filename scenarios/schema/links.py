@@ -15,6 +15,7 @@ from pydantic import (
     model_serializer,
     model_validator,
 )
+from pydantic_core import PydanticCustomError
 
 from ketwire.channels.eve import Attack, BeamSplitter, InterceptResend
 from ketwire.channels.fiber import Fiber
@@ -238,11 +239,17 @@ class Link(Strict):
             self.line(Hardware(), Hardware(), "backward")
         except ValueError as error:
             name, _, message = str(error).partition(": ")
-            if self.eve is not None and name == "eve":
-                raise wrong("eve", self.eve.attack, message.partition("expected ")[2]) from None
-            name = {"gate_ps": "gate_s"}.get(name, name)
-            raise wrong(name, self._in_force(name), message.partition("expected ")[2] or message) from None
+            raise self._refusal(name, message.partition("expected ")[2] or message) from None
         return self
+
+    def _refusal(self, name: str, expected: str) -> PydanticCustomError:
+        """What is wrong with a value, by the key that says it."""
+        if self.eve is not None and name == "eve":
+            return wrong("eve", self.eve.attack, expected)
+        if self.distill is not None and name in Distillation.model_fields:
+            return wrong(f"distill.{name}", getattr(self.distill, name), expected)
+        name = {"gate_ps": "gate_s"}.get(name, name)
+        return wrong(name, self._in_force(name), expected)
 
     def _check_via(self) -> None:
         """A link with repeaters has no source of its own, and no other physics than that of its classical bits."""

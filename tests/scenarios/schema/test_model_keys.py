@@ -275,6 +275,20 @@ def test_attempts_change_pairs_that_wait_for_distillation() -> None:
         check("single-click, distilled", f"nodes.{name}.t2_attempts", 1.5, changes=True)
 
 
+@pytest.mark.parametrize(
+    ("transport", "distill", "told"),
+    [
+        ("single-click", {"protocol": "epl", "rounds": 2}, "links.0.distill.rounds: 2 given, expected 1 wi"),
+        ("single-click", {"rounds": 2, "cutoff_attempts": 5}, "links.0.distill.cutoff_attempts: 5 given, ex"),
+        ("double-click", {"protocol": "epl"}, 'links.0.distill: {"protocol": "epl"} given, expected single-cl'),
+    ],
+)
+def test_what_distillation_cannot_be_is_refused_in_one_line(transport: str, distill: Data, told: str) -> None:
+    data = scenario(transport)
+    data["links"][0]["distill"] = distill
+    assert outcome(data).startswith(told), outcome(data)
+
+
 def test_a_gaussian_decay_needs_a_t2() -> None:
     data = scenario("direct")
     data["nodes"]["alice"]["t2_shape"] = "gaussian"
