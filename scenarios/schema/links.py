@@ -15,6 +15,7 @@ from pydantic import (
     model_serializer,
     model_validator,
 )
+from pydantic_core import PydanticCustomError
 
 from ketwire.channels.eve import Attack, BeamSplitter, InterceptResend
 from ketwire.channels.fiber import Fiber
@@ -61,6 +62,14 @@ class Distillation(Strict):
     rounds: int = Field(1, ge=1, le=8)
     protocol: Literal["bbpssw", "dejmps", "epl"] = Field("dejmps", description="epl: one round, for single clicks")
     arrangement: Literal["nested", "pumping"] = "nested"
+    cutoff_attempts: int | None = Field(
+        None, ge=1, le=10**12, description="one round: give the waiting pair up after so many attempts for the next"
+    )
+
+    @model_serializer(mode="wrap")
+    def _resolved(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Without a cut-off that is not there, as a scenario resolved before there was one."""
+        return {name: value for name, value in handler(self).items() if name != "cutoff_attempts" or value is not None}
 
 
 class _Listening(Strict):
@@ -236,13 +245,18 @@ class Link(LaboratoryKeys, _Joined):
             self.line(Hardware(), Hardware(), "backward")
         except ValueError as error:
             name, _, message = str(error).partition(": ")
-            if self.eve is not None and name == "eve":
-                raise wrong("eve", self.eve.attack, message.partition("expected ")[2]) from None
-            name = {"gate_ps": "gate_s", "attempt_ps": "attempt_s"}.get(name, name)
-            given = self._in_force(name)
-            given = given.model_dump(exclude_unset=True) if isinstance(given, Strict) else given
-            raise wrong(name, given, message.partition("expected ")[2] or message) from None
+            raise self._refusal(name, message.partition("expected ")[2] or message) from None
         return self
+
+    def _refusal(self, name: str, expected: str) -> PydanticCustomError:
+        """What is wrong with a value, by the key that says it."""
+        if self.eve is not None and name == "eve":
+            return wrong("eve", self.eve.attack, expected)
+        if self.distill is not None and name in Distillation.model_fields:
+            return wrong(f"distill.{name}", getattr(self.distill, name), expected)
+        name = {"gate_ps": "gate_s", "attempt_ps": "attempt_s"}.get(name, name)
+        given = self._in_force(name)
+        return wrong(name, given.model_dump(exclude_unset=True) if isinstance(given, Strict) else given, expected)
 
     def _check_via(self) -> None:
         """A link with repeaters has no source of its own, and no other physics than that of its classical bits."""
