@@ -95,10 +95,20 @@ def _panel(data: StudyData, figure: Figure, facet: str | None, axes: Axes) -> No
 
 
 def _tick_values(axes: Axes, values: set[float]) -> None:
-    """A tick at each value of a logarithmic axis where these are few: within a decade its own labels overlap."""
-    if len(values) <= MOST_VALUES:
-        axes.set_xticks(sorted(values), [f"{value:g}" for value in sorted(values)])
-        axes.set_xticks([], minor=True)
+    """A tick at each value of a logarithmic axis where these are few: within a decade its own labels overlap.
+
+    Of values that are close to each other the first alone has a label.
+    """
+    if len(values) > MOST_VALUES or min(values, default=0.0) <= 0.0:
+        return
+    ordered, labels, last = sorted(values), [], 0.0
+    apart = (ordered[-1] / ordered[0]) ** (1 / MOST_VALUES)
+    for value in ordered:
+        told = value >= last * apart
+        labels.append(f"{value:g}" if told else "")
+        last = value if told else last
+    axes.set_xticks(ordered, labels)
+    axes.set_xticks([], minor=True)
 
 
 def _ticks(values: dict[int, Label], shown: Sequence[int]) -> dict[str, int] | None:
