@@ -21,6 +21,7 @@ leaves out: fresh pairs tried for while an outcome is under way.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import partial
 from typing import Literal, NamedTuple, get_args
@@ -68,6 +69,9 @@ _MAX_PAIRS_PER_PLANNED = 100  # chance alone never takes so many; rounds that de
 class Schedule:
     """How many rounds, of which protocol, arranged how.
 
+    cutoff_attempts: the waiting pair is given up where the next one takes more attempts than that, which then waits in
+        its place; None: never. Of one round alone
+
     Raises:
         ValueError: a value that is no schedule; the message starts with the field's name.
     """
@@ -75,6 +79,7 @@ class Schedule:
     rounds: int = 1
     protocol: Method = "dejmps"
     arrangement: Arrangement = "nested"
+    cutoff_attempts: int | None = None
 
     def __post_init__(self) -> None:
         if not 1 <= self.rounds <= MAX_ROUNDS:
@@ -85,6 +90,10 @@ class Schedule:
                 raise ValueError(f"{name}: {value!r} given, expected {' or '.join(get_args(choices))}")
         if self.protocol == "epl" and self.rounds != 1:
             raise ValueError(f"rounds: {self.rounds} given, expected 1 with the protocol epl, which is for fresh pairs")
+
+        if self.cutoff_attempts is not None and (self.cutoff_attempts < 1 or self.rounds != 1):
+            expected = "expected a number from 1 up, with one round"
+            raise ValueError(f"cutoff_attempts: {self.cutoff_attempts} given with {self.rounds} round(s), {expected}")
 
     @property
     def memories(self) -> int:
@@ -119,13 +128,17 @@ def plan(scheme: Scheme, schedule: Schedule, ends: Ends = PERFECT_ENDS) -> Plan:
     fresh = elements(scheme.state())
     six, pairs, outcomes = fresh, 1.0, 0.0
     success, orders = np.empty(schedule.rounds), np.tile(AS_THEY_ARE, (schedule.rounds, 1))
+    # A pair that comes too late for the one before it waits in its place: that is given up.
+    tries, p = schedule.cutoff_attempts, scheme.success_probability
+    late = 0.0 if tries is None or p >= 1.0 else math.exp(tries * math.log1p(-p))
     for number in range(schedule.rounds):
         nested = schedule.arrangement == "nested"
         other = six if nested else fresh
         if schedule.protocol == "dejmps":
             orders[number] = best_order(diagonal(six), diagonal(other))
         success[number], six = one_round(schedule.protocol, six, other, ends, orders[number])
-        pairs = (2.0 * pairs if nested else pairs + 1.0) / success[number]
+        second = 1.0 / (1.0 - late)
+        pairs = ((1.0 + second) * pairs if nested else pairs + second) / success[number]
         outcomes = ((2.0 * outcomes if nested else outcomes) + 1.0) / success[number]
     round_ps = gates_ps(schedule.protocol, ends) + scheme.outcome_ps
     time_ps = pairs * mean_ps(scheme) + outcomes * round_ps
@@ -228,7 +241,7 @@ class _Bench:
         self._held = np.zeros((shelves, count), dtype=np.bool_)
         self._elements = np.empty((shelves, count, 6))
         self._since_ps = np.empty((shelves, count), dtype=np.int64)
-        self._tried = np.empty((shelves, count), dtype=np.int64)  # attempts before it waited
+        self._tried = np.zeros((shelves, count), dtype=np.int64)  # attempts before it waited
         self._per_attempt = per_attempt
         self._level = np.zeros(count, dtype=np.int64)
         self.clock_ps = np.zeros(count, dtype=np.int64)
@@ -267,7 +280,7 @@ class _Bench:
         place: Which = np.arange(len(which))
         six, since_ps = self._newcomers(which)
         for level in range(self._schedule.rounds):
-            waits = self._held[level, which]
+            waits = self._waits(level, which)
             self._shelve(level, which[~waits], six[~waits], since_ps[~waits])
             which, place = which[waits], place[waits]
             if not len(which):
@@ -282,7 +295,7 @@ class _Bench:
         """Use the fresh pairs of `which` on the waiting ones; bool, shape of `which`: is it finished."""
         done = np.zeros(len(which), dtype=np.bool_)
         six, since_ps = self._newcomers(which)
-        waits = self._held[0, which]
+        waits = self._waits(0, which)
         self._shelve(0, which[~waits], six[~waits], since_ps[~waits])
         self._level[which[~waits]] = 0
         orders = self._orders[self._level[which[waits]]]
@@ -295,6 +308,13 @@ class _Bench:
         self.elements[survivors[finished]] = better[finished]
         done[place[finished]] = True
         return done
+
+    def _waits(self, shelf: int, which: Which) -> NDArray[np.bool_]:
+        """Of which of `which` a pair waits on the shelf, and not for too long; bool, shape of `which`."""
+        waits = self._held[shelf, which]
+        if self._schedule.cutoff_attempts is not None:
+            waits = waits & (self.attempts[which] - self._tried[shelf, which] <= self._schedule.cutoff_attempts)
+        return np.asarray(waits)
 
     def _newcomers(self, which: Which) -> tuple[Floats, Times]:
         """Elements of the fresh pairs, and since when they wait: from their emission on."""

@@ -15,8 +15,8 @@ from pydantic import (
     model_serializer,
     model_validator,
 )
+from pydantic_core import PydanticCustomError
 
-from ketwire.channels.eve import Attack, BeamSplitter, InterceptResend
 from ketwire.channels.fiber import Fiber
 from ketwire.channels.hardware import Hardware
 from ketwire.channels.line import EngineName, Line
@@ -26,6 +26,7 @@ from ketwire.channels.timing import PS_PER_S
 from ketwire.channels.transports import Coded, Direct, Teleport
 from ketwire.scenarios.schema.known import known_in
 from ketwire.scenarios.schema.laboratories import LABORATORY_KEYS, OF_ATTEMPTS, LaboratoryKeys, laboratory
+from ketwire.scenarios.schema.listening import BeamSplitterSpec, InterceptResendSpec
 from ketwire.scenarios.schema.strict import NodeName, Strict, wrong
 
 
@@ -61,55 +62,14 @@ class Distillation(Strict):
     rounds: int = Field(1, ge=1, le=8)
     protocol: Literal["bbpssw", "dejmps", "epl"] = Field("dejmps", description="epl: one round, for single clicks")
     arrangement: Literal["nested", "pumping"] = "nested"
-
-
-class _Listening(Strict):
-    """Where an eavesdropper sits. Both directions: two of her, who share nothing."""
-
-    direction: Literal["forward", "backward", "both"] = Field(
-        "forward", description="in which she listens; forward: from the first node of between to the second"
+    cutoff_attempts: int | None = Field(
+        None, ge=1, le=10**12, description="one round: give the waiting pair up after so many attempts for the next"
     )
 
-    @model_validator(mode="after")
-    def _possible(self) -> Self:
-        try:
-            self.attacking()
-        except ValueError as error:
-            name, _, message = str(error).partition(": ")
-            raise wrong(name, getattr(self, name), message.partition("expected ")[2]) from None
-        return self
-
-    def attacking(self) -> Attack:
-        """What she does, in both directions.
-
-        Raises:
-            ValueError: the attack is impossible; the message starts with the key.
-        """
-        raise AssertionError("every attack says what it is")
-
-
-class InterceptResendSpec(_Listening):
-    """Measure every qubit of a random share of the copies, and resend what was seen."""
-
-    attack: Literal["intercept-resend"]
-    share: float = Field(description="probability that a copy is measured, 0 to 1")
-    basis: Literal["z", "x", "y", "random", "random-xyz"] = Field(
-        "random", description="of each qubit; random draws Z or X, random-xyz any of three"
-    )
-
-    def attacking(self) -> Attack:
-        return InterceptResend(self.share, self.basis)
-
-
-class BeamSplitterSpec(_Listening):
-    """Take photons out: a share of them, or those that the glass would have lost."""
-
-    attack: Literal["beam-splitter"]
-    share: float | None = Field(None, description="of the photons in the fiber, on top of its own loss, 0 to 1")
-    in_place_of_loss: bool = Field(False, description="take what the glass would have lost, instead of a share")
-
-    def attacking(self) -> Attack:
-        return BeamSplitter(self.share, self.in_place_of_loss)
+    @model_serializer(mode="wrap")
+    def _resolved(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Without a cut-off that is not there, as a scenario resolved before there was one."""
+        return {name: value for name, value in handler(self).items() if name != "cutoff_attempts" or value is not None}
 
 
 def _code_name(given: Any) -> Any:
@@ -236,13 +196,19 @@ class Link(LaboratoryKeys, _Joined):
             self.line(Hardware(), Hardware(), "backward")
         except ValueError as error:
             name, _, message = str(error).partition(": ")
-            if self.eve is not None and name == "eve":
-                raise wrong("eve", self.eve.attack, message.partition("expected ")[2]) from None
-            name = {"gate_ps": "gate_s", "attempt_ps": "attempt_s"}.get(name, name)
-            given = self._in_force(name)
-            given = given.model_dump(exclude_unset=True) if isinstance(given, Strict) else given
-            raise wrong(name, given, message.partition("expected ")[2] or message) from None
+            raise self._refusal(name, message.partition("expected ")[2] or message) from None
         return self
+
+    def _refusal(self, name: str, expected: str) -> PydanticCustomError:
+        """What is wrong with a value, by the key that says it."""
+        if self.eve is not None and name == "eve":
+            return wrong("eve", self.eve.attack, expected)
+        if self.distill is not None and name in Distillation.model_fields:
+            return wrong(f"distill.{name}", getattr(self.distill, name), expected)
+        name = {"gate_ps": "gate_s", "attempt_ps": "attempt_s"}.get(name, name)
+        given = self._in_force(name)
+        given = given.model_dump(exclude_unset=True) if isinstance(given, Strict) else given
+        return wrong(name, given, expected)
 
     def _check_via(self) -> None:
         """A link with repeaters has no source of its own, and no other physics than that of its classical bits."""

@@ -133,6 +133,6 @@ class Node(Strict):
         """With all numbers, so that a resolved scenario outlives a change of the presets."""
         told = {**handler(self), **self._numbers()}
         for name in ("t2_shape", "t2_attempts"):  # a scenario without them resolves as it did before there were any
-            if told[name] is None:
-                del told[name]
+            if told.get(name) is None:
+                told.pop(name, None)
         return told

@@ -146,7 +146,10 @@ def scenario(**end: Any) -> dict[str, Any]:
     return {"name": "cut", "seed": 3, "nodes": nodes, "links": links, "protocol": protocol}
 
 
-@pytest.mark.parametrize("end", [{"cutoff_s": 5e-5}, {"cutoff_attempts": 900, "generation": "sequential"}])
+SEQUENTIAL = {"cutoff_attempts": 900, "generation": "sequential"}
+
+
+@pytest.mark.parametrize("end", [{"cutoff_s": 5e-5}, pytest.param(SEQUENTIAL, marks=pytest.mark.long)])
 def test_a_run_with_a_cut_off_is_the_same_in_processes(end: dict[str, Any]) -> None:
     """Swaps with errors and lanes that are given up, in waves until enough pairs live."""
     one, other = (kw.run(scenario(**end), processes=processes, progress=False) for processes in (False, True))

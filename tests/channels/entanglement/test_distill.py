@@ -154,6 +154,9 @@ def delivery(
         attempts = yield "try"
         clock, used, tried = clock + attempts * scheme.attempt_ps, used + 1, tried + attempts
         stack.append((0, Held(scheme.state(), clock - scheme.age_ps, tried)))
+        late = schedule.cutoff_attempts is not None and attempts > schedule.cutoff_attempts
+        if len(stack) > 1 and late:
+            del stack[-2]
         while len(stack) > 1 and (schedule.arrangement == "pumping" or stack[-1][0] == stack[-2][0]):
             aged, clock = [], clock + gates_ps(schedule.protocol, ends)
             for _, held in stack[-2:]:
@@ -225,6 +228,17 @@ def test_epl_side_by_side_is_one_after_another(ends: Ends) -> None:
 def test_pairs_that_wait_decay_with_attempts(arrangement: Any) -> None:
     compare(Schedule(2, "dejmps", arrangement), "double", ERRING, 0.03)
     compare(Schedule(1, "epl", arrangement), "single", ERRING, 0.05)
+
+
+@pytest.mark.parametrize("name", ["single", "given"])
+def test_a_pair_that_waits_for_too_many_attempts_is_given_up(name: str) -> None:
+    """Side by side as one after another; and on average as planned."""
+    schedule, count = Schedule(1, cutoff_attempts=2), 20_000
+    compare(schedule, name, ERRING, 0.05)
+    planned, found = plan(SCHEMES[name], schedule), run(SCHEMES[name], schedule, count)
+    for mean, values in ((planned.pairs, found.pairs), (planned.time_ps, found.herald_ps)):
+        assert abs(values.mean() - mean) <= 4 * values.std() / math.sqrt(count)
+    assert planned.pairs > 1.1 * plan(SCHEMES[name], Schedule(1)).pairs
 
 
 def compare(schedule: Schedule, name: str, ends: Ends, per_attempt: float = 0.0) -> None:
@@ -334,6 +348,7 @@ def test_pairs_are_replayed_from_the_seed_and_inputs_left_alone() -> None:
         ({"rounds": 9}, "rounds: 9 given"),
         ({"protocol": "hashing"}, "protocol: 'hashing' given, expected bbpssw or dejmps or epl"),
         ({"protocol": "epl", "rounds": 2}, "rounds: 2 given, expected 1 with the protocol epl"),
+        ({"cutoff_attempts": 5, "rounds": 2}, "cutoff_attempts: 5 given with 2 round(s), expected a number from 1 up"),
         ({"arrangement": "ring"}, "arrangement: 'ring' given, expected nested or pumping"),
     ],
 )

@@ -131,7 +131,7 @@ def test_whatever_a_machine_remembers_is_saved() -> None:
     fixed = {"name", "hardware", "_random", "_contractions"}  # and no batch is on a visit
     assert set(vars(node._processor)) - fixed == {"free_ps", "_visit"}
     fixed = {"name", "line", "fiber", "_lossy", "_plain", "_key", "_onward_ps", "_back_ps", "_register_ps"}
-    fixed |= {"eve"}  # the machine's
+    fixed |= {"eve", "_local_ps"}  # the machine's, the line's
     saved = {"transcript", "_machine", "_number", "_passed_ps", "_lane", "_heralds"}
     for line in LINES.values():
         direction = Direction("a->b", line, b"key")

@@ -564,7 +564,7 @@ def test_trapped_ions_25_km_apart_train_alike_inline_and_in_processes() -> None:
     """The link and the nodes of metro-25km-teleport, as they are packaged."""
     data = load("metro-25km-teleport").scenario.model_dump(mode="json", exclude_unset=True)
     loaded = validate({**data, "protocol": METRO}, "test", "test", ".")
-    assert loaded.run().hardware["bob"].p_gate2 == 0.1
+    assert loaded.run().hardware["bob"].p_gate2 == 0.02
     run = loaded.run()
     inline, processes = run_inline(run), run_processes(run)
     assert whole(inline) == whole(processes)

@@ -22,7 +22,8 @@ from ketwire.scenarios.kinds.inference.kind import Inference
 from ketwire.scenarios.kinds.inference.spec import InferenceSpec
 from ketwire.scenarios.load import Loaded
 from ketwire.scenarios.schema.laboratories import Bell, Deliver
-from ketwire.scenarios.schema.links import BeamSplitterSpec, Distillation, InterceptResendSpec, Link, NoiseSpec
+from ketwire.scenarios.schema.links import Distillation, Link, NoiseSpec
+from ketwire.scenarios.schema.listening import BeamSplitterSpec, InterceptResendSpec
 from ketwire.scenarios.schema.model import scenario_model
 from ketwire.scenarios.schema.nodes import Node
 from ketwire.scenarios.schema.validation import one_line
@@ -147,6 +148,7 @@ WITHIN: dict[str, tuple[str, Any, Any]] = {
     "distill.arrangement": (
         "single-click", {"rounds": 3, "arrangement": "nested"}, {"rounds": 3, "arrangement": "pumping"}
     ),
+    "distill.cutoff_attempts": ("single-click", {"rounds": 1}, {"rounds": 1, "cutoff_attempts": 2}),
     "eve.attack": ("direct", SPLIT, RESENT),
     "eve.share": ("direct", RESENT, {**RESENT, "share": 0.8}),
     "eve.basis": ("direct", {**RESENT, "basis": "z"}, {**RESENT, "basis": "x"}),
@@ -298,6 +300,20 @@ def test_a_gaussian_decay_is_refused_where_halves_wait_in_several_stretches(name
 def test_attempts_change_pairs_that_wait_for_distillation() -> None:
     for name in ("alice", "bob"):
         check("single-click, distilled", f"nodes.{name}.t2_attempts", 1.5, changes=True)
+
+
+@pytest.mark.parametrize(
+    ("transport", "distill", "told"),
+    [
+        ("single-click", {"protocol": "epl", "rounds": 2}, "links.0.distill.rounds: 2 given, expected 1 wi"),
+        ("single-click", {"rounds": 2, "cutoff_attempts": 5}, "links.0.distill.cutoff_attempts: 5 given, ex"),
+        ("double-click", {"protocol": "epl"}, 'links.0.distill: {"protocol": "epl"} given, expected single-cl'),
+    ],
+)
+def test_what_distillation_cannot_be_is_refused_in_one_line(transport: str, distill: Data, told: str) -> None:
+    data = scenario(transport)
+    data["links"][0]["distill"] = distill
+    assert outcome(data).startswith(told), outcome(data)
 
 
 def test_a_gaussian_decay_needs_a_t2() -> None:
