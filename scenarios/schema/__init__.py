@@ -10,6 +10,7 @@ All of `scenarios` may import it. It imports no kind and nothing that runs.
 - `laboratories`: What a scenario says of a laboratory that makes pairs: its attempts, the sides of its station, its
   emitters.
 - `links`: What a scenario says of a link: its fiber, noise, transport, repeaters, and who sits in it.
+- `listening`: What a scenario says of an eavesdropper in a link.
 - `model`: What a scenario file says, as types.
 - `nodes`: What a scenario says of a node: a preset of its hardware, and what differs from it.
 - `ownpresets`: A user's own presets: a file beside a scenario (`presets: FILE`), and the entry point group

@@ -17,7 +17,6 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from ketwire.channels.eve import Attack, BeamSplitter, InterceptResend
 from ketwire.channels.fiber import Fiber
 from ketwire.channels.hardware import Hardware
 from ketwire.channels.line import EngineName, Line
@@ -27,6 +26,7 @@ from ketwire.channels.timing import PS_PER_S
 from ketwire.channels.transports import Coded, Direct, Teleport
 from ketwire.scenarios.schema.known import known_in
 from ketwire.scenarios.schema.laboratories import LABORATORY_KEYS, OF_ATTEMPTS, LaboratoryKeys, laboratory
+from ketwire.scenarios.schema.listening import BeamSplitterSpec, InterceptResendSpec
 from ketwire.scenarios.schema.strict import NodeName, Strict, wrong
 
 
@@ -70,55 +70,6 @@ class Distillation(Strict):
     def _resolved(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
         """Without a cut-off that is not there, as a scenario resolved before there was one."""
         return {name: value for name, value in handler(self).items() if name != "cutoff_attempts" or value is not None}
-
-
-class _Listening(Strict):
-    """Where an eavesdropper sits. Both directions: two of her, who share nothing."""
-
-    direction: Literal["forward", "backward", "both"] = Field(
-        "forward", description="in which she listens; forward: from the first node of between to the second"
-    )
-
-    @model_validator(mode="after")
-    def _possible(self) -> Self:
-        try:
-            self.attacking()
-        except ValueError as error:
-            name, _, message = str(error).partition(": ")
-            raise wrong(name, getattr(self, name), message.partition("expected ")[2]) from None
-        return self
-
-    def attacking(self) -> Attack:
-        """What she does, in both directions.
-
-        Raises:
-            ValueError: the attack is impossible; the message starts with the key.
-        """
-        raise AssertionError("every attack says what it is")
-
-
-class InterceptResendSpec(_Listening):
-    """Measure every qubit of a random share of the copies, and resend what was seen."""
-
-    attack: Literal["intercept-resend"]
-    share: float = Field(description="probability that a copy is measured, 0 to 1")
-    basis: Literal["z", "x", "y", "random", "random-xyz"] = Field(
-        "random", description="of each qubit; random draws Z or X, random-xyz any of three"
-    )
-
-    def attacking(self) -> Attack:
-        return InterceptResend(self.share, self.basis)
-
-
-class BeamSplitterSpec(_Listening):
-    """Take photons out: a share of them, or those that the glass would have lost."""
-
-    attack: Literal["beam-splitter"]
-    share: float | None = Field(None, description="of the photons in the fiber, on top of its own loss, 0 to 1")
-    in_place_of_loss: bool = Field(False, description="take what the glass would have lost, instead of a share")
-
-    def attacking(self) -> Attack:
-        return BeamSplitter(self.share, self.in_place_of_loss)
 
 
 def _code_name(given: Any) -> Any:
@@ -256,7 +207,8 @@ class Link(LaboratoryKeys, _Joined):
             return wrong(f"distill.{name}", getattr(self.distill, name), expected)
         name = {"gate_ps": "gate_s", "attempt_ps": "attempt_s"}.get(name, name)
         given = self._in_force(name)
-        return wrong(name, given.model_dump(exclude_unset=True) if isinstance(given, Strict) else given, expected)
+        given = given.model_dump(exclude_unset=True) if isinstance(given, Strict) else given
+        return wrong(name, given, expected)
 
     def _check_via(self) -> None:
         """A link with repeaters has no source of its own, and no other physics than that of its classical bits."""

@@ -15,7 +15,8 @@ from typing import Annotated, Any, Self
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, create_model, model_validator
 
 from ketwire.scenarios.schema.chains import complaint, misplaced
-from ketwire.scenarios.schema.links import BeamSplitterSpec, Distillation, InterceptResendSpec, Link, NoiseSpec
+from ketwire.scenarios.schema.links import Distillation, Link, NoiseSpec
+from ketwire.scenarios.schema.listening import BeamSplitterSpec, InterceptResendSpec
 from ketwire.scenarios.schema.nodes import Node
 from ketwire.scenarios.schema.strict import MAX_LINKS, MAX_NODES, NodeName, Strict, some, wrong
 from ketwire.scenarios.schema.topology import with_topology

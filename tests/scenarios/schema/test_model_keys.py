@@ -22,7 +22,8 @@ from ketwire.scenarios.kinds.inference.kind import Inference
 from ketwire.scenarios.kinds.inference.spec import InferenceSpec
 from ketwire.scenarios.load import Loaded
 from ketwire.scenarios.schema.laboratories import Bell, Deliver
-from ketwire.scenarios.schema.links import BeamSplitterSpec, Distillation, InterceptResendSpec, Link, NoiseSpec
+from ketwire.scenarios.schema.links import Distillation, Link, NoiseSpec
+from ketwire.scenarios.schema.listening import BeamSplitterSpec, InterceptResendSpec
 from ketwire.scenarios.schema.model import scenario_model
 from ketwire.scenarios.schema.nodes import Node
 from ketwire.scenarios.schema.validation import one_line
