@@ -14,7 +14,7 @@ import numpy as np
 import ketwire as kw
 from benchmarks.report import Figure, Measure, Rounds, seconds
 from ketwire.quantum.cliffords import random_cliffords
-from ketwire.quantum.layers import haar_state
+from ketwire.quantum.layers import haar_states
 from ketwire.quantum.sampling import outcomes_in_order
 
 QUBITS, INSTANCES, BLOCK, TURNS = 12, 10_000, 64, 3
@@ -25,7 +25,7 @@ def bare() -> None:
     """The arithmetic alone, in blocks that fit a processor's cache."""
     rng, every = np.random.default_rng(1), np.arange(BLOCK)
     for _ in range(INSTANCES // BLOCK + 1):
-        states = haar_state(QUBITS, rng, BLOCK)
+        states = haar_states(QUBITS, rng, BLOCK)
         outcomes_in_order(random_cliffords(QUBITS, BLOCK, rng).probabilities(states), every, rng)
 
 

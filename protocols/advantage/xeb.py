@@ -12,14 +12,14 @@ from ketwire.protocols.advantage.task import Complexes, Floats, Integers, Table,
 from ketwire.quantum.circuits import Circuit
 from ketwire.quantum.cliffords import Cliffords, random_cliffords
 from ketwire.quantum.gates import Gate
-from ketwire.quantum.layers import haar_state
+from ketwire.quantum.layers import haar_states
 
 
 class Xeb(Task):
     """The task `xeb`."""
 
     def draw_sent(self, rng: np.random.Generator, rows: int) -> Table:
-        return Table(haar_state(self.qubits, rng, rows))
+        return Table(haar_states(self.qubits, rng, rows))
 
     def draw_held(self, rng: np.random.Generator, rows: int) -> Cliffords:
         return random_cliffords(self.qubits, rows, rng)

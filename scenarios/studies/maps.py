@@ -7,8 +7,12 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ketwire.channels.presets import PRESETS, Preset
+from ketwire.channels.hardware import Hardware
+from ketwire.channels.planning.making import making
+from ketwire.channels.presets import PRESETS
+from ketwire.channels.transports import Teleport
 from ketwire.scenarios.reports.hover import entitle
+from ketwire.scenarios.schema.links import Link
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -37,22 +41,12 @@ class Mark(NamedTuple):
 
 
 def place_of(name: str) -> Mark | None:
-    """A preset by its length and the fidelity of its pairs; None where one of them is not known."""
-    preset = PRESETS[name]
-    length_km, fidelity = _number(preset, "length_km"), _fidelity(preset)
-    return None if length_km is None or fidelity is None else Mark(name, length_km, fidelity)
-
-
-def _fidelity(preset: Preset) -> float | None:
-    given, visibility = _number(preset, "fidelity"), _number(preset, "visibility")
-    if given is not None or visibility is None:
-        return given
-    return (1 + visibility) / 2  # of two clicks without dark counts
-
-
-def _number(preset: Preset, name: str) -> float | None:
-    figure = preset.figures.get(name)
-    return float(figure.value) if figure is not None and isinstance(figure.value, int | float) else None
+    """A preset by its length and the fidelity of a pair at its herald; None where it has none of them."""
+    if "length_km" not in PRESETS[name].figures:
+        return None
+    link = Link.model_validate({"between": ["alice", "bob"], "fiber": name})
+    line = link.line(Hardware(), Hardware())
+    return Mark(name, line.fiber.length_km, making(line).fidelity) if isinstance(line.transport, Teleport) else None
 
 
 class Look(NamedTuple):

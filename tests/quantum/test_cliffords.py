@@ -69,7 +69,7 @@ def test_stim_knows_each_as_a_clifford_and_conjugates_alike(qubits: int) -> None
 @pytest.mark.parametrize("qubits", [1, 2, 3, 5, 8])
 def test_probabilities_are_those_of_the_transformed_state(qubits: int) -> None:
     rng = np.random.default_rng(qubits)
-    states, cliffords = layers.haar_state(qubits, rng, 50), random_cliffords(qubits, 50, rng)
+    states, cliffords = layers.haar_states(qubits, rng, 50), random_cliffords(qubits, 50, rng)
     law = np.abs(cliffords.apply(states)) ** 2
     assert np.allclose(law.sum(axis=1), 1.0)
     assert np.allclose(cliffords.probabilities(states), law, atol=1e-12)
@@ -79,7 +79,7 @@ def test_probabilities_are_those_of_the_transformed_state(qubits: int) -> None:
 
 def test_rows_are_independent_of_the_batch_that_they_are_applied_in() -> None:
     rng = np.random.default_rng(3)
-    states, cliffords = layers.haar_state(4, rng, 30), random_cliffords(4, 30, rng)
+    states, cliffords = layers.haar_states(4, rng, 30), random_cliffords(4, 30, rng)
     some = np.array([29, 3, 3, 11])
     assert np.array_equal(cliffords.of(some).apply(states[some]), cliffords.apply(states)[some])
 

@@ -15,10 +15,12 @@ from ketwire.nodes.graphs.modelfile import read_graph_model
 from ketwire.protocols.graph.model import logits
 from ketwire.scenarios import cli
 from tests.datasets import public_folder, public_set
-from tests.nodes.central.test_graph_nets import DATA as GRAPHS
-from tests.nodes.central.test_node_nets import DATA as NODES
 
 torch = pytest.importorskip("torch", reason="torch is not installed (the extra gnn)")
+
+from tests.nodes.central.test_graph_nets import DATA as GRAPHS  # noqa: E402
+from tests.nodes.central.test_node_nets import DATA as NODES  # noqa: E402
+
 pytestmark = pytest.mark.gnn
 
 

@@ -15,6 +15,7 @@ from ketwire.errors import KetwireError
 from ketwire.scenarios.studies import folder as folders
 from ketwire.scenarios.studies import work
 from ketwire.scenarios.studies.data import read_study
+from ketwire.scenarios.studies.identity import PHYSICS_REVISION
 from tests.studies import LENGTHS, refused, study_of, written
 
 TABLES = ("points.csv", "summary.csv")
@@ -112,7 +113,8 @@ def test_folders_of_others_are_named_and_never_mixed(
             assert f"{str(out)!r} holds results of another study (small: other base, axes or fields)" in line
     written(tmp_path)
     monkeypatch.setattr("ketwire.scenarios.studies.prepare.PHYSICS_REVISION", 99)
-    assert "holds results of physics revision 1, expected 99" in refused(capfd, path, "--out", str(out))
+    told = f"holds results of physics revision {PHYSICS_REVISION}, expected 99"
+    assert told in refused(capfd, path, "--out", str(out))
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "letter.txt").write_text("dear")
     assert "expected a new folder, or one of this study" in refused(capfd, path, "--out", str(tmp_path / "mine"))
