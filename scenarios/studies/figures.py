@@ -23,7 +23,7 @@ UNITS = {"_ps": ("s", 1e12), "_s": ("s", 1.0), "_km": ("km", 1.0), "_hz": ("Hz",
 """How axes of a figure name a unit, and what values are divided by, by the end of a field's name."""
 MOST_VALUES = 8
 """Values of a logarithmic axis that have a tick each."""
-MOST_TICKS = 12
+MOST_TICKS, FEW_TICKS = 24, 12
 MOST_LETTERS = 40
 """Of all texts along the x axis that fit side by side; more of them are turned."""
 
@@ -178,9 +178,10 @@ def _dress(axes: Axes, figure: Figure, ticks: Any, legend: bool) -> None:
     """Scales, names of axes and the legend."""
     for which, name in (("x", figure.x), ("y", figure.y)):
         if ticks[which] is not None and len(ticks[which]) <= MOST_TICKS:
-            long = which == "x" and sum(map(len, ticks[which])) > MOST_LETTERS
-            getattr(axes, f"set_{which}ticks")(range(len(ticks[which])), [*ticks[which]],
-                                               **({"rotation": 30, "ha": "right"} if long else {}))  # fmt: skip
+            long, many = sum(map(len, ticks[which])) > MOST_LETTERS, len(ticks[which]) > FEW_TICKS
+            turned = {"rotation": 90, "fontsize": 6} if many else {"rotation": 30, "ha": "right"} if long else {}
+            named_ticks: Any = getattr(axes, f"set_{which}ticks")
+            named_ticks(range(len(ticks[which])), [*ticks[which]], **(turned if which == "x" else {}))
         elif which in figure.log:
             getattr(axes, f"set_{which}scale")("log")
         getattr(axes, f"set_{which}label")(named(name))
