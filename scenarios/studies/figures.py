@@ -89,8 +89,9 @@ def _panel(data: StudyData, figure: Figure, facet: str | None, axes: Axes) -> No
     if ticks["x"] is None and "x" in figure.log:
         numbers = (each for index in shown if isinstance(each := xs[index], int | float))
         _tick_values(axes, {each / unit_of(figure.x)[1] for each in numbers})
-    if figure.y in data.axes and (legend := axes.get_legend()) is not None:
-        legend.set_loc("upper left")  # beside the map, which fills the panel
+    fills = figure.y in data.axes or len(ticks["x"] or ()) > FEW_TICKS
+    if fills and (legend := axes.get_legend()) is not None:
+        legend.set_loc("upper left")  # beside a panel that is full
         legend.set_bbox_to_anchor((1.0, 1.0))
 
 
