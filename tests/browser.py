@@ -107,7 +107,7 @@ def browsing() -> Iterator[Page]:
     program = chromium()
     assert program is not None, "no chromium is installed"
     down, up = os.pipe(), os.pipe()
-    with tempfile.TemporaryDirectory(prefix="ketwire-browser-") as profile:
+    with tempfile.TemporaryDirectory(prefix="ketwire-browser-", ignore_cleanup_errors=True) as profile:
         process = _started(program, down[0], up[1], profile)
         try:
             for end in (down[0], up[1]):

@@ -43,10 +43,12 @@ class RunDirectory:
             self.path = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.absolute().parent))  # 0700
             try:
                 (self.path / "logs").mkdir(mode=0o700)
-                self._put("scenario.yaml", scenario)
             except OSError:
-                shutil.rmtree(self.path, ignore_errors=True)
+                self.path.rmdir()
                 raise
+        self._scenario = scenario
+        with contextlib.suppress(OSError):  # for those who look on; `_publish` says where there is no room
+            self._put("scenario.yaml", scenario)
 
     def write_ledger(self, results: Sequence[SessionResult]) -> None:
         """Write every message of all sessions, a line each."""
@@ -99,6 +101,7 @@ class RunDirectory:
             file.write(text)
 
     def _publish(self, result: Mapping[str, Any]) -> None:
+        self._put("scenario.yaml", self._scenario)
         self._put("result.json", json.dumps(result, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
         forget(self.path)
         with contextlib.suppress(OSError):  # inline runs have no logs
