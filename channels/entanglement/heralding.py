@@ -21,6 +21,7 @@ number by photon number, and compared with a simulation of the optics by the tes
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Protocol
@@ -65,7 +66,7 @@ class Scheme(Protocol):
 
 
 @dataclass(frozen=True)
-class _Midpoint:
+class _Midpoint(ABC):
     """What both schemes with a station in the middle need.
 
     etas: probability that a photon of each end arrives at the station and would be detected, sender first
@@ -159,9 +160,9 @@ class _Midpoint:
         """Amplitude that a photon of one end would be detected, by that of the other."""
         return math.sqrt(self.etas[0] * self.etas[1])
 
+    @abstractmethod
     def fresh(self) -> Rho:
         """The heralded pair of emitters that make no errors but those of `coherence`."""
-        raise NotImplementedError
 
     def state(self) -> Rho:
         """The heralded pair; complex128, shape (4, 4)."""

@@ -17,6 +17,7 @@ is taken to have the head as well, for free.
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
 import numpy as np
@@ -65,7 +66,7 @@ class LogitsOutcome(Outcome):
     logits: NDArray[np.float64]
 
 
-class _Rival:
+class _Rival(ABC):
     """What all share: who holds what, and how messages go along the register's way."""
 
     Slice, Outcome = RivalSlice, LogitsOutcome
@@ -86,13 +87,13 @@ class _Rival:
             return None
         return LogitsOutcome(np.array([self.logits(node, item) for item in range(public.items)]))
 
+    @abstractmethod
     async def tell(self, node: Node, owner: str) -> None:
         """What one owner tells the owner of the network; all parties between pass it on."""
-        raise NotImplementedError
 
+    @abstractmethod
     def logits(self, node: Node, item: int) -> Floats:
         """At the owner of the network, when all have told; shape (classes,)."""
-        raise NotImplementedError
 
     async def _codes(self, node: Node, owner: str, codes: Integers | None, count: int, bits: int) -> Integers:
         """`count` codes from an owner to the network; zeros at parties that do not hear them."""
