@@ -7,10 +7,12 @@ Everything is perfect and takes no time unless it is said.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from ketwire.channels.parts import Gates, Memory
+from ketwire.channels.presets import SECONDARY
 from ketwire.channels.timing import CLOCK_END_PS
 
 TIMES = ("prepare_ps", "gate1_ps", "gate2_ps", "readout_ps")
@@ -87,29 +89,74 @@ class Hardware:
 
 @dataclass(frozen=True)
 class Preset:
-    """Hardware that can be named, and where the numbers come from."""
+    """Hardware that can be named, and where the numbers come from.
+
+    source:   the publications, in one line
+    sources:  by key of `nodes`, where its number comes from
+    left_out: what the source does not say and therefore is ideal here
+    """
 
     hardware: Hardware
     source: str
+    sources: Mapping[str, str] = field(default_factory=dict)
+    left_out: str = ""
 
+
+_IONS, _CENTRE = "Avis 2022, A.6", "Avis 2022, A.5"
+_SQUIDASM = f"SquidASM after {_CENTRE}; {SECONDARY}"
 
 HARDWARE: dict[str, Preset] = {
     "ideal": Preset(Hardware(), "takes no time, makes no errors, holds without limit"),
     "trapped-ion": Preset(
         Hardware(
-            Memory(t2_ps=85e9),
+            Memory(t2_ps=85e9, gaussian=True),
+            prepare_ps=36_000_000,
             gate1_ps=26_600_000,
             gate2_ps=107_000_000,
             readout_ps=1_500_000_000,
+            p_gate1=0.02,
             p_gate2=0.1,
         ),
-        "arXiv 2207.10579, appendix A.6: T2, durations of gates and readout, depolarizing of two-qubit gates; no "
-        "relaxation, and preparation, one-qubit gates and readout without errors, because no numbers are at hand",
+        "Avis et al., arXiv 2207.10579 (2022), appendix A.6, which states no uncertainties",
+        {
+            "t2_s": _IONS,
+            "t2_shape": f"the source has e^(-(t/T2)^2); {_IONS}; {SECONDARY}",
+            "prepare_s": f"{_IONS}; {SECONDARY}",
+            "gate1_s": _IONS,
+            "gate2_s": _IONS,
+            "readout_s": _IONS,
+            "p_gate1": f"depolarizing; {_IONS}; {SECONDARY}",
+            "p_gate2": f"depolarizing; {_IONS}",
+        },
+        "relaxation, errors of preparation and readout",
     ),
+    # Where the electron and the carbons differ, the worse number stands, as a node here has one kind of qubit.
     "color-center": Preset(
-        Hardware(Memory(t1_ps=3.6e15, t2_ps=5e11)),
-        "arXiv 2207.10579, appendix A.5: T1 of an hour and T2 of half a second; preparation, gates and readout are "
-        "perfect and take no time, because no numbers are at hand",
+        Hardware(
+            Memory(t1_ps=3.6e15, t2_ps=5e11),
+            prepare_ps=300_000_000,
+            gate1_ps=20_000_000,
+            gate2_ps=500_000_000,
+            readout_ps=3_700_000,
+            p_prepare=0.02,
+            p_gate1=0.01,
+            p_gate2=0.06,
+            p_readout=(0.07, 0.005),
+        ),
+        "Avis et al., arXiv 2207.10579 (2022), appendix A.5, which states no uncertainties; where electron and carbon "
+        "differ, the worse number",
+        {
+            "t1_s": f"of the electron, carbons hold ten hours; {_CENTRE}",
+            "t2_s": f"of the electron, carbons hold a second; {_CENTRE}",
+            "prepare_s": f"of a carbon, the electron takes 2 us; {_SQUIDASM}",
+            "gate1_s": f"a carbon about z, the electron takes 5 ns; {_SQUIDASM}",
+            "gate2_s": _SQUIDASM,
+            "readout_s": _SQUIDASM,
+            "p_prepare": f"of a carbon, the electron has 0.01; {_SQUIDASM}",
+            "p_gate1": f"of the electron, a carbon about z has 0.002; {_SQUIDASM}",
+            "p_gate2": _SQUIDASM,
+            "p_readout": f"which of the two outcomes errs more is a guess; {_SQUIDASM}",
+        },
     ),
 }
 

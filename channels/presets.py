@@ -64,7 +64,7 @@ class Preset:
     summary: what it is, in one line
     source:  the publications, in one line
     figures: what it sets, by key of `links[]`
-    memory:  t1_s and t2_s of what stood at its ends, by key of `nodes`; a scenario says them there
+    memory:  t1_s, t2_s and t2_shape of what stood at its ends, by key of `nodes`; a scenario says them there
     left_out: what the sources do not say and therefore is ideal here
     """
 
@@ -259,8 +259,8 @@ PRESETS: dict[str, Preset] = {
             "speed_km_per_s": Figure(214_000.0, f"{_AVIS}, A.5"),
         },
         {
-            "t1_s": Figure(3600.0, f"an hour; {_AVIS}, A.5"),
-            "t2_s": Figure(0.5, f"{_AVIS}, A.5"),
+            "t1_s": Figure(3600.0, f"an hour, of the electron; {_AVIS}, A.5"),
+            "t2_s": Figure(0.5, f"of the electron; {_AVIS}, A.5"),
         },
     ),
     "trapped-ion": Preset(
@@ -275,7 +275,10 @@ PRESETS: dict[str, Preset] = {
             "loss_db_per_km": Figure(0.25, f"{_AVIS}, A.6; {SECONDARY}"),
             "speed_km_per_s": Figure(214_000.0, f"{_AVIS}, A.6; {SECONDARY}"),
         },
-        {"t2_s": Figure(0.085, f"85 ms, as an exponential decay, where the source has a Gaussian one; {_AVIS}, A.6")},
+        {
+            "t2_s": Figure(0.085, f"{_AVIS}, A.6"),
+            "t2_shape": Figure("gaussian", f"the source has e^(-(t/T2)^2); {_AVIS}, A.6; {SECONDARY}"),
+        },
     ),
 }
 

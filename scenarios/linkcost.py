@@ -88,12 +88,14 @@ class Question:
 
     def memory(self) -> Memory:
         """At both ends."""
-        known = {key: float(figure.value) for key, figure in self.of.memory.items()}  # type: ignore[arg-type]
+        figures = self.of.memory
+        known = {key: float(figures[key].value) for key in ("t1_s", "t2_s") if key in figures}  # type: ignore[arg-type]
         times = {"t1_s": self.t1_s, "t2_s": self.t2_s}
         chosen = known | {key: value for key, value in times.items() if value is not None}
         held = {f"{key[:2]}_ps": value * PS_PER_S for key, value in chosen.items() if value != math.inf}
+        gaussian = "t2_ps" in held and "t2_shape" in figures and figures["t2_shape"].value == "gaussian"
         try:
-            return Memory(held.get("t1_ps"), held.get("t2_ps"))
+            return Memory(held.get("t1_ps"), held.get("t2_ps"), gaussian)
         except ValueError as error:
             key, _, message = str(error).partition(": ")
             given = chosen.get(f"{key[:2]}_s")

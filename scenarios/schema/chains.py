@@ -81,8 +81,6 @@ def misplaced(nodes: Mapping[str, Node], links: Sequence[Link]) -> Complaint | N
     for name in dict.fromkeys(name for link in links for name in link.via or ()):
         if name not in visited and (key := nodes[name].prepares_by()) is not None:
             expected = "nothing here: a repeater prepares no register"
-            if key == "hardware":
-                expected = "hardware without prepare_s and p_prepare for a repeater, which prepares no register"
             return f"nodes.{name}.{key}", getattr(nodes[name], key), expected
     return None
 
@@ -92,8 +90,10 @@ def _refused_shape(nodes: Mapping[str, Node], index: int, link: Link) -> Complai
     places = () if link.via is None else link.between if len(link.via) == 1 else (*link.between, *link.via)
     for name in places:
         if nodes[name].physics().memory.gaussian:
-            expected = f"exponential in the chain of links.{index}: halves wait there in several stretches"
-            return f"nodes.{name}.t2_shape", nodes[name].t2_shape, expected
+            key = nodes[name].shaped_by()
+            expected = "exponential" if key == "t2_shape" else "t2_shape: exponential beside it"
+            expected += f" in the chain of links.{index}: halves wait there in several stretches"
+            return f"nodes.{name}.{key}", getattr(nodes[name], key), expected
     return None
 
 

@@ -105,33 +105,50 @@ class Node(Strict):
             ps: None if chosen[s] is None else chosen[s] * PS_PER_S for s, ps in _LIFETIMES.items() if s in chosen
         }
         attempts = self.t2_attempts if "t2_attempts" in self.model_fields_set else preset.memory.attempts
-        gaussian = preset.memory.gaussian if self.t2_shape is None else self.t2_shape == "gaussian"
         times = {ps: round(chosen[s] * PS_PER_S) for s, ps in _SECONDS.items() if s in chosen}
         errors = {name: chosen[name] for name in ERRORS if name in chosen}
         if isinstance(self.p_readout, list) and "p_readout" in errors:
             errors["p_readout"] = tuple(self.p_readout)
-        memory = replace(preset.memory, gaussian=gaussian, attempts=attempts, **lifetimes)
+        memory = replace(preset.memory, gaussian=self._shape() == "gaussian", attempts=attempts, **lifetimes)
         return replace(preset, memory=memory, **times, **errors)
 
+    def _shape(self) -> str | None:
+        """The shape that is said; else the preset's, where anything dephases."""
+        if self.t2_shape is not None:
+            return self.t2_shape
+        dephases = self.t2_s is not None or "t2_s" not in self.model_fields_set
+        return "gaussian" if self._kit.hardware.memory.gaussian and dephases else None
+
+    def shaped_by(self) -> str:
+        """The key that says the shape: of T2 or, where it is the preset's, of the hardware."""
+        return "hardware" if self.t2_shape is None else "t2_shape"
+
     def prepares_by(self) -> str | None:
-        """The key that says of preparation that it takes time or errs; None where none does."""
-        numbers = self._numbers()
-        found = [name for name in _OF_PREPARATION if numbers[name]]
-        return next((name if name in self.model_fields_set else "hardware" for name in found), None)
+        """The key that says of preparation that it takes time or errs; None where none does.
+
+        What the preset says of it does not count, as a preset is of all kinds of nodes.
+        """
+        preset = self._preset_numbers()
+        said = (name for name in _OF_PREPARATION if name in self.model_fields_set)
+        return next((name for name in said if getattr(self, name) and getattr(self, name) != preset[name]), None)
 
     def _numbers(self) -> dict[str, Any]:
         """Every number in the units of a scenario: as given, else the preset's."""
+        numbers = self._preset_numbers()
+        return {name: getattr(self, name) if name in self.model_fields_set else numbers[name] for name in numbers}
+
+    def _preset_numbers(self) -> dict[str, Any]:
         preset = self._kit.hardware
         lifetimes = {s: getattr(preset.memory, ps) for s, ps in _LIFETIMES.items()}
         numbers: dict[str, Any] = {s: t and t / PS_PER_S for s, t in lifetimes.items()}
         numbers |= {s: getattr(preset, ps) / PS_PER_S for s, ps in _SECONDS.items()}
-        numbers |= {name: getattr(preset, name) for name in ERRORS}
-        return {name: getattr(self, name) if name in self.model_fields_set else numbers[name] for name in numbers}
+        errors = {name: getattr(preset, name) for name in ERRORS}
+        return numbers | {name: list(each) if isinstance(each, tuple) else each for name, each in errors.items()}
 
     @model_serializer(mode="wrap")
     def _resolved(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
         """With all numbers, so that a resolved scenario outlives a change of the presets."""
-        told = {**handler(self), **self._numbers()}
+        told = {**handler(self), **self._numbers(), "t2_shape": self._shape()}
         for name in ("t2_shape", "t2_attempts"):  # a scenario without them resolves as it did before there were any
             if told.get(name) is None:
                 told.pop(name, None)

@@ -49,7 +49,7 @@ class LinkPreset(Strict):
     summary: Text = Field(description="what it is, in one line")
     source: Text = Field(description="the publication or measurement, in one line")
     figures: dict[str, FigureSpec] = Field({}, description="keys of a link")
-    memory: dict[Literal["t1_s", "t2_s"], FigureSpec] = Field({}, description="of what stood at its ends")
+    memory: dict[Literal["t1_s", "t2_s", "t2_shape"], FigureSpec] = Field({}, description="of what stood at its ends")
     left_out: str = Field("", max_length=300, description="what the source does not say, and is ideal here")
 
     def preset(self) -> Preset:
@@ -65,9 +65,15 @@ class NodePreset(Strict):
     figures: dict[str, FigureSpec] = Field({}, description="keys of a node")
 
     def kit(self) -> Kit:
-        node = Node.model_validate({key: each.value for key, each in self.figures.items()})
-        sources = [self.source, *(f"{key}: {each.source}" for key, each in self.figures.items())]
-        return Kit(node.physics(), "; ".join(sources))
+        return Kit(Node.model_validate(self.said()).physics(), self.source, self.sources())
+
+    def said(self) -> dict[str, Any]:
+        """Its numbers as a node of a scenario says them."""
+        values = {key: each.value for key, each in self.figures.items()}
+        return {key: list(each) if isinstance(each, tuple) else each for key, each in values.items()}
+
+    def sources(self) -> dict[str, str]:
+        return {key: each.source for key, each in self.figures.items()}
 
 
 class Presets(Strict):
@@ -183,7 +189,7 @@ def _of_glass(preset: Preset) -> Mapping[str, Figure]:
 
 def _node(told: NodePreset, origin: str) -> Kit:
     _check_keys(told.figures, NODE_KEYS, origin)
-    _validated(Node, {key: each.value for key, each in told.figures.items()}, f"{origin}.figures")
+    _validated(Node, told.said(), f"{origin}.figures")
     return told.kit()
 
 

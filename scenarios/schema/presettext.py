@@ -80,7 +80,9 @@ def hardware_list(known: Known) -> Iterator[str]:
     width = _width(known)
     for name, kit in known.nodes.items():
         numbers = ", ".join(f"{key}: {value}" for key, value in _hardware_figures(kit).items())
-        yield f"  {name.ljust(width)}  {numbers or 'perfect'}"
+        first, *others = wrap(numbers or "perfect", WIDTH - width - 4)
+        yield f"  {name.ljust(width)}  {first}"
+        yield from (f"  {' ' * width}  {line}" for line in others)
         yield from (f"  {' ' * width}  {line}" for line in wrap(f"source: {kit.source}", WIDTH - width - 4))
         yield from _origin("nodes", name, known)
     yield ""
@@ -103,16 +105,29 @@ def _hardware_figures(kit: Kit) -> dict[str, str]:
 
 def node_fragment(name: str, known: Known) -> Iterator[str]:
     """A preset of a node, by name, with what it stands for."""
-    yield from (f"# {line}" for line in wrap(f"Source of the hardware: {known.nodes[name].source}", WIDTH - 2))
+    for text in _hardware_comments(known.nodes[name]):
+        yield from (f"# {line}" for line in wrap(text, WIDTH - 2))
     yield from _hardware(name, known)
 
 
+def _hardware_comments(kit: Kit) -> Iterator[str]:
+    yield f"Source of the hardware: {kit.source}"
+    if kit.left_out:
+        yield f"Not in it, and ideal here: {kit.left_out}"
+
+
 def _hardware(name: str, known: Known) -> Iterator[str]:
+    kit = known.nodes[name]
+    told = {key: f"    # {key}: {value}" for key, value in _hardware_figures(kit).items()}
+    width = max(map(len, told.values()), default=0)
     yield "nodes:"
-    for node in ("alice", "bob"):
-        yield f"  {node}:"
-        yield f"    hardware: {name}"
-        yield from (f"    # {key}: {value}" for key, value in _hardware_figures(known.nodes[name]).items())
+    yield "  alice:"
+    yield f"    hardware: {name}"
+    for key, text in told.items():
+        source = kit.sources.get(key)
+        yield text if source is None else f"{text.ljust(width)}  # {source}"
+    yield "  bob:"
+    yield f"    hardware: {name}"
 
 
 def link_fragment(name: str, known: Known) -> Iterator[str]:
@@ -151,7 +166,7 @@ def _comments(name: str, preset: Preset, known: Known) -> Iterator[str]:
         yield "It has no length of its own: say length_km."
     if _has_hardware(name, known):
         yield "Hardware belongs to the nodes: naming the fiber does not set it."
-        yield f"Source of the hardware: {known.nodes[name].source}"
+        yield from _hardware_comments(known.nodes[name])
     elif preset.memory:
         yield "Memories belong to the nodes: naming the fiber does not set them."
 

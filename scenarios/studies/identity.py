@@ -15,7 +15,7 @@ from ketwire.nodes.models import MODELS, model_files
 from ketwire.scenarios.foreign import modules
 from ketwire.scenarios.load import Loaded
 
-PHYSICS_REVISION = 2
+PHYSICS_REVISION = 3
 """Raise it with every change after which a scenario and seed give other results: another transcript, virtual time,
 count or estimate. Results of another revision are never mixed with those of this one. A test holds transcripts of each
 revision (tests/data/physics_revisions.json) and fails where they change without it. Another default of a key is such a

@@ -49,7 +49,9 @@ def line_of(name: str, **told: Any) -> Line:
 
 
 def memory_of(name: str) -> Memory:
-    return Memory(**{f"{key[:2]}_ps": float(each.value) * PS_PER_S for key, each in PRESETS[name].memory.items()})
+    told = {key: each.value for key, each in PRESETS[name].memory.items()}
+    gaussian = told.pop("t2_shape", "exponential") == "gaussian"
+    return Memory(**{f"{key[:2]}_ps": float(value) * PS_PER_S for key, value in told.items()}, gaussian=gaussian)
 
 
 def scenario(name: str, **told: Any) -> dict[str, Any]:
@@ -81,7 +83,7 @@ def test_the_presets_are_there() -> None:
 def test_each_number_has_a_source_and_is_a_key_of_a_scenario(name: str) -> None:
     preset = PRESETS[name]
     assert preset.source and preset.summary
-    assert set(preset.figures) < set(Link.model_fields) and set(preset.memory) <= {"t1_s", "t2_s"}
+    assert set(preset.figures) < set(Link.model_fields) and set(preset.memory) <= {"t1_s", "t2_s", "t2_shape"}
     assert all(figure.source for figure in (*preset.figures.values(), *preset.memory.values()))
 
 
@@ -221,7 +223,9 @@ def test_every_parameter_changes_a_result(name: str, key: str) -> None:
 
     before = found(memory)
     assert found(memory) == before, "the same key gives the same crossing"
-    if key in preset.memory:
+    if key == "t2_shape":
+        after = found(replace(memory, gaussian=not memory.gaussian))
+    elif key in preset.memory:
         after = found(replace(memory, **{f"{key[:2]}_ps": float(preset.memory[key].value) * 1.2 * PS_PER_S}))
     else:
         told = {key: nudged(preset.figures[key].value, key)}

@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ketwire.channels.copies import Copies
+from ketwire.channels import hardware as descriptions
 from ketwire.channels.hardware import HARDWARE, Hardware, hardware_of, told
 from ketwire.channels.line import Line
 from ketwire.channels.link import Direction
@@ -32,6 +33,7 @@ from ketwire.quantum.gates import Gate
 from ketwire.quantum.noise import mixtures
 from ketwire.quantum.noise.density import DensityMatrix
 from ketwire.quantum.noise.kraus import decay, depolarize
+from ketwire.quantum.noise.lifetimes import dephased
 from ketwire.quantum.noise.noisy import duration_ps, gate_error, two_qubit_gates
 from ketwire.quantum.noise.readout import confusion
 from ketwire.quantum.observables import PauliString, Povm, Projector
@@ -571,9 +573,26 @@ def test_presets_have_sources_and_the_published_numbers() -> None:
     ion, center = HARDWARE["trapped-ion"], HARDWARE["color-center"]
     assert all("2207.10579" in preset.source for preset in (ion, center))
     assert ion.hardware == Hardware(
-        Memory(t2_ps=0.085e12), gate1_ps=26_600_000, gate2_ps=107_000_000, readout_ps=1_500_000_000, p_gate2=0.1
-    )
-    assert center.hardware == Hardware(Memory(t1_ps=3600e12, t2_ps=0.5e12)) and not center.hardware.takes_time
+        Memory(t2_ps=0.085e12, gaussian=True), prepare_ps=36_000_000, gate1_ps=26_600_000, gate2_ps=107_000_000,
+        readout_ps=1_500_000_000, p_gate1=0.02, p_gate2=0.1,
+    )  # fmt: skip
+    assert center.hardware == Hardware(
+        Memory(t1_ps=3600e12, t2_ps=0.5e12), prepare_ps=300_000_000, gate1_ps=20_000_000, gate2_ps=500_000_000,
+        readout_ps=3_700_000, p_prepare=0.02, p_gate1=0.01, p_gate2=0.06, p_readout=(0.07, 0.005),
+    )  # fmt: skip
+    time, t2 = 10e9, ion.hardware.memory.constants[1]
+    assert math.exp(-dephased(time, math.inf, t2)) == pytest.approx(0.986, abs=5e-4), "after 10 ms, as published"
+
+
+@pytest.mark.parametrize("name", HARDWARE)
+def test_each_number_of_a_preset_has_a_source(name: str) -> None:
+    preset, perfect = HARDWARE[name], Hardware()
+    said = {key for key in (*descriptions.TIMES, *descriptions.ERRORS) if getattr(preset.hardware, key) != getattr(perfect, key)}
+    memory = preset.hardware.memory
+    said |= {key for key in ("t1_ps", "t2_ps") if getattr(memory, key) is not None}
+    shape = {"t2_shape"} if memory.gaussian else set()
+    assert preset.sources.keys() == {key.replace("_ps", "_s") for key in said} | shape
+    assert all(preset.sources.values())
 
 
 WRONG: list[tuple[dict[str, Any], str]] = [
@@ -600,6 +619,7 @@ REFUSED = [
     ("{readout_s: 1.0e+7}", "nodes.alice.readout_s: 10000000.0 given, expected whole picoseconds"),
     ("{prepare_s: null}", "nodes.alice.prepare_s: null given, expected a number"),
     ("{t1_s: 1.0, t2_s: 3.0}", "nodes.alice.t2_s: 3.0 given, expected at most 2 T1"),
+    ("{hardware: ideal, t2_shape: gaussian}", 'nodes.alice.t2_shape: "gaussian" given, expected t2_s beside it'),
     ("{hardware: trapped-ion, t1_s: 0.01}", "nodes.alice.t2_s: 0.085 given, expected at most 2 T1"),
     ("{t2_s: 0}", "nodes.alice.t2_s: 0 given, expected above 0"),
 ]

@@ -280,7 +280,8 @@ def test_a_transport_that_a_run_refuses_is_refused_here() -> None:
 
 
 def test_memories_are_the_preset_s_unless_said_otherwise() -> None:
-    assert Question("trapped-ion", 5.0).memory() == Memory(t2_ps=0.085 * PS_PER_S)
+    assert Question("trapped-ion", 5.0).memory() == Memory(t2_ps=0.085 * PS_PER_S, gaussian=True)
+    assert Question("trapped-ion", 5.0, t2_s=math.inf).memory() == Memory()
     assert Question("color-center", 5.0, t2_s=math.inf).memory() == Memory(t1_ps=3600.0 * PS_PER_S)
     held = answer(Question("trapped-ion", 5.0, t2_s=math.inf)).costs[-2]
     decayed = answer(Question("trapped-ion", 5.0)).costs[-2]

@@ -38,7 +38,7 @@ def scenario(**link: Any) -> dict[str, Any]:
     layers = [{"at": "bob", "layer": "hadamards"}]
     return {
         "seed": 1,
-        "nodes": {"alice": {"t2_s": 0.085}, "bob": {"t2_s": 0.085}},
+        "nodes": {name: {"t2_s": 0.085, "t2_shape": "gaussian"} for name in ("alice", "bob")},
         "links": [{"between": ["alice", "bob"], **link}],
         "protocol": {
             "kind": "inference", "qubits": 1, "start": "alice", "copies": 400, "dense_state": None, "layers": layers,
@@ -65,4 +65,4 @@ def test_runs_make_as_many_pairs_a_second() -> None:
     took_s = (result.virtual_time_ps - 25_000_000) / 1e12
     assert abs(took_s * made.pairs_hz / 400 - 1) <= 4.5 / math.sqrt(400)
     assert made.success_probability == pytest.approx(0.125) and made.pairs_hz == pytest.approx(312.5)
-    assert np.isclose(made.fidelity, (1 + math.exp(-2 * 25e-6 / 0.085)) / 2)
+    assert np.isclose(made.fidelity, (1 + math.exp(-2 * (25e-6 / 0.085) ** 2)) / 2, rtol=1e-12)

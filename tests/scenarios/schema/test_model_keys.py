@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from ketwire.channels.hardware import HARDWARE
 from ketwire.nodes.inline import run_inline
 from ketwire.scenarios.kinds.inference.kind import Inference
 from ketwire.scenarios.kinds.inference.spec import InferenceSpec
@@ -108,7 +109,7 @@ CHANGES: dict[str, set[str]] = {
 }
 
 NODE_VALUES: Data = {
-    "hardware": "trapped-ion",
+    "hardware": "color-center",
     "t1_s": 1e-4,
     "t2_s": 1e-4,
     "t2_shape": "gaussian",
@@ -337,6 +338,23 @@ def test_the_gates_of_a_node_are_those_of_the_lines_that_end_there() -> None:
         assert (line.sender_gates, line.receiver_gates) == (gates[sender], gates[receiver])
         hops = getattr(line.transport, "hops", ())
         assert [hop.sender_gates for hop in hops] == ([gates[receiver], gates["r"]] if hops else [])
+
+
+def test_a_preset_with_preparation_and_a_gaussian_decay_serves_a_repeater() -> None:
+    """A repeater prepares nothing, which is refused only where the scenario itself says it; halves wait there once."""
+    data = scenario("chain")
+    data["nodes"]["r"] = {"hardware": "trapped-ion"}
+    once = MODEL.model_validate_json(json.dumps(data), strict=True)
+    again = MODEL.model_validate_json(once.model_dump_json(), strict=True)
+    assert again.nodes["r"].physics() == once.nodes["r"].physics() == HARDWARE["trapped-ion"].hardware
+    data["nodes"]["r"] = {"hardware": "trapped-ion", "prepare_s": 1e-3}
+    assert outcome(data).startswith("nodes.r.prepare_s: 0.001 given, expected nothing here")
+    data["nodes"]["r"] = {}
+    data["nodes"]["bob"] = {"hardware": "trapped-ion"}
+    wanted = 'nodes.bob.hardware: "trapped-ion" given, expected t2_shape: exponential beside it in the chain of links.'
+    assert outcome(data).startswith(wanted)
+    data["nodes"]["bob"]["t2_shape"] = "exponential"
+    assert isinstance(outcome(data), tuple), "it runs"
 
 
 def test_readout_errors_that_are_alike_may_be_said_twice() -> None:

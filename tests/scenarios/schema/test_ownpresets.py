@@ -134,6 +134,16 @@ def test_what_is_resolved_has_every_number(tmp_path: Path) -> None:
     assert (again.network().links, again.network().hardware) == (once.network().links, once.network().hardware)
 
 
+def test_a_readout_that_errs_on_one_side_and_a_gaussian_decay_can_be_said(tmp_path: Path) -> None:
+    mine = changed("nodes", "lab-ions", "figures", "p_readout", value={"value": [0.1, 0.02], "source": "counts"})
+    mine["nodes"]["lab-ions"]["figures"]["t2_shape"] = {"value": "gaussian", "source": "Ramsey"}
+    loaded = load(scenario(tmp_path, {"fiber": "ideal"}, {"hardware": "lab-ions"}, mine))
+    hardware = loaded.run().hardware_of("alice")
+    assert hardware.misreads == (0.1, 0.02) and hardware.memory.gaussian
+    (tmp_path / "again.yaml").write_text(loaded.resolved())
+    assert load(str(tmp_path / "again.yaml")).run().hardware_of("alice") == hardware
+
+
 def test_the_keys_are_those_of_numbers_alone() -> None:
     """None that names a file to execute, an engine, or another node."""
     assert not {"python", "engine", "via", "between", "fiber", "noise", "eve", "distill"} & LINK_KEYS
@@ -231,7 +241,7 @@ def test_an_installed_package_offers_presets(
     assert cli.execute(["presets", "vendor-fiber"]) == 0
     assert "loss_db_per_km: 2.5  # a data sheet" in capsys.readouterr().out
     assert cli.execute(["presets", "vendor-node"]) == 0
-    assert "# Source of the hardware: a vendor; t2_s: a data sheet" in capsys.readouterr().out
+    assert "    # t2_s: 2.5  # a data sheet\n" in capsys.readouterr().out
     assert cli.execute(["link", "vendor-fiber", "--length", "2", "--qubits", "1"]) == 0
     assert "vendor-fiber, 2 km" in capsys.readouterr().out
 
@@ -288,5 +298,5 @@ def test_a_file_is_listed_with_its_sources(tmp_path: Path, capsys: pytest.Captur
     said = capsys.readouterr().out
     for name, preset in MINE["links"].items():
         assert f"  {name}" in said and preset["summary"] in said and f"source: {preset['source']}" in said
-    assert "source: our trap; t2_s: Ramsey; p_gate2: cycles" in said and "telecom-fiber" not in said
+    assert "t2_s: 0.5, p_gate2: 0.01\n" in said and "source: our trap\n" in said and "telecom-fiber" not in said
     assert said.count(f"from: {path}") == 4
