@@ -89,13 +89,21 @@ def _node(path: Path, number: int, line: str, nodes: int) -> tuple[int, list[int
     return tag, near, more
 
 
+_PARTS = ("A", "graph_indicator", "graph_labels", "node_labels")
+
+
+def part_files(folder: Path, called: str) -> tuple[Path, ...]:
+    """The files of a set as TU Dortmund publishes it; the last need not be there."""
+    return tuple(folder / f"{called}_{part}.txt" for part in _PARTS)
+
+
 def read_parts(folder: Path, called: str, name: str) -> GraphSet:
     """A set in the files of TU Dortmund, CALLED_A.txt and others.
 
     Raises:
         ScenarioError: one cannot be read, or has another form.
     """
-    of = {part: folder / f"{called}_{part}.txt" for part in ("A", "graph_indicator", "graph_labels", "node_labels")}
+    of = dict(zip(_PARTS, part_files(folder, called), strict=True))
     member, labels = (_column(of[part]) for part in ("graph_indicator", "graph_labels"))
     graphs = len(labels)
     if (np.diff(member) < 0).any() or member.min(initial=1) < 1 or member.max(initial=0) > graphs:

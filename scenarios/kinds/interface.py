@@ -151,6 +151,14 @@ class Kind(ABC):
             ScenarioError: the session cannot work, or would pass its budget.
         """
 
+    def reads(self, spec: Any, base: str) -> Sequence[str]:
+        """The files that results depend on besides the `path` of sources, what is `trained`, and modules.
+
+        Args:
+            base: the folder from which paths start. By default none. A file that is missing may be left out.
+        """
+        return ()
+
     def foreseen(self, spec: Any, session: Session) -> Mapping[str, int] | None:
         """The public shapes of a session where the spec alone tells them, so that `ketwire validate` can `check` them.
 

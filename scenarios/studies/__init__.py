@@ -11,7 +11,7 @@ pandas, pyarrow, joblib and dask.distributed are extras, imported where they are
 - `expecting`: Expectations of a study, held against its results.
 - `figures`: Figures of a study: lines of means with intervals over an axis, marks for what wins where, or maps.
 - `files`: Study files: packaged ones, those of a user, and studies made on the command line or in Python.
-- `folder`: The folder of a study: a line for each finished run, written to the disk before the next is told of.
+- `folder`: The folder of a study: a line for each finished run, written to its file before the next is told of.
 - `identity`: What a point is: a hash over its resolved scenario, over what it reads, and over the revision of the
   physics.
 - `maps`: Maps of a study: a field over two axes, as colours and numbers, with a contour and presets where they are.

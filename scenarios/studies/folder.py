@@ -1,4 +1,4 @@
-"""The folder of a study: a line for each finished run, written to the disk before the next is told of.
+"""The folder of a study: a line for each finished run, written to its file before the next is told of.
 
     folder.json     whose results these are: the study's hash, the physics revision, its fields
     points.json     the points of the grid, in its order
@@ -6,7 +6,8 @@
     results.jsonl   a line for each run that is over
     times.jsonl     how long each took on its machine
 
-A crash loses the runs that were under way. A torn last line is cut off when the folder is opened again. The folder is
+A crash loses the runs that were under way; one of the whole machine also those of the last half second, as files are
+synced at most twice a second. A torn last line is cut off when the folder is opened again. The folder is
 0700, its files are 0600, and it belongs to one study at a time.
 """
 
@@ -14,7 +15,9 @@ from __future__ import annotations
 
 import gc
 import json
+import math
 import os
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from operator import itemgetter
@@ -28,6 +31,7 @@ from ketwire.nodes.checkpoints.folders import private
 from ketwire.scenarios.runs.rundir import hold
 
 FOLDER, POINTS, RESULTS, TIMES, STUDY = "folder.json", "points.json", "results.jsonl", "times.jsonl", "study.yaml"
+BETWEEN_SYNCS_S = 0.5
 STATUSES = frozenset({"done", "refused", "failed", "died"})
 
 
@@ -76,6 +80,7 @@ class StudyFolder:
             raise ScenarioError(f"--out: {str(target)!r} given, which another study uses; expected one of its own")
         self._held = held
         self._files: list[int] = []
+        self._synced_s = -math.inf
         try:
             self._begin()
         except BaseException:
@@ -118,7 +123,7 @@ class StudyFolder:
                 raise
 
     def add(self, key: Key, row: Row, wall_s: float | None) -> None:
-        """Append a row and how long it took; on the disk when this returns.
+        """Append a row and how long it took; in the file when this returns, so it outlives this process.
 
         Raises:
             KetwireError: there is no room for it.
@@ -128,7 +133,11 @@ class StudyFolder:
         point, repeat = key
         line = {"point": point, "repeat": repeat, **row._asdict()}
         with self.having_room():
-            _append(self._files[0], line)
+            now_s = time.monotonic()
+            sync = now_s >= self._synced_s + BETWEEN_SYNCS_S
+            _append(self._files[0], line, sync=sync)
+            if sync:
+                self._synced_s = now_s
             if wall_s is not None:
                 _append(self._files[1], {"point": point, "repeat": repeat, "wall_s": round(wall_s, 6)}, sync=False)
         self.rows[key] = row
@@ -151,6 +160,8 @@ class StudyFolder:
     def close(self) -> None:
         """Let others have the folder."""
         for file in self._files:
+            with suppress(OSError):  # a disk that fails has been told of where a row was added
+                os.fsync(file)
             os.close(file)
         self._files = []
         os.close(self._held)
@@ -287,7 +298,7 @@ def _appending(path: Path) -> int:
     return file
 
 
-def _append(file: int, told: dict[str, Any], sync: bool = True) -> None:
+def _append(file: int, told: dict[str, Any], sync: bool) -> None:
     """Append a line whole or not at all."""
     octets = json.dumps(told, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode() + b"\n"
     size = os.fstat(file).st_size

@@ -43,12 +43,12 @@ class Identities:
         named = loaded.scenario.model_dump(mode="json", exclude_defaults=True)
         named["protocol"]["kind"] = loaded.kind_name
         scenario = digest({key: value for key, value in named.items() if key not in WORDS})
-        told = loaded.scenario.model_dump(mode="json")
-        told["protocol"]["kind"] = loaded.kind_name
         read: dict[str, str | None] = {}
-        for path in _paths(told["protocol"], loaded.base):
+        for path in _paths(named["protocol"], loaded.base):
             read[path] = self._of_file(os.path.join(loaded.base, os.path.expanduser(path)))
-        for path in sorted(self._all_modules(told["protocol"], loaded.base)):
+        for path in loaded.kind.reads(loaded.scenario.protocol, loaded.base):
+            read[os.path.relpath(path, loaded.base)] = self._of_file(path)
+        for path in sorted(self._all_modules(named["protocol"], loaded.base)):
             read[f"module {os.path.relpath(path, loaded.base)}"] = self._of_file(path)
         return digest({"scenario": scenario, "reads": read, "revision": PHYSICS_REVISION}), scenario
 

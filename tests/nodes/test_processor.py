@@ -14,8 +14,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ketwire.channels.copies import Copies
 from ketwire.channels import hardware as descriptions
+from ketwire.channels.copies import Copies
 from ketwire.channels.hardware import HARDWARE, Hardware, hardware_of, told
 from ketwire.channels.line import Line
 from ketwire.channels.link import Direction
@@ -587,7 +587,8 @@ def test_presets_have_sources_and_the_published_numbers() -> None:
 @pytest.mark.parametrize("name", HARDWARE)
 def test_each_number_of_a_preset_has_a_source(name: str) -> None:
     preset, perfect = HARDWARE[name], Hardware()
-    said = {key for key in (*descriptions.TIMES, *descriptions.ERRORS) if getattr(preset.hardware, key) != getattr(perfect, key)}
+    keys = (*descriptions.TIMES, *descriptions.ERRORS)
+    said = {key for key in keys if getattr(preset.hardware, key) != getattr(perfect, key)}
     memory = preset.hardware.memory
     said |= {key for key in ("t1_ps", "t2_ps") if getattr(memory, key) is not None}
     shape = {"t2_shape"} if memory.gaussian else set()

@@ -38,8 +38,13 @@ class Central(Kind):
         slices = {party: CentralSlice() for party in network.parties}
         return [Session("central", "quantum", "central", slices)]
 
+    def reads(self, spec: CentralSpec, base: str) -> Sequence[str]:
+        kept = [_folder(spec, activation, base) for activation in _activations(spec)]
+        names = [f"*seed-{seed}.npz" for seed in range(spec.seeds)]
+        return [str(file) for folder in kept for name in names for file in sorted(folder.glob(name))]
+
     def check(self, spec: CentralSpec, network: Network, session: Session, public: Mapping[str, int]) -> None:
-        for activation in (spec.activation, *([] if spec.beside is None else [spec.beside])):
+        for activation in _activations(spec):
             _read(spec, activation, network.base)
 
     def summarise(self, spec: CentralSpec, results: Sequence[SessionResult], judge: Judge) -> CentralSummary:
@@ -74,10 +79,16 @@ def _deviation(found: Accuracies, means: list[float]) -> float | None:
     return deviation(means) if len(means) > 1 else None
 
 
+def _activations(spec: CentralSpec) -> list[str]:
+    return [spec.activation, *([] if spec.beside is None else [spec.beside])]
+
+
+def _folder(spec: CentralSpec, activation: str, base: str) -> Path:
+    return Path(base, os.path.expanduser(spec.models), spec.set, spec.settings, activation)
+
+
 def _read(spec: CentralSpec, activation: str, base: str) -> Accuracies:
-    models = os.path.join(base, os.path.expanduser(spec.models))
-    folder = Path(models, spec.set, spec.settings, activation)
     try:
-        return accuracies(folder, range(spec.seeds))
+        return accuracies(_folder(spec, activation, base), range(spec.seeds))
     except ScenarioError as error:
         raise ScenarioError(f"protocol.models: {error}") from None

@@ -19,7 +19,7 @@ from ketwire.scenarios.kinds.graph.frame import Frame, frame_of
 from ketwire.scenarios.kinds.graph.models import GraphFinding, GraphReference, GraphResult, GraphSummary
 from ketwire.scenarios.kinds.graph.reference import reference
 from ketwire.scenarios.kinds.graph.rivals import rival_sessions
-from ketwire.scenarios.kinds.graph.spec import GraphSpec
+from ketwire.scenarios.kinds.graph.spec import GraphSpec, PlantedData
 from ketwire.scenarios.kinds.interface import Judge, Kind, Network
 from ketwire.scenarios.kinds.margin import margin_of, retried
 from ketwire.scenarios.kinds.paths import passage_of
@@ -46,6 +46,9 @@ class Graph(Kind):
             for party, side in sides.items()
         }
         return [Session("graph", "quantum", "graph", slices), *rival_sessions(frame, network, sides)]
+
+    def reads(self, spec: GraphSpec, base: str) -> Sequence[str]:
+        return [] if isinstance(spec.data, PlantedData) else spec.data.files(base)
 
     def foreseen(self, spec: GraphSpec, session: Session) -> Mapping[str, int]:
         """Nothing is left to look at: budgets decide what a session does."""

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Discriminator, Field, NonNegativeInt, Tag, model_validator
 
 from ketwire.channels.copies import MAX_QUBITS
 from ketwire.channels.planning.budget import DEFAULT_BUDGET_ATTEMPTS
+from ketwire.errors import ScenarioError
+from ketwire.nodes.graphs.shelf import find_set
 from ketwire.protocols.graph.sides import Measurement
 from ketwire.protocols.stream import MAX_BATCH_OCTETS
 from ketwire.scenarios.kinds.margin import Margin
@@ -34,6 +37,15 @@ class SetData(Strict):
             for each in (self.folder, self.model)
         )
         return {"set": self.set, "folder": folder}, {"graph_model": model}
+
+    def files(self, base: str) -> list[str]:
+        """The network's file and those of the set; none of a set that is missing."""
+        data, model = self.located(base)
+        try:
+            found = find_set(Path(data["folder"]), self.set).files
+        except ScenarioError:
+            found = ()
+        return [model["graph_model"], *map(str, found)]
 
 
 class Planted(Strict):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import math
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -130,6 +132,30 @@ def test_what_is_given_up_frees_memories_at_once_and_is_told_by_a_bit() -> None:
     alive = int((~held.lost).sum())
     renewed = found.record.control_bits - 2 * alive - (LANES - alive)
     assert renewed == found.record.ebits - alive > 0  # every pair beyond those that live was given up, and told
+
+
+@pytest.mark.parametrize("cutoff", [None, *CUTOFFS.values()])
+def test_a_hop_goes_on_from_a_checkpoint(cutoff: Cutoff | None) -> None:
+    """What it gave up in the waves before is in the snapshot: memories, draws and transcript go on as they were."""
+    start = np.zeros(LANES, dtype=np.int64)
+
+    def waves() -> Iterator[Pairs]:
+        hop = Direction("a", hops()[0], b"a" * 32)
+        while True:
+            first = hop.carry(Pairs.none_yet(start), 0).message
+            assert isinstance(first, Pairs)
+            yield first.onward(start, in_turn=False, limits=cutoff)
+
+    through, restored = (Direction("b", hops()[1], b"b" * 32) for _ in range(2))
+    source, same = waves(), waves()
+    through.carry(next(source), 0)
+    next(same)
+    restored.restore(json.loads(json.dumps(through.snapshot())))
+    one, other = through.carry(next(source), 0), restored.carry(next(same), 0)
+    assert one.record == other.record and isinstance(one.message, Pairs) and isinstance(other.message, Pairs)
+    for name in ("elements", "ready_ps", "lost"):
+        assert (getattr(one.message.held, name) == getattr(other.message.held, name)).all()
+    assert through.transcript.end() == restored.transcript.end()
 
 
 def scenario(**end: Any) -> dict[str, Any]:

@@ -43,6 +43,28 @@ def test_it_is_of_the_content_of_files(tmp_path: Path) -> None:
     assert found[0] != found[1] and identity(data, tmp_path) == found[0]
 
 
+def test_it_is_of_graphs_and_of_networks_that_were_trained(tmp_path: Path) -> None:
+    """Whether a set is a file or several, and of central trainings of no other seed than those that are read."""
+    protocol: dict[str, Any] = {"kind": "graph", "owners": ["alice"], "network": "bob", "ask": {"graphs": [0]},
+                                "copies": 10, "data": {"folder": "sets", "set": "mine", "model": "net.npz"}}  # fmt: skip
+    graph, central = {**SMALL, "protocol": protocol}, {**SMALL, "protocol": {
+        "kind": "central", "models": "models", "set": "mine", "beside": None}}  # fmt: skip
+    (tmp_path / "sets" / "mine").mkdir(parents=True)
+    kept = tmp_path / "models" / "mine" / "reference" / "degree-2"
+    kept.mkdir(parents=True)
+    files = [tmp_path / "net.npz", tmp_path / "sets/mine/mine_A.txt", tmp_path / "sets/mine/mine_node_labels.txt"]
+    found = []
+    for file in files:
+        file.write_text("1")
+        found.append(identity(graph, tmp_path))
+    assert len(set(found)) == 3
+    found = []
+    for name in ("fold-0-seed-0.npz", "fold-0-seed-1.npz", "fold-1-seed-0.npz"):
+        (kept / name).write_text("1")
+        found.append(identity(central, tmp_path))
+    assert found[0] == found[1] != found[2]
+
+
 def test_it_is_of_modules_and_of_those_that_they_import(tmp_path: Path) -> None:
     (tmp_path / "own.py").write_text("from . import helper\ndef gates(qubits, angles):\n    return []\n")
     (tmp_path / "helper.py").write_text("A = 1\n")
