@@ -4,7 +4,8 @@
 
 trace: the quantum session of `gradient-two-parties` with parameter shifts, inline, in processor time. It has many small
 messages, so what a trace takes for each of them weighs most. The trace of its records, written to memory, over the run.
-latency: the same session with notes of its times, and its critical path found, over the run alone.
+latency: the whole scenario, rivals included, run by `ketwire.run` with `latency=True` over the same without. session: its
+quantum session alone, with notes of its times and its critical path found, over that session without; for orientation.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 
+import ketwire as kw
 from benchmarks.report import Figure, Measure, rounds_of
 from ketwire.nodes.inline import run_inline
 from ketwire.nodes.session import Run
@@ -23,8 +25,11 @@ from ketwire.scenarios.runs.latency import latency_of
 from ketwire.scenarios.runs.trace import write_trace
 
 
+SCENARIO = "gradient-two-parties"
+
+
 def session() -> Run:
-    run = load("gradient-two-parties").run()
+    run = load(SCENARIO).run()
     return replace(run, sessions=tuple(each for each in run.sessions if each.name == "parameter-shift"))
 
 
@@ -42,12 +47,15 @@ def measure(rounds: int) -> list[Figure]:
     actions: dict[str, Callable[[], object]] = {
         "alone": lambda: run_inline(run),
         "trace": lambda: write_trace(recorded, io.StringIO()),
-        "latency": lambda: latency_of(run_timed(run)),
+        "session": lambda: latency_of(run_timed(run)),
+        "whole": lambda: kw.run(SCENARIO, progress=False),
+        "latency": lambda: kw.run(SCENARIO, latency=True, progress=False),
     }
     taken = rounds_of(actions, rounds, measure=processor_s)
     return [
         taken.figure("trace: writing it over the run, CPU", "trace", "alone", 0.05, "ms"),
-        taken.figure("latency: a run with its critical path over one without, CPU", "latency", "alone", 1.1, "ms"),
+        taken.figure("latency: a run with its critical path over one without, CPU", "latency", "whole", 1.1, "ms"),
+        taken.figure("latency: its quantum session alone, likewise", "session", "alone", None, "ms"),
     ]
 
 

@@ -65,7 +65,7 @@ class Rounds:
         scale = SCALES[unit]
         return f"{scale * self.best(over):.3g} {unit} over {scale * self.best(under):.3g} {unit}"
 
-    def figure(self, what: str, over: str, under: str, bound: float, unit: str) -> Figure:
+    def figure(self, what: str, over: str, under: str, bound: float | None, unit: str) -> Figure:
         """The ratio of two variants; `unit` is that of the seconds shown beside it."""
         told = self.told(over, under, unit)
         return Figure(what, self.ratio(over, under), bound, "x", told, self.spread(over, under))

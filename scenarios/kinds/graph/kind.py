@@ -92,7 +92,9 @@ class Graph(Kind):
         if not (summary.answers and result.central_answers):
             return summary
         same = [a == b for a, b in zip(summary.answers, result.central_answers, strict=True)]
-        return summary.with_more(agreement=sum(same) / len(same))
+        told, central = summary.test_accuracy, result.central_accuracy
+        change = None if told is None or central is None else told - central
+        return summary.with_more(agreement=sum(same) / len(same), accuracy_change=change)
 
 
 def _finding(frame: Frame, rival: SessionResult, decisions: int) -> GraphFinding:

@@ -29,6 +29,9 @@ class GraphSummary(Emitted, Summary):
     agreement: float | None = Field(
         default=None, description="share of decisions that are those of the central forward pass, with --check"
     )
+    accuracy_change: float | None = Field(
+        default=None, description="test_accuracy less that of the central forward pass, with --check"
+    )
     copies_per_item: int = Field(description="measured copies of each register, K")
     registers: Numbers = Field(description="qubits of the register of each item")
     alpha: Numbers = Field(description="α of each item: what T' is divided by, or the root of a form's norm")
