@@ -57,15 +57,7 @@ class ClassicalLane:
         Raises:
             ScenarioError: it would not have left before the end of the clock.
         """
-        if not self._limited:
-            return ready_ps
-        if self._ends:
-            return int(self.serve(np.array([ready_ps]), bits)[0])
-        done_ps = ready_ps + self._fiber.sending_ps(bits)
-        self._keep_clock(done_ps)
-        if done_ps > ready_ps:
-            self._begins, self._ends = [ready_ps], [done_ps]
-        return done_ps
+        return self._one(ready_ps, bits) if self._limited else ready_ps
 
     def serve(self, ready_ps: Times, bits: int | NDArray[np.int64]) -> Times:
         """When each of a batch of messages has left.
@@ -83,7 +75,27 @@ class ClassicalLane:
         """
         if not self._limited or not len(ready_ps):
             return ready_ps
-        if len(ready_ps) == 1 or (ready_ps[1:] >= ready_ps[:-1]).all():
+        if len(ready_ps) == 1 and isinstance(bits, int):
+            return np.array([self._one(ready_ps.item(0), bits)])
+        return self._all(ready_ps, bits)
+
+    def _one(self, ready_ps: int, bits: int) -> int:
+        """`send` where bits take time."""
+        if self._ends and self._ends[-1] > ready_ps:
+            return self._all(np.array([ready_ps]), bits).item(0)
+        done_ps = ready_ps + self._fiber.sending_ps(bits)
+        self._keep_clock(done_ps)
+        if self._ends and self._ends[-1] == ready_ps:
+            self._ends[-1] = done_ps
+        elif done_ps > ready_ps:
+            self._begins.append(ready_ps)
+            self._ends.append(done_ps)
+            self._keep_last()
+        return done_ps
+
+    def _all(self, ready_ps: Times, bits: int | NDArray[np.int64]) -> Times:
+        """`serve` where bits take time."""
+        if (ready_ps[1:] >= ready_ps[:-1]).all():
             return self._in_order(ready_ps, self._service_ps(ready_ps, bits))
         order = ready_ps.argsort(kind="stable")
         in_order_ps = ready_ps[order]
@@ -148,7 +160,7 @@ class ClassicalLane:
     def _keep(self, first: int, begins_ps: Times, ends_ps: Times) -> None:
         """Remember these stretches in the place of those from `first` on; those that touch become one.
 
-        Both ascend. Of many only the last are kept.
+        Both ascend.
         """
         if len(begins_ps) > 2 * MOST_STRETCHES:  # look at no more, unless so many of these touch that more are needed
             last_begins_ps, last_ends_ps = begins_ps[-2 * MOST_STRETCHES :], ends_ps[-2 * MOST_STRETCHES :]
@@ -157,6 +169,10 @@ class ClassicalLane:
         apart = begins_ps[1:] > ends_ps[:-1]
         self._begins[first:] = [begins_ps.item(0), *begins_ps[1:][apart].tolist()]
         self._ends[first:] = [*ends_ps[:-1][apart].tolist(), ends_ps.item(-1)]
+        self._keep_last()
+
+    def _keep_last(self) -> None:
+        """Of many stretches keep the last."""
         over = len(self._begins) - MOST_STRETCHES
         if over > 0:
             del self._begins[:over], self._ends[:over]

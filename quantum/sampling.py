@@ -67,7 +67,7 @@ def split(first: Floats, second: Floats) -> Floats:
     Any shape; 0 where both are 0.
     """
     total = first + second
-    share = np.divide(first, total, out=np.zeros_like(total), where=total > 0)
+    share = np.divide(first, total, out=np.zeros(total.shape), where=total > 0)
     # `snap`, in place: a share is neither negative nor beyond the grid.
     share *= 2.0**PROBABILITY_BITS
     np.rint(share, out=share)
