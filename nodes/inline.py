@@ -313,8 +313,10 @@ def _as_sent(message: Message) -> Message:
     """A classical message with arrays of its own: what its sender does to them later is not sent."""
     if isinstance(message, Timed):  # they move, or arrive with times that the link works out again
         return message
-    fields: dict[str, Any] = vars(message)
-    return replace(message, **{name: value.copy() for name, value in fields.items() if isinstance(value, np.ndarray)})
+    arrays: dict[str, Any] = {
+        name: value.copy() for name, value in vars(message).items() if isinstance(value, np.ndarray)
+    }
+    return replace(message, **arrays)
 
 
 def _watch(progress: Progress | None, session: Session, party: str) -> Tell | None:
