@@ -49,13 +49,17 @@ def sample(probabilities: ArrayLike, counts: ArrayLike, rng: np.random.Generator
     if draws.shape != (len(table),) or draws.dtype.kind not in "iu" or draws.min(initial=0) < 0:
         raise ValueError(f"counts: found {draws.dtype} of shape {draws.shape}, "
                          f"expected ({len(table)},) integers from 0 up")
-    sums = _sums_of_halves(table)
+    sums, copies = _sums_of_halves(table), int(draws.sum())
     counts_of = draws.astype(np.int64)[:, None]
     for halves in sums[-2::-1]:
         first, second = halves[:, 0::2], halves[:, 1::2]
         counts_of = counts_of[:, : first.shape[1]]  # beyond stands the 0 beside an odd one
-        divided = np.empty((*first.shape, 2), dtype=np.int64)
-        divided[:, :, 0] = rng.binomial(counts_of, split(first, second))
+        divided = np.zeros((*first.shape, 2), dtype=np.int64)
+        if first.size > copies:  # none are drawn from no copies: to pass over these takes a part of the time
+            some = counts_of > 0
+            divided[some, 0] = rng.binomial(counts_of[some], split(first[some], second[some]))
+        else:
+            divided[:, :, 0] = rng.binomial(counts_of, split(first, second))
         np.subtract(counts_of, divided[:, :, 0], out=divided[:, :, 1])
         counts_of = divided.reshape(len(table), -1)
     return np.ascontiguousarray(counts_of[:, : table.shape[1]])
