@@ -167,6 +167,12 @@ class Copies:
         return np.ones(self._count, np.bool_) if isinstance(held, InStep) else ~held.lost
 
     @property
+    def living_count(self) -> int:
+        """How many have arrived: as `living`, for accounts."""
+        held = self.held
+        return self._count if isinstance(held, InStep) else self._count - int(np.count_nonzero(held.lost))
+
+    @property
     def last_ps(self) -> int:
         """When it is known of all copies whether they arrived; 0 where there are none."""
         held = self.held

@@ -21,7 +21,6 @@ from __future__ import annotations
 from typing import Protocol
 
 from ketwire.channels.entanglement.chain import Chain
-from ketwire.channels.entanglement.teleporting import TeleportMachine
 from ketwire.channels.line import ENGINES, Line
 from ketwire.channels.machines import CodedMachine, DirectMachine, Machine
 from ketwire.channels.transports import Coded, Direct, Teleport
@@ -51,6 +50,8 @@ class Builtin:
         if isinstance(transport, Direct):
             return DirectMachine(line)
         if isinstance(transport, Teleport):
+            from ketwire.channels.entanglement.teleporting import TeleportMachine  # noqa: PLC0415 (with pairs alone)
+
             return TeleportMachine(line, transport)
         if isinstance(transport, Coded):
             return CodedMachine(line, transport)

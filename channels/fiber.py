@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 
 from ketwire.channels.timing import PS_PER_S
 
@@ -58,23 +59,23 @@ class Fiber:
         """Probability that one emitted qubit enters the fiber and, at its end, is heralded."""
         return (1.0 - self.p_init) * self.detector_efficiency
 
-    @property
+    @cached_property
     def survival(self) -> float:
         """Probability that one emitted qubit arrives and is heralded."""
         fiber: float = 10.0 ** (-self.loss_db_per_km * self.length_km / 10.0)
         return fiber * self.coupling
 
-    @property
+    @cached_property
     def delay_ps(self) -> int:
         """Propagation, L / v."""
         return round(self.length_km / self.speed_km_per_s * PS_PER_S)
 
-    @property
+    @cached_property
     def classical_ps(self) -> int:
         """From when a classical bit has left until it arrives."""
         return self.delay_ps + round(self.classical_delay_s * PS_PER_S)
 
-    @property
+    @cached_property
     def bin_ps(self) -> int:
         """One emission time bin."""
         return 0 if self.emission_rate_hz is None else round(PS_PER_S / self.emission_rate_hz)

@@ -14,7 +14,6 @@ what is scheduled after its first message is ready, however much the lane has ca
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right
 from typing import Any
 
 import numpy as np
@@ -26,6 +25,7 @@ from ketwire.errors import ScenarioError
 
 Times = NDArray[np.int64]
 
+NONE: Times = np.zeros(0, dtype=np.int64)
 MOST_STRETCHES = 1 << 14
 """Busy stretches that are remembered, the last ones. A lane that is short of time has few, since they join."""
 
@@ -42,14 +42,14 @@ class ClassicalLane:
         self.name = name
         self._fiber = fiber
         self._limited = fiber.bandwidth_bps is not None
-        self._begins: list[int] = []  # of the stretches, ascending; lists, as nearly all changes are at their end
-        self._ends: list[int] = []
+        self._begins: Times = NONE  # of the stretches, ascending
+        self._ends: Times = NONE
 
     def forget(self, now_ps: int) -> None:
         """Drop the stretches that end by `now_ps`: nothing is ready before it from now on."""
-        if self._ends and self._ends[0] <= now_ps:
-            over = bisect_right(self._ends, now_ps)
-            del self._begins[:over], self._ends[:over]
+        if len(self._ends) and self._ends.item(0) <= now_ps:
+            over = int(self._ends.searchsorted(now_ps, "right"))
+            self._begins, self._ends = self._begins[over:], self._ends[over:]
 
     def send(self, ready_ps: int, bits: int) -> int:
         """When one message has left.
@@ -57,15 +57,7 @@ class ClassicalLane:
         Raises:
             ScenarioError: it would not have left before the end of the clock.
         """
-        if not self._limited:
-            return ready_ps
-        if self._ends:
-            return int(self.serve(np.array([ready_ps]), bits)[0])
-        done_ps = ready_ps + self._fiber.sending_ps(bits)
-        self._keep_clock(done_ps)
-        if done_ps > ready_ps:
-            self._begins, self._ends = [ready_ps], [done_ps]
-        return done_ps
+        return self._one(ready_ps, bits) if self._limited else ready_ps
 
     def serve(self, ready_ps: Times, bits: int | NDArray[np.int64]) -> Times:
         """When each of a batch of messages has left.
@@ -83,7 +75,30 @@ class ClassicalLane:
         """
         if not self._limited or not len(ready_ps):
             return ready_ps
-        if len(ready_ps) == 1 or (ready_ps[1:] >= ready_ps[:-1]).all():
+        if len(ready_ps) == 1 and isinstance(bits, int):
+            return np.array([self._one(ready_ps.item(0), bits)])
+        return self._all(ready_ps, bits)
+
+    def _one(self, ready_ps: int, bits: int) -> int:
+        """`send` where bits take time."""
+        if self._last_ps > ready_ps:
+            return self._all(np.array([ready_ps]), bits).item(0)
+        done_ps = ready_ps + self._fiber.sending_ps(bits)
+        self._keep_clock(done_ps)
+        if self._last_ps == ready_ps:
+            self._ends[-1] = done_ps
+        elif done_ps > ready_ps:
+            self._put(len(self._ends), np.array([ready_ps]), np.array([done_ps]))
+        return done_ps
+
+    @property
+    def _last_ps(self) -> int:
+        """When the last of what is scheduled has left; -1 where nothing is."""
+        return self._ends.item(-1) if len(self._ends) else -1
+
+    def _all(self, ready_ps: Times, bits: int | NDArray[np.int64]) -> Times:
+        """`serve` where bits take time."""
+        if (ready_ps[1:] >= ready_ps[:-1]).all():
             return self._in_order(ready_ps, self._service_ps(ready_ps, bits))
         order = ready_ps.argsort(kind="stable")
         in_order_ps = ready_ps[order]
@@ -94,20 +109,20 @@ class ClassicalLane:
 
     def snapshot(self) -> list[list[int]]:
         """[begins, ends] of the busy stretches, as JSON values: for a checkpoint."""
-        return [list(self._begins), list(self._ends)]
+        return [self._begins.tolist(), self._ends.tolist()]
 
     def restore(self, saved: Any) -> None:
         """Be as `snapshot` found it."""
-        self._begins, self._ends = ([int(time_ps) for time_ps in times_ps] for times_ps in saved)
+        self._begins, self._ends = (np.array(times_ps, dtype=np.int64) for times_ps in saved)
 
     def _in_order(self, ready_ps: Times, service_ps: int | Times) -> Times:
         """The same for messages in order of readiness, each of which keeps the lane for so long."""
-        first = bisect_left(self._ends, ready_ps.item(0))  # one that ends there touches what begins then
+        first = int(self._ends.searchsorted(ready_ps[0]))  # one that ends there touches what begins then
         if first == len(self._ends):  # the most frequent case: all of it is free
             free_ps = serve(ready_ps, service_ps, 0)
             self._keep(first, free_ps - service_ps, free_ps)
             return free_ps
-        begins, ends = np.array(self._begins[first:]), np.array(self._ends[first:])
+        begins, ends = self._begins[first:], self._ends[first:]
         before = _from_zero((ends - begins).cumsum())  # busy time before each stretch, and after the last one
         turn = begins - before[:-1]  # the free time at which each stretch stands
         begun = begins.searchsorted(ready_ps, "right")
@@ -128,7 +143,7 @@ class ClassicalLane:
 
         Refuses what could pass the end of the clock, before any array is made.
         """
-        latest_ps = max(ready_ps.item(-1), self._ends[-1] if self._ends else 0)
+        latest_ps = max(ready_ps.item(-1), self._last_ps)
         if isinstance(bits, int):
             service_ps = self._fiber.sending_ps(bits)
             self._keep_clock(latest_ps + len(ready_ps) * service_ps)
@@ -148,18 +163,22 @@ class ClassicalLane:
     def _keep(self, first: int, begins_ps: Times, ends_ps: Times) -> None:
         """Remember these stretches in the place of those from `first` on; those that touch become one.
 
-        Both ascend. Of many only the last are kept.
+        Both ascend.
         """
         if len(begins_ps) > 2 * MOST_STRETCHES:  # look at no more, unless so many of these touch that more are needed
             last_begins_ps, last_ends_ps = begins_ps[-2 * MOST_STRETCHES :], ends_ps[-2 * MOST_STRETCHES :]
             enough = np.count_nonzero(last_begins_ps[1:] > last_ends_ps[:-1]) >= MOST_STRETCHES
             begins_ps, ends_ps = (last_begins_ps, last_ends_ps) if enough else (begins_ps, ends_ps)
-        apart = begins_ps[1:] > ends_ps[:-1]
-        self._begins[first:] = [begins_ps.item(0), *begins_ps[1:][apart].tolist()]
-        self._ends[first:] = [*ends_ps[:-1][apart].tolist(), ends_ps.item(-1)]
-        over = len(self._begins) - MOST_STRETCHES
-        if over > 0:
-            del self._begins[:over], self._ends[:over]
+        apart = np.ones(len(begins_ps) + 1, dtype=np.bool_)
+        np.greater(begins_ps[1:], ends_ps[:-1], out=apart[1:-1])
+        self._put(first, begins_ps[apart[:-1]], ends_ps[apart[1:]])
+
+    def _put(self, first: int, begins_ps: Times, ends_ps: Times) -> None:
+        """The same of stretches that do not touch; of many the last are kept."""
+        if first:
+            begins_ps = np.concatenate([self._begins[:first], begins_ps])
+            ends_ps = np.concatenate([self._ends[:first], ends_ps])
+        self._begins, self._ends = begins_ps[-MOST_STRETCHES:], ends_ps[-MOST_STRETCHES:]
 
 
 def _from_zero(values: Times) -> Times:

@@ -7,7 +7,7 @@ A description: frozen, checked when it is made, and cheap to import. What carrie
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from functools import reduce
+from functools import cached_property, reduce
 from typing import TYPE_CHECKING, Literal
 
 from ketwire.channels import netsquid_limits
@@ -94,7 +94,7 @@ class Line:
             return self.sender_gates.bell_whole_ps + self.corrected_ps + self.outcomes_ps(qubits)
         return self.fiber.delay_ps + self.transport.latency_ps(self)
 
-    @property
+    @cached_property
     def message_ps(self) -> int:
         """From when a classical bit has left until the receiver has processed it."""
         return self.fiber.classical_ps + self.receiver_message_ps
@@ -109,7 +109,7 @@ class Line:
         """x for coherences of pairs between both ends that shrink by e^-x with each attempt while they wait."""
         return self.sender.per_attempt + self.receiver.per_attempt
 
-    @property
+    @cached_property
     def corrected_ps(self) -> int:
         """From when the outcome of a Bell measurement has left until the receiver has corrected its qubit."""
         return self.message_ps + self.receiver_gates.gate1_ps

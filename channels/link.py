@@ -152,22 +152,22 @@ class Direction:
             held = held.parts()
         states, row, ready_ps, lost_before = held
         # Without losses before, all are indexed at once: an index array would cost more than the physics.
-        whole = not np.count_nonzero(lost_before)
-        alive: slice | NDArray[np.int64] = slice(None) if whole else np.flatnonzero(~lost_before)
         emitted = len(row) - int(np.count_nonzero(lost_before))
+        alive = None if emitted == len(row) else np.flatnonzero(~lost_before)
+        their_row, there_ps = (row, ready_ps) if alive is None else (row[alive], ready_ps[alive])
         begin_ps = max(sent_ps, self._passed_ps, self._machine.busy_until_ps, int(ready_ps.max(initial=0)))
         # Before any array is computed: integers of 64 bits would wrap without a word.
         waits = not isinstance(self.line.transport, Chain)  # whose pairs are in stock
         work_ps = int(emitted * self._register_ps(qubits)) if waits else 0
         self._keep_clock(begin_ps + work_ps + self._local_ps + self._onward_ps + self._back_ps)
         earliest_ps = int(ready_ps.min(initial=CLOCK_END_PS))
-        there_ps = turn_ps = ready_ps[alive] if earliest_ps >= sent_ps else np.maximum(ready_ps[alive], sent_ps)
-        if not whole:
+        there_ps = turn_ps = there_ps if earliest_ps >= sent_ps else np.maximum(there_ps, sent_ps)
+        if alive is not None:
             turn_ps = np.maximum(there_ps, turns(ready_ps, lost_before)[alive])
         if self._passed_ps > sent_ps:
             turn_ps = np.maximum(turn_ps, self._passed_ps)
-        passage = self._machine.carry(states, row[alive], there_ps, turn_ps, fresh, self._draw)
-        if whole:
+        passage = self._machine.carry(states, their_row, there_ps, turn_ps, fresh, self._draw)
+        if alive is None:
             row, lost, arrival_ps = passage.row, passage.lost, passage.arrival_ps
         else:
             lost, arrival_ps = lost_before.copy(), ready_ps.copy()
@@ -187,7 +187,7 @@ class Direction:
         herald_ps = self._heralded(passage.arrival_ps, sent_ps) if self._lossy else sent_ps
         rows = row if len(passage.states) > 1 else None
         self.transcript.copies(record, qubits, rows, arrival_ps, lost, mixed)
-        if not whole:  # the receipt tells of those too that were dead before
+        if alive is not None:  # the receipt tells of those too that were dead before
             dead_ps = int(ready_ps[lost_before].max())
             herald_ps, self._passed_ps = max(herald_ps, dead_ps), max(self._passed_ps, dead_ps)
         delivered = Copies(passage.states, row, arrival_ps, lost)

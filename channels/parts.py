@@ -7,6 +7,7 @@ needed, so a plain lossy fiber never loads it.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
 import numpy as np
@@ -145,12 +146,12 @@ class Gates:
         """Whether they take no time and make no errors."""
         return self == Gates()
 
-    @property
+    @cached_property
     def bell_ps(self) -> int:
         """Of the gates of a Bell measurement, before its readout: a controlled NOT and a Hadamard gate."""
         return self.gate2_ps + self.gate1_ps
 
-    @property
+    @cached_property
     def bell_whole_ps(self) -> int:
         """Of a Bell measurement, until its outcome is known."""
         return self.bell_ps + self.readout_ps

@@ -16,9 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ketwire.channels.copies import MAX_MIXED_QUBITS, Copies, States, chosen_rows
-from ketwire.channels.entanglement.held import Pairs
+from ketwire.channels.entanglement.held import Pairs, Released
 from ketwire.channels.hardware import Hardware
-from ketwire.channels.messages import Message, Timed
+from ketwire.channels.messages import Message
 from ketwire.channels.streams import stream
 from ketwire.channels.transcript import Chain, Transcript
 from ketwire.errors import LocalProtocolError, RemoteProtocolError, ScenarioError
@@ -43,6 +43,8 @@ if TYPE_CHECKING:
 M = TypeVar("M", bound=Message)
 MAX_STEP = (1 << 62) - 1
 PERFECT = Hardware()
+WATCHED = (Copies, Pairs)
+"""Messages with times of their own at which a program may look."""
 
 
 def _run_perfectly(
@@ -365,11 +367,11 @@ class PartyNode:
             raise RemoteProtocolError(
                 f"{effect.peer} sent {type(message).__name__} where {self.name} expected {effect.kind.__name__}"
             )
-        if not isinstance(message, Timed):
+        if isinstance(message, WATCHED):
+            message.watch = self.advance
+        elif not isinstance(message, Released):
             self.advance(arrival_ps)
             self.now_ps += self._message_ps
-        elif isinstance(message, Copies | Pairs):
-            message.watch = self.advance
         return message
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self
 
 from ketwire.channels.fiber import Fiber
 from ketwire.channels.hardware import Hardware
@@ -124,8 +124,7 @@ class Run:
         return self.hardware.get(party, Hardware())
 
 
-@dataclass(frozen=True)
-class Totals:
+class Totals(NamedTuple):
     """What a direction of a link carried in a session, or all of them together.
 
     idle_ps: when the last of it had arrived, heralds to the sender included
@@ -201,7 +200,7 @@ class SessionResult:
     @cached_property
     def totals(self) -> Totals:
         parts = self.directions.values()
-        names = [name for name in Totals.__dataclass_fields__ if name != "idle_ps"]
+        names = [name for name in Totals._fields if name != "idle_ps"]
         sums = {name: sum(getattr(part, name) for part in parts) for name in names}
         return Totals(**sums, idle_ps=max((part.idle_ps for part in parts), default=0))
 

@@ -19,6 +19,7 @@ from ketwire.nodes.session import agree
 from ketwire.protocols.node import Checkpoint, Effect, Loader, Node, Outcome, Program, Receive, Send, Shape
 from ketwire.protocols.typed import Told, made, told
 
+EFFECTS = (Send, Receive, Checkpoint)
 OCTETS_PER_COPY = 21  # row 4, ready time 8, mask, and rounding up; both runtimes count alike
 OCTETS_OF_HEADER = 128
 OCTETS_PER_PAIR = 73  # six elements, three times, mask
@@ -56,7 +57,7 @@ class Task:
             return
         except (Exception, SystemExit) as error:
             self._blame(error)
-        if not isinstance(effect, Send | Receive | Checkpoint):
+        if not isinstance(effect, EFFECTS):
             rest = "it may await only its node's send, receive and checkpoint"
             wrong = LocalProtocolError(f"a program awaited {effect!r}; {rest}")
             wrong.abroad = f"a program awaited something of type {type(effect).__name__}; {rest}"

@@ -93,13 +93,10 @@ class Retries:
 
         It may be nothing at all where all that is known is that few are missing; then the last party is asked again.
         """
-        self._emitted = planned(self.least, self._p, self._margin, self._round_copies)
+        self._emitted, groups = planned(self.least, self._p, self._margin, self._round_copies)
         self.attempted = self.attempted + self._emitted
-        # Items that emit and miss alike are taken together, by one number for both: sorting pairs takes far longer.
-        width = int(self.least.max(initial=0)) + 1
-        alike, counts = np.unique(self._emitted * width + self.least, return_counts=True)
-        for pair, count in zip(alike.tolist(), counts.tolist(), strict=True):
-            self._foretold += count * useful(*divmod(pair, width), self._survival)
+        for emitted, missing, count in groups:
+            self._foretold += count * useful(emitted, missing, self._survival)
         return self._emitted
 
     def question(self) -> Question:
@@ -112,7 +109,7 @@ class Retries:
         # About as many as are missing if the usual share arrived; or half, where nothing was emitted.
         likely = np.where(emitted > 0, np.floor(most - emitted * self._p), (most + 1) // 2)
         least = np.maximum(self.least[items] - emitted, 0) + 1
-        return Question(items, 1, np.clip(likely, least, np.maximum(least, most)).astype(np.int64))
+        return Question(items, 1, np.minimum(np.maximum(likely, least), np.maximum(least, most)).astype(np.int64))
 
     def told(self, question: Question, values: Integers, teller: str) -> None:
         """Take the answer of `teller`.
@@ -124,7 +121,7 @@ class Retries:
         least, most = np.maximum(self.least[items] - self._emitted[items], 0), self.most[items]
         if values.shape != items.shape:
             raise RemoteProtocolError(f"{teller} reported of {len(values)} items, expected {len(items)}")
-        low, high = (least, most) if thresholds is None else (np.zeros_like(least), np.ones_like(most))
+        low, high = (least, most) if thresholds is None else (0, 1)
         if ((values < low) | (values > high)).any():
             raise RemoteProtocolError(f"{teller} reported other numbers of missing copies than there can be")
         if thresholds is None:
@@ -150,14 +147,25 @@ class Retries:
         self._p = min(seen, self._survival) if doubtful else self._survival
 
 
-def planned(missing: Integers, p: float, margin: float | None, round_copies: float = ROUND_COPIES) -> Integers:
-    """Copies of each item that a round emits, int64, shape (items,); missing: of each item."""
+def planned(
+    missing: Integers, p: float, margin: float | None, round_copies: float = ROUND_COPIES
+) -> tuple[Integers, list[tuple[int, int, int]]]:
+    """Copies of each item that a round emits, int64, shape (items,); missing: of each item.
+
+    And how many items emit and miss alike: (emitted, missing, items), ascending.
+    """
     if margin is None:
-        alike, which = np.unique(missing, return_inverse=True)
-        return np.array([weighed(each, p, round_copies) for each in alike.tolist()], dtype=np.int64)[which]
+        alike, which, counts = np.unique(missing, return_inverse=True, return_counts=True)
+        emits = [weighed(each, p, round_copies) for each in alike.tolist()]
+        groups = list(zip(emits, alike.tolist(), counts.tolist(), strict=True))
+        return np.array(emits, dtype=np.int64)[which], groups
     # Rounded over all items together: half a copy an item is one for every other item.
     sums = np.floor(np.cumsum(missing * (margin * (1.0 / p - 1.0))) + 0.5).astype(np.int64)
-    return np.asarray(missing + np.diff(sums, prepend=0))
+    emitted = np.asarray(missing + np.diff(sums, prepend=0))
+    # Those alike are found by one number for both: sorting pairs takes far longer.
+    width = int(missing.max(initial=0)) + 1
+    alike, counts = np.unique(emitted * width + missing, return_counts=True)
+    return emitted, [(*divmod(pair, width), count) for pair, count in zip(alike.tolist(), counts.tolist(), strict=True)]
 
 
 @lru_cache(maxsize=4096)

@@ -49,13 +49,17 @@ def sample(probabilities: ArrayLike, counts: ArrayLike, rng: np.random.Generator
     if draws.shape != (len(table),) or draws.dtype.kind not in "iu" or draws.min(initial=0) < 0:
         raise ValueError(f"counts: found {draws.dtype} of shape {draws.shape}, "
                          f"expected ({len(table)},) integers from 0 up")
-    sums = _sums_of_halves(table)
+    sums, copies = _sums_of_halves(table), int(draws.sum())
     counts_of = draws.astype(np.int64)[:, None]
     for halves in sums[-2::-1]:
         first, second = halves[:, 0::2], halves[:, 1::2]
         counts_of = counts_of[:, : first.shape[1]]  # beyond stands the 0 beside an odd one
-        divided = np.empty((*first.shape, 2), dtype=np.int64)
-        divided[:, :, 0] = rng.binomial(counts_of, split(first, second))
+        divided = np.zeros((*first.shape, 2), dtype=np.int64)
+        if first.size > copies:  # none are drawn from no copies: to pass over these takes a part of the time
+            some = counts_of > 0
+            divided[some, 0] = rng.binomial(counts_of[some], split(first[some], second[some]))
+        else:
+            divided[:, :, 0] = rng.binomial(counts_of, split(first, second))
         np.subtract(counts_of, divided[:, :, 0], out=divided[:, :, 1])
         counts_of = divided.reshape(len(table), -1)
     return np.ascontiguousarray(counts_of[:, : table.shape[1]])
@@ -67,7 +71,7 @@ def split(first: Floats, second: Floats) -> Floats:
     Any shape; 0 where both are 0.
     """
     total = first + second
-    share = np.divide(first, total, out=np.zeros_like(total), where=total > 0)
+    share = np.divide(first, total, out=np.zeros(total.shape), where=total > 0)
     # `snap`, in place: a share is neither negative nor beyond the grid.
     share *= 2.0**PROBABILITY_BITS
     np.rint(share, out=share)

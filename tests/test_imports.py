@@ -34,6 +34,7 @@ SOME_RUNS = {
     "ketwire.channels.entanglement.pairs": "a link that sends directly makes no pairs",
     "ketwire.channels.entanglement.rounds": "a link that sends directly makes no pairs",
     "ketwire.channels.entanglement.stock": "a network without a chain of repeaters has none",
+    "ketwire.channels.entanglement.teleporting": "a link that sends directly makes no pairs",
     "ketwire.channels.planning.making": "a network without pairs makes none",
     "ketwire.channels.netsquid_engine": "its library is optional",
     "ketwire.nodes.graphs.folders": "most parties have no graphs",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -48,7 +49,7 @@ class Given:
                 f"probability of {self.success_probability:g}, an attempt lasts from 1 ns to 2^62 ps)"
             )
 
-    @property
+    @cached_property
     def attempt_ps(self) -> int:
         """What gives the rate."""
         return round(self.success_probability / self.rate_hz * PS_PER_S)

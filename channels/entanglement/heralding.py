@@ -105,12 +105,12 @@ class _Midpoint(ABC):
         if not own.wait_for_herald and (self.period_ps if own.attempt_ps is None else own.attempt_ps) >= self.herald_ps:
             raise ValueError("wait_for_herald: false given, expected true, as no attempt ends before its herald")
 
-    @property
+    @cached_property
     def herald_ps(self) -> int:
         """From the first emission of an attempt until both ends know what the station saw."""
         return self.delay_ps + max(self.older_ps)
 
-    @property
+    @cached_property
     def attempt_ps(self) -> int:
         """As the laboratory says; else photon to the station and herald back, or the emission period."""
         own = self.laboratory
@@ -119,7 +119,7 @@ class _Midpoint(ABC):
             whole_ps = max(whole_ps, self.herald_ps)
         return whole_ps if own.duty_cycle == 1.0 else round(whole_ps / own.duty_cycle)
 
-    @property
+    @cached_property
     def lag_ps(self) -> int:
         return 0 if self.laboratory.wait_for_herald else max(0, self.herald_ps - self.attempt_ps)
 

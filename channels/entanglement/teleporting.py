@@ -11,12 +11,19 @@ from numpy.typing import NDArray
 
 from ketwire.channels.copies import States
 from ketwire.channels.entanglement.delivery import deliver
+from ketwire.channels.entanglement.distill import distill
+from ketwire.channels.entanglement.generation import generate
+from ketwire.channels.entanglement.given import Given
+from ketwire.channels.entanglement.heralding import fresh_elements
+from ketwire.channels.entanglement.local import crossing_weights
+from ketwire.channels.entanglement.pairs import bell_diagonal, decayed_bell
 from ketwire.channels.lane import ClassicalLane
 from ketwire.channels.line import Line
 from ketwire.channels.machines import Draw, Passage, Times, hold_drawn
 from ketwire.channels.timing import waits
 from ketwire.channels.transports import Teleport
 from ketwire.channels.ways import Paired
+from ketwire.quantum.noise.representations import apply_paulis, unharmed
 
 
 class TeleportMachine:
@@ -42,8 +49,6 @@ class TeleportMachine:
     @cached_property
     def fresh(self) -> NDArray[np.float64]:
         """`elements` of a pair as its scheme makes it, `age_ps` before its herald, float64, shape (6,)."""
-        from ketwire.channels.entanglement.heralding import fresh_elements  # noqa: PLC0415
-
         (t1_a, t2_a), (t1_b, t2_b) = self.line.sender.constants, self.line.receiver.constants
         return fresh_elements(self.scheme, (t1_a, t1_b), (t2_a, t2_b))
 
@@ -53,9 +58,6 @@ class TeleportMachine:
 
         Where pairs are handed over at deadlines it is the mean over those that were made and the others.
         """
-        from ketwire.channels.entanglement.local import crossing_weights  # noqa: PLC0415
-        from ketwire.channels.entanglement.pairs import bell_diagonal  # noqa: PLC0415
-
         if self._delivers:
             return crossing_weights(self.transport.pair_bell(self.line), self.line)
         return crossing_weights(bell_diagonal(self.scheme.state()), self.line)
@@ -76,9 +78,6 @@ class TeleportMachine:
     def carry(
         self, states: States, row: Times, ready_ps: Times, turn_ps: Times, fresh: bool, draw: Draw
     ) -> Passage:
-        from ketwire.channels.entanglement.given import Given  # noqa: PLC0415
-        from ketwire.quantum.noise.representations import apply_paulis  # noqa: PLC0415
-
         copies, qubits = len(row), states.shape[1].bit_length() - 1
         way, waits_ps, six, pairs, attempts = self._pairs(np.repeat(turn_ps, qubits), draw("pairs"))
         # The outcome of each Bell measurement travels to the receiver, which holds the qubit until it is corrected.
@@ -88,14 +87,14 @@ class TeleportMachine:
         if copies:
             weights = self._weights(six, waits_ps, copies)
             if self.remembers:
-                states, row = apply_paulis(states, row, weights, draw("noise"))
+                states, row = _crossed(states, row, weights, draw)
             else:
                 bell_ps = self.line.sender_gates.bell_ps
                 gone_ps = way.release_ps.reshape(copies, qubits) + bell_ps
                 # A fresh register exists from when the first of its pairs is there; the others let it wait.
                 held = waits(gone_ps, gone_ps, arrival_ps[:, None], None if fresh else ready_ps[:, None], bell_ps)
                 states, row = hold_drawn(self.line.sender, states, row, held.sender_ps, draw, "memory")
-                states, row = apply_paulis(states, row, weights, draw("noise"))
+                states, row = _crossed(states, row, weights, draw)
                 states, row = hold_drawn(self.line.receiver, states, row, held.receiver_ps, draw, "waiting")
         photons = 0 if isinstance(self.scheme, Given) else 2 * attempts
         crossed = copies * qubits
@@ -104,9 +103,6 @@ class TeleportMachine:
 
     def _weights(self, six: NDArray[np.float64], waits_ps: Times, copies: int) -> NDArray[np.float64]:
         """The Pauli channel that each qubit of each copy meets, (copies, n, 4), or one for all of them, (4,)."""
-        from ketwire.channels.entanglement.local import crossing_weights  # noqa: PLC0415
-        from ketwire.channels.entanglement.pairs import decayed_bell  # noqa: PLC0415
-
         if self.remembers and (six.ndim == 1 or self._delivers):  # all are as the scheme makes them
             return self.fresh_weights
         (t1_a, t2_a), (t1_b, t2_b) = self.line.sender.constants, self.line.receiver.constants
@@ -117,9 +113,6 @@ class TeleportMachine:
         self, ready_ps: Times, rng: np.random.Generator
     ) -> tuple[Paired, Times, NDArray[np.float64], int, int]:
         """A pair for each qubit: its times, how long it waited until it was used, what it was, and what all cost."""
-        from ketwire.channels.entanglement.distill import distill  # noqa: PLC0415
-        from ketwire.channels.entanglement.generation import generate  # noqa: PLC0415
-
         # Slots go on in turn where the batch before ended.
         turn, gates = self.number % len(self.free_ps), self.line.sender_gates
         free_ps = _from(self.free_ps, turn)
@@ -164,6 +157,13 @@ class TeleportMachine:
         return way, got.waits_ps + gates.bell_ps, got.elements, int(got.made.sum()), int(got.attempts.sum())
 
 
+def _crossed(states: States, row: Times, weights: NDArray[np.float64], draw: Draw) -> tuple[States, Times]:
+    """The errors that qubits meet, with a stream that is made only where it is drawn from."""
+    if weights.ndim == 1 and not weights[1:].any():
+        return unharmed(states, row)
+    return apply_paulis(states, row, weights, draw("noise"))
+
+
 def _from(values: Times, place: int) -> Times:
-    """The same values, those before `place` behind the others."""
-    return np.concatenate([values[place:], values[:place]])
+    """The same values, those before `place` behind the others; the same array where none is."""
+    return np.concatenate([values[place:], values[:place]]) if place % len(values) else values

@@ -247,7 +247,7 @@ def _values(result: SessionResult) -> tuple[dict[str, Any], dict[str, Any]]:
         "role": result.role,
         "outcomes": {party: own.values for party, own in outcomes.items()},
         "clocks_ps": result.clocks_ps,
-        "directions": {name: asdict(totals) for name, totals in result.directions.items()},
+        "directions": {name: totals._asdict() for name, totals in result.directions.items()},
         "chains": [list(chain) for chain in result.chains],
         "eve": result.eve,
     }

@@ -114,7 +114,7 @@ class Vault:
             sides: dict[str, Any] = {}
             for sender, receiver, _ in link.directions():
                 lane = lanes[sender, receiver]
-                sides[sender] = {"direction": lane.direction.snapshot(), "totals": vars(lane.totals)}
+                sides[sender] = {"direction": lane.direction.snapshot(), "totals": lane.totals._asdict()}
             ledger = self._ledgers[link.name].mark() if self._ledgers else None
             values = {"sides": sides, "ledger": ledger}
             digests[link.name] = self._keepers[link.name].save(index, step, values, {})

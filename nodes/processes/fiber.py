@@ -177,7 +177,7 @@ class FiberProcess:
         if self.ledger is not None:
             self.ledger.end(session)
         summary = {
-            "totals": {side.direction.name: vars(side.totals) for side in sides},
+            "totals": {side.direction.name: side.totals._asdict() for side in sides},
             "chains": [list(side.direction.transcript.end()) for side in sides],
             "refused": self.refused,
             "eve": {side.direction.name: got for side in sides if (got := side.direction.intercepted) is not None},
@@ -256,7 +256,7 @@ class FiberProcess:
         if self.keeper is None:
             raise RemoteProtocolError(f"{sender.name} sent a mark in a run without checkpoints")
         receiver = self._other(sender)
-        kept = {"direction": sender.direction.snapshot(), "totals": vars(sender.totals)}
+        kept = {"direction": sender.direction.snapshot(), "totals": sender.totals._asdict()}
         sender.saved = (mark.step, kept)
         if receiver.greeted:
             self._deliver(receiver, mark)

@@ -63,7 +63,7 @@ class Meter:
 
     def apply(self, circuit: Any, copies: Copies, parameters: Floats) -> Copies:
         if circuit.gates:
-            self.total.circuits += int(np.count_nonzero(copies.living))
+            self.total.circuits += copies.living_count
         return self.inner.apply(circuit, copies, parameters)
 
     def attach(self, copies: Copies) -> Copies:
@@ -94,7 +94,7 @@ class Meter:
 
     def _in_hand(self, copies: Copies) -> Copies:
         """Note what is held now that the party has this batch; it has handed on the one before."""
-        alive, total = int(np.count_nonzero(copies.living)), self.total
+        alive, total = copies.living_count, self.total
         total.registers_held = max(total.registers_held, alive + sum(self._kept.values()))
         kept = sum(count * qubits for qubits, count in self._kept.items())
         total.qubits_held = max(total.qubits_held, alive * copies.qubits + kept)

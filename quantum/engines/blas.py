@@ -14,13 +14,13 @@ import numpy as np
 
 from ketwire.quantum.arrays import Complexes, Floats, Integers
 from ketwire.quantum.circuits import apply_matrix
-from ketwire.quantum.engines.plan import Diagonal, Local
+from ketwire.quantum.engines.plan import Diagonal, Local, spread_index
 from ketwire.quantum.gates import Gate
 
 _GROUP = 3  # qubits, about, whose rotations make one matrix
 _BLOCK_BITS = 14  # 2^14 amplitudes, 256 KiB: a block and what it is multiplied into stay in the caches
 _BLOCK = 1 << _BLOCK_BITS
-_SHARING_ROWS = 4  # from here on the whole diagonal is written out once for all rows
+_SHARING_ROWS = 4  # from here on the whole diagonal is written out once for all rows; on small registers always
 _KEPT = 1 << 10  # amplitudes up to which a layer keeps what it is multiplied by, for the last angles that it was given
 
 
@@ -33,7 +33,7 @@ def run_local(local: Local, states: Complexes, parameters: Floats, out: Complexe
     spares = _scratch.spares(2 * width)
     current = states
     for phases, rotated, diagonal in zip(local.phases, local.rotated, local.diagonals, strict=True):
-        key = (parameters[phases.slots].tobytes(), min(rows, _SHARING_ROWS)) if size <= _KEPT else None
+        key = parameters[phases.slots].tobytes() if size <= _KEPT else None
         layer = phases.kept.get(key) if key is not None else None
         if layer is None:
             entries = phases.exponentials(parameters)
@@ -208,7 +208,7 @@ class _Tables:
         self._late = [(above, below, entries[late + index])
                       for index, (above, below, _) in enumerate(diagonal.late)]
         self._whole: Complexes | None = None
-        if rows >= _SHARING_ROWS and size <= _BLOCK:
+        if size <= _KEPT or (rows >= _SHARING_ROWS and size <= _BLOCK):
             whole = np.repeat(self._high, 1 << diagonal.low)
             self._apply_low(whole, 0)
             self._whole = whole
@@ -300,21 +300,12 @@ def _spread(gate: Gate, entries: Complexes, states: Complexes) -> Complexes:
     rows, size = states.shape
     n, k = size.bit_length() - 1, len(gate.qubits)
     if size <= _KEPT:
-        return states * entries[_spread_index(gate.qubits, n)]
+        return states * entries[spread_index(gate.qubits, n)]
     order = np.argsort(gate.qubits)
     shape = [2 if qubit in gate.qubits else 1 for qubit in range(n)]
     factor = entries.reshape((2,) * k).transpose(order).reshape(shape)
     product = states.reshape((rows,) + (2,) * n) * factor
     return np.ascontiguousarray(product).reshape(rows, size)
-
-
-@lru_cache(maxsize=256)
-def _spread_index(qubits: tuple[int, ...], n: int) -> Integers:
-    """For each index of a register of n qubits, that of some of its qubits, the first of them the most significant."""
-    index, found = np.arange(1 << n), np.zeros(1 << n, dtype=np.int64)
-    for qubit in qubits:
-        found = 2 * found + (index >> (n - 1 - qubit) & 1)
-    return found
 
 
 def _reflect(gate: Gate, vector: Complexes, factor: complex, states: Complexes) -> Complexes:

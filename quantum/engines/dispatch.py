@@ -8,6 +8,7 @@ installed, work that asks for `fused` is refused.
 
 import importlib.util
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Literal
 
 import numpy as np
@@ -16,7 +17,8 @@ from ketwire.errors import ScenarioError
 from ketwire.quantum.arrays import Complexes, Floats
 from ketwire.quantum.circuits import Circuit, checked_parameters
 from ketwire.quantum.engines import blas
-from ketwire.quantum.engines.plan import Local, Permute
+from ketwire.quantum.engines.plan import Local, Multiply, Permute
+from ketwire.quantum.gates import Gate
 
 EngineName = Literal["numpy", "fused"]
 
@@ -57,6 +59,8 @@ def apply(
             batch = run_local(step, batch, values, out if step is last else None)
         elif isinstance(step, Permute):
             batch = np.take(batch, step.order, axis=1)
+        elif isinstance(step, Multiply):
+            batch = batch * step.entries
         else:
             batch = blas.run_gate(step, batch, values)
     return _delivered(batch, out)
@@ -91,16 +95,25 @@ def predict_work(circuit: Circuit, rows: int) -> float:
     """
     if rows < 0:
         raise ValueError(f"predict_work: found {rows} rows, expected 0 or more")
-    size = 2**circuit.qubits
-    seconds = 0.0
+    fixed, each = _work_of(circuit)
+    return fixed + each * rows
+
+
+@lru_cache(maxsize=256)
+def _work_of(circuit: Circuit) -> tuple[float, float]:
+    """Seconds of `predict_work` that do not depend on the rows, and those of each row."""
+    size, fixed, each = 2**circuit.qubits, 0.0, 0.0
     for step in circuit.steps:
         if isinstance(step, Local):
-            seconds += step.layers * (60e-6 + 1.0e-9 * circuit.qubits * rows * size)
-        elif isinstance(step, Permute) or step.name != "dense":
-            seconds += 10e-6 + 4e-9 * rows * size
+            fixed += step.layers * 60e-6
+            each += step.layers * 1.0e-9 * circuit.qubits * size
+        elif isinstance(step, Gate) and step.name == "dense":
+            fixed += 10e-6
+            each += 0.15e-9 * 2 ** len(step.qubits) * size
         else:
-            seconds += 10e-6 + 0.15e-9 * 2 ** len(step.qubits) * rows * size
-    return seconds
+            fixed += 10e-6
+            each += 4e-9 * size
+    return fixed, each
 
 
 def choose_engine(work: float) -> EngineName:

@@ -268,7 +268,15 @@ class Permute:
     order: Integers
 
 
-Step = Local | Permute | Gate
+@dataclass(frozen=True, eq=False)
+class Multiply:
+    """A run of constant diagonals on a small register: each amplitude times its entry."""
+
+    entries: Complexes
+
+
+Step = Local | Permute | Multiply | Gate
+MOST_WRITTEN_OUT = 10  # qubits of a register whose constant diagonals are written out
 
 
 def steps_of(qubits: int, gates: tuple[Gate, ...]) -> tuple[Step, ...]:
@@ -276,30 +284,48 @@ def steps_of(qubits: int, gates: tuple[Gate, ...]) -> tuple[Step, ...]:
     steps: list[Step] = []
     local = LocalBuilder(qubits)
     order: Integers | None = None
+    entries: Complexes | None = None
 
     def close() -> None:
-        nonlocal local, order
+        nonlocal local, order, entries
         if local:
             steps.append(local.build())
             local = LocalBuilder(qubits)
         if order is not None:
             steps.append(Permute(order))
             order = None
+        if entries is not None:
+            steps.append(Multiply(entries))
+            entries = None
 
     for gate in gates:
         if gate.name == "cnot":
-            if local:
+            if local or entries is not None:
                 close()
             order = _after_cnot(qubits, order, gate)
+        elif gate.name == "diagonal" and qubits <= MOST_WRITTEN_OUT:
+            if local or order is not None:
+                close()
+            own = gate.data()[spread_index(gate.qubits, qubits)]
+            entries = own if entries is None else entries * own
         elif gate.payload is not None:
             close()
             steps.append(gate)
         else:
-            if order is not None:
+            if order is not None or entries is not None:
                 close()
             lower(gate, local)
     close()
     return tuple(steps)
+
+
+@lru_cache(maxsize=256)
+def spread_index(qubits: tuple[int, ...], n: int) -> Integers:
+    """For each index of a register of n qubits, that of some of its qubits, the first of them the most significant."""
+    index, found = np.arange(1 << n), np.zeros(1 << n, dtype=np.int64)
+    for qubit in qubits:
+        found = 2 * found + (index >> (n - 1 - qubit) & 1)
+    return found
 
 
 def _after_cnot(qubits: int, order: Integers | None, gate: Gate) -> Integers:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import ClassVar, Protocol
 
 import numpy as np
@@ -97,7 +98,7 @@ class Held:
         order = np.argsort(self.of, kind="stable")
         return np.split(order, np.cumsum(np.bincount(self.of))[:-1])
 
-    @property
+    @cached_property
     def totals(self) -> Integers:
         """Copies of each sample, (samples,)."""
         return np.bincount(self.of, self.counts).astype(np.int64)
@@ -105,15 +106,23 @@ class Held:
     @property
     def is_pure(self) -> bool:
         """Whether no sample has more than one row."""
-        return len(np.unique(self.of)) == len(self.of)
+        return len(self.totals) == len(self.of)
+
+    @cached_property
+    def _runs(self) -> tuple[Integers, Integers] | None:
+        """The rows, sample by sample, and where each begins; None where they stand like that, a row each."""
+        if self.is_pure and (np.diff(self.of) == 1).all():
+            return None
+        order = np.argsort(self.of, kind="stable")
+        return order, np.flatnonzero(np.diff(self.of[order], prepend=-1))
 
     def gather(self, of_rows: Floats | Integers) -> Floats:
         """Sums over each sample's rows: (rows, k) to (samples, k)."""
-        if len(self.of) == self.of[-1] + 1 and (np.diff(self.of) == 1).all():
-            return np.asarray(of_rows, dtype=np.float64)
-        order = np.argsort(self.of, kind="stable")
-        begins = np.flatnonzero(np.diff(self.of[order], prepend=-1))
-        return np.add.reduceat(np.asarray(of_rows, dtype=np.float64)[order], begins, axis=0)
+        given = np.asarray(of_rows, dtype=np.float64)
+        if self._runs is None:
+            return given
+        order, begins = self._runs
+        return np.add.reduceat(given[order], begins, axis=0)
 
     def deal(self, parts: int, rng: np.random.Generator) -> Integers:
         """Each sample's copies dealt evenly to `parts` uses, at random: (parts, rows).
@@ -142,7 +151,9 @@ class Held:
         """`deal`, copy by copy, all samples at once: a sample's copies in a random order, cut into parts."""
         row = np.repeat(np.arange(len(self.counts)), self.counts)
         totals, sample = self.totals, self.of[row]
-        order = np.lexsort((rng.random(len(row)), sample))
+        # In a random order, then by sample; narrow integers are sorted in one pass an octet.
+        order = np.argsort(rng.random(len(row)))
+        order = order[np.argsort(sample.astype(np.min_scalar_type(len(totals)))[order], kind="stable")]
         begins = np.cumsum(totals) - totals
         place = np.arange(len(row)) - begins[sample[order]]
         each, larger = np.divmod(totals, parts)

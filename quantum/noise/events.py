@@ -3,6 +3,7 @@
 Chances are rounded to 40 significant bits before anything is drawn with them (see `grid`).
 """
 
+import math
 from collections.abc import Iterator
 
 import numpy as np
@@ -21,15 +22,15 @@ def hits(places: int, chance: float, rng: np.random.Generator) -> Integers:
     chance = significant_one(chance)
     if chance <= 0.0:
         return np.zeros(0, dtype=np.int64)
-    size = int(places * chance + 4 * np.sqrt(places * chance)) + 8
+    size = int(places * chance + 4 * math.sqrt(places * chance)) + 8
     found: list[Integers] = []
     last = -1
     while last < places:
         gaps = np.minimum(rng.geometric(chance, size), places + 1)  # their sum must not overflow
         found.append(last + np.cumsum(gaps))
         last = int(found[-1][-1])
-    places_hit = np.concatenate(found)
-    return places_hit[: np.searchsorted(places_hit, places)]
+    places_hit = np.concatenate(found) if len(found) > 1 else found[0]
+    return places_hit[: places_hit.searchsorted(places)]
 
 
 def _chunks_of_copies(copies: int, width: int) -> Iterator[tuple[int, int]]:

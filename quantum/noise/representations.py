@@ -17,6 +17,7 @@ from ketwire.quantum.engines.dispatch import apply, choose_engine, predict_work
 from ketwire.quantum.noise import mixtures, trajectories
 from ketwire.quantum.noise.kraus import Kraus
 from ketwire.quantum.noise.mixtures import Measurement
+from ketwire.quantum.noise.shared_rows import compact
 
 Batch = tuple[Complexes, Integers]
 
@@ -49,6 +50,11 @@ def apply_paulis(states: Complexes, row: Integers, weights: ArrayLike, rng: np.r
     if is_mixed(states):
         return mixtures.apply_paulis(states, row, weights)
     return trajectories.apply_paulis(states, row, weights, rng)
+
+
+def unharmed(states: Complexes, row: Integers) -> Batch:
+    """What `apply_paulis` makes of copies that no error can hit: it draws nothing."""
+    return (states, row) if is_mixed(states) else compact(states, row)
 
 
 def apply_decay(states: Complexes, row: Integers, gamma: Floats, p_z: Floats, rng: np.random.Generator) -> Batch:

@@ -142,7 +142,9 @@ def _session(result: SessionResult) -> SessionFigures:
         messages=totals.messages,
         copies=totals.copies,
         clocks_ps=result.clocks_ps,
-        directions={name: Direction.model_construct(**vars(carried)) for name, carried in result.directions.items()},
+        directions={
+            name: Direction.model_construct(**carried._asdict()) for name, carried in result.directions.items()
+        },
     )
 
 

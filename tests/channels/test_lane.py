@@ -257,8 +257,8 @@ def test_of_many_stretches_the_last_are_kept_whether_or_not_they_touch(monkeypat
         lane = ClassicalLane(Fiber(bandwidth_bps=1e9))
         lane._keep(0, begins, begins + 10)
         apart = np.flatnonzero(begins[1:] > begins[:-1] + 10)
-        assert lane._begins == begins[np.concatenate([[0], apart + 1])][-8:].tolist()
-        assert lane._ends == (begins + 10)[np.concatenate([apart, [199]])][-8:].tolist()
+        assert lane._begins.tolist() == begins[np.concatenate([[0], apart + 1])][-8:].tolist()
+        assert lane._ends.tolist() == (begins + 10)[np.concatenate([apart, [199]])][-8:].tolist()
 
 
 def test_what_the_lane_has_carried_before_costs_nothing(monkeypatch: pytest.MonkeyPatch) -> None:

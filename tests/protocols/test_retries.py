@@ -100,10 +100,10 @@ def test_streams_over_a_link_follow_the_rule(want: int, items: int, p: float, ma
 def test_a_margin_of_one_makes_up_for_the_losses_and_two_for_twice_as_many() -> None:
     """Rounded over all items together: 0.25 lost for each that arrives are ten copies for forty items, not forty."""
     missing = np.ones(40, dtype=np.int64)
-    assert [int(planned(missing, 0.8, margin).sum()) for margin in (0, 0.5, 1, 2)] == [40, 45, 50, 60]
-    assert set(planned(missing, 0.8, 1.0).tolist()) == {1, 2}
-    assert planned(np.array([7, 0, 3]), 0.5, 0.0).tolist() == [7, 0, 3]
-    assert planned(np.array([7, 0, 3]), 0.5, 1.0).tolist() == [14, 0, 6]
+    assert [int(planned(missing, 0.8, margin)[0].sum()) for margin in (0, 0.5, 1, 2)] == [40, 45, 50, 60]
+    assert set(planned(missing, 0.8, 1.0)[0].tolist()) == {1, 2}
+    assert planned(np.array([7, 0, 3]), 0.5, 0.0)[0].tolist() == [7, 0, 3]
+    assert planned(np.array([7, 0, 3]), 0.5, 1.0)[0].tolist() == [14, 0, 6]
 
 
 # ---------------------------------------------------------------- the bound of auto

@@ -104,7 +104,8 @@ def test_a_direction_goes_on_as_it_was(line: Line) -> None:
         if isinstance(value, np.ndarray):
             return value.tolist()
         if hasattr(value, "__dict__"):
-            once = {name for name, each in vars(type(value)).items() if isinstance(each, cached_property)}
+            kinds = type(value).__mro__
+            once = {name for kind in kinds for name, each in vars(kind).items() if isinstance(each, cached_property)}
             return {name: deep(part) for name, part in vars(value).items() if name not in once}
         return value
 
