@@ -32,7 +32,8 @@ def _title(answer: Answer) -> str:
     asked, constants = answer.question, answer.memory.constants
     times = [f"{name} {time_text(round(t))}" for name, t in zip(("T1", "T2"), constants, strict=True) if t < 1e30]
     crossings = "1 crossing" if asked.crossings == 1 else f"{asked.crossings} crossings"
-    held = f", memories with {' and '.join(times)}" if times else ""
+    shape = " (a Gaussian decay)" if answer.memory.gaussian else ""
+    held = f", memories with {' and '.join(times)}{shape}" if times else ""
     return f"{asked.preset}, {answer.length_km:g} km: one register of {asked.qubits} qubit(s), {crossings}{held}"
 
 
