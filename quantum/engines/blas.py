@@ -31,7 +31,7 @@ def run_local(local: Local, states: Complexes, parameters: Floats, out: Complexe
     rows, size = states.shape
     width = min(size, _BLOCK) * max(1, min(rows, _BLOCK // size))
     spares = _scratch.spares(2 * width)
-    current = states
+    current, flat = states, None
     for phases, rotated, diagonal in zip(local.phases, local.rotated, local.diagonals, strict=True):
         key = parameters[phases.slots].tobytes() if size <= _KEPT else None
         layer = phases.kept.get(key) if key is not None else None
@@ -55,7 +55,9 @@ def run_local(local: Local, states: Complexes, parameters: Floats, out: Complexe
             out = current
         else:
             out, spare = np.empty_like(states) if spare is None else spare, None
-        source_flat, out_flat, amplitudes = _floats(current), _floats(out), out.reshape(-1)
+        if out is not flat:  # once for all layers that are worked on in place
+            out_flat, amplitudes, flat = _floats(out), out.reshape(-1), out
+        source_flat = out_flat if own else _floats(current)
         if width >= states.size:
             _multiply_all(turning, source_flat, out_flat, spares, own)
             if tables is not None:

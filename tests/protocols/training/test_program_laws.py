@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from ketwire.channels.copies import Copies
 from ketwire.nodes.data import make_loader
 from ketwire.nodes.inline import run_inline
 from ketwire.protocols.training.data import Data, Samples
@@ -207,7 +208,8 @@ def test_qubits_are_counted_one_by_one_as_the_wire_has_them() -> None:
 
 
 def test_nothing_is_applied_to_what_is_lost() -> None:
-    copies: Any = SimpleNamespace(living=np.array([True, False, True, True]))
+    still = np.zeros(4, dtype=np.int64)
+    copies = Copies(np.eye(1, 4, dtype=np.complex128), still, still, np.array([False, True, False, False]))
     inner: Any = SimpleNamespace(apply=lambda circuit, copies, values: copies)
     meter = Meter(inner)
     for circuit in (hadamards(2), Circuit(2, ())):
