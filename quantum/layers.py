@@ -11,6 +11,8 @@ from ketwire.quantum.encodings import amplitude_encode, qubits_for
 from ketwire.quantum.gates import ROTATIONS, Gate
 
 ENTANGLERS = ("cz-chain", "cz-ring", "cnot-chain", "cnot-ring")
+GIVENS_ENTANGLERS = ("none", "cz-chain", "cz-ring")
+"""Those that keep the number of ones."""
 
 
 def rotations(qubits: int, axes: Sequence[str] | str = ("y", "z")) -> Circuit:
@@ -43,6 +45,35 @@ def entangler(qubits: int, kind: str = "cz-chain") -> Circuit:
         raise ValueError(f"entangler: found {kind!r}, expected one of {', '.join(ENTANGLERS)}")
     name, shape = kind.split("-")
     return Circuit(qubits, tuple(Gate(name, edge) for edge in neighbours(qubits, shape == "ring")))
+
+
+def givens(qubits: int, sublayers: int, entangler: str = "none") -> Circuit:
+    """A network of Givens rotations: real, orthogonal, and it keeps the number of ones of each basis state.
+
+    Sub-layer s rotates the pairs (q, q + 1) with q = s mod 2, s mod 2 + 2, .., one parameter each, and ends with the
+    entangler, of CZ gates. A pair's rotation is exp(-i θ/2 (XY - YX)), which takes |01> to cos θ |01> - sin θ |10>.
+    XY and YX commute, and between H and CZ gates they are Y on either qubit: so one copy of |Φ> tells of both.
+    Without an entangler the network is one of free fermions (Terhal and DiVincenzo 2002, arXiv quant-ph/0108010): it is
+    the same as n (n - 1) / 2 rotations. ValueError for less than a pair or a sub-layer, and for another entangler.
+    """
+    if qubits < 2 or sublayers < 1:
+        raise ValueError(f"givens: found {qubits} qubits and {sublayers} sublayers, expected 2 and 1, or more")
+    if entangler not in GIVENS_ENTANGLERS:
+        raise ValueError(f"givens: found {entangler!r}, expected one of {', '.join(GIVENS_ENTANGLERS)}")
+    between = () if entangler == "none" else _ENTANGLER(qubits, entangler).gates
+    gates: list[Gate] = []
+    slots = 0
+    for sublayer in range(sublayers):
+        pairs = [(q, q + 1) for q in range(sublayer % 2, qubits - 1, 2)]
+        touched = [Gate("h", (q,)) for pair in pairs for q in pair]
+        coupled = [Gate("cz", pair) for pair in pairs]
+        turned = [
+            Gate("ry", (q,), (slots + index,), scale)
+            for index, pair in enumerate(pairs) for q, scale in zip(pair, (1.0, -1.0), strict=True)
+        ]  # fmt: skip
+        gates += [*touched, *coupled, *turned, *coupled, *touched, *between]
+        slots += len(pairs)
+    return Circuit(qubits, tuple(gates), slots)
 
 
 def hardware_efficient(

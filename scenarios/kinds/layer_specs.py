@@ -27,6 +27,18 @@ class Rotations(_Layer):
     angles: Angles = Field(description="sublayers x axes x qubits angles, in radians")
 
 
+class Givens(_Layer):
+    """Givens rotations of neighbours in a brick pattern, then an entangler; `sublayers` times. Numbers of ones stay."""
+
+    layer: Literal["givens"]
+    first: int | None = Field(None, ge=2, description="on the first so many qubits; null for all")
+    sublayers: int = Field(1, ge=1, le=1000, description="on pairs (0, 1), (2, 3), .. and (1, 2), (3, 4), .. in turn")
+    entangle: Literal["none", "cz-chain", "cz-ring"] = Field(
+        "none", description="none: n (n - 1) / 2 angles do all that more of them do"
+    )
+    angles: Angles = Field(description="an angle for each pair of each sub-layer, in radians")
+
+
 class Phases(_Layer):
     """The diagonal exp(i values_j) on basis state j: data enter as phases."""
 
@@ -85,6 +97,6 @@ class Gates(_Layer):
 
 
 Layer = Annotated[
-    Rotations | Phases | Unitary | Signs | Hadamards | Householder | Contraction | OpenQasm | Gates,
+    Rotations | Givens | Phases | Unitary | Signs | Hadamards | Householder | Contraction | OpenQasm | Gates,
     Field(discriminator="layer"),
 ]

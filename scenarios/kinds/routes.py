@@ -56,6 +56,13 @@ def flags_of(layers: Sequence[Any], before: int | None = None) -> int:
     return sum(layer.layer == "contraction" for layer in layers[:before])
 
 
+def check_pairs(qubits: int, layers: Sequence[Any]) -> None:
+    """Refuse, from a validator, layers of Givens rotations on more qubits than there are, or on one."""
+    for index, layer in enumerate(layers):
+        if layer.layer == "givens" and not 2 <= (layer.first or qubits) <= qubits:
+            raise wrong(f"layers.{index}.first", layer.first, f"2 to {qubits}, of a register of two qubits or more")
+
+
 def check_width(qubits: int, layers: Sequence[Any], ancilla: bool) -> None:
     """Refuse, from a validator, a register that with its flags, and an ancilla, no message carries."""
     flags = flags_of(layers)
