@@ -4,7 +4,7 @@ Every layer of THEORY's section on the distributed circuit has a name here. What
 (angles, matrices, vectors) is loaded by its owner alone.
 
     rotations    axes (letters of x, y, z), sublayers, entangle; angles: source
-    givens       first (qubits, None for all), sublayers, entangle; angles: source
+    givens       first (qubits, None for all), sublayers, distances; angles: source
     phases       exp(i lambda_j x_j) on basis state j; values: source of 2**qubits numbers
     unitary      matrix: source, (2**qubits, 2**qubits); an orthogonal matrix is one
     signs        a diagonal of +1 and -1; signs: source of 2**qubits of them
@@ -117,7 +117,7 @@ def _rotations(spec: dict[str, Json], qubits: int, load: Loader) -> Step:
 
 def _givens(spec: dict[str, Json], qubits: int, load: Loader) -> Step:
     width = spec["first"] or qubits
-    circuit = layers.givens(width, spec["sublayers"], spec["entangle"]).on(qubits, range(width))
+    circuit = layers.givens(width, spec["sublayers"], spec["distances"]).on(qubits, range(width))
     return Step(circuit, _held(spec, "angles", (circuit.parameter_count,), qubits, load))
 
 

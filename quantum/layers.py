@@ -11,8 +11,6 @@ from ketwire.quantum.encodings import amplitude_encode, qubits_for
 from ketwire.quantum.gates import ROTATIONS, Gate
 
 ENTANGLERS = ("cz-chain", "cz-ring", "cnot-chain", "cnot-ring")
-GIVENS_ENTANGLERS = ("none", "cz-chain", "cz-ring")
-"""Those that keep the number of ones."""
 
 
 def rotations(qubits: int, axes: Sequence[str] | str = ("y", "z")) -> Circuit:
@@ -47,31 +45,35 @@ def entangler(qubits: int, kind: str = "cz-chain") -> Circuit:
     return Circuit(qubits, tuple(Gate(name, edge) for edge in neighbours(qubits, shape == "ring")))
 
 
-def givens(qubits: int, sublayers: int, entangler: str = "none") -> Circuit:
+def givens(qubits: int, sublayers: int, distances: Sequence[int] = (1,)) -> Circuit:
     """A network of Givens rotations: real, orthogonal, and it keeps the number of ones of each basis state.
 
-    Sub-layer s rotates the pairs (q, q + 1) with q = s mod 2, s mod 2 + 2, .., one parameter each, and ends with the
-    entangler, of CZ gates. A pair's rotation is exp(-i θ/2 (XY - YX)), which takes |01> to cos θ |01> - sin θ |10>.
-    XY and YX commute, and between H and CZ gates they are Y on either qubit: so one copy of |Φ> tells of both.
-    Without an entangler the network is one of free fermions (Terhal and DiVincenzo 2002, arXiv quant-ph/0108010): it is
-    the same as n (n - 1) / 2 rotations. ValueError for less than a pair or a sub-layer, and for another entangler.
+    Sub-layers rotate pairs of qubits in a brick pattern, one parameter each: at a distance d the pairs (q, q + d) with
+    ⌊q/d⌋ even, then in the next sub-layer those with ⌊q/d⌋ odd; each such two have the next of `distances`, in turn. A
+    pair's rotation is exp(-i θ/2 (XY - YX)), which takes |01> to cos θ |01> - sin θ |10>. XY and YX commute, and
+    between H and CZ gates they are Y on either qubit: so one copy of |Φ> tells of both.
+
+    Neighbours alone (distance 1) are free fermions (Terhal and DiVincenzo 2002, arXiv quant-ph/0108010): any number of
+    such rotations is the same as n (n - 1) / 2, and <Z> of a qubit depends on n - 1 numbers.
+
+    ValueError for fewer than two qubits, no sub-layer, or a distance that is not from 1 to n - 1.
     """
     if qubits < 2 or sublayers < 1:
         raise ValueError(f"givens: found {qubits} qubits and {sublayers} sublayers, expected 2 and 1, or more")
-    if entangler not in GIVENS_ENTANGLERS:
-        raise ValueError(f"givens: found {entangler!r}, expected one of {', '.join(GIVENS_ENTANGLERS)}")
-    between = () if entangler == "none" else _ENTANGLER(qubits, entangler).gates
+    if not distances or not all(1 <= distance < qubits for distance in distances):
+        raise ValueError(f"givens: found distances {list(distances)}, expected some from 1 to {qubits - 1}")
     gates: list[Gate] = []
     slots = 0
     for sublayer in range(sublayers):
-        pairs = [(q, q + 1) for q in range(sublayer % 2, qubits - 1, 2)]
+        d = distances[sublayer // 2 % len(distances)]
+        pairs = [(q, q + d) for q in range(qubits - d) if q // d % 2 == sublayer % 2]
         touched = [Gate("h", (q,)) for pair in pairs for q in pair]
         coupled = [Gate("cz", pair) for pair in pairs]
         turned = [
             Gate("ry", (q,), (slots + index,), scale)
             for index, pair in enumerate(pairs) for q, scale in zip(pair, (1.0, -1.0), strict=True)
         ]  # fmt: skip
-        gates += [*touched, *coupled, *turned, *coupled, *touched, *between]
+        gates += [*touched, *coupled, *turned, *coupled, *touched]
         slots += len(pairs)
     return Circuit(qubits, tuple(gates), slots)
 

@@ -85,7 +85,7 @@ def angles_of(spec: Any, indices: Sequence[int]) -> int | None:
         if isinstance(layer, Rotations):
             count += layer.sublayers * len(layer.axes) * spec.qubits
         elif isinstance(layer, Givens):
-            count += givens(layer.first or spec.qubits, layer.sublayers).parameter_count
+            count += givens(layer.first or spec.qubits, layer.sublayers, layer.distances).parameter_count
         elif not isinstance(layer, Hadamards):
             return None
     return count

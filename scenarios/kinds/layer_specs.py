@@ -28,13 +28,13 @@ class Rotations(_Layer):
 
 
 class Givens(_Layer):
-    """Givens rotations of neighbours in a brick pattern, then an entangler; `sublayers` times. Numbers of ones stay."""
+    """Givens rotations of pairs of qubits in a brick pattern, `sublayers` times. The number of ones stays."""
 
     layer: Literal["givens"]
     first: int | None = Field(None, ge=2, description="on the first so many qubits; null for all")
-    sublayers: int = Field(1, ge=1, le=1000, description="on pairs (0, 1), (2, 3), .. and (1, 2), (3, 4), .. in turn")
-    entangle: Literal["none", "cz-chain", "cz-ring"] = Field(
-        "none", description="none: n (n - 1) / 2 angles do all that more of them do"
+    sublayers: int = Field(1, ge=1, le=1000, description="two for each distance in turn: even places, odd places")
+    distances: list[Annotated[int, Field(ge=1)]] = Field(
+        [1], min_length=1, max_length=64, description="in a pair; with [1] alone <Z0> depends on n - 1 numbers"
     )
     angles: Angles = Field(description="an angle for each pair of each sub-layer, in radians")
 

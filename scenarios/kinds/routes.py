@@ -57,10 +57,16 @@ def flags_of(layers: Sequence[Any], before: int | None = None) -> int:
 
 
 def check_pairs(qubits: int, layers: Sequence[Any]) -> None:
-    """Refuse, from a validator, layers of Givens rotations on more qubits than there are, or on one."""
+    """Refuse, from a validator, layers of Givens rotations on qubits that are not there."""
     for index, layer in enumerate(layers):
-        if layer.layer == "givens" and not 2 <= (layer.first or qubits) <= qubits:
+        if layer.layer != "givens":
+            continue
+        width = layer.first or qubits
+        if not 2 <= width <= qubits:
             raise wrong(f"layers.{index}.first", layer.first, f"2 to {qubits}, of a register of two qubits or more")
+        for place, distance in enumerate(layer.distances):
+            if distance >= width:
+                raise wrong(f"layers.{index}.distances.{place}", distance, f"1 to {width - 1}, on {width} qubits")
 
 
 def check_width(qubits: int, layers: Sequence[Any], ancilla: bool) -> None:

@@ -13,7 +13,12 @@ from ketwire.quantum.gradients.features import blocks_of
 from ketwire.quantum.gradients.parameter_shift import Shifts, shift_plan
 from ketwire.quantum.segments import Segment
 
-QUBITS, SUBLAYERS = 5, 4
+QUBITS, SUBLAYERS = 5, 5
+PAIRS = {
+    (1,): [[(0, 1), (2, 3)], [(1, 2), (3, 4)]],
+    (1, 2): [[(0, 1), (2, 3)], [(1, 2), (3, 4)], [(0, 2), (1, 3)], [(2, 4)]],
+}  # fmt: skip
+"""Of five qubits, by distances: the pairs of each sub-layer, over and over."""
 
 
 def string(letters: dict[int, str]) -> NDArray[np.complex128]:
@@ -23,32 +28,29 @@ def string(letters: dict[int, str]) -> NDArray[np.complex128]:
     return matrix
 
 
-def rotation(theta: float, first: int) -> NDArray[np.complex128]:
-    """exp(-i θ/2 (XY - YX)) on two neighbours, by the eigenvalues of what is in the exponent."""
-    A = string({first: "X", first + 1: "Y"}) - string({first: "Y", first + 1: "X"})
+def rotation(theta: float, first: int, second: int) -> NDArray[np.complex128]:
+    """exp(-i θ/2 (XY - YX)) on two qubits, by the eigenvalues of what is in the exponent."""
+    A = string({first: "X", second: "Y"}) - string({first: "Y", second: "X"})
     values, vectors = np.linalg.eigh(A)
     return np.asarray((vectors * np.exp(-0.5j * theta * values)) @ vectors.conj().T)
 
 
-def angles() -> NDArray[np.float64]:
-    return np.random.default_rng(4).uniform(-4, 4, layers.givens(QUBITS, SUBLAYERS).parameter_count)
+def angles(distances: tuple[int, ...] = (1, 2)) -> NDArray[np.float64]:
+    count = layers.givens(QUBITS, SUBLAYERS, distances).parameter_count
+    return np.random.default_rng(4).uniform(-4, 4, count)
 
 
-@pytest.mark.parametrize("entangler", layers.GIVENS_ENTANGLERS)
-def test_a_givens_network_is_a_dense_exponential_for_each_pair(entangler: str) -> None:
-    whole, left = np.eye(1 << QUBITS), iter(angles())
-    bits = np.array([[index >> QUBITS - 1 - qubit & 1 for qubit in range(QUBITS)] for index in range(1 << QUBITS)])
-    both = (bits[:, :-1] * bits[:, 1:]).sum(axis=1) * (entangler != "none")
-    signs = (-1.0) ** (both + bits[:, 0] * bits[:, -1] * (entangler == "cz-ring"))
+@pytest.mark.parametrize("distances", PAIRS)
+def test_a_givens_network_is_a_dense_exponential_for_each_pair(distances: tuple[int, ...]) -> None:
+    whole, left = np.eye(1 << QUBITS), iter(angles(distances))
     for sublayer in range(SUBLAYERS):
-        for first in range(sublayer % 2, QUBITS - 1, 2):
-            whole = rotation(next(left), first) @ whole
-        whole = signs[:, None] * whole
+        for pair in PAIRS[distances][sublayer % len(PAIRS[distances])]:
+            whole = rotation(next(left), *pair) @ whole
     assert next(left, None) is None
-    U = layers.givens(QUBITS, SUBLAYERS, entangler).unitary(angles())
+    U = layers.givens(QUBITS, SUBLAYERS, distances).unitary(angles(distances))
     assert np.abs(U - whole).max() < 1e-13 and np.abs(U.imag).max() == 0.0
     assert np.abs(U.real @ U.real.T - np.eye(1 << QUBITS)).max() < 1e-13
-    ones = bits.sum(axis=1)
+    ones = np.array([index.bit_count() for index in range(1 << QUBITS)])
     assert np.abs(U[ones[:, None] != ones]).max() < 1e-13
 
 
@@ -57,27 +59,43 @@ def test_a_pair_is_turned_by_its_angle() -> None:
     assert turned[:, 1] == pytest.approx([0, np.cos(0.3), -np.sin(0.3), 0], abs=1e-14)
 
 
-def test_without_an_entangler_two_ones_move_as_two_that_do_not_see_each_other() -> None:
-    """Free fermions: between states of two ones the matrix has the minors of that between states of one."""
+@pytest.mark.parametrize(("distances", "free"), [((1,), True), ((1, 2), False)])
+def test_neighbours_alone_are_free_fermions(distances: tuple[int, ...], free: bool) -> None:
+    """Between states of two ones stand the minors of what stands between states of one: two that do not interact."""
     places = [1 << QUBITS - 1 - qubit for qubit in range(QUBITS)]
     pairs = [(a, b) for a in range(QUBITS) for b in range(a + 1, QUBITS)]
     both = [places[a] + places[b] for a, b in pairs]
-    for entangler, free in (("none", True), ("cz-chain", False)):
-        U = layers.givens(QUBITS, SUBLAYERS, entangler).unitary(angles()).real
-        one = U[np.ix_(places, places)]
-        minors = [[np.linalg.det(one[np.ix_(to, at)]) for at in pairs] for to in pairs]
-        assert bool(np.abs(U[np.ix_(both, both)] - minors).max() < 1e-12) is free
+    U = layers.givens(QUBITS, SUBLAYERS, distances).unitary(angles(distances)).real
+    one = U[np.ix_(places, places)]
+    minors = [[np.linalg.det(one[np.ix_(to, at)]) for at in pairs] for to in pairs]
+    assert bool(np.abs(U[np.ix_(both, both)] - minors).max() < 1e-12) is free
+
+
+@pytest.mark.parametrize(("distances", "numbers"), [((1,), 3), ((1, 2), 15)])
+def test_how_many_numbers_an_expectation_value_depends_on(distances: tuple[int, ...], numbers: int) -> None:
+    """The rank of what 18 or more angles do to U^T Z0 U, on four qubits."""
+    circuit = layers.givens(4, 14, distances)
+    here = np.random.default_rng(0).uniform(0, 6, circuit.parameter_count)
+    signs = np.repeat([1.0, -1.0], 8)
+
+    def form(at: NDArray[np.float64]) -> NDArray[np.float64]:
+        U = circuit.unitary(at).real
+        return np.asarray((U.T * signs @ U).ravel())
+
+    steps = 1e-5 * np.eye(len(here))
+    values = np.linalg.svd([form(here + each) - form(here - each) for each in steps], compute_uv=False)
+    assert int((values > 1e-5 * values[0]).sum()) == numbers
 
 
 def test_a_sublayer_is_one_block_and_an_angle_two_shifted_gates() -> None:
-    circuit = layers.givens(QUBITS, SUBLAYERS, "cz-chain")
+    circuit = layers.givens(QUBITS, SUBLAYERS, (1, 2))
     assert len(blocks_of(circuit)) == SUBLAYERS
-    assert Shifts.of(circuit) == Shifts(8, 16, 2.0, 2)
+    assert Shifts.of(circuit) == Shifts(9, 18, 2.0, 2)
 
 
 def test_the_shift_rule_and_the_exact_gradient_are_finite_differences() -> None:
     """<Z0> has the frequencies 0, 1 and 2 in an angle: two rotations that share it, each shifted alone."""
-    circuit, here = layers.givens(QUBITS, SUBLAYERS, "cz-chain"), angles()
+    circuit, here = layers.givens(QUBITS, SUBLAYERS, (1, 2)), angles()
     states = layers.haar_state(QUBITS, np.random.default_rng(1), 3)
 
     def hits(at: NDArray[np.float64], run: Segment | None = None) -> NDArray[np.float64]:
@@ -101,6 +119,7 @@ def test_less_than_a_pair_is_refused(qubits: int, sublayers: int) -> None:
         layers.givens(qubits, sublayers)
 
 
-def test_an_entangler_that_changes_numbers_of_ones_is_refused() -> None:
-    with pytest.raises(ValueError, match="givens: found 'cnot-ring', expected one of none, cz-chain, cz-ring"):
-        layers.givens(3, 1, "cnot-ring")
+@pytest.mark.parametrize("distances", [(), (1, 3), (0,)])
+def test_distances_that_no_pair_has_are_refused(distances: tuple[int, ...]) -> None:
+    with pytest.raises(ValueError, match="expected some from 1 to 2"):
+        layers.givens(3, 1, distances)

@@ -26,8 +26,8 @@ from tests.scenarios.kinds.training.test_kind import ALONE, carried_out, refused
 from tests.test_packaged import private_numbers
 
 Floats = NDArray[np.float64]
-CONSTANT, SCALE, SEED = 2.0, 3.0, 7
-LAYER: dict[str, Any] = {"at": "b", "layer": "givens", "first": 3, "sublayers": 3, "entangle": "cz-chain"}
+CONSTANT, SCALE, SEED = 2.0, 3.0, 6
+LAYER: dict[str, Any] = {"at": "b", "layer": "givens", "first": 3, "sublayers": 3, "distances": [1, 2]}
 ANGLES: Floats = np.random.default_rng(SEED).uniform(0, 6, 3)
 
 
@@ -58,7 +58,7 @@ def loss(folder: Path, angles: Floats) -> float:
     found = load_set(folder, "SMALL")
     chosen = part_of(found, 4, "train")
     rows = graph_rows(found, chosen, hops_of({"rw": 1}))
-    G = givens(3, 3, "cz-chain").unitary(angles).real
+    G = givens(3, 3, [1, 2]).unitary(angles).real
     signs = np.repeat([1.0, -1.0], 4)
     losses = []
     for row, label in zip(rows, found.labels[chosen], strict=True):
@@ -85,10 +85,10 @@ def test_a_step_is_the_gradient_of_the_graph_network(folder: Path) -> None:
     expected = differences(folder)
     assert np.abs(expected).min() > 0.05
     assert moved(carried_out(spec_in(folder), telling=True)) == pytest.approx(expected, abs=1e-8)
-    many = {"copies": 20_000, "loss_copies": 50_000, "test_copies": 1}
+    many = {"copies": 6_000, "loss_copies": 20_000, "test_copies": 1}
     for estimator in ("commuting", "parameter-shift"):
         found = moved(carried_out(spec_in(folder, estimator=estimator, **many), telling=True))
-        assert found == pytest.approx(expected, abs=0.015) and np.abs(found - expected).max() > 1e-7
+        assert found == pytest.approx(expected, abs=0.025) and np.abs(found - expected).max() > 1e-7
 
 
 def test_no_step_sees_what_is_tested(folder: Path) -> None:
@@ -140,7 +140,7 @@ def test_processes_give_the_same_transcripts(folder: Path) -> None:
 def test_no_frame_but_the_states_tells_features_or_angles(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run = load("gnn-givens-mutag", tuple(scenario(folder))).run()
     run = replace(run, sessions=run.sessions[:1])
-    angles, numbers = private_numbers(run, "bob")[:4], private_numbers(run, "alice")
+    angles, numbers = private_numbers(run, "bob")[:3], private_numbers(run, "alice")
     secrets = [told for each in angles for told in (each.tobytes(), repr(float(each)).encode())]
     nodes = numbers[: len(numbers) // 16 * 16].reshape(-1, 16)  # single features are 0, 1 and the like
     secrets += [each.tobytes() for each in nodes if np.count_nonzero(each) > 2]
@@ -157,7 +157,9 @@ REFUSALS: list[tuple[dict[str, Any], str]] = [
      "layers.0.first: 7 given, expected 2 to 6, of a register of two qubits or more"),
     ({"layers": [{**LAYER, "first": 1, "angles": {"random": "angles"}}]},
      "layers.0.first: 1 given, expected at least 2"),
-    ({"layers": [{**LAYER, "entangle": "cnot-ring", "angles": {"random": "angles"}}]}, "layers.0.entangle: "),
+    ({"layers": [{**LAYER, "distances": [1, 3], "angles": {"random": "angles"}}]},
+     "layers.0.distances.1: 3 given, expected 1 to 2, on 3 qubits"),
+    ({"layers": [{**LAYER, "distances": [], "angles": {"random": "angles"}}]}, "layers.0.distances: [] given"),
     ({"layers": [{**LAYER, "angles": {"values": [1, 2]}}]},
      "protocol.layers.0.angles: shape [2] given, expected [3]"),
     ({"qubits": 5}, "protocol.qubits: 5 given, expected at least 6 for rows of 64 entries"),
