@@ -11,6 +11,8 @@ A source is a dict with one leading key, as scenarios say it:
                                                     leaves the others out, "columns": [0, 7] takes these features
     {"trained": "runs/mine", "layer": 3}            the owner's angles of a training that is over, see
                                                     `ketwire.nodes.models`
+    {"graphs": "MUTAG", "folder": "datasets", "fold": 0, "part": "train", "hops": {"rw": 4}}
+                                                    whole graphs, a row each, see `ketwire.nodes.graphs.rows`
     {"set": "MUTAG", "folder": "datasets"}          nodes of graphs, and
     {"graph_model": "mutag.npz"}                    a graph network, as named arrays: see `ketwire.nodes.graphs`
 
@@ -65,10 +67,11 @@ def make_loader(owner: str, own_key: bytes, base: str) -> Loader:
             return _from_dataset(key, source)
         if "trained" in source:
             return _from_model(key, source, owner, base)
-        if "set" in source or "graph_model" in source:
+        if "graphs" in source or "set" in source or "graph_model" in source:
             return _of_graphs(key, source, base)
         raise ScenarioError(
-            f"{key}: a source with {_list(source)} given, expected one with path, values, random, dataset or trained"
+            f"{key}: a source with {_list(source)} given, expected one with path, values, random, dataset, graphs or "
+            "trained"
         )
 
     return load
@@ -133,6 +136,8 @@ def _of_graphs(where: str, source: dict[str, Json], base: str) -> Arrays:
     def placed(given: Json) -> str:
         return os.path.join(base, os.path.expanduser(str(given)))
 
+    if "graphs" in source:
+        return folders.rows_source(where, placed(source["folder"]), source)
     if "set" in source:
         return folders.set_source(where, placed(source["folder"]), str(source["set"]))
     return folders.model_source(where, placed(source["graph_model"]))

@@ -4,6 +4,7 @@ Every layer of THEORY's section on the distributed circuit has a name here. What
 (angles, matrices, vectors) is loaded by its owner alone.
 
     rotations    axes (letters of x, y, z), sublayers, entangle; angles: source
+    givens       first (qubits, None for all), sublayers, distances; angles: source
     phases       exp(i lambda_j x_j) on basis state j; values: source of 2**qubits numbers
     unitary      matrix: source, (2**qubits, 2**qubits); an orthogonal matrix is one
     signs        a diagonal of +1 and -1; signs: source of 2**qubits of them
@@ -114,6 +115,12 @@ def _rotations(spec: dict[str, Json], qubits: int, load: Loader) -> Step:
     return Step(circuit, _held(spec, "angles", (circuit.parameter_count,), qubits, load))
 
 
+def _givens(spec: dict[str, Json], qubits: int, load: Loader) -> Step:
+    width = spec["first"] or qubits
+    circuit = layers.givens(width, spec["sublayers"], spec["distances"]).on(qubits, range(width))
+    return Step(circuit, _held(spec, "angles", (circuit.parameter_count,), qubits, load))
+
+
 def _phases(spec: dict[str, Json], qubits: int, load: Loader) -> Step:
     values = _held(spec, "values", (1 << qubits,), qubits, load)
     return Step(layers.diagonal(np.exp(1j * values)), NO_PARAMETERS)
@@ -196,6 +203,7 @@ def _fed(spec: dict[str, Json], circuit: Circuit, load: Loader) -> Step:
 
 _BUILDERS: dict[str, Callable[[dict[str, Json], int, Loader], Step]] = {
     "rotations": _rotations,
+    "givens": _givens,
     "phases": _phases,
     "unitary": _unitary,
     "signs": _signs,

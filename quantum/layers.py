@@ -45,6 +45,39 @@ def entangler(qubits: int, kind: str = "cz-chain") -> Circuit:
     return Circuit(qubits, tuple(Gate(name, edge) for edge in neighbours(qubits, shape == "ring")))
 
 
+def givens(qubits: int, sublayers: int, distances: Sequence[int] = (1,)) -> Circuit:
+    """A network of Givens rotations: real, orthogonal, and it keeps the number of ones of each basis state.
+
+    Sub-layers rotate pairs of qubits in a brick pattern, one parameter each: at a distance d the pairs (q, q + d) with
+    ⌊q/d⌋ even, then in the next sub-layer those with ⌊q/d⌋ odd; each such two have the next of `distances`, in turn. A
+    pair's rotation is exp(-i θ/2 (XY - YX)), which takes |01> to cos θ |01> - sin θ |10>. XY and YX commute, and
+    between H and CZ gates they are Y on either qubit: so one copy of |Φ> tells of both.
+
+    Neighbours alone (distance 1) are free fermions (Terhal and DiVincenzo 2002, arXiv quant-ph/0108010): any number of
+    such rotations is the same as n (n - 1) / 2, and <Z> of a qubit depends on n - 1 numbers.
+
+    ValueError for fewer than two qubits, no sub-layer, or a distance that is not from 1 to n - 1.
+    """
+    if qubits < 2 or sublayers < 1:
+        raise ValueError(f"givens: found {qubits} qubits and {sublayers} sublayers, expected 2 and 1, or more")
+    if not distances or not all(1 <= distance < qubits for distance in distances):
+        raise ValueError(f"givens: found distances {list(distances)}, expected some from 1 to {qubits - 1}")
+    gates: list[Gate] = []
+    slots = 0
+    for sublayer in range(sublayers):
+        d = distances[sublayer // 2 % len(distances)]
+        pairs = [(q, q + d) for q in range(qubits - d) if q // d % 2 == sublayer % 2]
+        touched = [Gate("h", (q,)) for pair in pairs for q in pair]
+        coupled = [Gate("cz", pair) for pair in pairs]
+        turned = [
+            Gate("ry", (q,), (slots + index,), scale)
+            for index, pair in enumerate(pairs) for q, scale in zip(pair, (1.0, -1.0), strict=True)
+        ]  # fmt: skip
+        gates += [*touched, *coupled, *turned, *coupled, *touched]
+        slots += len(pairs)
+    return Circuit(qubits, tuple(gates), slots)
+
+
 def hardware_efficient(
     qubits: int, sublayers: int, axes: Sequence[str] | str = ("y", "z"), entangler: str = "cz-ring"
 ) -> Circuit:

@@ -39,9 +39,11 @@ NAMES = [
 ]
 OF_DATA = ["gnn-cora", "gnn-cora-decision", "gnn-mutag"]
 """Those that need data and trained networks of a folder; tests of the kind `graph` run them where these are."""
+LEARNT = ["gnn-givens-mutag"]
+"""Those that need data of a folder alone; tests of the kind `training` run them where these are."""
 REFUSED = ["metro-10km-direct-refused"]
 """Those that say in their name and description that they are meant to be."""
-ALL = NAMES + OF_DATA + REFUSED
+ALL = NAMES + OF_DATA + LEARNT + REFUSED
 
 
 def run_of(name: str, sets: tuple[str, ...] = (), seed: int | None = None) -> Run:

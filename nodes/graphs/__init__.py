@@ -11,6 +11,7 @@ Nothing here is unpickled. `nodes.central`, which trains, imports it, and so doe
 - `planetoid`: Citation networks in the format of Planetoid, as arrays without pickle: `ind.NAME.npz`.
 - `rawfiles`: Planetoid's raw files, which are pickles of Python 2, read as data: nothing in them is imported, made or
   called.
+- `rows`: Whole graphs as rows to be amplitude-encoded: the features of all nodes, hop by hop, and labels beside.
 - `sets`: Graphs with labels: many graphs with one each, or one graph whose nodes have one each.
 - `shelf`: Sets by their names in a folder: which file of which format holds one.
 - `splits`: Which graphs or nodes a model is trained on and tested on: ten folds of graphs, and random parts of nodes.

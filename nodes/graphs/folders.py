@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 
 from ketwire.errors import ScenarioError
 from ketwire.nodes.graphs.modelfile import read_graph_model
+from ketwire.nodes.graphs.rows import labelled_rows
 from ketwire.nodes.graphs.sets import GraphSet
 from ketwire.nodes.graphs.shelf import load_set
 from ketwire.protocols.graph.carried import graph_arrays, model_arrays
@@ -46,6 +48,18 @@ def set_source(where: str, folder: str, name: str) -> Arrays:
     except ScenarioError as error:
         raise ScenarioError(f"{where}: {error}") from None
     return graph_arrays(found.features.tocsr(), np.asarray(found.edges), np.asarray(found.member))
+
+
+def rows_source(where: str, folder: str, source: Mapping[str, Any]) -> Arrays:
+    """Whole graphs as rows with their labels, for a party's loader.
+
+    Raises:
+        ScenarioError: the set is missing, or no such rows can be made of it.
+    """
+    try:
+        return labelled_rows(read_set(Path(folder), str(source["graphs"])), source)
+    except ScenarioError as error:
+        raise ScenarioError(f"{where}: {error}") from None
 
 
 def model_source(where: str, path: str) -> Arrays:

@@ -23,15 +23,12 @@ from ketwire.protocols.layers import Part
 from ketwire.protocols.node import Json, Loader, Node, Shape
 
 Floats = NDArray[np.float64]
-LARGEST = 0.5
-"""Of the derivatives of a probability by the angle of a rotation: half the difference of two probabilities."""
-
-
 @dataclass(frozen=True)
 class DescriptionSlice:
     """A party's part of the circuit, and the plan.
 
     angles, derivatives: how many each party has, and wants; others: to the collector, how the layers of others look
+    largest: a public bound of a derivative of a probability: ½ for each rotation that one angle feeds
     """
 
     part: Part
@@ -39,6 +36,7 @@ class DescriptionSlice:
     collector: str
     angles: dict[str, int]
     derivatives: dict[str, int]
+    largest: float
     others: dict[int, list[Json]] | None = None
 
 
@@ -50,7 +48,7 @@ class DescriptionParty:
     def __init__(self, slice: DescriptionSlice, load: Loader) -> None:
         part = slice.part
         self._bits, self._collector = slice.bits, slice.collector
-        self._angles, self._derivatives = slice.angles, slice.derivatives
+        self._angles, self._derivatives, self._largest = slice.angles, slice.derivatives, slice.largest
         self._share = share_of(part, load)
         self.shapes = {"qubits": Shape(part.qubits, "protocol.qubits")}
         self._others: Share | None = None
@@ -70,11 +68,11 @@ class DescriptionParty:
             mine = None
             if node.name == collector:
                 theirs = [values for visit, values in found.items() if path[visit] == party]
-                mine = pack_answers(np.concatenate(theirs), bits, LARGEST, signed=True)
+                mine = pack_answers(np.concatenate(theirs), bits, self._largest, signed=True)
             told = await announce(node, path, collector, mine, Packed, target=party)
             if node.name == party:
                 assert told is not None
-                found = self._by_visit(unpack_answers(told, bits, count, LARGEST, signed=True))
+                found = self._by_visit(unpack_answers(told, bits, count, self._largest, signed=True))
         own = {visit: values for visit, values in found.items() if path[visit] == node.name and len(values)}
         return Gradients(own) if own else None
 

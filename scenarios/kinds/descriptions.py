@@ -10,8 +10,9 @@ from typing import Any, NamedTuple
 from ketwire.errors import ScenarioError
 from ketwire.nodes.session import Session
 from ketwire.protocols.paths import visits_at
+from ketwire.quantum.layers import givens
 from ketwire.scenarios.kinds.inference.spec import InferenceSpec
-from ketwire.scenarios.kinds.layer_specs import Hadamards, Rotations
+from ketwire.scenarios.kinds.layer_specs import Givens, Hadamards, Rotations
 from ketwire.scenarios.kinds.paths import layers_of
 
 DESCRIPTION_BITS = (8,)
@@ -83,6 +84,8 @@ def angles_of(spec: Any, indices: Sequence[int]) -> int | None:
         layer = spec.layers[index]
         if isinstance(layer, Rotations):
             count += layer.sublayers * len(layer.axes) * spec.qubits
+        elif isinstance(layer, Givens):
+            count += givens(layer.first or spec.qubits, layer.sublayers, layer.distances).parameter_count
         elif not isinstance(layer, Hadamards):
             return None
     return count

@@ -27,6 +27,18 @@ class Rotations(_Layer):
     angles: Angles = Field(description="sublayers x axes x qubits angles, in radians")
 
 
+class Givens(_Layer):
+    """Givens rotations of pairs of qubits in a brick pattern, `sublayers` times. The number of ones stays."""
+
+    layer: Literal["givens"]
+    first: int | None = Field(None, ge=2, description="on the first so many qubits; null for all")
+    sublayers: int = Field(1, ge=1, le=1000, description="two for each distance in turn: even places, odd places")
+    distances: list[Annotated[int, Field(ge=1)]] = Field(
+        [1], min_length=1, max_length=64, description="in a pair; with [1] alone <Z0> depends on n - 1 numbers"
+    )
+    angles: Angles = Field(description="an angle for each pair of each sub-layer, in radians")
+
+
 class Phases(_Layer):
     """The diagonal exp(i values_j) on basis state j: data enter as phases."""
 
@@ -85,6 +97,6 @@ class Gates(_Layer):
 
 
 Layer = Annotated[
-    Rotations | Phases | Unitary | Signs | Hadamards | Householder | Contraction | OpenQasm | Gates,
+    Rotations | Givens | Phases | Unitary | Signs | Hadamards | Householder | Contraction | OpenQasm | Gates,
     Field(discriminator="layer"),
 ]

@@ -56,6 +56,19 @@ def flags_of(layers: Sequence[Any], before: int | None = None) -> int:
     return sum(layer.layer == "contraction" for layer in layers[:before])
 
 
+def check_pairs(qubits: int, layers: Sequence[Any]) -> None:
+    """Refuse, from a validator, layers of Givens rotations on qubits that are not there."""
+    for index, layer in enumerate(layers):
+        if layer.layer != "givens":
+            continue
+        width = layer.first or qubits
+        if not 2 <= width <= qubits:
+            raise wrong(f"layers.{index}.first", layer.first, f"2 to {qubits}, of a register of two qubits or more")
+        for place, distance in enumerate(layer.distances):
+            if distance >= width:
+                raise wrong(f"layers.{index}.distances.{place}", distance, f"1 to {width - 1}, on {width} qubits")
+
+
 def check_width(qubits: int, layers: Sequence[Any], ancilla: bool) -> None:
     """Refuse, from a validator, a register that with its flags, and an ancilla, no message carries."""
     flags = flags_of(layers)

@@ -31,7 +31,7 @@ class _Source(Strict):
         Without a base a path stays as it is: its owner, on another machine, knows where it starts.
         """
         told: dict[str, Any] = self.model_dump(mode="json", exclude_defaults=True)
-        for name in ("path", "trained"):
+        for name in ("path", "trained", "folder"):
             if name in told and base:
                 told[name] = os.path.abspath(os.path.join(base, os.path.expanduser(told[name])))
         return told
@@ -128,6 +128,18 @@ class DatasetSource(_Source):
     columns: list[int] | None = Field(None, min_length=1, description="these features alone, in this order, from 0 up")
 
 
+class GraphsSource(_Source):
+    """The graphs of one of ten folds, a row each: features of all nodes, hop by hop. Their labels are beside."""
+
+    graphs: str = Field(pattern=r"^[A-Za-z0-9_-]{1,64}$", description="the name of a set, such as MUTAG")
+    folder: str = Field(min_length=1, description="where the set is; relative to the scenario file")
+    fold: int = Field(ge=0, le=9, description="as StratifiedKFold(10, shuffle=True, random_state=0) draws them")
+    part: Literal["train", "test"] = Field(description="test: the graphs tested in this fold; train: all others")
+    hops: dict[Literal["raw", "rw", "gcn", "ppr"], Annotated[int, Field(ge=1, le=100)]] = Field(
+        {}, description="hops of each operator beside the plain features"
+    )
+
+
 class TrainedSource(_Source):
     """Angles that its node has trained, in a run that is over. Each node reads its own model alone."""
 
@@ -141,7 +153,7 @@ class TrainedSource(_Source):
 
 _FORMS: dict[str, type[_Source]] = {
     "path": FileSource, "values": ValuesSource, "random": RandomSource, "dataset": DatasetSource,
-    "trained": TrainedSource,
+    "graphs": GraphsSource, "trained": TrainedSource,
 }  # fmt: skip
 """The forms of a source by their leading keys."""
 
@@ -179,6 +191,16 @@ Source = Annotated[
     _led_by("path, values, random, dataset"),
 ]
 """The type of a field that names data."""
+
+Samples = Annotated[
+    Annotated[FileSource, Tag(_tag(FileSource))]
+    | Annotated[ValuesSource, Tag(_tag(ValuesSource))]
+    | Annotated[RandomSource, Tag(_tag(RandomSource))]
+    | Annotated[DatasetSource, Tag(_tag(DatasetSource))]
+    | Annotated[GraphsSource, Tag(_tag(GraphsSource))],
+    _led_by("path, values, random, dataset, graphs"),
+]
+"""The type of a field that names samples with labels."""
 
 Angles = Annotated[
     Annotated[FileSource, Tag(_tag(FileSource))]

@@ -56,7 +56,7 @@ The first row alone, its first repeat{where}:
 def _expected(data: StudyData) -> str:
     """What is expected and whether it holds; nothing where the study expects nothing."""
     lines = [
-        (plain_label(data.points[each.at].labels[0]), each.field, f"{_short(each.found)}, expected {each.wanted}",
+        (_place(data, each.at), each.field, f"{_short(each.found)}, expected {each.wanted}",
          "holds" if each.holds else "does not hold")
         for each in held(data)
     ]  # fmt: skip
@@ -65,6 +65,11 @@ def _expected(data: StudyData) -> str:
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     rows = ("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines)
     return "\nWhat must hold of the means:\n\n" + "".join(f"    {row}\n" for row in rows)
+
+
+def _place(data: StudyData, at: int | None) -> str:
+    """What the first axis calls a point; all: points that are compared together."""
+    return "all" if at is None else plain_label(data.points[at].labels[0])
 
 
 def _short(found: str) -> str:

@@ -175,6 +175,7 @@ class Expect(Strict):
 
     field: str = Field(description="a recorded field, or status: done, refused, failed")
     at: dict[str, Label] = Field({}, description="values of axes, by their names; all points where none is named")
+    together: bool = Field(False, description="of a number's mean over all these points, and not at each of them")
     equals: Label = Field(None, description="exactly this")
     below: float | None = Field(None, description="a number below this")
     above: float | None = Field(None, description="a number above this")

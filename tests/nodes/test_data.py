@@ -221,7 +221,7 @@ def test_unknown_sources_are_named() -> None:
         "'dice' given, expected angles, normal or signs"
     )
     assert refused(loaded, {"x": 1}) == (
-        "protocol.x: a source with x given, expected one with path, values, random, dataset or trained"
+        "protocol.x: a source with x given, expected one with path, values, random, dataset, graphs or trained"
     )
     assert refused(loaded, {"dataset": "mnist", "part": "test"}).endswith("expected digits or breast-cancer")
     assert refused(loaded, {"dataset": "digits"}) == "protocol.x.part: None given, expected train or test"

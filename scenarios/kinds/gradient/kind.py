@@ -28,6 +28,7 @@ from ketwire.scenarios.kinds.gradient.report import compared, summary
 from ketwire.scenarios.kinds.gradient.spec import AnyEstimator, GradientSpec
 from ketwire.scenarios.kinds.imperfect import gates_err, refuse_unstated
 from ketwire.scenarios.kinds.interface import Judge, Kind, Network
+from ketwire.scenarios.kinds.layer_specs import Givens
 from ketwire.scenarios.kinds.result import Reference
 
 NOISY_COPIES = 1000
@@ -122,7 +123,8 @@ def _rivals(layout: Layout) -> list[Session]:
         slices = {party: DenseGradientSlice(part, bits, min(layout.derived)) for party, part in parts.items()}
         made.append(Session(f"dense-state-{bits}-bit", "rival", "gradient/dense-state", slices))
     derivatives = _derivatives(layout)
-    described = {party: DescriptionSlice(part, 0, "", {}, derivatives) for party, part in parts.items()}
+    largest = 1.0 if any(isinstance(layer, Givens) for layer in spec.layers) else 0.5
+    described = {party: DescriptionSlice(part, 0, "", {}, derivatives, largest) for party, part in parts.items()}
     return [*made, *description_sessions(spec, layout.path, layout.visits, described, "gradient/description")]
 
 

@@ -13,6 +13,7 @@ from ketwire.scenarios.kinds.inference.spec import DenseState, InferenceSpec
 from ketwire.scenarios.kinds.layer_specs import (
     Contraction,
     Gates,
+    Givens,
     Hadamards,
     Householder,
     OpenQasm,
@@ -126,6 +127,12 @@ class TrainableRotations(Rotations):
     trainable: bool = Field(True, description="whether the derivatives by its angles are wanted")
 
 
+class TrainableGivens(Givens):
+    """Givens rotations whose angles may move, or not."""
+
+    trainable: bool = Field(True, description="whether the derivatives by its angles are wanted")
+
+
 class TrainableOpenQasm(OpenQasm):
     """A circuit in OpenQASM 3 whose angles may move, or not."""
 
@@ -140,6 +147,7 @@ class TrainableGates(Gates):
 
 Layer = Annotated[
     TrainableRotations
+    | TrainableGivens
     | Phases
     | Unitary
     | Signs

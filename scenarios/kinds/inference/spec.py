@@ -15,7 +15,7 @@ from ketwire.protocols.stream import MAX_BATCH_OCTETS
 from ketwire.quantum.binomial import count_for
 from ketwire.scenarios.kinds.layer_specs import Layer
 from ketwire.scenarios.kinds.margin import Margin
-from ketwire.scenarios.kinds.routes import check_width
+from ketwire.scenarios.kinds.routes import check_pairs, check_width
 from ketwire.scenarios.schema.sources import Source
 from ketwire.scenarios.schema.strict import NodeName, Strict, wrong
 
@@ -96,6 +96,7 @@ class InferenceSpec(Strict):
         if given not in {(True, True, False), (False, False, True)}:
             raise wrong("copies", self.copies, "either epsilon and delta, or copies alone")
         refuse_hopeless(self.epsilon, self.delta)
+        check_pairs(self.qubits, self.layers)
         refuse_widths("description", self.description or [], 1)
         if self.estimation == "sampling" and self.most_power is not None:
             raise wrong("most_power", self.most_power, "nothing, or estimation: amplitude")

@@ -33,7 +33,6 @@ from ketwire.protocols.training.rivals import BackpropSlice, RawDataSlice, decid
 from ketwire.scenarios.kinds.descriptions import DESCRIPTION_BITS, angles_of, blank
 from ketwire.scenarios.kinds.imperfect import gates_err, refuse_unstated
 from ketwire.scenarios.kinds.interface import Judge, Kind, Network
-from ketwire.scenarios.kinds.layer_specs import Hadamards, Rotations
 from ketwire.scenarios.kinds.margin import margin_of
 from ketwire.scenarios.kinds.paths import layer_values, layers_of, passage_of, route_of
 from ketwire.scenarios.kinds.routes import crossings_of, flags_of
@@ -210,7 +209,7 @@ def _description_bits(spec: TrainingSpec) -> Sequence[int]:
     """
     private = [
         index for index, layer in enumerate(spec.layers)
-        if layer.at != spec.start and not isinstance(layer, Rotations | Hadamards)
+        if layer.at != spec.start and angles_of(spec, [index]) is None
     ]  # fmt: skip
     asked = spec.rivals.description
     if asked and private:

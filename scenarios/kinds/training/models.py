@@ -56,6 +56,7 @@ class TrainingFinding(Finding):
     """A classical rival: its accuracy, and what it had sent by then."""
 
     training_bits: int = Field(description="bits that it sent, without what classifies the test part")
+    ahead: float | None = Field(default=None, description="its test accuracy less that of the protocol")
     classifier: str | None = Field(default=None, description="of a rival that sends data: the best in cross-validation")
     cross_validation: float | None = Field(default=None, description="its share of right decisions there")
     losses: Numbers = Field(default=[], description="of a rival that takes steps: the loss of each")

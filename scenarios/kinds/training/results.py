@@ -40,7 +40,8 @@ def summary(
     for part in ("train", "validation", "test"):
         judged[f"{part}_loss"], judged[f"{part}_accuracy"] = told.judged.get(part, (None, None))
     public = all(isinstance(getattr(spec.data, part), DatasetSource) for part in ("train", "test"))
-    rivals = {rival.name: _rival(rival, path, judged["train_loss"]) for rival in others}
+    found = {rival.name: _rival(rival, path, judged["train_loss"]) for rival in others}
+    rivals = {name: _beside(each, judged["test_accuracy"]) for name, each in found.items()}
     made = TrainingSummary(
         **judged,
         baseline_accuracy=baseline(spec, judge.load, judge.network) if public else None,
@@ -160,6 +161,13 @@ def _rival(rival: SessionResult, path: Sequence[str], loss: float | None) -> Tra
     return TrainingFinding(
         **told, bits_to_same_loss=bits_to_same_loss, training_bits=sum(by_step.bits), per_step=by_step
     )
+
+
+def _beside(told: TrainingFinding, accuracy: float | None) -> TrainingFinding:
+    """With how far it is ahead of the protocol, where both have an accuracy."""
+    if told.test_accuracy is None or accuracy is None:
+        return told
+    return told.with_more(ahead=told.test_accuracy - accuracy)
 
 
 def _steps(count: int) -> str:

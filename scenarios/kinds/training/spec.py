@@ -12,11 +12,11 @@ from ketwire.channels.planning.budget import DEFAULT_BUDGET_ATTEMPTS
 from ketwire.protocols.numbers import EXACT_BITS
 from ketwire.protocols.stream import MAX_BATCH_OCTETS
 from ketwire.scenarios.kinds.inference.spec import refuse_hopeless, refuse_widths
-from ketwire.scenarios.kinds.layer_specs import Gates, Layer, OpenQasm, Rotations
+from ketwire.scenarios.kinds.layer_specs import Gates, Givens, Layer, OpenQasm, Rotations
 from ketwire.scenarios.kinds.margin import Margin
-from ketwire.scenarios.kinds.routes import check_width
+from ketwire.scenarios.kinds.routes import check_pairs, check_width
 from ketwire.scenarios.schema.model import NodeName, Strict, wrong
-from ketwire.scenarios.schema.sources import FileSource, RandomSource, Source
+from ketwire.scenarios.schema.sources import FileSource, RandomSource, Samples
 
 ESTIMATORS = ("exact", "direct", "commuting", "random-coordinate", "classical-shadows", "tomography",
               "shadow-tomography", "parameter-shift")  # fmt: skip
@@ -27,8 +27,8 @@ Bits = Annotated[int, Field(ge=2, le=EXACT_BITS)]
 class Data(Strict):
     """The start node's samples, one a row."""
 
-    train: Source
-    test: Source
+    train: Samples
+    test: Samples
     standardise: bool = Field(True, description="less the training part's mean, over its spread; blank columns go")
     constant: float | None = Field(1.0, description="public; appended to each row, so that a rule has an offset")
 
@@ -36,8 +36,8 @@ class Data(Strict):
 class Labels(Strict):
     """The judge's labels, which are public; the last node of the path is told them."""
 
-    train: Source
-    test: Source
+    train: Samples
+    test: Samples
 
 
 class SquaredLoss(Strict):
@@ -68,7 +68,7 @@ class OwnLoss(Strict):
         return self
 
 
-def _holds_labels(rows: Source, labels: Source) -> bool:
+def _holds_labels(rows: Samples, labels: Samples) -> bool:
     """Whether a table's column of labels may be one of the features too: the scenario excludes none."""
     if not (isinstance(rows, FileSource) and isinstance(labels, FileSource)):
         return False
@@ -214,6 +214,7 @@ class TrainingSpec(Strict):
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
+        check_pairs(self.qubits, self.layers)
         check_width(self.qubits, self.layers, ancilla=self.estimator != "parameter-shift")
         if self.estimator not in ESTIMATORS:
             raise wrong("estimator", self.estimator, f"one of {', '.join(ESTIMATORS)}")
@@ -248,7 +249,7 @@ class TrainingSpec(Strict):
         return {
             index
             for index, layer in enumerate(self.layers)
-            if isinstance(layer, Rotations | OpenQasm | Gates) and layer.angles is not None
+            if isinstance(layer, Rotations | Givens | OpenQasm | Gates) and layer.angles is not None
         }
 
     @property

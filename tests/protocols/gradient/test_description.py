@@ -67,6 +67,18 @@ def test_derivatives_by_gates_of_one_s_own_stay_with_their_owner() -> None:
     assert rival["bits"] == 2 * 8 + 2 * 16 and rival["error"] < 2.0**-16
 
 
+def test_derivatives_by_givens_angles_are_told_beyond_those_of_rotations() -> None:
+    """Of |01> P0 = cos² θ. At 8 bits the angle is off by π/256 at most, and the derivative by twice that."""
+    layers = [{"at": "b", "layer": "givens", "angles": {"values": [2.2]}}]
+    sides = {"start": "a", "input": {"values": [0, 1, 0, 0]}, "estimators": ["exact", "parameter-shift"]}
+    result = outcome(scenario(layers, **sides, description=[8], copies=40_000))
+    assert result["exact"] == pytest.approx([-math.sin(4.4)], abs=1e-12) and -math.sin(4.4) > 0.9
+    assert result["estimators"]["parameter-shift"]["copies"] == 4 * 40_000
+    rival = result["rivals"]["description-8-bit"]
+    assert rival["bits"] == 8 + 16 and abs(rival["estimate"][0] + math.sin(4.4)) < 2 * math.pi / 256
+    assert result["estimators"]["parameter-shift"]["error"] < 5 * math.sqrt(4 / 40_000) / 4
+
+
 # ---------------------------------------------------------------- what it costs
 
 

@@ -23,6 +23,7 @@ from ketwire.scenarios.schema.yamltext import parse
 from ketwire.scenarios.studies import engines, work
 from ketwire.scenarios.studies.data import read_study
 from ketwire.scenarios.studies.files import of_data
+from ketwire.scenarios.studies.page import page_text
 from ketwire.scenarios.studies.prepare import prepare
 from ketwire.scenarios.studies.record import FOUND, default_fields
 from ketwire.scenarios.studies.spec import Axis, Expect, Figure, Study, Until
@@ -138,6 +139,22 @@ def test_expectations_that_do_not_hold_are_told_after_all_is_written(
     assert "small: expect.1: virtual_time_ps is " in lines[0]
     assert lines[0].endswith("at links.0.length_km=5, expected at most 1000000.0")
     assert len(rows_of(tmp_path / "out")) == 4
+
+
+def test_points_may_be_expected_to_hold_together(tmp_path: Path) -> None:
+    """Of 5 and 50 copies the mean is 27.5; where a point has no result, no mean of the others stands for it."""
+    axes = [{"key": "protocol.copies", "values": [5, 50]}]
+    expect = [
+        {"field": "copies", "together": True, "at_most": 27.5},
+        {"field": "copies", "together": True, "above": 27.5},
+        {"field": "copies", "at": {"protocol.copies": 5}, "together": True, "equals": 5},
+    ]
+    outcome = kw.study(study_of(name="small", axes=axes, expect=expect, repeats=2))
+    assert list(outcome.unmet) == ["expect.1: copies is 27.5 at all points together, expected above 27.5"]
+    assert "    all  copies  27.5, expected at most 27.5  holds\n" in page_text(outcome.data)
+    far = [{"name": "way", "labels": ["near", "far"], "values": [{"protocol.copies": 5}, {"links.0.length_km": 400}]}]
+    [told] = kw.study(study_of(axes=far, expect=[{**expect[0], "at_most": 30}])).unmet
+    assert told == "expect.0: copies is no result at all points together, expected at most 30.0"
 
 
 def test_deadlines_have_shares() -> None:
