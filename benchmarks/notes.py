@@ -4,8 +4,8 @@
 
 trace: the quantum session of `gradient-two-parties` with parameter shifts, inline, in processor time. It has many small
 messages, so what a trace takes for each of them weighs most. The trace of its records, written to memory, over the run.
-latency: the whole scenario, rivals included, run by `ketwire.run` with `latency=True` over the same without. session: its
-quantum session alone, with notes of its times and its critical path found, over that session without; for orientation.
+latency: the whole scenario, rivals included, run by `ketwire.run` with `latency=True` over the same without. session:
+its quantum session alone, with notes of its times and its critical path, over that session without; for orientation.
 """
 
 from __future__ import annotations
@@ -23,7 +23,6 @@ from ketwire.nodes.times.timeline import run_timed
 from ketwire.scenarios.load import load
 from ketwire.scenarios.runs.latency import latency_of
 from ketwire.scenarios.runs.trace import write_trace
-
 
 SCENARIO = "gradient-two-parties"
 

@@ -60,6 +60,14 @@ def find_set(folder: Path, name: str) -> Found:
                         f"ind.{name.lower()}.npz, {name}.npz or {name}.nodes.csv in it")  # fmt: skip
 
 
+def set_files(folder: Path, name: str) -> tuple[Path, ...]:
+    """The files of the set of this name; none where it is missing."""
+    try:
+        return find_set(folder, name).files
+    except ScenarioError:
+        return ()
+
+
 def load_set(folder: Path, name: str) -> GraphSet:
     """The set of this name in a folder.
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ketwire.modules import outside
+from ketwire.nodes.graphs.shelf import set_files
 from ketwire.nodes.models import MODELS, model_files
 from ketwire.scenarios.foreign import modules
 from ketwire.scenarios.load import Loaded
@@ -87,7 +88,7 @@ def _hashed(path: str) -> str:
 
 
 def _paths(protocol: Any, base: str) -> Iterator[str]:
-    """Every `path` of a source below `protocol`, and the models of what is `trained`, relative to the folder `base`."""
+    """The files of all sources below `protocol`: `path`, models of what is `trained`, sets of `graphs`; from `base`."""
     if isinstance(protocol, dict):
         for key, below in protocol.items():
             if key == "path" and isinstance(below, str):
@@ -95,6 +96,9 @@ def _paths(protocol: Any, base: str) -> Iterator[str]:
             elif key == "trained" and isinstance(below, str):
                 for file in model_files(os.path.join(base, os.path.expanduser(below))):
                     yield below if below.endswith(".npz") else os.path.join(below, MODELS, file.name)
+            elif key == "graphs" and isinstance(folder := protocol.get("folder"), str):
+                for file in set_files(Path(base, os.path.expanduser(folder)), str(below)):
+                    yield os.path.relpath(file, base)
             else:
                 yield from _paths(below, base)
     elif isinstance(protocol, list):

@@ -363,10 +363,11 @@ def test_a_register_alone_fares_at_later_crossings_as_in_a_run(name: str) -> Non
 
 @pytest.mark.parametrize("distill", [False, True])
 def test_a_whole_run_has_the_fidelity_that_link_tells(distill: bool, tmp_path: Path) -> None:
-    """Trapped ions over 25 km, a Gaussian T2 of 85 ms: F = (1 + Σ_σ (2 P_σ - 1)) / 4 from the noisy expectations P_σ of the
-    eigenstates of X, Y and Z, each averaged over 2,000 copies."""
-    text = SCENARIO.replace("1.0e-3", "0.085, t2_shape: gaussian").replace("ideal, length_km: 1, emission_rate_hz: 100.0", "trapped-ion, "
-        "length_km: 25, distill: {rounds: 1}" if distill else "trapped-ion, length_km: 25")  # fmt: skip
+    """Trapped ions over 25 km, a Gaussian T2 of 85 ms: F = (1 + Σ_σ (2 P_σ - 1)) / 4 from the noisy expectations P_σ of
+    the eigenstates of X, Y and Z, each averaged over 2,000 copies."""
+    link = "trapped-ion, length_km: 25" + (", distill: {rounds: 1}" if distill else "")
+    text = SCENARIO.replace("ideal, length_km: 1, emission_rate_hz: 100.0", link)
+    text = text.replace("1.0e-3", "0.085, t2_shape: gaussian")
     text = text.replace("qubits: 4", "qubits: 1").replace("copies: 200", "copies: 2000\n  budget_attempts: 1.0e+18")
     half = math.pi / 2
     turns = {"x": ("y", half), "y": ("x", half), "z": ("z", 0.0)}

@@ -10,8 +10,7 @@ from pydantic import Discriminator, Field, NonNegativeInt, Tag, model_validator
 
 from ketwire.channels.copies import MAX_QUBITS
 from ketwire.channels.planning.budget import DEFAULT_BUDGET_ATTEMPTS
-from ketwire.errors import ScenarioError
-from ketwire.nodes.graphs.shelf import find_set
+from ketwire.nodes.graphs.shelf import set_files
 from ketwire.protocols.graph.sides import Measurement
 from ketwire.protocols.stream import MAX_BATCH_OCTETS
 from ketwire.scenarios.kinds.margin import Margin
@@ -41,11 +40,7 @@ class SetData(Strict):
     def files(self, base: str) -> list[str]:
         """The network's file and those of the set; none of a set that is missing."""
         data, model = self.located(base)
-        try:
-            found = find_set(Path(data["folder"]), self.set).files
-        except ScenarioError:
-            found = ()
-        return [model["graph_model"], *map(str, found)]
+        return [model["graph_model"], *map(str, set_files(Path(data["folder"]), self.set))]
 
 
 class Planted(Strict):

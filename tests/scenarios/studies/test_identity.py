@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 
 import ketwire as kw
+from ketwire.nodes.graphs.tu import _PARTS
 from ketwire.scenarios.load import Draft, validate
 from ketwire.scenarios.schema.changes import Change
-from ketwire.scenarios.studies.identity import PHYSICS_REVISION, Identities
+from ketwire.scenarios.studies.identity import PHYSICS_REVISION, Identities, _paths
 from tests.studies import SMALL
 
 REVISIONS = Path(__file__).parents[2] / "data" / "physics_revisions.json"
@@ -45,8 +46,10 @@ def test_it_is_of_the_content_of_files(tmp_path: Path) -> None:
 
 def test_it_is_of_graphs_and_of_networks_that_were_trained(tmp_path: Path) -> None:
     """Whether a set is a file or several, and of central trainings of no other seed than those that are read."""
-    protocol: dict[str, Any] = {"kind": "graph", "owners": ["alice"], "network": "bob", "ask": {"graphs": [0]},
-                                "copies": 10, "data": {"folder": "sets", "set": "mine", "model": "net.npz"}}  # fmt: skip
+    protocol: dict[str, Any] = {
+        "kind": "graph", "owners": ["alice"], "network": "bob", "ask": {"graphs": [0]}, "copies": 10,
+        "data": {"folder": "sets", "set": "mine", "model": "net.npz"},
+    }  # fmt: skip
     graph, central = {**SMALL, "protocol": protocol}, {**SMALL, "protocol": {
         "kind": "central", "models": "models", "set": "mine", "beside": None}}  # fmt: skip
     (tmp_path / "sets" / "mine").mkdir(parents=True)
@@ -58,6 +61,8 @@ def test_it_is_of_graphs_and_of_networks_that_were_trained(tmp_path: Path) -> No
         file.write_text("1")
         found.append(identity(graph, tmp_path))
     assert len(set(found)) == 3
+    rows = {"graphs": "mine", "folder": "sets", "fold": 0, "part": "train"}
+    assert [*_paths({"data": {"train": rows}}, str(tmp_path))] == [f"sets/mine/mine_{part}.txt" for part in _PARTS]
     found = []
     for name in ("fold-0-seed-0.npz", "fold-0-seed-1.npz", "fold-1-seed-0.npz"):
         (kept / name).write_text("1")
