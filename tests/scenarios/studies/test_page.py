@@ -18,11 +18,11 @@ from tests.studies import study_of, written
 
 DOCS = Path(__file__).parents[3] / "docs" / "studies"
 NAMES = [
-    "advantage-vs-n", "copies-vs-accuracy", "gnn-accuracy", "gnn-copies", "gnn-givens", "gnn-growth", "gnn-head",
-    "gnn-noise", "hardware-race", "latency-vs-distance", "published-experiments", "repeater-levels", "who-is-first",
+    "advantage-vs-n", "copies-vs-accuracy", "gnn-accuracy", "gnn-copies", "gnn-folds", "gnn-givens", "gnn-growth",
+    "gnn-head", "gnn-noise", "hardware-race", "latency-vs-distance", "published-experiments", "repeater-levels", "who-is-first",
     "window-vs-latency", "xeb-advantage-map",
 ]  # fmt: skip
-OF_DATA = ("gnn-accuracy", "gnn-copies", "gnn-givens", "gnn-head", "gnn-noise")
+OF_DATA = ("gnn-accuracy", "gnn-copies", "gnn-folds", "gnn-givens", "gnn-head", "gnn-noise")
 """Those of data sets and trained networks, in the folders `datasets` and `models` of the working folder."""
 
 LARGE = {"advantage-vs-n": [4, 6, 8], "xeb-advantage-map": [8]}
