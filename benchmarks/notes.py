@@ -54,7 +54,7 @@ def measure(rounds: int) -> list[Figure]:
     return [
         taken.figure("trace: writing it over the run, CPU", "trace", "alone", 0.05, "ms"),
         taken.figure("latency: a run with its critical path over one without, CPU", "latency", "whole", 1.1, "ms"),
-        taken.figure("latency: its quantum session alone, likewise", "session", "alone", None, "ms"),
+        taken.figure("latency: its quantum session over that session without, CPU", "session", "alone", None, "ms"),
     ]
 
 

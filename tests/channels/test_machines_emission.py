@@ -31,6 +31,7 @@ from ketwire.quantum.noise.trajectories import density_channel
 from ketwire.scenarios.kinds.bias import bias
 from ketwire.scenarios.linkcost import Question, _lines, answer
 from ketwire.scenarios.load import load
+from tests.kit import rarely
 
 BIN_PS = 1_000_000
 SLOW = Fiber(emission_rate_hz=1e6)
@@ -332,7 +333,7 @@ LONE: dict[str, Line] = {
 }
 
 
-@pytest.mark.parametrize("name", LONE)
+@pytest.mark.parametrize("name", rarely(LONE, but=("one slot", "direct", "coded")))
 def test_a_register_alone_fares_at_later_crossings_as_in_a_run(name: str) -> None:
     """There, back and there again, one register a run: it waits in memory where it is until it can go on."""
     line = LONE[name]

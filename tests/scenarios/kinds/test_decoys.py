@@ -261,7 +261,7 @@ def test_inline_and_processes_give_one_transcript_and_one_result(name: str) -> N
 
 def test_another_round_follows_where_too_few_came(monkeypatch: pytest.MonkeyPatch) -> None:
     """Rounds of two copies each: some bring nothing at all, and only the first one speaks of loss."""
-    monkeypatch.setattr(retries, "planned", lambda missing, *_: np.full(len(missing), 2))
+    monkeypatch.setattr(retries, "planned", lambda missing, *_: (np.full(len(missing), 2), []))
     told, results = outcome(loaded({"fiber": "telecom-fiber", "length_km": 5.0}, qubits=3, copies=4))
     assert told["copies"] == 4 and told["attempted_copies"] > 4
     assert results[0].outcomes["alice"].findings.emitted == 2
@@ -277,7 +277,7 @@ def test_without_a_decoy_nothing_is_claimed() -> None:
 
 
 def test_a_budget_that_ends_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(retries, "planned", lambda missing, *_: np.full(len(missing), 20))
+    monkeypatch.setattr(retries, "planned", lambda missing, *_: (np.full(len(missing), 20), []))
     monkeypatch.setattr(retries.Retries, "came", lambda self, arrived: None)
     with pytest.raises(ScenarioError, match="budget_attempts: 500 given, but of 1000 emitted"):
         outcome(loaded(budget_attempts=500, copies=100))

@@ -19,8 +19,8 @@ from tests.studies import study_of, written
 DOCS = Path(__file__).parents[3] / "docs" / "studies"
 NAMES = [
     "advantage-vs-n", "copies-vs-accuracy", "gnn-accuracy", "gnn-copies", "gnn-folds", "gnn-givens", "gnn-growth",
-    "gnn-head", "gnn-noise", "hardware-race", "latency-vs-distance", "published-experiments", "repeater-levels", "who-is-first",
-    "window-vs-latency", "xeb-advantage-map",
+    "gnn-head", "gnn-noise", "hardware-race", "latency-vs-distance", "published-experiments", "repeater-levels",
+    "who-is-first", "window-vs-latency", "xeb-advantage-map",
 ]  # fmt: skip
 OF_DATA = ("gnn-accuracy", "gnn-copies", "gnn-folds", "gnn-givens", "gnn-head", "gnn-noise")
 """Those of data sets and trained networks, in the folders `datasets` and `models` of the working folder."""
