@@ -28,6 +28,7 @@ from ketwire.scenarios.schema.known import known_in
 from ketwire.scenarios.schema.laboratories import LABORATORY_KEYS, OF_ATTEMPTS, LaboratoryKeys, laboratory
 from ketwire.scenarios.schema.listening import BeamSplitterSpec, InterceptResendSpec
 from ketwire.scenarios.schema.strict import NodeName, Strict, wrong
+from ketwire.scenarios.schema.validation import preset_named
 
 
 class NoiseSpec(Strict):
@@ -173,7 +174,7 @@ class Link(LaboratoryKeys, _Joined):
             raise wrong("between", list(self.between), "two different nodes")
         known = known_in(info).links
         if self.fiber not in known:
-            raise wrong("fiber", self.fiber, f"a preset: {', '.join(known)}")
+            raise wrong("fiber", self.fiber, preset_named(self.fiber, known))
         self._preset = known[self.fiber]
         for name in self._own_physics():
             if getattr(self, name) is None and getattr(PRESETS["ideal"].fiber, name) is not None:

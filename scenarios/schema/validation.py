@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
@@ -165,6 +165,12 @@ def meant(key: str, known: Sequence[str]) -> str:
     """Which known key is like an unknown one. A long one is like none, and would take long to compare."""
     near = difflib.get_close_matches(key, known, n=1) if len(key) <= _MAX_SHOWN else ()
     return f"; did you mean {near[0]}?" if near and near[0] != key else ""
+
+
+def preset_named(given: str, known: Iterable[str]) -> str:
+    """What is expected where `given` is no preset's name."""
+    names = tuple(known)
+    return f"a preset: {', '.join(names)}{meant(given, names)}"
 
 
 def _described(path: Path, data: Any, model: type[BaseModel]) -> str:

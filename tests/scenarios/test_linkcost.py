@@ -317,7 +317,8 @@ def test_the_same_question_has_the_same_answer() -> None:
     ("argv", "message"),
     [
         (("rope",), "link: 'rope' given, expected a preset: ideal, telecom-fiber"),
-        (("telecom-fiber",), "link: length_km: missing, expected km, as telecom-fiber has no length of its own"),
+        (("traped-ion",), "color-center, trapped-ion; did you mean trapped-ion?"),
+        (("telecom-fiber",), "link: length_km: missing, expected a length in km, as telecom-fiber has no length of its own"),
         (("telecom-fiber", "--length", "-1"), "link: length_km: -1.0 given, expected a number from 0 to 1e+06"),
         (("trapped-ion", "--length", "1e6"), "link: length_km: 1000000.0 given, expected a fiber that a photon can"),
         (("trapped-ion", "--length", "0"), "link: length_km: 0.0 given, expected a length"),

@@ -106,6 +106,7 @@ BAD = [
         changed("links.0.fiber", "rope"),
         'links.0.fiber: "rope" given, expected a preset: ideal, telecom-fiber',
     ),
+    (changed("links.0.fiber", "telecom-fibre"), "trapped-ion; did you mean telecom-fiber?"),
     (
         changed("links.0.transport", "pigeon"),
         "links.0.transport: \"pigeon\" given, expected 'direct', 'teleport' or 'coded'",
