@@ -70,7 +70,7 @@ class Question:
         if self.preset not in known:
             raise ScenarioError(f"link: {self.preset!r} given, expected {preset_named(self.preset, known)}")
         if self.length_km is None and "length_km" not in self.of.figures:
-            raise ScenarioError(f"link: length_km: missing, expected a length in km, as {self.preset} has no length of its own")
+            raise ScenarioError(f"link: length_km: missing, expected km, as {self.preset} has no length of its own")
         for name, value, most in (
             ("qubits", self.qubits, MAX_QUBITS),
             ("copies", self.copies, 10**9),
