@@ -32,7 +32,7 @@ from ketwire.channels.transports import Teleport
 from ketwire.errors import ScenarioError
 from ketwire.scenarios.schema.model import Link
 from ketwire.scenarios.schema.ownpresets import known_link
-from ketwire.scenarios.schema.validation import one_line
+from ketwire.scenarios.schema.validation import one_line, preset_named
 
 CODES = ("[[4,2,2]]", "[[5,1,3]]", "[[7,1,3]]")
 MAX_CROSSINGS = 100
@@ -68,7 +68,7 @@ class Question:
     def __post_init__(self) -> None:
         known = known_link(self.preset).links
         if self.preset not in known:
-            raise ScenarioError(f"link: {self.preset!r} given, expected a preset: {', '.join(known)}")
+            raise ScenarioError(f"link: {self.preset!r} given, expected {preset_named(self.preset, known)}")
         if self.length_km is None and "length_km" not in self.of.figures:
             raise ScenarioError(f"link: length_km: missing, expected km, as {self.preset} has no length of its own")
         for name, value, most in (

@@ -77,9 +77,9 @@ def _told(answer: Answer) -> Iterator[str]:
     else:
         yield from _indented(f"take {take.transport}: {_why(answer, take)}.")
     yield from _indented(
-        "fidelity: entanglement fidelity of a register that arrived, the first of its stream; arrives: the chance "
-        "of one that is sent; the rest is what one that arrives costs, in a stream of "
-        f"{answer.question.copies:,}; refused: a run of these would not start."
+        "arrives: the probability that a register that is sent arrives; registers, photons, ebits, time: what each "
+        f"one that arrives takes, in a stream of {answer.question.copies:,}; fidelity: entanglement fidelity of the "
+        "first one that arrives; refused: a run of this would not start."
     )
     for label, (made, attempt_ps) in pairs.items():
         yield from _indented(

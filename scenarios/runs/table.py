@@ -140,7 +140,7 @@ def remarks(result: RunResult) -> list[str]:
 def idle_lines(result: RunResult) -> list[str]:
     """When the links are idle, where that is later than the result to the digits that the table shows."""
     idle, known = time_text(result.links_idle_ps), time_text(result.virtual_time_ps)
-    return [] if idle == known else [f"The links are idle after {idle}, when the last copy and report has arrived."]
+    return [] if idle == known else [f"The links are idle after {idle}, when the last copy or report has arrived."]
 
 
 def _outcomes(result: RunResult) -> list[str]:

@@ -27,7 +27,8 @@ from ketwire.channels.transports import Coded, Direct, Teleport
 from ketwire.scenarios.schema.known import known_in
 from ketwire.scenarios.schema.laboratories import LABORATORY_KEYS, OF_ATTEMPTS, LaboratoryKeys, laboratory
 from ketwire.scenarios.schema.listening import BeamSplitterSpec, InterceptResendSpec
-from ketwire.scenarios.schema.strict import NodeName, Strict, wrong
+from ketwire.scenarios.schema.strict import NodeName, Strict, lacking, wrong
+from ketwire.scenarios.schema.validation import preset_named
 
 
 class NoiseSpec(Strict):
@@ -173,7 +174,7 @@ class Link(LaboratoryKeys, _Joined):
             raise wrong("between", list(self.between), "two different nodes")
         known = known_in(info).links
         if self.fiber not in known:
-            raise wrong("fiber", self.fiber, f"a preset: {', '.join(known)}")
+            raise wrong("fiber", self.fiber, preset_named(self.fiber, known))
         self._preset = known[self.fiber]
         for name in self._own_physics():
             if getattr(self, name) is None and getattr(PRESETS["ideal"].fiber, name) is not None:
@@ -201,6 +202,8 @@ class Link(LaboratoryKeys, _Joined):
 
     def _refusal(self, name: str, expected: str) -> PydanticCustomError:
         """What is wrong with a value, by the key that says it."""
+        if name == "length_km" and self.lacks_length:
+            return lacking(name, expected)
         if self.eve is not None and name == "eve":
             return wrong("eve", self.eve.attack, expected)
         if self.distill is not None and name in Distillation.model_fields:
@@ -238,6 +241,13 @@ class Link(LaboratoryKeys, _Joined):
                 raise wrong(name, getattr(self, name), "nothing here, where a link carries bits alone")
         if self.noise:
             raise wrong("noise", [each.kind for each in self.noise], "nothing here, where a link carries bits alone")
+
+    @property
+    def lacks_length(self) -> bool:
+        """Whether neither the scenario nor the preset says how long it is; a chain is as long as its hops, and the
+        ideal fiber has no length unless one is said."""
+        figures = self._preset.figures
+        return self.via is None and self.length_km is None and bool(figures) and "length_km" not in figures
 
     def _foreign(self) -> list[str]:
         """Keys that say something and mean nothing for this transport."""

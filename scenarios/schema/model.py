@@ -18,7 +18,7 @@ from ketwire.scenarios.schema.chains import complaint, misplaced
 from ketwire.scenarios.schema.links import Distillation, Link, NoiseSpec
 from ketwire.scenarios.schema.listening import BeamSplitterSpec, InterceptResendSpec
 from ketwire.scenarios.schema.nodes import Node
-from ketwire.scenarios.schema.strict import MAX_LINKS, MAX_NODES, NodeName, Strict, some, wrong
+from ketwire.scenarios.schema.strict import MAX_LINKS, MAX_NODES, NodeName, Strict, lacking, some, wrong
 from ketwire.scenarios.schema.topology import with_topology
 
 __all__ = [
@@ -79,6 +79,8 @@ class Scenario(Strict):
             for end, name in enumerate(link.between):
                 if name not in self.nodes:
                     raise wrong(f"links.{index}.between.{end}", name, f"a node: {some(self.nodes)}")
+            if link.lacks_length:
+                raise lacking(f"links.{index}.length_km", f"a length in km, as {link.fiber} has none of its own")
         self._check_parallel()
         if (told := complaint(self.nodes, self.links)) is not None:
             raise wrong(f"links.{told[0]}", *told[1:])

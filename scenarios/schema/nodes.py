@@ -21,6 +21,7 @@ from ketwire.channels.hardware import Preset as Kit
 from ketwire.channels.timing import PS_PER_S
 from ketwire.scenarios.schema.known import known_in
 from ketwire.scenarios.schema.strict import Strict, wrong
+from ketwire.scenarios.schema.validation import preset_named
 
 _SECONDS = {
     "prepare_s": "prepare_ps", "gate1_s": "gate1_ps", "gate2_s": "gate2_ps", "readout_s": "readout_ps",
@@ -78,7 +79,7 @@ class Node(Strict):
     def _physical(self, info: ValidationInfo) -> Self:
         known = known_in(info).nodes
         if self.hardware not in known:
-            raise wrong("hardware", self.hardware, f"a preset: {', '.join(known)}")
+            raise wrong("hardware", self.hardware, preset_named(self.hardware, known))
         self._kit = known[self.hardware]
         for name in self.model_fields_set - {"hardware", "t2_shape", "t2_attempts", *_LIFETIMES}:
             if getattr(self, name) is None:

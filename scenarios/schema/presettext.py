@@ -12,6 +12,7 @@ from ketwire.channels.timing import PS_PER_S
 from ketwire.errors import ScenarioError
 from ketwire.scenarios.schema.known import Known
 from ketwire.scenarios.schema.ownpresets import installed, known_link, of_file
+from ketwire.scenarios.schema.validation import preset_named
 from ketwire.scenarios.schema.yamltext import dump
 
 WIDTH = 100  # of comments
@@ -49,8 +50,8 @@ def fragment(name: str, known: Known) -> str:
         ScenarioError: no preset has this name.
     """
     if name not in known.links and name not in known.nodes:
-        names = dict.fromkeys((*known.links, *known.nodes))
-        raise ScenarioError(f"presets: {name!r} given, expected one of {', '.join(names)}")
+        names = tuple(dict.fromkeys((*known.links, *known.nodes)))
+        raise ScenarioError(f"presets: {name!r} given, expected {preset_named(name, names)}")
     return "\n".join(link_fragment(name, known) if name in known.links else node_fragment(name, known)) + "\n"
 
 

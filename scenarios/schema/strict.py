@@ -33,6 +33,14 @@ def wrong(key: str, given: Any, expected: str) -> PydanticCustomError:
     return PydanticCustomError("wrong", "expected {expected}", context)
 
 
+def lacking(key: str, expected: str) -> PydanticCustomError:
+    """A validator's complaint that nothing is said at `key`, a dotted path below the model it is raised in.
+
+    Raised from a validator, it becomes "FILE: PATH.KEY: missing required key, expected EXPECTED".
+    """
+    return PydanticCustomError("lacking", "expected {expected}", {"key": key, "expected": expected})
+
+
 class Strict(BaseModel):
     """Base of every model in a scenario: frozen, no unknown keys, finite numbers."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
@@ -104,8 +104,9 @@ def _told(key: str, path: Path, detail: ErrorDetails, data: Any, model: type[Bas
     kind, context = detail["type"], detail.get("ctx", {})
     if kind == "wrong":
         return f"{key}: {shown(context['given'])} given, expected {context['expected']}"
-    if kind == "missing":
-        return f"{key}: missing required key, expected {_described(path, data, model)}"
+    if kind in ("missing", "lacking"):
+        expected = context["expected"] if kind == "lacking" else _described(path, data, model)
+        return f"{key}: missing required key, expected {expected}"
     if kind in ("union_tag_invalid", "union_tag_not_found") and "'" in context["discriminator"]:
         key = f"{key}.{context['discriminator'].strip(chr(39))}"
         if "tag" not in context:
@@ -142,7 +143,7 @@ def _path(detail: ErrorDetails, data: Any) -> Path:
             path.append(step)
         elif index == len(loc) - 1 and detail["type"] == "missing":
             path.append(step)
-    if detail["type"] == "wrong":
+    if detail["type"] in ("wrong", "lacking"):
         path += [int(part) if part.isdigit() else part for part in detail.get("ctx", {})["key"].split(".")]
     return tuple(path)
 
@@ -165,6 +166,12 @@ def meant(key: str, known: Sequence[str]) -> str:
     """Which known key is like an unknown one. A long one is like none, and would take long to compare."""
     near = difflib.get_close_matches(key, known, n=1) if len(key) <= _MAX_SHOWN else ()
     return f"; did you mean {near[0]}?" if near and near[0] != key else ""
+
+
+def preset_named(given: str, known: Iterable[str]) -> str:
+    """What is expected where `given` is no preset's name."""
+    names = tuple(known)
+    return f"a preset: {', '.join(names)}{meant(given, names)}"
 
 
 def _described(path: Path, data: Any, model: type[BaseModel]) -> str:

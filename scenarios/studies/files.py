@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from ketwire.errors import ScenarioError
 from ketwire.scenarios.kinds.result import plain
 from ketwire.scenarios.load import PACKAGED, Draft, draft, packaged
-from ketwire.scenarios.schema.validation import one_line, shown
+from ketwire.scenarios.schema.validation import meant, one_line, shown
 from ketwire.scenarios.schema.yamltext import parse, read
 from ketwire.scenarios.studies.spec import Study
 
@@ -86,8 +86,9 @@ def _path(name_or_file: str) -> Path:
     path = Path(name_or_file).expanduser()
     if "/" in name_or_file or name_or_file.endswith(_SUFFIXES) or path.is_file():
         return path
-    known = ", ".join((*found, *packaged()))
-    raise ScenarioError(f"study: {name_or_file!r} given, expected a study file, or one of {known}")
+    known = (*found, *packaged())
+    told = f"{name_or_file!r} given, expected a study file, or one of {', '.join(known)}{meant(name_or_file, known)}"
+    raise ScenarioError(f"study: {told}")
 
 
 def of_data(data: Any, origin: str, stem: str, folder: str) -> Given:

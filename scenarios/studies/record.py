@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ketwire.errors import ScenarioError
 from ketwire.scenarios.kinds.result import result_schema
+from ketwire.scenarios.schema.validation import meant
 
 if TYPE_CHECKING:
     from ketwire.scenarios.kinds.interface import Kind
@@ -94,9 +94,8 @@ def check_fields(fields: Sequence[str], kinds: Mapping[str, Kind], rivals: Itera
         unknown = [_unknown(steps, schema) for schema in schemas]
         if all(each is not None for each in unknown):
             at, names = next(each for each in unknown if each is not None)
-            near = difflib.get_close_matches(steps[at], names, n=1)
-            meant = f"; did you mean {near[0]}?" if near else ""
-            raise ScenarioError(f"{where}.{index}: unknown field {field}, expected one of {', '.join(names)}{meant}")
+            near = meant(steps[at], names)
+            raise ScenarioError(f"{where}.{index}: unknown field {field}, expected one of {', '.join(names)}{near}")
 
 
 def _unknown(steps: Sequence[str], schema: Mapping[str, Any]) -> tuple[int, list[str]] | None:

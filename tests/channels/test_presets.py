@@ -274,8 +274,10 @@ def test_the_command_lists_names_and_sources(capsys: pytest.CaptureFixture[str])
 def test_an_unknown_preset_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.execute(["presets", "rope"]) == 2
     said = capsys.readouterr()
-    assert said.out == "" and said.err.startswith("ketwire: presets: 'rope' given, expected one of ideal, ")
+    assert said.out == "" and said.err.startswith("ketwire: presets: 'rope' given, expected a preset: ideal, ")
     assert said.err.count("\n") == 1
+    assert cli.execute(["presets", "traped-ion"]) == 2
+    assert capsys.readouterr().err.endswith("; did you mean trapped-ion?\n")
 
 
 def test_scheme_keys_are_those_of_teleport() -> None:

@@ -19,7 +19,8 @@ from ketwire.nodes.checkpoints.archive import pack
 from ketwire.nodes.models import FORMAT, read_layer, write_model
 from ketwire.protocols.node import State
 
-NODES = {"nodes": {"alice": {}, "bob": {}}, "links": [{"between": ["alice", "bob"], "fiber": "telecom-fiber"}]}
+LINK = {"between": ["alice", "bob"], "fiber": "telecom-fiber", "length_km": 0}
+NODES = {"nodes": {"alice": {}, "bob": {}}, "links": [LINK]}
 ROTATIONS = {"layer": "rotations", "axes": ["y"], "entangle": "none"}
 TRAINING = {
     "name": "train", "seed": 4, **NODES,

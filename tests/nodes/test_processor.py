@@ -614,6 +614,7 @@ def test_hardware_that_cannot_be_is_refused(given_: dict[str, Any], message: str
 
 REFUSED = [
     ("{hardware: abacus}", 'nodes.alice.hardware: "abacus" given, expected a preset: ideal, trapped-ion, color-center'),
+    ("{hardware: traped-ion}", "trapped-ion, color-center; did you mean trapped-ion?"),
     ("{p_gate1: 1.5}", "nodes.alice.p_gate1: 1.5 given, expected at most 1"),
     ("{p_readout: -0.1}", "nodes.alice.p_readout: -0.1 given, expected at least 0"),
     ("{gate2_s: -1e-6}", "nodes.alice.gate2_s: -1e-06 given, expected at least 0"),

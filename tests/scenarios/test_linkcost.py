@@ -297,7 +297,7 @@ def test_the_table_is_narrow_and_aligned(argv: tuple[str, ...], capsys: pytest.C
     assert max(map(len, lines)) <= 100
     ends = {found.end() for line in lines if (found := re.search(r" [01]\.[0-9]{4}(?=$|  refused)", line))}
     assert len(ends) == 1, "the fidelities stand one below the other"
-    assert any(line.startswith("fidelity: ") for line in lines)
+    assert any(line.startswith("arrives: ") for line in lines)
 
 
 def test_json_is_one_object(capsys: pytest.CaptureFixture[str]) -> None:
@@ -317,6 +317,7 @@ def test_the_same_question_has_the_same_answer() -> None:
     ("argv", "message"),
     [
         (("rope",), "link: 'rope' given, expected a preset: ideal, telecom-fiber"),
+        (("traped-ion",), "color-center, trapped-ion; did you mean trapped-ion?"),
         (("telecom-fiber",), "link: length_km: missing, expected km, as telecom-fiber has no length of its own"),
         (("telecom-fiber", "--length", "-1"), "link: length_km: -1.0 given, expected a number from 0 to 1e+06"),
         (("trapped-ion", "--length", "1e6"), "link: length_km: 1000000.0 given, expected a fiber that a photon can"),

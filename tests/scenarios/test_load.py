@@ -106,6 +106,7 @@ BAD = [
         changed("links.0.fiber", "rope"),
         'links.0.fiber: "rope" given, expected a preset: ideal, telecom-fiber',
     ),
+    (changed("links.0.fiber", "telecom-fibre"), "trapped-ion; did you mean telecom-fiber?"),
     (
         changed("links.0.transport", "pigeon"),
         "links.0.transport: \"pigeon\" given, expected 'direct', 'teleport' or 'coded'",
@@ -121,6 +122,14 @@ BAD = [
     (
         changed("links.0.between", ["alice", "eve"]),
         'links.0.between.1: "eve" given, expected a node: alice, bob',
+    ),
+    (
+        changed("links.0", {"between": ["alice", "bob"], "fiber": "telecom-fiber"}),
+        "links.0.length_km: missing required key, expected a length in km, as telecom-fiber has none of its own",
+    ),
+    (
+        changed("links.0", {"between": ["alice", "bob"], "fiber": "trapped-ion"}),
+        "links.0.length_km: missing required key, expected a length, an emission_rate_hz or an attempt_s",
     ),
     (changed("links", GOOD["links"] * 2), 'links.1.between: ["alice", "bob"] given, expected one link'),
     (changed("links", []), "links: [] given, expected at least 1 entries"),
@@ -394,9 +403,8 @@ def test_a_change_changes_one_value_and_no_other(tree: dict[str, Any], data: st.
 LENGTHS = st.floats(0, 1e6) | st.integers(0, 10**6)
 PLAIN = sorted(name for name, preset in PRESETS.items() if "transport" not in preset.figures)
 QUIET_LINKS = st.fixed_dictionaries(
-    {"fiber": st.sampled_from(PLAIN)},
+    {"fiber": st.sampled_from(PLAIN), "length_km": LENGTHS},
     optional={
-        "length_km": LENGTHS,
         "p_init": st.floats(0, 1),
         "loss_db_per_km": st.floats(0, 1e6),
         "emission_rate_hz": st.none() | st.floats(1e-3, 1e12),

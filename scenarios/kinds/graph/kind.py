@@ -16,7 +16,7 @@ from ketwire.protocols.graph.sides import Public, Side
 from ketwire.protocols.node import Loader
 from ketwire.protocols.stream import OCTETS_PER_COPY, StreamPlan
 from ketwire.scenarios.kinds.graph.frame import Frame, frame_of
-from ketwire.scenarios.kinds.graph.models import GraphFinding, GraphReference, GraphResult, GraphSummary
+from ketwire.scenarios.kinds.graph.models import GraphFinding, GraphReference, GraphResult, GraphSummary, registers_text
 from ketwire.scenarios.kinds.graph.reference import reference
 from ketwire.scenarios.kinds.graph.rivals import rival_sessions
 from ketwire.scenarios.kinds.graph.spec import GraphSpec, PlantedData
@@ -140,7 +140,7 @@ def over_budget(frame: Frame, network: Network) -> str:
     if needed <= spec.budget_attempts:
         return ""
     return (
-        f"{spec.copies:,} copies of each of {public.items} registers take about {needed:.3g} attempts, and "
+        f"{registers_text(spec.copies, public.items)} take about {needed:.3g} attempts, and "
         f"protocol.budget_attempts is {spec.budget_attempts:.3g}"
     )
 

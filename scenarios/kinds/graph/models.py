@@ -73,21 +73,26 @@ class GraphResult(RunResult, GraphSummary, GraphReference):
         """Copies, α and norms; and with --check what the decisions take."""
         lines = [] if self.ran else [f"not run: {self.not_run}."]
         lines.append(
-            f"{self.copies_per_item:,} copies of each of {len(self.registers)} registers of "
-            f"{_range(self.registers, 'g')} qubits; α {_range(self.alpha)}, ||x'|| {_range(self.sizes)}; logits "
-            f"within {_range(self.epsilon)} with probability {1 - self.delta:g}."
+            f"{registers_text(self.copies_per_item, len(self.registers))} of {_range(self.registers, 'g')} qubits; "
+            f"α {_range(self.alpha)}, ||x'|| {_range(self.sizes)}; logits off by at most {_range(self.epsilon)} "
+            f"with probability {1 - self.delta:g}."
         )
         if self.central_accuracy is not None and not self.copies_needed:
             same = "" if self.agreement is None else f"; {self.agreement:.3f} of the decisions are the same"
             lines.append(f"the head that is learnt without shot noise is right in {self.central_accuracy:.3f}{same}.")
         if self.copies_needed:
             enough = "no number of" if self.copies_95 is None else f"{self.copies_95:,.0f}"
-            same = "" if self.agreement is None else f"; {self.agreement:.3f} of the decisions are the central ones"
+            same = "" if self.agreement is None else f"; {self.agreement:.3f} of the decisions are the same"
             lines.append(
-                f"central accuracy {self.central_accuracy:.3f}{same}; {enough} copies of each register are enough "
-                "for 95% of the decisions, each with probability 0.95."
+                f"the forward pass in one place is right in {self.central_accuracy:.3f}{same}; {enough} copies of "
+                "each register are enough for 95% of the decisions, each with probability 0.95."
             )
         return lines
+
+
+def registers_text(copies: int, registers: int) -> str:
+    """So many copies of each of so many registers, in words."""
+    return f"{copies:,} copies of " + ("one register" if registers == 1 else f"each of {registers:,} registers")
 
 
 def _range(numbers: Numbers, form: str = ".3g") -> str:

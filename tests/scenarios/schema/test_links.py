@@ -27,7 +27,8 @@ LOWERED = [[[[1, 0], [0, 0]], [[0, 0], [0.5, 0]]]]  # one operator, diag(1, 1/2)
 
 def said(nodes: dict[str, Any] | None = None, **link: Any) -> str | None:
     """What a scenario with this link is refused with, its run and its budgets included; None where it is not."""
-    link = {"between": ["alice", "bob"], "fiber": "telecom-fiber", **link}
+    fiber = {} if "fiber" in link else {"fiber": "telecom-fiber", "length_km": 0}
+    link = {"between": ["alice", "bob"], **fiber, **link}
     layers = [{"at": "bob", "layer": "hadamards"}]
     protocol = {"kind": "inference", "qubits": 2, "start": "alice", "layers": layers, "copies": 5}
     data = {"seed": 1, "nodes": {"alice": {}, "bob": {}, **(nodes or {})}, "links": [link], "protocol": protocol}

@@ -203,6 +203,7 @@ def test_what_is_wrong_with_a_study(
         (["digits", "--jobs", "0"], "--jobs: 0 given, expected 1 to 1024"),
         (["digits", "--scheduler", "tcp://127.0.0.1:1"], "expected it with --engine dask"),
         (["digts"], "study: 'digts' given, expected a study file, or one of "),
+        (["hardware-rase"], "; did you mean hardware-race?"),
         (["digits", "--from", "nowhere"], "--from: 'nowhere' given, expected the folder of a study"),
         (["missing.yaml"], "missing.yaml: No such file or directory"),
         (["--jobs", "2", "--axis", "a=1"], "ketwire study: Missing argument 'FILE_OR_NAME'"),

@@ -17,7 +17,7 @@ from tests.nodes.central.networks import keep_folds, keep_nodes
 def scenario(folder: Path | None, **protocol: Any) -> dict[str, Any]:
     return {
         "name": "central", "seed": 1, "nodes": {"alice": {}, "bob": {}},
-        "links": [{"between": ["alice", "bob"], "fiber": "telecom-fiber"}],
+        "links": [{"between": ["alice", "bob"], "fiber": "telecom-fiber", "length_km": 0}],
         "protocol": {"kind": "central", "models": str(folder or "models"), "set": "MUTAG", **protocol},
     }  # fmt: skip
 

@@ -95,6 +95,9 @@ def test_copies_beyond_the_budget_are_not_sent_and_what_they_would_be_is_told(fo
     assert told["alpha"] and told["copies_95"] > 0 and told["rivals"]["features"]["test_accuracy"] is not None
     elsewhere = result(scenario(folder, ask=ASKS["graphs"], copies=10**9, head="dave"))
     assert not elsewhere["ran"] and elsewhere["epsilon"] == told["epsilon"]
+    alone = result(scenario(folder, ask={"graphs": [0]}, copies=10**9))
+    assert told["not_run"].startswith("1,000,000,000 copies of each of 3 registers take about 3e+09 attempts")
+    assert alone["not_run"].startswith("1,000,000,000 copies of one register take about 1e+09 attempts")
 
 
 @pytest.mark.parametrize("copies", rarely([3 * 10**6, 10**8], but=3 * 10**6))
