@@ -166,7 +166,7 @@ def estimates(axes: Axes, result: Told) -> None:
         axes.axvline(result["exact"], color="0.4", linestyle="--", label="exact")
         axes.legend()
     axes.set_yticks(range(len(rows)), [name for name, _, _ in rows])
-    axes.set_ylim(-0.6, len(rows) - 0.4)
+    axes.set_ylim(len(rows) - 0.4, -0.6)  # from the top, as in the table
     axes.set_xlabel("estimate" if half_width(result) is None else f"estimate ({interval_name(result)})")
     axes.set_title("Estimate")
 
@@ -222,7 +222,7 @@ def accuracies(axes: Axes, result: Told) -> None:
         axes.axvline(result["baseline_accuracy"], color="0.4", linestyle="--", label="baseline")
         axes.legend()
     axes.set_yticks(range(len(rows)), [name for name, _ in rows])
-    axes.set_ylim(-0.6, len(rows) - 0.4)
+    axes.set_ylim(len(rows) - 0.4, -0.6)  # from the top, as in the table
     axes.set_xlabel("share of right decisions (95% interval)")
     axes.set_title("Accuracy on the test part")
 

@@ -52,6 +52,14 @@ def test_a_result_has_the_panels_of_what_it_tells(name: str) -> None:
     assert [axes.get_title(loc="left") for axes in draw(result).axes] == titles
 
 
+@pytest.mark.parametrize("title", ["Estimate", "Accuracy on the test part"])
+def test_what_was_found_stands_in_the_order_of_the_table(title: str) -> None:
+    (panel,) = [axes for axes in draw(ESTIMATE if title == "Estimate" else TRAINING).axes
+                if axes.get_title(loc="left") == title]  # fmt: skip
+    names = [label.get_text() for _, label in sorted(zip(panel.get_yticks(), panel.get_yticklabels(), strict=True))]
+    assert (names if panel.yaxis_inverted() else names[::-1]) == ["quantum", *RIVALS]
+
+
 @pytest.mark.parametrize("name", PANELS)
 def test_series_differ_in_marker_or_dash_as_well_as_in_colour(name: str) -> None:
     for axes in draw(PANELS[name][0]).axes:
