@@ -21,6 +21,7 @@ from ketwire.channels.codes.parity import parity_success
 from ketwire.channels.codes.stabilizers import Pauli, decode, rank
 from ketwire.quantum.circuits import apply_matrix
 from ketwire.quantum.gates import PAULI
+from tests.kit import rarely
 
 SMALL = ["[[4,2,2]]", "[[5,1,3]]", "[[7,1,3]]"]
 SOME = [*SMALL, "qpc(2,2)", "qpc(2,3)", "qpc(3,2)"]
@@ -304,14 +305,16 @@ def decoders(name: str, weights: PhotonWeights) -> dict[int, tuple[np.ndarray, n
     return tables
 
 
-@pytest.mark.parametrize(
-    ("name", "weights"),
-    [
-        *((name, weights) for name in SOME for weights in (BIASED, depolarizing(0.06))),
-        *((name, UNLIKE[: code(name).physical_per_block]) for name in ("[[4,2,2]]", "[[5,1,3]]", "qpc(2,3)")),
-    ],
-)
-def test_logical_channel_is_what_density_matrices_say(name: str, weights: PhotonWeights) -> None:
+CASES = [
+    *((name, weights) for name in SOME for weights in (BIASED, depolarizing(0.06))),
+    *((name, UNLIKE[: code(name).physical_per_block]) for name in ("[[4,2,2]]", "[[5,1,3]]", "qpc(2,3)")),
+]
+QUICK_CASES = tuple(case for case in CASES if case[1] == BIASED or not case[0].startswith("qpc"))
+
+
+@pytest.mark.parametrize("case", rarely(CASES, but=QUICK_CASES))
+def test_logical_channel_is_what_density_matrices_say(case: tuple[str, PhotonWeights]) -> None:
+    name, weights = case
     coded, survival = code(name), 0.83
     n, classes = coded.physical_per_block, np.arange(4**coded.qubits_per_block)
     failure, left = 0.0, np.zeros(len(classes))
