@@ -204,7 +204,7 @@ def _told_of(told: TrainingFinding) -> str:
         return f"{at}; its loss does not get as low in as many steps."
     if steps == 0:
         return f"{at}; its loss is as low with the angles at the start, before its first step."
-    return f"{at}; its loss gets as low in {_steps(steps)} with {told.bits_to_same_loss:,}."
+    return f"{at}; its loss gets as low in {_steps(steps)} with {told.bits_to_same_loss:,} bits."
 
 
 def _winner(made: TrainingSummary) -> str:

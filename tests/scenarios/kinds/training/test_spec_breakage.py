@@ -233,7 +233,7 @@ def test_a_training_that_learned_nothing_is_compared_with_nobody() -> None:
 def test_who_wins_and_where_a_training_ended() -> None:
     first, second, last = said_of(3, 9, backprop=stepping(1, 9, 29))
     assert first.startswith("after 3 steps of 9, where validation ended it, the training loss")
-    assert second == "  backprop comes to 0.900 with 29 bits; its loss gets as low in 1 step with 9."
+    assert second == "  backprop comes to 0.900 with 29 bits; its loss gets as low in 1 step with 9 bits."
     assert last == (
         "  classical wins on communication: 30 qubits and bits of the steps against 29 of backprop, at an accuracy of "
         "0.900 and 0.900."
