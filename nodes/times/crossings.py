@@ -311,7 +311,7 @@ class Crossings:
 
 def _windows(place: int) -> Iterator[int]:
     """Where to look from, farther back each time: often the copy that found the emitter free is near."""
-    looked = 1 << 8
+    looked = 1 << 10  # as far as calls on arrays take longer than what is in them
     while looked <= place:
         yield place + 1 - looked
         looked *= 8

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, get_args
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, TypeAdapter
@@ -127,18 +128,22 @@ class PairFigures(Part):
     pairs_hz: float = Field(description="pairs a second of all memory slots together, where none waits to be used")
 
 
-class Stretch(Part):
+@dataclass(frozen=True, slots=True)
+class Stretch:
     """A stretch of the critical path: the end of the run waited for this."""
 
-    session: str = Field(description="in which quantum session")
-    cause: str = Field(description="what the time went into: emission, flight, gates, pair attempts, ...")
-    where: str = Field(description="a party, or a direction of a link: alice->bob")
-    from_ps: int = Field(description="when it began, counted from the begin of the first quantum session")
-    to_ps: int = Field(description="when it ended, which is when the next one begins")
-    counts: dict[str, int] = Field(
+    # No model, as a path has hundreds of them, and a model takes ten times as long to make.
+    __pydantic_config__ = Part.model_config
+
+    session: Annotated[str, Field(description="in which quantum session")]
+    cause: Annotated[str, Field(description="what the time went into: emission, flight, gates, pair attempts, ...")]
+    where: Annotated[str, Field(description="a party, or a direction of a link: alice->bob")]
+    from_ps: Annotated[int, Field(description="when it began, counted from the begin of the first quantum session")]
+    to_ps: Annotated[int, Field(description="when it ended, which is when the next one begins")]
+    counts: Annotated[dict[str, int], Field(
         description="how often each duration is in it: bins, crossings, attempts, outcomes, rounds, bits, equipment, "
         "messages, preparations, gates1, gates2, readouts, layers"
-    )
+    )]  # fmt: skip
 
 
 class CopyTimes(Part):

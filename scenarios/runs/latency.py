@@ -53,7 +53,7 @@ def latency_of(results: Sequence[SessionResult]) -> Latency:
     for result in quantum:
         found = _until_known(result) if result is quantum[-1] else _until_idle(result)
         path += [
-            Stretch.model_construct(
+            Stretch(
                 session=result.name, cause=each.cause, where=each.where, from_ps=offset_ps + each.from_ps,
                 to_ps=offset_ps + each.to_ps, counts=dict(each.counts),
             )
