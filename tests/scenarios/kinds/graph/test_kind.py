@@ -144,6 +144,12 @@ def test_a_head_is_learnt_from_histograms_and_nears_the_one_without_shot_noise(f
     assert result(frame)["logits"] == many["logits"]
 
 
+def test_one_copy_decides_otherwise_than_the_central_pass(folder: Path) -> None:
+    told = result(scenario(folder, ask={"graphs": [*range(7)]}, copies=1, features=None))
+    assert told["accuracy_change"] == told["test_accuracy"] - told["central_accuracy"] != 0
+    assert told["agreement"] < 1
+
+
 def refusal(folder: Path, **protocol: Any) -> str:
     with pytest.raises(ScenarioError) as caught:
         run_inline(scenario(folder, **protocol).run(), base=str(folder))
