@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import os
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -14,27 +15,55 @@ from ketwire.errors import ScenarioError
 from ketwire.nodes.graphs.modelfile import read_graph_model
 from ketwire.nodes.graphs.rows import labelled_rows
 from ketwire.nodes.graphs.sets import GraphSet
-from ketwire.nodes.graphs.shelf import load_set
+from ketwire.nodes.graphs.shelf import load_set, set_files
 from ketwire.protocols.graph.carried import graph_arrays, model_arrays
 from ketwire.protocols.graph.model import GraphModel
 
 Arrays = dict[str, NDArray[Any]]
 
 
-@lru_cache(maxsize=2)
+Stamp = tuple[tuple[int, int], ...]
+"""When each of some files was last changed, in ns, and its octets."""
+
+
 def read_set(folder: Path, name: str) -> GraphSet:
-    """A set by its name, read once.
+    """A set by its name, read once, and again where its files have changed.
 
     Raises:
         ScenarioError: as `load_set`.
     """
+    return _set_of(folder, name, _stamp(set_files(folder, name)))
+
+
+def read_model(path: Path) -> GraphModel:
+    """A graph network from its file, read once, and again where it has changed.
+
+    Raises:
+        ScenarioError: as `read_graph_model`.
+    """
+    return _model_of(path, _stamp((path,)))
+
+
+@lru_cache(maxsize=2)
+def _set_of(folder: Path, name: str, stamp: Stamp) -> GraphSet:
     return load_set(folder, name)
 
 
 @lru_cache(maxsize=2)
-def read_model(path: Path) -> GraphModel:
-    """A graph network from its file, read once."""
+def _model_of(path: Path, stamp: Stamp) -> GraphModel:
     return read_graph_model(path)
+
+
+def _stamp(files: Sequence[Path]) -> Stamp:
+    """Of those that are there."""
+    return tuple((found.st_mtime_ns, found.st_size) for file in files if (found := _stat(file)) is not None)
+
+
+def _stat(file: Path) -> os.stat_result | None:
+    try:
+        return file.stat()
+    except OSError:
+        return None  # who reads it says so
 
 
 def set_source(where: str, folder: str, name: str) -> Arrays:
