@@ -104,7 +104,7 @@ class StudyFolder:
             raise _unwritable(self.target, error) from None
 
     def write(self, name: str, text: str | bytes) -> None:
-        """Write a file whole: it is the old one or the new one at any time.
+        """Write a file whole, after all rows are on the disk: it is the old one or the new one at any time.
 
         Raises:
             KetwireError: there is no room for it.
@@ -112,6 +112,8 @@ class StudyFolder:
         beside = self.target / f".{name}"
         octets = text.encode() if isinstance(text, str) else text
         with self.having_room():
+            for rows in self._files:
+                os.fsync(rows)
             try:
                 with open(beside, "wb", opener=private) as file:
                     file.write(octets)
@@ -160,7 +162,7 @@ class StudyFolder:
     def close(self) -> None:
         """Let others have the folder."""
         for file in self._files:
-            with suppress(OSError):  # a disk that fails has been told of where a row was added
+            with suppress(OSError):  # an interrupted study; one that ends has synced its rows before its tables
                 os.fsync(file)
             os.close(file)
         self._files = []
