@@ -24,6 +24,7 @@ import torch
 from ketwire.channels.streams import derive_key, stream
 from ketwire.nodes.central.rows import Rows, batch_of
 from ketwire.nodes.central.settings import START, GraphSettings
+from ketwire.nodes.central.tables import Picked, table_of
 from ketwire.nodes.graphs.sets import Ints
 from ketwire.protocols.graph.model import GraphModel, LayerNorm
 
@@ -80,7 +81,7 @@ def train_graphs(
 class _Batch:
     """`rows.Batch` as tensors; labels: shape (M, b), -1 for no graph. weights: None where all that count are 1."""
 
-    values: Any
+    rows: Picked
     weights: Any
     place: Any
     pool: Any
@@ -99,7 +100,7 @@ class _Nets:
         # A batch normalisation takes constants off anyway; without them float32 keeps more of the rest.
         total = rows.weights.sum()
         self.centre = rows.weights @ rows.values / total if self.by_batch else np.zeros(rows.values.shape[1])
-        self.values = torch.from_numpy((rows.values - self.centre).astype(np.float32))
+        self.table = table_of(rows.values, self.centre)
         self.simple = bool((rows.weights == 1).all())
         keys = [derive_key(fold.seed, "graph network", fold.name, f"fold {fold.fold}") for fold in folds]
         self.orders, self.drops = ([stream(key, name) for key in keys] for name in ("order", "dropout"))
@@ -138,13 +139,12 @@ class _Nets:
             size=made.pool.shape, check_invariants=False,
         )  # fmt: skip
         labels = torch.from_numpy(np.where(made.graphs < 0, -1, self.labels[made.graphs]))
-        values = self.values.index_select(0, torch.from_numpy(made.rows.ravel())).view(*made.rows.shape, -1)
-        weights = None if self.simple else single[0][:, :, None]
-        return _Batch(values, weights, torch.from_numpy(made.place), pool, single[1][:, :, None], labels)
+        rows, weights = self.table.pick(made.rows), None if self.simple else single[0][:, :, None]
+        return _Batch(rows, weights, torch.from_numpy(made.place), pool, single[1][:, :, None], labels)
 
     def step(self, batch: _Batch) -> None:
         """One update of each network."""
-        z = torch.bmm(batch.values, self.weight)
+        z = batch.rows.times(self.weight)
         scale = None if self.by_batch else self._row_normed(z)
         sums = [_pooled(batch, each).requires_grad_() for each in (z, z * z)]
         factor, shift = self._affine(batch, sums) if self.by_batch else (self.gain, self.offset)
@@ -213,14 +213,14 @@ class _Nets:
             grad = (grad - common - z * along) * scale
         if batch.weights is not None:
             grad *= batch.weights
-        self.weight.grad = torch.bmm(batch.values.transpose(1, 2), grad)
+        self.weight.grad = batch.rows.along(grad)
         if scale is not None:
             self.bias.grad = grad.sum(1, keepdim=True)
 
     def logits(self, batch: _Batch) -> Any:
         """The logits of the graphs of a batch by the networks as they are, shape (M, b, C)."""
         with torch.no_grad():
-            z = torch.bmm(batch.values, self.weight)
+            z = batch.rows.times(self.weight)
             factor, shift = self.gain, self.offset
             if self.by_batch:
                 factor = factor * torch.rsqrt(self.variance + EPSILON)

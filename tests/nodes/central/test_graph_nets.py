@@ -56,7 +56,7 @@ def plain_loss(nets: Any, at: int, graphs: np.ndarray, values: dict[str, Any]) -
     place = np.concatenate([np.full(ROWS.begins[g + 1] - ROWS.begins[g], i) for i, g in enumerate(graphs)]).astype(int)
     times = ROWS.weights[rows].astype(int)
     rows, place = np.repeat(rows, times), np.repeat(place, times)
-    z = nets.values[rows].double() @ values["weight"]
+    z = torch.from_numpy(ROWS.values[rows] - nets.centre) @ values["weight"]
     if nets.by_batch:
         z = (z - z.mean(0)) / torch.sqrt(z.var(0, correction=0) + EPSILON)
     else:
@@ -74,12 +74,15 @@ def plain_loss(nets: Any, at: int, graphs: np.ndarray, values: dict[str, Any]) -
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 @pytest.mark.parametrize("norm", ["batch", "layer"])
 @pytest.mark.parametrize("rows", [ROWS, Rows(ROWS.values, np.ones_like(ROWS.weights), ROWS.begins)])
+@pytest.mark.parametrize("sparse_below", [0.0, 2.0])
 def test_gradients_are_those_of_autograd(
-    activation: str, norm: Any, rows: Rows, monkeypatch: pytest.MonkeyPatch
+    activation: str, norm: Any, rows: Rows, sparse_below: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    from ketwire.nodes.central import tables
     from ketwire.nodes.central.graph_nets import _Nets
 
     monkeypatch.setitem(globals(), "ROWS", rows)
+    monkeypatch.setattr(tables, "SPARSE_BELOW", sparse_below)
     nets = _Nets(rows, DATA.labels, folds_of(2), replace(SETTINGS, norm=norm), activation)
     chosen = [np.array([3, 1, 8, 2, 20]), np.array([5, 7, 11])]
     names = ["weight", "gain", "offset", "head", "head_bias", *(["bias"] if norm == "layer" else []),
