@@ -9,5 +9,6 @@ only where a training is asked for.
 - `node_nets`: Networks over nodes (SIGN), trained on some nodes and tested at the epoch that validates best.
 - `rows`: The features of graphs as rows for training: hops side by side, and equal rows of a graph once.
 - `settings`: How networks are trained: the settings of published figures, by data set.
+- `tables`: The rows of all nodes as training multiplies them: whole, or only what is not 0 of them.
 - `training`: Trainings one after another: all that is asked for and not kept yet.
 """
