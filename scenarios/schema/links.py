@@ -166,7 +166,8 @@ class Link(LaboratoryKeys, _Joined):
         description="interpreter of the fiber's process: a path, from the scenario's folder, or a name on PATH",
     )
 
-    _preset: Preset = PrivateAttr(default=PRESETS["ideal"])
+    _preset: Preset = PrivateAttr(default_factory=lambda: PRESETS["ideal"])  # a default would be copied deep each time
+    _physics: Fiber | None = PrivateAttr(default=None)
 
     @model_validator(mode="after")
     def _physical(self, info: ValidationInfo) -> Self:
@@ -188,10 +189,10 @@ class Link(LaboratoryKeys, _Joined):
         if self.carries == "bits":
             self._check_bits()
         try:
+            self._physics = self._fiber()
             if self.via is not None:
                 if self.eve is not None:
                     raise ValueError("eve: given with via, expected none here: nothing of a register is in flight")
-                self.physics()
                 return self
             self.line(Hardware(), Hardware())
             self.line(Hardware(), Hardware(), "backward")
@@ -320,6 +321,10 @@ class Link(LaboratoryKeys, _Joined):
 
     def physics(self) -> Fiber:
         """The fiber of one direction, without losses where a measured rate of pairs has them in it."""
+        assert self._physics is not None
+        return self._physics
+
+    def _fiber(self) -> Fiber:
         without: dict[str, Any] = {name: IN_A_RATE[name] for name in self._held_elsewhere()}
         told = {name: getattr(self, name) for name in self._own_physics() - without.keys()}
         return replace(self._preset.fiber, **told, **without)

@@ -73,7 +73,8 @@ class Node(Strict):
         None, description="probability that a bit is read wrongly; or [p01, p10], a 0 as 1 and a 1 as 0"
     )
 
-    _kit: Kit = PrivateAttr(default=HARDWARE["ideal"])
+    _kit: Kit = PrivateAttr(default_factory=lambda: HARDWARE["ideal"])  # a default would be copied deep each time
+    _physics: Hardware | None = PrivateAttr(default=None)
 
     @model_validator(mode="after")
     def _physical(self, info: ValidationInfo) -> Self:
@@ -85,7 +86,7 @@ class Node(Strict):
             if getattr(self, name) is None:
                 raise wrong(name, None, "a number")
         try:
-            self.physics()
+            self._physics = self._told()
         except ValueError as error:
             name, _, message = str(error).partition(": ")
             if name == "t2_shape":
@@ -95,7 +96,12 @@ class Node(Strict):
         return self
 
     def physics(self) -> Hardware:
-        """The hardware, its times in ps.
+        """The hardware, its times in ps."""
+        assert self._physics is not None
+        return self._physics
+
+    def _told(self) -> Hardware:
+        """The same, from what is said.
 
         Raises:
             ValueError: values that no hardware has, together with those of the preset.

@@ -19,6 +19,8 @@ from typing import Any
 from ketwire.errors import is_installed
 
 _PREFIX = "scenario_"
+_OWN = "ketwire"
+"""No file of a folder stands for a module of ours, though it has our name."""
 
 
 class _Home:
@@ -64,20 +66,22 @@ def outside(module: str, folder: str) -> str | None:
         Its path; None where it is of this installation, or where there is none.
     """
     top, *rest = module.split(".")
+    if top == _OWN:
+        return None
     if (file := _file(top, folder)) is not None:
         return _below(file, rest)
     try:
         spec = importlib.util.find_spec(top)  # of a name without dots: imports nothing
     except (ImportError, ValueError):
         return None
-    if spec is None or top == "ketwire" or spec.origin in (None, "built-in", "frozen"):
+    if spec is None or spec.origin in (None, "built-in", "frozen"):
         return None
     return None if is_installed(str(spec.origin)) else _below(str(spec.origin), rest)
 
 
 def _imported(module: str) -> ModuleType:
-    folder = _Home.folder
-    if folder is None or _file(module.partition(".")[0], folder) is None:
+    folder, top = _Home.folder, module.partition(".")[0]
+    if folder is None or top == _OWN or _file(top, folder) is None:
         return importlib.import_module(module)
     package = _PREFIX + hashlib.sha256(os.fsencode(folder)).hexdigest()[:16]
     if package not in sys.modules:

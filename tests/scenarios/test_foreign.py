@@ -115,6 +115,19 @@ def test_no_process_imports_a_file_of_the_working_directory(command: str, tmp_pa
 
 
 @pytest.mark.parametrize("how", rarely(["--inline", "--plaintext"], but="--inline"))
+def test_a_file_of_ketwire_s_own_name_takes_the_place_of_nothing(
+    how: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """As beside a scenario in the folder that holds a clone."""
+    wrote(tmp_path)
+    (tmp_path / "ketwire").mkdir()
+    (tmp_path / "ketwire" / "__init__.py").write_text(MARKED)
+    assert cli.execute(["run", str(tmp_path / "s.yaml"), how, "--json"]) == 0
+    out, err = capfd.readouterr()
+    assert err == "" and json.loads(out)["qubits_sent"] > 0 and ran(tmp_path / "ketwire") == []
+
+
+@pytest.mark.parametrize("how", rarely(["--inline", "--plaintext"], but="--inline"))
 def test_a_module_is_taken_from_the_scenario_s_folder_and_shadows_nothing(
     how: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
