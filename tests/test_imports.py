@@ -129,6 +129,7 @@ def inner() -> dict[str, set[str]]:
     return {name: named for name, named in found.items() if named}
 
 
+@pytest.mark.long
 def test_the_net_catches() -> None:
     source = "import a\nif TYPE_CHECKING:\n    import b\ndef f():\n    from c import d\n    class E:\n        import e"
     assert list(imports(ast.parse(source))) == [("a", False), ("c", True), ("e", True)]

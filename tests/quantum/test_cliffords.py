@@ -30,7 +30,7 @@ def occurrences(entries: np.ndarray) -> np.ndarray:
     return np.unique(codes, axis=0, return_counts=True)[1]
 
 
-@pytest.mark.parametrize(("qubits", "group"), [(1, 24), (2, 11_520)])
+@pytest.mark.parametrize(("qubits", "group"), [(1, 24), pytest.param(2, 11_520, marks=pytest.mark.long)])
 def test_every_clifford_comes_as_often_as_any_other(qubits: int, group: int) -> None:
     drawn = unitaries(random_cliffords(qubits, 16 * group, np.random.default_rng(7)))
     counts = occurrences(drawn.reshape(len(drawn), -1))
