@@ -2,7 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
+
+import pytest
+
+from ketwire import modules
+
+
+@pytest.fixture(autouse=True)
+def unsettled() -> Iterator[None]:
+    """No test takes modules from the folder of a scenario that an earlier one loaded."""
+    yield
+    modules.settle(None)
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.test_layout import FOLDERS, ROOT, modules
+from tests.test_layout import FOLDERS, ROOT, modules, tree
 from tests.test_startup import folder, loaded
 
 __all__ = ["folder", "loaded"]  # fixtures
@@ -88,7 +88,7 @@ def name_of(path: Path) -> str:
 def trees() -> dict[str, ast.Module]:
     """What each module of ours is, by its name."""
     paths = [*modules(*FOLDERS), *sorted((ROOT / "src" / "ketwire").glob("*.py"))]
-    return {name_of(path): ast.parse(path.read_text()) for path in paths if path.name != "__init__.py"}
+    return {name_of(path): tree(path) for path in paths if path.name != "__init__.py"}
 
 
 def imports(tree: ast.AST, inside: bool = False) -> Iterator[tuple[str, bool]]:

@@ -72,13 +72,6 @@ class Kind(interface.Kind):
 NAMES = ("json", "re", "select", "array", "typer", "pydantic", "zmq", "yaml")
 
 
-@pytest.fixture(autouse=True)
-def unsettled() -> Any:
-    """No other test takes modules from the folders of these."""
-    yield
-    modules.settle(None)
-
-
 def wrote(folder: Path, **protocol: Any) -> Path:
     """A scenario in a folder of its own."""
     folder.mkdir(exist_ok=True)
