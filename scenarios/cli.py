@@ -140,7 +140,7 @@ def run(
             folder, loaded = ResumableDirectory.reopen(resume)
         options = Options(None, check, shown(progress, as_json), resume=folder, watch=watch, latency=latency)
     elif scenario is None:
-        raise ScenarioError("ketwire run: Missing argument 'NAME_OR_FILE' (expected it, or --resume DIR)")
+        raise ScenarioError("NAME_OR_FILE: not given, expected a scenario, or --resume DIR")
     else:
         loaded = load_scenario(scenario, sets, seed)
         options = Options(out, check, shown(progress, as_json), watch=watch, latency=latency)

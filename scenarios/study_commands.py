@@ -61,7 +61,7 @@ def study(
     """Run a study, or what its folder lacks of it. Without a name: list the packaged studies."""
     if name is None:
         if axes or out or merged:
-            raise ScenarioError("ketwire study: Missing argument 'FILE_OR_NAME' (expected a study, or a scenario)")
+            raise ScenarioError("FILE_OR_NAME: not given, expected a study, or a scenario")
         _list()
         return
     from ketwire.scenarios.reports.extras import extra  # noqa: PLC0415

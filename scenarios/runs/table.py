@@ -94,11 +94,11 @@ def verdict(result: RunResult) -> str:
         return f"{undecided(rival, bool(result.rivals), 'more copies')}. Quantum took {_spoken(result)}."
     bits, beside = int(rival.cost), _accuracies(result, result.rivals[rival.name])
     if winner is Winner.TIE:
-        return f"quantum and the classical {rival.name} tie on communication: {_spoken(result)}, {bits:,} bits{beside}."
+        return f"quantum and the classical rival {rival.name} tie on communication: {_spoken(result)}, {bits:,} bits{beside}."
     by = _factor(max(bits, quantum), min(bits, quantum))
     if winner is Winner.CLASSICAL:
         said = f"{bits:,} bits against {_spoken(result)}{beside}"
-        return f"the classical {rival.name} wins on communication{by}: {said}."
+        return f"the classical rival {rival.name} wins on communication{by}: {said}."
     return f"quantum wins on communication{by}: {_spoken(result)} against {bits:,} bits of {rival.name}{beside}."
 
 

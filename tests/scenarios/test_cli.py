@@ -120,9 +120,9 @@ def test_the_result_has_no_nan(ketwire: Any, scenario: str) -> None:
 
 BAD_INPUT = [
     (("sing",), "No such command 'sing'"),
-    (("run",), "ketwire run: Missing argument 'NAME_OR_FILE'"),
+    (("run",), "NAME_OR_FILE: not given, expected a scenario, or --resume DIR"),
     (("run", "@", "--loud"), "ketwire run: No such option: --loud"),
-    (("run", "@", "--seed", "x"), '@: seed: "x" given, expected a valid integer'),
+    (("run", "@", "--seed", "x"), '@: seed: "x" given, expected a whole number'),
     (("run", "@", "--seed", "-5"), "@: seed: -5 given, expected at least 0"),
     (("run", "none.yaml"), "none.yaml: No such file or directory, expected a scenario file"),
     (("run", "@", "--inline", "--plaintext"), "--plaintext: given with --inline"),

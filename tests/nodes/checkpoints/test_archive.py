@@ -388,7 +388,7 @@ def test_bad_input_leaves_nothing(scenario: str, tmp_path: Path, capfd: pytest.C
         (("run", "--resume", "in"), "--resume: 'in' given, expected the folder of an unfinished run"),
         (("run", "in/steps.yaml", "--resume", "in"), "--resume: given with a scenario, --set, --seed or --out"),
         (("run", "--resume", "in", "--seed", "1"), "--resume: given with a scenario, --set, --seed or --out"),
-        (("run",), "ketwire run: Missing argument 'NAME_OR_FILE' (expected it, or --resume DIR)"),
+        (("run",), "NAME_OR_FILE: not given, expected a scenario, or --resume DIR"),
     ],
 )
 def test_a_resume_that_cannot_be_is_one_line(

@@ -104,7 +104,7 @@ def test_a_gradient_of_few_angles_on_many_qubits_is_won_by_angles() -> None:
     result = outcome(loaded)
     rival = result["rivals"]["description-8-bit"]
     assert rival["bits"] == 10 * 8 + 10 * 16 < result["qubits_sent"] < result["rivals"]["dense-state-4-bit"]["bits"]
-    assert "the classical description-8-bit wins on communication" in result["verdict"]
+    assert "the classical rival description-8-bit wins on communication" in result["verdict"]
     assert "no rival sends a seed" in result["assumption"]
 
 

@@ -314,7 +314,7 @@ def test_the_cheapest_is_named_and_pairs_count() -> None:
     rivals["dense-state-8-bit"] = Finding(estimate=[0.62])
     assert "against 160 bits of dense-state-64-bit (off by 0)" in verdict()
     rivals["dense-state-8-bit"], bits["dense-state-8-bit"] = Finding(estimate=[0.13]), 10
-    assert "the classical dense-state-8-bit wins" in verdict()
+    assert "the classical rival dense-state-8-bit wins" in verdict()
     del rivals["dense-state-64-bit"]
     assert "nobody wins: how accurate the rivals are shows with --check" in verdict()
 

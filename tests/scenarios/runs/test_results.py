@@ -178,9 +178,9 @@ def test_the_verdict_names_the_winner_and_the_factor() -> None:
     )
     assert (
         against(40)
-        == "the classical raw wins on communication by a factor of 2.5: 40 bits against 100 qubits."
+        == "the classical rival raw wins on communication by a factor of 2.5: 40 bits against 100 qubits."
     )
-    assert against(100) == "quantum and the classical raw tie on communication: 100 qubits, 100 bits."
+    assert against(100) == "quantum and the classical rival raw tie on communication: 100 qubits, 100 bits."
     assert "without sending anything" in against(0)
     assert "by a factor of 1,000,000" in against(100_000_000)
     assert "against 100 qubits and 7 bits" in against(50, payload_bits=4, control_bits=3)
@@ -190,7 +190,7 @@ def test_pairs_whose_photons_nobody_counted_are_communication() -> None:
     """Registers that cross by pairs at a measured rate send no photons that are known, and are not for nothing."""
     won = "120 entangled pairs and 240 bits"
     assert against(1000, qubits=0, ebits=120, control_bits=240).endswith(f"2.78: {won} against 1,000 bits of raw.")
-    assert "the classical raw wins" in against(300, qubits=0, ebits=120, control_bits=240)
+    assert "the classical rival raw wins" in against(300, qubits=0, ebits=120, control_bits=240)
     assert against(1000, ebits=90).endswith("by a factor of 10: 100 qubits against 1,000 bits of raw.")
 
 
@@ -218,14 +218,14 @@ def test_a_rival_that_did_worse_does_not_win() -> None:
     nobody = "nobody wins: no rival that ran was as accurate; rivals with more bits would decide. "
     assert against(1, rival={"comparable": False}) == f"{nobody}Quantum took 100 qubits."
     assert against(1, test_accuracy=0.9, rival={"accuracy": 0.88}).startswith(nobody)
-    won = "the classical raw wins on communication by a factor of 100: 1 bits against 100 qubits, at an accuracy of "
+    won = "the classical rival raw wins on communication by a factor of 100: 1 bits against 100 qubits, at an accuracy of "
     close = against(1, test_accuracy=0.9, decisions=300, rival={"test_accuracy": 0.88})
     assert close == f"{won}0.900 (quantum) and 0.880."
     assert against(1, test_accuracy=0.9, decisions=3000, rival={"test_accuracy": 0.88}).startswith(nobody)
 
 
 def test_a_rival_that_did_better_decides_only_if_it_sent_less() -> None:
-    assert against(99, test_accuracy=0.71, decisions=400, rival={"accuracy": 1.0}).startswith("the classical raw wins")
+    assert against(99, test_accuracy=0.71, decisions=400, rival={"accuracy": 1.0}).startswith("the classical rival raw wins")
     told = against(101, test_accuracy=0.71, decisions=400, rival={"accuracy": 1.0})
     assert told.startswith("nobody wins: raw was more accurate and sent more; more copies, or a rival")
 

@@ -146,4 +146,4 @@ def test_the_name_of_a_code_needs_no_quotation_marks() -> None:
         bare = Link.model_validate_json(json.dumps({**CODED, "code": json.loads(name)}), strict=True)
         assert bare == Link.model_validate_json(json.dumps({**CODED, "code": name}), strict=True)
     assert "[[9,1,3]]" in str(said(transport="coded", code=[[9, 1, 3]]))
-    assert said(transport="coded", code=[[4, 2]]) == "x: links.0.code: [[4, 2]] given, expected a valid string"
+    assert said(transport="coded", code=[[4, 2]]) == "x: links.0.code: [[4, 2]] given, expected text"

@@ -367,7 +367,7 @@ def test_readout_errors_that_are_alike_may_be_said_twice() -> None:
     [
         ([0.1], "nodes.alice.p_readout: [0.1] given, expected at least 2 entries"),
         ([0.1, 1.5], "nodes.alice.p_readout.1: 1.5 given, expected at most 1"),
-        ("often", 'nodes.alice.p_readout: "often" given, expected a valid number'),
+        ("often", 'nodes.alice.p_readout: "often" given, expected a number'),
     ],
 )
 def test_what_is_no_readout_error_is_refused_in_one_line(given: Any, told: str) -> None:

@@ -211,7 +211,7 @@ def test_a_bad_file_is_one_line(tmp_path: Path, octets: bytes | None, told: str)
         ({"grid": [3]}, "topology.grid.1: missing required key, expected a value"),
         ({"grid": [101, 100]}, "topology.grid: [101, 100] given, expected at most 10000 nodes"),
         ({"chain": 10_001}, "topology.chain: 10001 given, expected at most 10000"),
-        ({"chain": "3"}, 'topology.chain: "3" given, expected a valid integer'),
+        ({"chain": "3"}, 'topology.chain: "3" given, expected a whole number'),
         ({"chain": 3, "star": 4}, "topology.star: 4 given, expected one of chain, ring, star, grid, file, and chain"),
         ({"cube": 3}, "topology.cube: unknown key, 3 given, expected one of chain, ring, star"),
         ({}, "topology: {} given, expected one of chain, ring, star, grid, file"),

@@ -206,7 +206,7 @@ def test_what_is_wrong_with_a_study(
         (["hardware-rase"], "; did you mean hardware-race?"),
         (["digits", "--from", "nowhere"], "--from: 'nowhere' given, expected the folder of a study"),
         (["missing.yaml"], "missing.yaml: No such file or directory"),
-        (["--jobs", "2", "--axis", "a=1"], "ketwire study: Missing argument 'FILE_OR_NAME'"),
+        (["--jobs", "2", "--axis", "a=1"], "FILE_OR_NAME: not given, expected a study, or a scenario"),
     ],
 )
 def test_what_is_wrong_with_a_command(argv: list[str], expected: str, capfd: pytest.CaptureFixture[str]) -> None:
