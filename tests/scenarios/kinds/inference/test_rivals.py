@@ -55,7 +55,7 @@ def outcome(loaded: Loaded, check: bool = True) -> Data:
 
 
 def test_angles_at_eight_bits_beat_registers_and_states() -> None:
-    """Fourteen qubits and four crossings: 56 angles, and the answer is off by some thousandths."""
+    """Fourteen qubits and three crossings: 56 angles, and the answer is off by some thousandths."""
     layers = [rotations(at) for at in "baba"]
     errors = []
     for seed in range(6):
