@@ -68,7 +68,7 @@ class StudyFolder:
         """Make it, or go on with it.
 
         Raises:
-            ScenarioError: it holds something else, another study uses it, or it cannot be written.
+            ScenarioError: it holds something else, a study under way uses it, or it cannot be written.
         """
         self.target, self.owner = target, owner
         try:
@@ -77,7 +77,7 @@ class StudyFolder:
         except OSError as error:
             raise _unwritable(target, error) from None
         if held is None:
-            raise ScenarioError(f"--out: {str(target)!r} given, which another study uses; expected one of its own")
+            raise ScenarioError(f"--out: {str(target)!r} given, which a study under way uses; expected another folder")
         self._held = held
         self._files: list[int] = []
         self._synced_s = -math.inf

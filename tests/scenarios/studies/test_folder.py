@@ -138,7 +138,7 @@ def test_a_folder_is_of_one_study_at_a_time(tmp_path: Path, capfd: pytest.Captur
     held = folders.hold(out)
     assert held is not None
     try:
-        assert "which another study uses" in refused(capfd, path, "--out", str(out))
+        assert "which a study under way uses" in refused(capfd, path, "--out", str(out))
     finally:
         os.close(held)
 
