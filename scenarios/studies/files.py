@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -65,7 +65,7 @@ def read_file(name_or_file: str) -> Given:
 
 
 def is_study(name_or_file: str) -> bool:
-    """Whether a name or a file is a study's, and no scenario's: whether it has a base.
+    """Whether a name or a file is a study's, and no scenario's: whether it has a base or axes.
 
     Raises:
         ScenarioError: it is the name of neither.
@@ -76,7 +76,12 @@ def is_study(name_or_file: str) -> bool:
         return False
     path = _path(name_or_file)
     data = parse(read(path, name_or_file, "study or scenario file"), name_or_file)
-    return isinstance(data, dict) and "base" in data
+    return isinstance(data, dict) and says_study(data)
+
+
+def says_study(data: Mapping[str, Any]) -> bool:
+    """Whether the values of a file are a study's, and no scenario's. One without its base is a study all the same."""
+    return "base" in data or "axes" in data
 
 
 def _path(name_or_file: str) -> Path:
@@ -157,7 +162,7 @@ def with_repeats(given: Given, repeats: int | None) -> Given:
     if repeats is None:
         return given
     told = given.study.model_dump(mode="json", exclude_unset=True)
-    return of_data({**told, "repeats": repeats}, given.origin, given.name, given.base.base)
+    return replace(given, study=study_of({**told, "repeats": repeats}, given.origin))
 
 
 def axis_of(text: str) -> tuple[str, list[Any]]:

@@ -11,7 +11,7 @@ from ketwire.errors import ScenarioError
 from ketwire.scenarios.kinds.result import plain
 from ketwire.scenarios.reports.elements import element
 from ketwire.scenarios.studies.data import StudyData
-from ketwire.scenarios.studies.files import Given, is_study, of_data, of_scenario, read_file, with_repeats
+from ketwire.scenarios.studies.files import Given, is_study, of_data, of_scenario, read_file, says_study, with_repeats
 from ketwire.scenarios.studies.study import Options, carry_out
 from ketwire.scenarios.studies.tables import study_text
 
@@ -73,7 +73,7 @@ def asked(study: str | Mapping[str, Any], axes: Mapping[str, Any] | None, repeat
     Raises:
         ScenarioError: there is none of this name, or it is not valid.
     """
-    its_own = "base" in study if isinstance(study, Mapping) else is_study(study)
+    its_own = says_study(study) if isinstance(study, Mapping) else is_study(study)
     if not its_own:
         return of_scenario(study, axes or {}, {} if repeats is None else {"repeats": repeats})
     if axes:

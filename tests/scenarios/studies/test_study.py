@@ -164,6 +164,36 @@ def test_deadlines_have_shares() -> None:
                       (5, "done by 1e-09 s"): 0.0}  # fmt: skip
 
 
+def test_deadlines_that_differ_by_little_have_a_row_each() -> None:
+    data = kw.study(study_of(axes=[], deadlines_s=[0.0012345678, 0.0012345679])).data
+    told = [row[0] for row in data.summary if row[0].startswith("done by")]
+    assert told == ["done by 0.0012345678 s", "done by 0.0012345679 s"]
+
+
+def test_a_result_that_is_there_at_the_deadline_itself_is_there_by_it() -> None:
+    assert 4.1 * 1e12 < 4_100_000_000_000  # as numbers of a processor
+    data = kw.study(study_of(axes=[], deadlines_s=[4.1])).data
+    [(key, row)] = data.rows.items()
+    data.rows[key] = row._replace(values=[4_100_000_000_000 if f == "virtual_time_ps" else None for f in data.fields])
+    assert [row[2] for row in data.summary if row[0] == "done by 4.1 s"] == [1.0]
+
+
+def test_other_repeats_leave_the_base_where_it_is(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "below").mkdir()
+    (tmp_path / "below" / "base.yaml").write_text(json.dumps(SMALL))
+    path = written(tmp_path, base="below/base.yaml", axes=[])
+    assert cli.execute(["study", path, "--repeats", "2", "--json"]) == 0
+    assert len(json.loads(capsys.readouterr().out)["rows"]) == 2
+
+
+def test_a_study_without_its_base_is_told_so(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "study.yaml"
+    path.write_text(json.dumps({"axes": [LENGTHS]}))
+    assert refused(capfd, str(path)).startswith(f"{path}: base: missing required key, expected ")
+    with pytest.raises(kw.ScenarioError, match="study: base: missing required key, expected "):
+        kw.study({"axes": [LENGTHS]})
+
+
 @pytest.mark.parametrize(
     ("keys", "expected"),
     [
