@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -174,7 +175,8 @@ def test_a_result_that_is_there_at_the_deadline_itself_is_there_by_it() -> None:
     assert 4.1 * 1e12 < 4_100_000_000_000  # as numbers of a processor
     data = kw.study(study_of(axes=[], deadlines_s=[4.1])).data
     [(key, row)] = data.rows.items()
-    data.rows[key] = row._replace(values=[4_100_000_000_000 if f == "virtual_time_ps" else None for f in data.fields])
+    late = row._replace(values=[4_100_000_000_000 if name == "virtual_time_ps" else None for name in data.fields])
+    data = replace(data, rows={key: late})
     assert [row[2] for row in data.summary if row[0] == "done by 4.1 s"] == [1.0]
 
 
@@ -236,6 +238,9 @@ def test_what_is_wrong_with_a_study(
         (["hardware-rase"], "; did you mean hardware-race?"),
         (["digits", "--from", "nowhere"], "--from: 'nowhere' given, expected the folder of a study"),
         (["missing.yaml"], "missing.yaml: No such file or directory"),
+        (["--jobs", "2"], "FILE_OR_NAME: not given, expected a study, or a scenario"),
+        (["--repeats", "1"], "FILE_OR_NAME: not given, expected a study, or a scenario"),
+        (["--page", "page"], "FILE_OR_NAME: not given, expected a study, or a scenario"),
         (["--jobs", "2", "--axis", "a=1"], "FILE_OR_NAME: not given, expected a study, or a scenario"),
     ],
 )
