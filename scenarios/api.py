@@ -235,6 +235,8 @@ def study(
     if progress is None and "ipykernel" in sys.modules:
         progress = True
     folder = None if out is None else Path(out)
+    if isinstance(merged, str | Path):
+        raise ScenarioError(f"merged: {str(merged)!r} given, expected a list of folders")
     options = StudyOptions(jobs, engine, scheduler, folder, tuple(map(Path, merged)), progress)
     return conclude(asked(study if isinstance(study, Mapping) else str(study), axes, repeats), options)
 

@@ -167,8 +167,10 @@ class StudyData:
         The scenario is the base: a packaged name, a file, or base.yaml, which a folder has of a base without either.
 
         Raises:
-            ScenarioError: the table has no such run.
+            ScenarioError: the study has no such point, or the table no such run.
         """
+        if point not in range(len(self.points)):
+            raise ScenarioError(f"{self.name}: point {point} given, expected one from 0 to {len(self.points) - 1}")
         key, study = self.points[point], self.study
         if (row := self.rows.get((key.identity, repeat))) is None:
             raise ScenarioError(f"{self.name}: repeat {repeat} of point {point} given, expected one of the table")

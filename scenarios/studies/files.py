@@ -6,13 +6,13 @@ import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from pydantic import ValidationError
 
 from ketwire.errors import ScenarioError
-from ketwire.scenarios.kinds.result import plain
 from ketwire.scenarios.load import PACKAGED, Draft, draft, packaged
 from ketwire.scenarios.schema.validation import meant, one_line, shown
 from ketwire.scenarios.schema.yamltext import parse, read
@@ -116,10 +116,24 @@ def study_of(data: Any, origin: str) -> Study:
     if not isinstance(data, dict):
         raise ScenarioError(f"{origin}: {shown(data)} given, expected a mapping (base, axes, ...)")
     try:
-        return Study.model_validate_json(json.dumps(data), strict=True)
+        return Study.model_validate_json(json.dumps(data, default=partial(_refuse, origin)), strict=True)
     except ValidationError as error:
         told = one_line(error, data, Study).replace("the scenario:", "the study:", 1)
         raise ScenarioError(f"{origin}: {told}") from None
+
+
+def _refuse(origin: str, value: Any) -> NoReturn:
+    told = f"a value of the type {type(value).__name__} given, expected numbers, text, lists and mappings"
+    raise ScenarioError(f"{origin}: {told}")
+
+
+def as_file(value: Any) -> Any:
+    """A value of Python as a file would say it: arrays, tuples and ranges as lists, numbers as Python's."""
+    if hasattr(value, "tolist"):  # numpy's arrays and scalars
+        value = value.tolist()
+    if isinstance(value, Mapping):
+        return {str(key): as_file(below) for key, below in value.items()}
+    return [as_file(below) for below in value] if isinstance(value, list | tuple | range) else value
 
 
 def _base(base: str | dict[str, Any], origin: str, name: str, folder: str) -> Draft:
@@ -140,16 +154,16 @@ def of_scenario(base: str | Mapping[str, Any], axes: Mapping[str, Any], more: Ma
     Raises:
         ScenarioError: it is not valid.
     """
-    told = plain(base) if isinstance(base, Mapping) else base
+    told = as_file(base) if isinstance(base, Mapping) else base
     if isinstance(told, str) and told not in packaged():
         draft(told)  # complains of a file in the words of the command
         told = str(Path(told).expanduser().absolute())
     stem = Path(told).stem if isinstance(told, str) else "study"
     listed = []
     for key, values in axes.items():
-        given = plain(values)
-        listed.append({"key": key, "values": [*given] if isinstance(given, list | tuple) else [given]})
-    data = {"name": stem, "base": told, "axes": listed, **more}
+        given = as_file(values)
+        listed.append({"key": key, "values": given if isinstance(given, list) else [given]})
+    data = {"name": stem, "base": told, "axes": listed, **as_file(more)}
     return of_data(data, f"study of {stem}", stem, str(Path.cwd()))
 
 
@@ -162,7 +176,7 @@ def with_repeats(given: Given, repeats: int | None) -> Given:
     if repeats is None:
         return given
     told = given.study.model_dump(mode="json", exclude_unset=True)
-    return replace(given, study=study_of({**told, "repeats": repeats}, given.origin))
+    return replace(given, study=study_of({**told, "repeats": as_file(repeats)}, given.origin))
 
 
 def axis_of(text: str) -> tuple[str, list[Any]]:

@@ -13,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 import ketwire as kw
@@ -353,3 +354,34 @@ def test_the_page_on_studies_shows_a_study_that_is_valid() -> None:
         for name in model.model_fields:
             assert f"`{name}`" in page or f"{name}:" in page, (key, name)
     assert all(f"`{field}`" in page for field in default_fields([*FOUND]))
+
+
+@pytest.mark.parametrize("values", [range(20, 41, 20), (20, 40), np.array([20, 40])])
+def test_values_of_an_axis_are_any_list_of_python(values: Any) -> None:
+    outcome = kw.study(SMALL, {"protocol.copies": values}, repeats=np.int64(2))
+    assert outcome.data.columns["protocol.copies"] == [20, 20, 40, 40]
+
+
+@pytest.mark.parametrize(
+    ("axes", "options", "told"),
+    [
+        ({"protocol.copies": {20, 40}}, {}, "a value of the type set given, expected numbers, text, lists"),
+        ({"links.0.length_km": [float("inf")]}, {}, "links.0.length_km: Infinity given, expected a finite number"),
+        (["protocol.copies"], {}, 'axes: ["protocol.copies"] given, expected a mapping from dotted keys to values'),
+        ({}, {"engine": "spark"}, "--engine: 'spark' given, expected local or dask"),
+        ({}, {"jobs": "2"}, "--jobs: 2 given, expected 1 to 1024"),
+        ({}, {"jobs": 1.5}, "--jobs: 1.5 given, expected 1 to 1024"),
+        ({}, {"merged": "folder"}, "merged: 'folder' given, expected a list of folders"),
+    ],
+)
+def test_what_is_wrong_in_a_call_is_told_in_a_line(axes: Any, options: dict[str, Any], told: str) -> None:
+    with pytest.raises(kw.ScenarioError) as error:
+        kw.study(SMALL, axes, **options)
+    assert told in str(error.value)
+
+
+def test_commands_are_of_points_that_there_are() -> None:
+    outcome = kw.study(SMALL)
+    for point in (1, -1):
+        with pytest.raises(kw.ScenarioError, match=f"point {point} given, expected one from 0 to 0"):
+            outcome.command(point)
