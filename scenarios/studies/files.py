@@ -14,6 +14,7 @@ from pydantic import ValidationError
 
 from ketwire.errors import ScenarioError
 from ketwire.scenarios.load import PACKAGED, Draft, draft, packaged
+from ketwire.scenarios.schema.changes import as_file
 from ketwire.scenarios.schema.validation import meant, one_line, shown
 from ketwire.scenarios.schema.yamltext import parse, read
 from ketwire.scenarios.studies.spec import Study
@@ -125,15 +126,6 @@ def study_of(data: Any, origin: str) -> Study:
 def _refuse(origin: str, value: Any) -> NoReturn:
     told = f"a value of the type {type(value).__name__} given, expected numbers, text, lists and mappings"
     raise ScenarioError(f"{origin}: {told}")
-
-
-def as_file(value: Any) -> Any:
-    """A value of Python as a file would say it: arrays, tuples and ranges as lists, numbers as Python's."""
-    if hasattr(value, "tolist"):  # numpy's arrays and scalars
-        value = value.tolist()
-    if isinstance(value, Mapping):
-        return {str(key): as_file(below) for key, below in value.items()}
-    return [as_file(below) for below in value] if isinstance(value, list | tuple | range) else value
 
 
 def _base(base: str | dict[str, Any], origin: str, name: str, folder: str) -> Draft:

@@ -9,18 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from ketwire.errors import ScenarioError
 from ketwire.scenarios.reports.elements import element
+from ketwire.scenarios.schema.changes import as_file
 from ketwire.scenarios.schema.validation import shown
 from ketwire.scenarios.studies.data import StudyData
-from ketwire.scenarios.studies.files import (
-    Given,
-    as_file,
-    is_study,
-    of_data,
-    of_scenario,
-    read_file,
-    says_study,
-    with_repeats,
-)
+from ketwire.scenarios.studies.files import Given, is_study, of_data, of_scenario, read_file, says_study, with_repeats
 from ketwire.scenarios.studies.study import Options, carry_out
 from ketwire.scenarios.studies.tables import study_text
 
