@@ -385,3 +385,16 @@ def test_commands_are_of_points_that_there_are() -> None:
     for point in (1, -1):
         with pytest.raises(kw.ScenarioError, match=f"point {point} given, expected one from 0 to 0"):
             outcome.command(point)
+
+
+@pytest.mark.parametrize("field", ["winner", "verdict", "rivals", "transcript_sha256", "comparable"])
+def test_the_stop_rule_is_of_a_number(field: str) -> None:
+    until = {"field": field, "half_width": 0.1, "at_most": 4}
+    with pytest.raises(kw.ScenarioError, match=f"until.field: '{field}' given, expected a number of the result"):
+        kw.study(study_of(repeats=2, until=until))
+
+
+@pytest.mark.parametrize("field", ["estimate", "copies", "latency.causes.flight", "rivals.description-8-bit.bits"])
+def test_numbers_that_only_a_run_knows_have_a_stop_rule(field: str) -> None:
+    until = {"field": field, "half_width": 1e18, "at_most": 4}
+    assert field in prepare(of_data(study_of(repeats=2, until=until), "study", "study", ".")).fields
