@@ -92,7 +92,10 @@ def _shortened(old: str, new: str) -> Iterator[str]:
     cut = shared.rfind(" ") + 1 if len(shared) > SHARED and max(len(old), len(new)) > MOST_CHARACTERS else 0
     for text in (old, new):
         rest = f"...{text[cut:]}" if cut else text
-        yield rest if len(rest) <= MOST_CHARACTERS else f"{rest[: MOST_CHARACTERS - 3]}..."
+        if len(rest) > MOST_CHARACTERS:  # numbers are shown whole or not at all
+            rest = rest[: MOST_CHARACTERS - 3]
+            rest = f"{rest[: rest.rfind(' ') + 1] or rest}..."
+        yield rest
 
 
 def _costs(result: Mapping[str, Any]) -> dict[str, int]:

@@ -68,6 +68,9 @@ def test_long_values_are_shown_where_they_differ(tmp_path: Path, capsys: pytest.
     lines = told(capsys, one, two)
     assert lines[1:4] == ["inputs:", "  values: ...1] -> ...2]", '  axes: ["y", "z"] -> null']
     assert lines[-2] == "  verdict: ...920: 272 bits -> ...927: 272 bits"
+    three = written(tmp_path / "3", verdict=f"one {'a' * 68} 92345 qubits")  # the 77th character is in the number
+    four = written(tmp_path / "4", verdict=f"two {'b' * 68} 92345 qubits")
+    assert told(capsys, three, four)[-2] == f"  verdict: one {'a' * 68} ... -> two {'b' * 68} ..."
 
 
 @pytest.mark.parametrize("text", [None, "", "[]", "{}", '{"sessions": [{}]}', '{"sessions": 1}'])

@@ -146,3 +146,12 @@ def test_sessions_stand_apart() -> None:
     lines = list(sequence_lines([Told("one", record), Told("two", record)]))
     assert [line for line in lines if not line.startswith(" ")] == ["session one, 1 message", "session two, 1 message"]
     assert target_of("a:b:c:12") == ("a", "b:c", 12)
+
+
+@pytest.mark.parametrize("options", [[], ["--replay", "1"]])
+def test_a_run_in_which_nobody_sends_has_no_messages(
+    options: list[str], folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "result.json").write_bytes((folder / "result.json").read_bytes())
+    (tmp_path / "ledger.jsonl").write_text("")
+    assert told(capsys, "trace", str(tmp_path), *options) == ["no messages"]
