@@ -1,9 +1,9 @@
 """A session run once more with a witness: what its outcomes are drawn from, not what is drawn.
 
 A party measures copies and learns counts. How likely each outcome was, only a simulator can tell; averaged
-over all copies that were measured it is the *noisy expectation*, what the network as it is answers with
-copies without end. The shot noise of the outcomes is not in it; that of losses, waiting times and of errors
-drawn copy by copy is, and the standard error says how much of it. Inline and with --check alone: no party of
+over all copies that were measured it is the *noisy expectation*, the expected value of the estimate with the
+network's noise. It has no shot noise of the outcomes. It has that of losses, waiting times and of errors
+drawn copy by copy, and the standard error says how much. Inline and with --check alone: no party of
 a run is told.
 """
 

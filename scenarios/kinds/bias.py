@@ -68,15 +68,15 @@ def bias_lines(result: RunResult) -> list[str]:
         (
             "estimate",
             f"{estimate:.5f}",
-            f"of the noisy expectation, by {result.copies:,} copies: off by {off:.2g}, and by at most "
+            f"from {result.copies:,} copies: off from the noisy expectation by {off:.2g}, and by at most "
             f"{noisy.epsilon:.3g} with probability {1 - noisy.delta:.6g}",
         ),
         (
             "noisy expectation",
             f"{mean:.5f}" + (f" +- {max(error, 1e-5):.5f}" if error else ""),
-            "what the network as it is answers on average, with all that disturbs what arrives",
+            "expected value, including noise",
         ),
-        ("ideal value", f"{exact:.5f}", "what it would answer if nothing did"),
+        ("ideal value", f"{exact:.5f}", "expected value without noise"),
         ("bias", f"{shift:+.5f}" if abs(shift) > NOTHING else "0", _of_bias(shift, error)),
     ]
     width = max(len(figure) for _, figure, _ in rows)
@@ -85,5 +85,5 @@ def bias_lines(result: RunResult) -> list[str]:
 
 def _of_bias(shift: float, error: float) -> str:
     if abs(shift) <= max(NOTHING, 3.0 * error):
-        return "noisy expectation less ideal value: none" + (" that could be told from chance" if error else "")
-    return "noisy expectation less ideal value: more copies do not reduce it, less noise does"
+        return "noisy expectation minus ideal value: none" + (" beyond statistical error" if error else "")
+    return "noisy expectation minus ideal value: more copies do not reduce it, less noise does"

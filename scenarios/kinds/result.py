@@ -223,11 +223,11 @@ class Summary(Finding):
 
 
 class Noisy(Part):
-    """What measured copies give an estimate of, beside the ideal value."""
+    """The expected value of an estimate with noise, beside the ideal value."""
 
-    expectation: float = Field(description="what the network as it is answers on average")
+    expectation: float = Field(description="expected value of the estimate, including noise")
     standard_error: float = Field(description="of the expectation; 0 where it is exact")
-    bias: float = Field(description="expectation less the ideal value")
+    bias: float = Field(description="expectation minus the ideal value")
     epsilon: float = Field(description="an estimate is within this of the expectation")
     delta: float = Field(description="the promise fails with this probability at most")
 

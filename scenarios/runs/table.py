@@ -94,7 +94,8 @@ def verdict(result: RunResult) -> str:
         return f"{undecided(rival, bool(result.rivals), 'more copies')}. Quantum took {_spoken(result)}."
     bits, beside = int(rival.cost), _accuracies(result, result.rivals[rival.name])
     if winner is Winner.TIE:
-        return f"quantum and the classical rival {rival.name} tie on communication: {_spoken(result)}, {bits:,} bits{beside}."
+        who = f"quantum and the classical rival {rival.name} tie"
+        return f"{who} on communication: {_spoken(result)}, {bits:,} bits{beside}."
     by = _factor(max(bits, quantum), min(bits, quantum))
     if winner is Winner.CLASSICAL:
         said = f"{bits:,} bits against {_spoken(result)}{beside}"

@@ -18,6 +18,7 @@ from ketwire.scenarios.studies.statistics import spread
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure as Drawing
+    from matplotlib.legend import Legend
 
 UNITS = {"_ps": ("s", 1e12), "_s": ("s", 1.0), "_km": ("km", 1.0), "_hz": ("Hz", 1.0), "_bps": ("bits/s", 1.0)}
 """How axes of a figure name a unit, and what values are divided by, by the end of a field's name."""
@@ -84,15 +85,24 @@ def _panel(data: StudyData, figure: Figure, facet: str | None, axes: Axes) -> No
     ticks = {name: _ticks(values, shown) for name, values in (("x", xs), ("y", ys))}
     for name, indices in series.items():
         _series(axes, data, figure, indices, (xs, ys), ticks, places.get(name, 0), name)
-    _dress(axes, figure, ticks, bool(hues))
+    _dress(axes, figure, ticks, places if hues else {})
     _title(axes, figure, figure.y, facet)
     if ticks["x"] is None and "x" in figure.log:
         numbers = (each for index in shown if isinstance(each := xs[index], int | float))
         _tick_values(axes, {each / unit_of(figure.x)[1] for each in numbers})
     fills = figure.y in data.axes or len(ticks["x"] or ()) > FEW_TICKS
-    if fills and (legend := axes.get_legend()) is not None:
+    if (legend := axes.get_legend()) is not None and (fills or _hides(legend, axes)):
         legend.set_loc("upper left")  # beside a panel that is full
         legend.set_bbox_to_anchor((1.0, 1.0))
+
+
+def _hides(legend: Legend, axes: Axes) -> bool:
+    """Whether a legend lies on a line or an interval."""
+    legend.figure.draw_without_rendering()  # type: ignore[union-attr]
+    box = legend.get_window_extent()
+    drawn = [(line.get_path(), line.get_transform()) for line in axes.lines if line.get_linestyle() != "None"]
+    drawn += [(path, bars.get_transform()) for bars in axes.collections for path in bars.get_paths()]
+    return any(path.transformed(transform).intersects_bbox(box, filled=False) for path, transform in drawn)
 
 
 def _tick_values(axes: Axes, values: set[float]) -> None:
@@ -175,8 +185,8 @@ def _title(axes: Axes, figure: Figure, shown: str, facet: str | None) -> None:
     axes.set_title("\n".join(titles))
 
 
-def _dress(axes: Axes, figure: Figure, ticks: Any, legend: bool) -> None:
-    """Scales, names of axes and the legend."""
+def _dress(axes: Axes, figure: Figure, ticks: Any, places: dict[str, int]) -> None:
+    """Scales, names of axes and the legend, its names in their order in the study; without `places` there is none."""
     for which, name in (("x", figure.x), ("y", figure.y)):
         if ticks[which] is not None and len(ticks[which]) <= MOST_TICKS:
             long, many = sum(map(len, ticks[which])) > MOST_LETTERS, len(ticks[which]) > FEW_TICKS
@@ -187,8 +197,10 @@ def _dress(axes: Axes, figure: Figure, ticks: Any, legend: bool) -> None:
             getattr(axes, f"set_{which}scale")("log")
         getattr(axes, f"set_{which}label")(named(name))
     axes.grid(alpha=0.3)
-    if legend and axes.get_legend_handles_labels()[0]:
-        axes.legend(title=named(figure.hue or ""))
+    handles, names = axes.get_legend_handles_labels()
+    if places and names:
+        ordered = sorted(zip(names, handles, strict=True), key=lambda each: places[each[0]])
+        axes.legend([handle for _, handle in ordered], [name for name, _ in ordered], title=named(figure.hue or ""))
 
 
 def unit_of(name: str) -> tuple[str, float]:

@@ -175,7 +175,8 @@ def _winner(
         unknown = "nobody wins: how accurate the rivals are shows with --check"
         why = unknown if None in errors.values() else undecided(rival, bool(rivals), "more copies")
         return f"{why}. {best} took {_cost(measured[best])}."
-    who = {Winner.QUANTUM: f"{best} wins", Winner.CLASSICAL: f"the classical rival {rival.name} wins"}.get(winner, "a tie")
+    named = {Winner.QUANTUM: f"{best} wins", Winner.CLASSICAL: f"the classical rival {rival.name} wins"}
+    who = named.get(winner, "a tie")
     beside = f"{int(rival.cost):,} bits of {rival.name} (off by {errors[rival.name]:.2g})"
     return f"{who} on communication: {_cost(measured[best])} of {best} against {beside}."
 

@@ -218,14 +218,15 @@ def test_a_rival_that_did_worse_does_not_win() -> None:
     nobody = "nobody wins: no rival that ran was as accurate; rivals with more bits would decide. "
     assert against(1, rival={"comparable": False}) == f"{nobody}Quantum took 100 qubits."
     assert against(1, test_accuracy=0.9, rival={"accuracy": 0.88}).startswith(nobody)
-    won = "the classical rival raw wins on communication by a factor of 100: 1 bits against 100 qubits, at an accuracy of "
+    won = "the classical rival raw wins on communication by a factor of 100: 1 bits against 100 qubits, at an accuracy "
     close = against(1, test_accuracy=0.9, decisions=300, rival={"test_accuracy": 0.88})
-    assert close == f"{won}0.900 (quantum) and 0.880."
+    assert close == f"{won}of 0.900 (quantum) and 0.880."
     assert against(1, test_accuracy=0.9, decisions=3000, rival={"test_accuracy": 0.88}).startswith(nobody)
 
 
 def test_a_rival_that_did_better_decides_only_if_it_sent_less() -> None:
-    assert against(99, test_accuracy=0.71, decisions=400, rival={"accuracy": 1.0}).startswith("the classical rival raw wins")
+    won = against(99, test_accuracy=0.71, decisions=400, rival={"accuracy": 1.0})
+    assert won.startswith("the classical rival raw wins")
     told = against(101, test_accuracy=0.71, decisions=400, rival={"accuracy": 1.0})
     assert told.startswith("nobody wins: raw was more accurate and sent more; more copies, or a rival")
 

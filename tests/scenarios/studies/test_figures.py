@@ -8,7 +8,10 @@ import pytest
 
 import ketwire as kw
 from ketwire.scenarios.reports.figures import save
+from ketwire.scenarios.studies.data import PointKey, StudyData
 from ketwire.scenarios.studies.figures import draw, named
+from ketwire.scenarios.studies.folder import Row
+from ketwire.scenarios.studies.spec import Study
 from tests.studies import LENGTHS, study_of
 
 
@@ -57,3 +60,34 @@ def test_long_names_along_an_axis_are_turned(labels: list[str], turned: int) -> 
     assert [(tick.get_text(), tick.get_rotation()) for tick in panel.get_xticklabels()] == [
         (label, turned) for label in labels
     ]  # fmt: skip
+
+
+def lines(shape: dict[str, list[list[float]]]) -> StudyData:
+    """A study whose results are these: by name of a line, at each length the results of the repeats."""
+    figure = {"x": "length", "y": "result", "hue": "kind"}
+    repeats = max(len(each) for values in shape.values() for each in values)
+    spec = Study(base="digits", axes=[], figures=[figure], repeats=repeats)  # type: ignore[call-arg, list-item]
+    points = [PointKey(f"{name} {at}", 1, (at, name)) for name, values in shape.items() for at in range(len(values))]
+    rows = {(f"{name} {at}", repeat): Row(1, "done", "", [value]) for name, values in shape.items()
+            for at, each in enumerate(values) for repeat, value in enumerate(each)}  # fmt: skip
+    return StudyData(spec, "lines", ["length", "kind"], points, ["result"], rows)
+
+
+EVERYWHERE = {f"at {height}": [[height], [height], [height]] for height in range(8)}
+
+
+@pytest.mark.parametrize(("shape", "beside"), [({"one": [[0], [0], [9]], "two": [[1], [1], [9]]}, False),
+                                               (EVERYWHERE, True)])  # fmt: skip
+def test_a_legend_lies_on_no_line(shape: dict[str, list[list[float]]], beside: bool) -> None:
+    pytest.importorskip("matplotlib")
+    drawing = draw(lines(shape))
+    drawing.draw_without_rendering()
+    [axes] = drawing.axes
+    assert (axes.get_legend().get_window_extent().x0 >= axes.get_window_extent().x1) == beside
+
+
+def test_a_legend_names_lines_in_the_order_of_the_study() -> None:
+    """Also where some have intervals and others none."""
+    pytest.importorskip("matplotlib")
+    [axes] = draw(lines({"spread": [[0, 1], [1, 2]], "sure": [[3, 3], [4, 4]]})).axes
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["spread", "sure"]
