@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from ketwire.errors import ScenarioError
-from ketwire.scenarios.kinds.result import RunResult, plain
+from ketwire.scenarios.kinds.result import RunResult
 from ketwire.scenarios.load import Draft, Loaded, Read, admit, draft, looked
 from ketwire.scenarios.runs.launch import Options, launch
-from ketwire.scenarios.schema.changes import Change
+from ketwire.scenarios.schema.changes import Change, as_file
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -60,7 +60,7 @@ class Scenario:
         Raises:
             ScenarioError: it is not valid.
         """
-        return cls(Draft(plain(data), "scenario", "scenario", str(Path(base).resolve())))
+        return cls(Draft(as_file(data), "scenario", "scenario", str(Path(base).resolve())))
 
     def replace(self, changes: Changes) -> Scenario:
         """The scenario with other values, by dotted key.
@@ -69,7 +69,7 @@ class Scenario:
             ScenarioError: a key that the schema does not know, or a value that it refuses.
         """
         origin = self._draft.origin
-        told = (Change(key, plain(value), f"{origin}: {key}") for key, value in changes.items())
+        told = (Change(key, as_file(value), f"{origin}: {key}") for key, value in changes.items())
         return Scenario(self._draft, (*self._changes, *told))
 
     @property
@@ -235,6 +235,8 @@ def study(
     if progress is None and "ipykernel" in sys.modules:
         progress = True
     folder = None if out is None else Path(out)
+    if isinstance(merged, str | Path):
+        raise ScenarioError(f"merged: {str(merged)!r} given, expected a list of folders")
     options = StudyOptions(jobs, engine, scheduler, folder, tuple(map(Path, merged)), progress)
     return conclude(asked(study if isinstance(study, Mapping) else str(study), axes, repeats), options)
 

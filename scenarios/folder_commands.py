@@ -54,11 +54,13 @@ def trace(
     if replay is not None and not (math.isfinite(replay) and replay > 0):
         raise ScenarioError(f"--replay: {replay} given, expected a finite number above 0")
     messages = list(read_ledger(run))
-    if replay is not None:
+    if replay is not None and messages:
         sequence.replay(messages, replay, say)
         return
     for line in sequence.sequence_lines(messages):
         say(line)
+    if not messages:
+        say("no messages")
 
 
 def diff(

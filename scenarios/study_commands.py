@@ -60,19 +60,22 @@ def study(
 ) -> None:
     """Run a study, or what its folder lacks of it. Without a name: list the packaged studies."""
     if name is None:
-        if axes or out or merged:
+        others = (axes, out, merged, page, scheduler, as_json)
+        if any(others) or repeats is not None or jobs != 1 or engine != "local":
             raise ScenarioError("FILE_OR_NAME: not given, expected a study, or a scenario")
         _list()
         return
-    from ketwire.scenarios.reports.extras import extra  # noqa: PLC0415
     from ketwire.scenarios.studies.outcome import asked  # noqa: PLC0415
     from ketwire.scenarios.studies.study import Options  # noqa: PLC0415
 
     options = Options(jobs, engine, scheduler, out, tuple(merged or ()), shown(progress, as_json))
+    given = asked(name, _axes(axes or []), repeats)
     if page is not None:
-        extra("matplotlib", "plots", "--page")  # before anything runs
+        from ketwire.scenarios.studies.page import check_page  # noqa: PLC0415
+
+        check_page(given, page)
     with aside():
-        outcome = _concluded(asked(name, _axes(axes or []), repeats), options)
+        outcome = _concluded(given, options)
     data = outcome.data
     if page is not None:
         from ketwire.scenarios.studies.page import write_page  # noqa: PLC0415

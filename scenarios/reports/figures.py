@@ -151,7 +151,8 @@ def costs(axes: Axes, result: Told) -> None:
     axes.grid(axis="x", alpha=0.3)
     axes.set_xlabel("sent in the whole run")
     axes.set_title("Cost beside the classical rivals")
-    axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0))
+    if axes.lines:  # nothing is sent by networks that were trained in one place
+        axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0))
 
 
 def estimates(axes: Axes, result: Told) -> None:

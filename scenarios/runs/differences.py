@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,13 @@ Flat = Mapping[str, Any]
 COSTS = ("qubits_sent", "qubits_delivered", "ebits", "payload_bits", "control_bits", "copies", "messages")
 TIMES = ("virtual_time_ps", "links_idle_ps")
 MISSING = "(missing)"
-FOUND = ("estimate", "test_accuracy", "accuracy", "error", "verdict")
+NOT_FOUND = (*COSTS, *TIMES, "scenario", "seed", "workload_seed", "protocol", "epsilon", "delta", "promise",
+             "transcript_sha256", "sessions", "rivals", "latency", "afterwards_failed", "wall_s")  # fmt: skip
+"""Of a result what is no finding: other parts of the comparison show it, or it is of the machine."""
+MOST_CHARACTERS = 80
+"""Of a value."""
+SHARED = 40
+"""Characters that two long texts may both begin with before what they share is left out."""
 
 
 def difference_lines(first: Path, second: Path) -> list[str]:
@@ -29,7 +36,7 @@ def difference_lines(first: Path, second: Path) -> list[str]:
         "inputs": _differing(_inputs(first), _inputs(second)),
         "cost": _changed(_costs(before), _costs(after)),
         "latency": _changed(_times(before), _times(after)),
-        "found": _differing(*({key: each.get(key) for key in FOUND if key in each} for each in (before, after))),
+        "found": _differing(_found(before), _found(after)),
     }
     lines = [f"{first} -> {second}"]
     for name, told in parts.items():
@@ -48,6 +55,12 @@ def _inputs(run: Path) -> Flat:
     return dict(_flat(told))
 
 
+def _found(result: Mapping[str, Any]) -> Flat:
+    """What was found, by dotted key, whatever the kind calls it. Lists of mappings are tables of details."""
+    told = {key: value for key, value in result.items() if key not in NOT_FOUND}
+    return {key: value for key, value in _flat(told) if not key.endswith(".wall_s")}
+
+
 def _flat(value: Any, key: str = "") -> Iterator[tuple[str, Any]]:
     """Mappings, and lists of mappings, entry by entry; numbers in a list are one value."""
     if isinstance(value, dict) and value:
@@ -64,12 +77,25 @@ def _differing(before: Flat, after: Flat) -> Iterator[str]:
     for key in dict.fromkeys([*before, *after]):
         old, new = before.get(key, MISSING), after.get(key, MISSING)
         if old != new or type(old) is not type(new):
-            yield f"{key}: {_short(old)} -> {_short(new)}"
+            yield f"{key}: {' -> '.join(_shortened(_text(old), _text(new)))}"
 
 
-def _short(value: Any) -> str:
-    text = " ".join(str(value).split())
-    return text if len(text) <= 80 else f"{text[:77]}..."
+def _text(value: Any) -> str:
+    """A value in one line, as YAML and JSON spell it."""
+    return " ".join((value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)).split())
+
+
+def _shortened(old: str, new: str) -> Iterator[str]:
+    """Two texts; long ones from the word on in which they differ."""
+    unlike = (at for at, pair in enumerate(zip(old, new, strict=False)) if pair[0] != pair[1])
+    shared = old[: next(unlike, min(len(old), len(new)))]
+    cut = shared.rfind(" ") + 1 if len(shared) > SHARED and max(len(old), len(new)) > MOST_CHARACTERS else 0
+    for text in (old, new):
+        rest = f"...{text[cut:]}" if cut else text
+        if len(rest) > MOST_CHARACTERS:  # numbers are shown whole or not at all
+            rest = rest[: MOST_CHARACTERS - 3]
+            rest = f"{rest[: rest.rfind(' ') + 1] or rest}..."
+        yield rest
 
 
 def _costs(result: Mapping[str, Any]) -> dict[str, int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -55,6 +56,10 @@ def cost(record: Record) -> str:
     return ", ".join(f"{number:,} {unit}" for number, unit in told if number) or "nothing"
 
 
+LONGEST_S = threading.TIMEOUT_MAX
+"""The longest wait of a replay, which is years; systems refuse to sleep for longer."""
+
+
 def replay(
     messages: Sequence[Told], speed: float, say: Callable[[str], None], sleep: Callable[[float], None] = time.sleep
 ) -> None:
@@ -71,7 +76,7 @@ def replay(
         say(f"session {session}")
         for time_ps, happens, record in sorted(events, key=lambda each: (each[0], each[1] == "sends", each[2])):
             if time_ps > now_ps:
-                sleep((time_ps - now_ps) / PS_PER_S / speed)
+                sleep(min((time_ps - now_ps) / PS_PER_S / speed, LONGEST_S))
                 now_ps = time_ps
             sender, receiver = ends_of(record.direction)
             at, message = _time(time_ps, size_ps, unit), f"{what(record)} (message {record.number})"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from ketwire.errors import ScenarioError
@@ -15,6 +16,15 @@ class Change(NamedTuple):
     key: str
     value: Any
     where: str
+
+
+def as_file(value: Any) -> Any:
+    """A value of Python as a file would say it: arrays, tuples and ranges as lists, numbers as Python's."""
+    if hasattr(value, "tolist"):  # numpy's arrays and scalars
+        value = value.tolist()
+    if isinstance(value, Mapping):
+        return {str(key): as_file(below) for key, below in value.items()}
+    return [as_file(below) for below in value] if isinstance(value, list | tuple | range) else value
 
 
 def change_of(change: str, origin: str) -> Change:

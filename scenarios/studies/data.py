@@ -117,7 +117,7 @@ class StudyData:
         """For each point and column of numbers a row: labels, then SUMMARY. Deadlines are fields of their own."""
         by_column: dict[str, Mapping[int, Sequence[Any]]] = {name: self.spreads(name) for name in self.recorded()}
         for deadline_s in self.study.deadlines_s:
-            by_column[f"done by {deadline_s:g} s"] = self._by_deadline(deadline_s)
+            by_column[f"done by {_exactly(deadline_s)} s"] = self._by_deadline(deadline_s)
         found = []
         for index, point in enumerate(self.points):
             for column, spreads in by_column.items():
@@ -134,7 +134,7 @@ class StudyData:
                 times.setdefault(index, []).append(row.values[at] if row.status == "done" else None)
         found: dict[int, Sequence[Any]] = {}
         for index, each in times.items():
-            share, low, high = done_by(each, deadline_s * PS_PER_S)
+            share, low, high = done_by(each, round(deadline_s * PS_PER_S))
             found[index] = (len(each), share, None, low, high, None, None, None)
         return found
 
@@ -167,8 +167,10 @@ class StudyData:
         The scenario is the base: a packaged name, a file, or base.yaml, which a folder has of a base without either.
 
         Raises:
-            ScenarioError: the table has no such run.
+            ScenarioError: the study has no such point, or the table no such run.
         """
+        if point not in range(len(self.points)):
+            raise ScenarioError(f"{self.name}: point {point} given, expected one from 0 to {len(self.points) - 1}")
         key, study = self.points[point], self.study
         if (row := self.rows.get((key.identity, repeat))) is None:
             raise ScenarioError(f"{self.name}: repeat {repeat} of point {point} given, expected one of the table")
@@ -182,6 +184,12 @@ class StudyData:
         """A point for messages: `links.0.length_km=5, transport=direct`."""
         labels = self.points[point].labels
         return ", ".join(f"{name}={plain_label(label)}" for name, label in zip(self.axes, labels, strict=True))
+
+
+def _exactly(number: float) -> str:
+    """A number with as few digits as tell it from every other."""
+    short = f"{number:g}"
+    return short if float(short) == number else repr(number)
 
 
 def is_number(value: Any) -> bool:

@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import BrokenExecutor, Executor, Future
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Literal
+from operator import index
+from typing import Any, Literal, SupportsIndex, get_args
 
 from ketwire.errors import ScenarioError
 from ketwire.scenarios.reports.extras import extra
@@ -49,7 +50,9 @@ def engine_of(name: EngineName, jobs: int, scheduler: str | None) -> Opener:
     Raises:
         ScenarioError: they do not go together, or a library is not installed.
     """
-    if not 1 <= jobs <= MAX_JOBS:
+    if name not in get_args(EngineName):
+        raise ScenarioError(f"--engine: {name!r} given, expected {' or '.join(get_args(EngineName))}")
+    if not isinstance(jobs, SupportsIndex) or not 1 <= index(jobs) <= MAX_JOBS:
         raise ScenarioError(f"--jobs: {jobs} given, expected 1 to {MAX_JOBS}")
     if name == "local":
         if scheduler is not None:

@@ -5,15 +5,16 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from pydantic import ValidationError
 
 from ketwire.errors import ScenarioError
-from ketwire.scenarios.kinds.result import plain
 from ketwire.scenarios.load import PACKAGED, Draft, draft, packaged
+from ketwire.scenarios.schema.changes import as_file
 from ketwire.scenarios.schema.validation import meant, one_line, shown
 from ketwire.scenarios.schema.yamltext import parse, read
 from ketwire.scenarios.studies.spec import Study
@@ -65,7 +66,7 @@ def read_file(name_or_file: str) -> Given:
 
 
 def is_study(name_or_file: str) -> bool:
-    """Whether a name or a file is a study's, and no scenario's: whether it has a base.
+    """Whether a name or a file is a study's, and no scenario's: whether it has a base or axes.
 
     Raises:
         ScenarioError: it is the name of neither.
@@ -76,7 +77,12 @@ def is_study(name_or_file: str) -> bool:
         return False
     path = _path(name_or_file)
     data = parse(read(path, name_or_file, "study or scenario file"), name_or_file)
-    return isinstance(data, dict) and "base" in data
+    return isinstance(data, dict) and says_study(data)
+
+
+def says_study(data: Mapping[str, Any]) -> bool:
+    """Whether the values of a file are a study's, and no scenario's. One without its base is a study all the same."""
+    return "base" in data or "axes" in data
 
 
 def _path(name_or_file: str) -> Path:
@@ -111,10 +117,15 @@ def study_of(data: Any, origin: str) -> Study:
     if not isinstance(data, dict):
         raise ScenarioError(f"{origin}: {shown(data)} given, expected a mapping (base, axes, ...)")
     try:
-        return Study.model_validate_json(json.dumps(data), strict=True)
+        return Study.model_validate_json(json.dumps(data, default=partial(_refuse, origin)), strict=True)
     except ValidationError as error:
         told = one_line(error, data, Study).replace("the scenario:", "the study:", 1)
         raise ScenarioError(f"{origin}: {told}") from None
+
+
+def _refuse(origin: str, value: Any) -> NoReturn:
+    told = f"a value of the type {type(value).__name__} given, expected numbers, text, lists and mappings"
+    raise ScenarioError(f"{origin}: {told}")
 
 
 def _base(base: str | dict[str, Any], origin: str, name: str, folder: str) -> Draft:
@@ -135,16 +146,16 @@ def of_scenario(base: str | Mapping[str, Any], axes: Mapping[str, Any], more: Ma
     Raises:
         ScenarioError: it is not valid.
     """
-    told = plain(base) if isinstance(base, Mapping) else base
+    told = as_file(base) if isinstance(base, Mapping) else base
     if isinstance(told, str) and told not in packaged():
         draft(told)  # complains of a file in the words of the command
         told = str(Path(told).expanduser().absolute())
     stem = Path(told).stem if isinstance(told, str) else "study"
     listed = []
     for key, values in axes.items():
-        given = plain(values)
-        listed.append({"key": key, "values": [*given] if isinstance(given, list | tuple) else [given]})
-    data = {"name": stem, "base": told, "axes": listed, **more}
+        given = as_file(values)
+        listed.append({"key": key, "values": given if isinstance(given, list) else [given]})
+    data = {"name": stem, "base": told, "axes": listed, **as_file(more)}
     return of_data(data, f"study of {stem}", stem, str(Path.cwd()))
 
 
@@ -157,7 +168,7 @@ def with_repeats(given: Given, repeats: int | None) -> Given:
     if repeats is None:
         return given
     told = given.study.model_dump(mode="json", exclude_unset=True)
-    return of_data({**told, "repeats": repeats}, given.origin, given.name, given.base.base)
+    return replace(given, study=study_of({**told, "repeats": as_file(repeats)}, given.origin))
 
 
 def axis_of(text: str) -> tuple[str, list[Any]]:

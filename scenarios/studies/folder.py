@@ -193,7 +193,9 @@ def read_owner(folder: Path, option: str) -> Owner:
     try:
         told = json.loads((folder / FOLDER).read_bytes())
         owner = Owner(**told)
-        if not (isinstance(owner.key, str) and isinstance(owner.revision, int) and isinstance(owner.fields, list)):
+        texts = [owner.key, owner.name, *owner.fields]
+        if not (isinstance(owner.fields, list) and isinstance(owner.revision, int)
+                and all(isinstance(text, str) for text in texts)):  # fmt: skip
             raise ValueError("no folder of a study")
     except (OSError, ValueError, TypeError) as error:
         reason = getattr(error, "strerror", None) or "is not of a study"

@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ketwire.errors import ScenarioError
-from ketwire.scenarios.kinds.result import plain
 from ketwire.scenarios.reports.elements import element
+from ketwire.scenarios.schema.changes import as_file
+from ketwire.scenarios.schema.validation import shown
 from ketwire.scenarios.studies.data import StudyData
-from ketwire.scenarios.studies.files import Given, is_study, of_data, of_scenario, read_file, with_repeats
+from ketwire.scenarios.studies.files import Given, is_study, of_data, of_scenario, read_file, says_study, with_repeats
 from ketwire.scenarios.studies.study import Options, carry_out
 from ketwire.scenarios.studies.tables import study_text
 
@@ -73,14 +74,16 @@ def asked(study: str | Mapping[str, Any], axes: Mapping[str, Any] | None, repeat
     Raises:
         ScenarioError: there is none of this name, or it is not valid.
     """
-    its_own = "base" in study if isinstance(study, Mapping) else is_study(study)
+    if axes is not None and not isinstance(axes, Mapping):
+        raise ScenarioError(f"axes: {shown(axes)} given, expected a mapping from dotted keys to values")
+    its_own = says_study(study) if isinstance(study, Mapping) else is_study(study)
     if not its_own:
         return of_scenario(study, axes or {}, {} if repeats is None else {"repeats": repeats})
     if axes:
         raise ScenarioError(f"axes: {next(iter(axes))} given with a study, expected a scenario beside them")
     if isinstance(study, str):
         return with_repeats(read_file(study), repeats)
-    return with_repeats(of_data(plain(study), "study", "study", str(Path.cwd())), repeats)
+    return with_repeats(of_data(as_file(study), "study", "study", str(Path.cwd())), repeats)
 
 
 def conclude(given: Given, options: Options) -> StudyOutcome:

@@ -2,31 +2,61 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import shlex
 from pathlib import Path
 
 from ketwire.errors import ScenarioError
+from ketwire.scenarios.reports.extras import extra
 from ketwire.scenarios.reports.figures import save
 from ketwire.scenarios.studies.axes import plain_label
 from ketwire.scenarios.studies.data import StudyData
 from ketwire.scenarios.studies.expecting import held
 from ketwire.scenarios.studies.figures import draw
+from ketwire.scenarios.studies.files import Given
 from ketwire.scenarios.studies.tables import study_text
+
+MOST_OCTETS = 200
+"""Of a study's name as the name of a file."""
+
+
+def check_page(given: Given, folder: Path) -> None:
+    """Whether a study can have a page in a folder, which is made; asked before anything runs.
+
+    Raises:
+        ScenarioError: matplotlib is not installed, there is nothing to draw, or the folder cannot take the page.
+    """
+    extra("matplotlib", "plots", "--page")
+    if not given.study.axes and not given.study.figures:
+        raise ScenarioError(f"--page: nothing to draw in {given.origin}, expected a study with an axis or with figures")
+    name = given.name
+    if "/" in name or not name.isprintable() or len(name.encode()) > MOST_OCTETS:
+        raise ScenarioError(f"--page: the study's name is {name!r}, expected one that a file can have")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _unwritable(folder, error) from None
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise _unwritable(folder, PermissionError(errno.EACCES, os.strerror(errno.EACCES)))
+
+
+def _unwritable(folder: Path, error: OSError) -> ScenarioError:
+    return ScenarioError(f"--page: {folder}: {error.strerror or error}, expected a folder to write to")
 
 
 def write_page(data: StudyData, folder: Path) -> None:
-    """Write NAME.md and NAME.svg to a folder.
+    """Write NAME.md and NAME.svg to a folder that `check_page` has looked at.
 
     Raises:
-        ScenarioError: matplotlib is not installed, there is nothing to draw, or the folder cannot be written.
+        ScenarioError: the folder cannot be written.
     """
     figure = draw(data)
     try:
-        folder.mkdir(parents=True, exist_ok=True)
         save(figure, folder / f"{data.name}.svg")
         (folder / f"{data.name}.md").write_text(page_text(data), encoding="utf-8")
     except OSError as error:
-        raise ScenarioError(f"--page: {folder}: {error.strerror or error}, expected a folder to write to") from None
+        raise _unwritable(folder, error) from None
 
 
 def page_text(data: StudyData) -> str:

@@ -14,7 +14,7 @@ from ketwire.scenarios.studies.files import Given
 from ketwire.scenarios.studies.folder import Owner
 from ketwire.scenarios.studies.identity import PHYSICS_REVISION, digest
 from ketwire.scenarios.studies.points import Points, resolve
-from ketwire.scenarios.studies.record import check_fields, default_fields
+from ketwire.scenarios.studies.record import check_fields, default_fields, may_be_number
 from ketwire.scenarios.studies.spec import Study
 
 
@@ -71,6 +71,8 @@ def prepare(given: Given, told: Callable[[int, int], None] | None = None) -> Pre
     points = resolve(given, spanned, told)
     fields = _fields(study, points)
     check_fields(fields, points.kinds, points.rivals, f"{origin}: record")
+    if study.until is not None and not may_be_number(study.until.field, points.kinds):
+        raise ScenarioError(f"{origin}: until.field: {study.until.field!r} given, expected a number of the result")
     for at, name in enumerate(spanned.names):
         if name in fields:
             raise ScenarioError(f"{origin}: {spanned.said[at]}: name {name!r} given, which a recorded field has; "

@@ -98,6 +98,22 @@ def check_fields(fields: Sequence[str], kinds: Mapping[str, Kind], rivals: Itera
             raise ScenarioError(f"{where}.{index}: unknown field {field}, expected one of {', '.join(names)}{near}")
 
 
+def may_be_number(field: str, kinds: Mapping[str, Kind]) -> bool:
+    """Whether a field of a result, as `check_fields` lets it pass, can be a number for any of these kinds."""
+    schemas = (result_schema(kind.Result) for kind in kinds.values())
+    return field != WINNER and any(_may_be_number(field.split("."), schema) for schema in schemas)
+
+
+def _may_be_number(steps: Sequence[str], schema: Mapping[str, Any]) -> bool:
+    nodes: list[Any] = [schema]
+    for step in steps:
+        opened = [node for each in nodes for node in _opened(each, schema)]
+        nodes = [node["properties"][step] for node in opened if step in node.get("properties", {})]
+    ends = [node for each in nodes for node in _opened(each, schema)]
+    # Without an end it is a name or a number that only a run knows.
+    return not ends or any(node.get("type") in ("number", "integer") or not node.keys() & _TOLD for node in ends)
+
+
 def _unknown(steps: Sequence[str], schema: Mapping[str, Any]) -> tuple[int, list[str]] | None:
     """Which step leads nowhere, and which names would lead somewhere; None where all may lead to something."""
     nodes = [schema]

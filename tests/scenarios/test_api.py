@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import signal
 import subprocess
@@ -160,3 +161,9 @@ def test_a_ledger_that_is_lost_costs_no_result() -> None:
     assert result.qubits_sent > 0
     with pytest.raises(kw.ScenarioError, match="ledger: nothing was recorded"):
         result.ledger()
+
+
+def test_a_number_that_is_not_finite_is_no_null() -> None:
+    for value in (math.nan, math.inf):
+        with pytest.raises(kw.ScenarioError, match=r"links\.0\.dark_count: (NaN|Infinity) given, expected a finite"):
+            kw.run("two-layer-inference", {"links.0.dark_count": value})

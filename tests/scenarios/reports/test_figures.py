@@ -135,3 +135,8 @@ def test_without_matplotlib_one_line_names_the_extra(monkeypatch: pytest.MonkeyP
     monkeypatch.setitem(__import__("sys").modules, "matplotlib", None)
     with pytest.raises(ScenarioError, match=r"plot: matplotlib is not installed, expected the extra plots: pip "):
         draw(ESTIMATE)
+
+
+def test_a_run_in_which_nothing_is_sent_is_drawn_without_a_warning(recwarn: pytest.WarningsRecorder) -> None:
+    draw({**ESTIMATE, **dict.fromkeys(FIGURES, 0), "rivals": {}})
+    assert not recwarn.list

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -62,6 +63,14 @@ def test_a_replay_waits_as_long_as_virtual_time_says() -> None:
         "a sends 5 copies (message 0) to b", "b has all of 5 copies (message 0) of a",
         "b sends answers (message 0) to a", "a has all of answers (message 0) of b",
     ]  # fmt: skip
+
+
+def test_a_replay_that_lasts_for_ever_waits_as_long_as_a_system_can() -> None:
+    record = Record("a->b", 0, "copies", 0, 3_000_000, 5, 5, 5, 0, 0, 0)
+    slept: list[float] = []
+    replay([Told("s", record)], 1e-300, lambda line: None, slept.append)
+    replay([Told("s", record)], 5e-324, lambda line: None, slept.append)
+    assert slept == [threading.TIMEOUT_MAX] * 2
 
 
 def test_the_way_of_each_copy_agrees_with_what_was_lost_and_measured() -> None:
@@ -137,3 +146,12 @@ def test_sessions_stand_apart() -> None:
     lines = list(sequence_lines([Told("one", record), Told("two", record)]))
     assert [line for line in lines if not line.startswith(" ")] == ["session one, 1 message", "session two, 1 message"]
     assert target_of("a:b:c:12") == ("a", "b:c", 12)
+
+
+@pytest.mark.parametrize("options", [[], ["--replay", "1"]])
+def test_a_run_in_which_nobody_sends_has_no_messages(
+    options: list[str], folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "result.json").write_bytes((folder / "result.json").read_bytes())
+    (tmp_path / "ledger.jsonl").write_text("")
+    assert told(capsys, "trace", str(tmp_path), *options) == ["no messages"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -14,7 +15,7 @@ from ketwire.scenarios.studies.axes import grid
 from ketwire.scenarios.studies.files import packaged_studies, read_file
 from ketwire.scenarios.studies.page import page_text
 from ketwire.scenarios.studies.tables import MOST_SHOWN, study_text, told_below
-from tests.studies import study_of, written
+from tests.studies import refused, study_of, written
 
 DOCS = Path(__file__).parents[3] / "docs" / "studies"
 NAMES = [
@@ -87,3 +88,23 @@ def test_a_page_has_figure_table_and_commands(tmp_path: Path) -> None:
     assert page == page_text(kw.study(study_of(name="small")).data)
     assert "![small](small.svg)" in page and "    ketwire run base.yaml --inline --set links.0.length_km=1 " in page
     assert (tmp_path / "docs" / "small.svg").read_text().startswith("<?xml")
+
+
+@pytest.mark.parametrize(
+    ("keys", "told"),
+    [
+        ({"name": "../small"}, "the study's name is '../small', expected one that a file can have"),
+        ({"name": "\u20ac" * 70}, "expected one that a file can have"),
+        ({"axes": []}, "nothing to draw in "),
+        ({}, "page/below: Not a directory, expected a folder to write to"),
+    ],
+)
+def test_a_page_that_cannot_be_is_refused_before_anything_runs(
+    keys: dict[str, Any], told: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("matplotlib")
+    (tmp_path / "page").write_text("")
+    folder = tmp_path / ("pages" if keys else "page/below")
+    line = refused(capfd, written(tmp_path, **keys), "--out", str(tmp_path / "out"), "--page", str(folder))
+    assert line.startswith("--page: ") and told in line
+    assert not (tmp_path / "out").exists()

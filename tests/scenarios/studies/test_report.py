@@ -94,9 +94,13 @@ def test_the_command_writes_it(
     monkeypatch.setattr(report, "panels", lambda data: [])
     assert cli.execute(["report", str(folder), "-o", str(tmp_path / "s.html")]) == 0
     assert (tmp_path / "s.html").read_text() == study_page(folder)
-    (tmp_path / "folder.json").write_text("{}")
-    assert cli.execute(["report", str(tmp_path)]) == 2
-    assert capsys.readouterr().err.count("\n") == 1
+    capsys.readouterr()
+    told = json.loads((folder / "folder.json").read_bytes())
+    for owner in ({}, {**told, "fields": [1] * len(told["fields"])}, {**told, "name": 5}):
+        (tmp_path / "folder.json").write_text(json.dumps(owner))
+        assert cli.execute(["report", str(tmp_path)]) == 2
+        err = capsys.readouterr().err
+        assert err.count("\n") == 1 and "folder.json: is not of a study, expected the folder of a study" in err
 
 
 @pytest.mark.long

@@ -9,9 +9,11 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 import ketwire as kw
@@ -164,6 +166,37 @@ def test_deadlines_have_shares() -> None:
                       (5, "done by 1e-09 s"): 0.0}  # fmt: skip
 
 
+def test_deadlines_that_differ_by_little_have_a_row_each() -> None:
+    data = kw.study(study_of(axes=[], deadlines_s=[0.0012345678, 0.0012345679])).data
+    told = [row[0] for row in data.summary if row[0].startswith("done by")]
+    assert told == ["done by 0.0012345678 s", "done by 0.0012345679 s"]
+
+
+def test_a_result_that_is_there_at_the_deadline_itself_is_there_by_it() -> None:
+    assert 4.1 * 1e12 < 4_100_000_000_000  # as numbers of a processor
+    data = kw.study(study_of(axes=[], deadlines_s=[4.1])).data
+    [(key, row)] = data.rows.items()
+    late = row._replace(values=[4_100_000_000_000 if name == "virtual_time_ps" else None for name in data.fields])
+    data = replace(data, rows={key: late})
+    assert [row[2] for row in data.summary if row[0] == "done by 4.1 s"] == [1.0]
+
+
+def test_other_repeats_leave_the_base_where_it_is(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "below").mkdir()
+    (tmp_path / "below" / "base.yaml").write_text(json.dumps(SMALL))
+    path = written(tmp_path, base="below/base.yaml", axes=[])
+    assert cli.execute(["study", path, "--repeats", "2", "--json"]) == 0
+    assert len(json.loads(capsys.readouterr().out)["rows"]) == 2
+
+
+def test_a_study_without_its_base_is_told_so(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "study.yaml"
+    path.write_text(json.dumps({"axes": [LENGTHS]}))
+    assert refused(capfd, str(path)).startswith(f"{path}: base: missing required key, expected ")
+    with pytest.raises(kw.ScenarioError, match="study: base: missing required key, expected "):
+        kw.study({"axes": [LENGTHS]})
+
+
 @pytest.mark.parametrize(
     ("keys", "expected"),
     [
@@ -206,6 +239,9 @@ def test_what_is_wrong_with_a_study(
         (["hardware-rase"], "; did you mean hardware-race?"),
         (["digits", "--from", "nowhere"], "--from: 'nowhere' given, expected the folder of a study"),
         (["missing.yaml"], "missing.yaml: No such file or directory"),
+        (["--jobs", "2"], "FILE_OR_NAME: not given, expected a study, or a scenario"),
+        (["--repeats", "1"], "FILE_OR_NAME: not given, expected a study, or a scenario"),
+        (["--page", "page"], "FILE_OR_NAME: not given, expected a study, or a scenario"),
         (["--jobs", "2", "--axis", "a=1"], "FILE_OR_NAME: not given, expected a study, or a scenario"),
     ],
 )
@@ -318,3 +354,47 @@ def test_the_page_on_studies_shows_a_study_that_is_valid() -> None:
         for name in model.model_fields:
             assert f"`{name}`" in page or f"{name}:" in page, (key, name)
     assert all(f"`{field}`" in page for field in default_fields([*FOUND]))
+
+
+@pytest.mark.parametrize("values", [range(20, 41, 20), (20, 40), np.array([20, 40])])
+def test_values_of_an_axis_are_any_list_of_python(values: Any) -> None:
+    outcome = kw.study(SMALL, {"protocol.copies": values}, repeats=np.int64(2))
+    assert outcome.data.columns["protocol.copies"] == [20, 20, 40, 40]
+
+
+@pytest.mark.parametrize(
+    ("axes", "options", "told"),
+    [
+        ({"protocol.copies": {20, 40}}, {}, "a value of the type set given, expected numbers, text, lists"),
+        ({"links.0.length_km": [float("inf")]}, {}, "links.0.length_km: Infinity given, expected a finite number"),
+        (["protocol.copies"], {}, 'axes: ["protocol.copies"] given, expected a mapping from dotted keys to values'),
+        ({}, {"engine": "spark"}, "--engine: 'spark' given, expected local or dask"),
+        ({}, {"jobs": "2"}, "--jobs: 2 given, expected 1 to 1024"),
+        ({}, {"jobs": 1.5}, "--jobs: 1.5 given, expected 1 to 1024"),
+        ({}, {"merged": "folder"}, "merged: 'folder' given, expected a list of folders"),
+    ],
+)
+def test_what_is_wrong_in_a_call_is_told_in_a_line(axes: Any, options: dict[str, Any], told: str) -> None:
+    with pytest.raises(kw.ScenarioError) as error:
+        kw.study(SMALL, axes, **options)
+    assert told in str(error.value)
+
+
+def test_commands_are_of_points_that_there_are() -> None:
+    outcome = kw.study(SMALL)
+    for point in (1, -1):
+        with pytest.raises(kw.ScenarioError, match=f"point {point} given, expected one from 0 to 0"):
+            outcome.command(point)
+
+
+@pytest.mark.parametrize("field", ["winner", "verdict", "rivals", "transcript_sha256", "comparable"])
+def test_the_stop_rule_is_of_a_number(field: str) -> None:
+    until = {"field": field, "half_width": 0.1, "at_most": 4}
+    with pytest.raises(kw.ScenarioError, match=f"until.field: '{field}' given, expected a number of the result"):
+        kw.study(study_of(repeats=2, until=until))
+
+
+@pytest.mark.parametrize("field", ["estimate", "copies", "latency.causes.flight", "rivals.description-8-bit.bits"])
+def test_numbers_that_only_a_run_knows_have_a_stop_rule(field: str) -> None:
+    until = {"field": field, "half_width": 1e18, "at_most": 4}
+    assert field in prepare(of_data(study_of(repeats=2, until=until), "study", "study", ".")).fields
