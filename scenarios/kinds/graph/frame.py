@@ -135,8 +135,11 @@ def _asked(ask: Ask, found: Any, network: Network) -> tuple[Any, list[list[int]]
     if found.task != task:
         raise ScenarioError(f"protocol.ask: a question about {task}s given, expected one about {found.task}s")
     if ask.fold is not None:
-        tested = np.flatnonzero(folds(found.labels) == ask.fold)[: ask.first]
-        return "graphs", [[int(each)] for each in tested]
+        tested = np.flatnonzero(folds(found.labels) == ask.fold)
+        if ask.first is not None and ask.first > len(tested):
+            most = f"at most {len(tested)}, the graphs of the fold"
+            raise ScenarioError(f"protocol.ask.first: {ask.first} given, expected {most}")
+        return "graphs", [[int(each)] for each in tested[: ask.first]]
     if ask.graphs is not None:
         return "graphs", [[each] for each in ask.graphs]
     if ask.nodes is not None:

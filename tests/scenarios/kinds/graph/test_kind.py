@@ -169,6 +169,7 @@ def refusal(folder: Path, **protocol: Any) -> str:
         ({"ask": {"fold": 0}, "data": {"folder": ".", "set": "LARGE", "model": "graph.npz"}}, "no set LARGE, expected"),
         ({"ask": {"fold": 0}, "data": {"folder": ".", "set": "SMALL", "model": "none.npz"}}, "protocol.data.model"),
         ({"ask": {"fold": 0}, "data": {"folder": ".", "set": "SMALL", "model": "node.npz"}}, "a network over nodes"),
+        ({"ask": {"fold": 0, "first": 3}}, "protocol.ask.first: 3 given, expected at most 2, the graphs of the fold"),
         ({"ask": {"graphs": [20]}}, "graph 20 given, expected one from 0 to 19"),
         ({"ask": {"nodes": [14]}}, "node 14 given, expected one from 0 to 13"),
         ({"ask": {"graphs": [1], "nodes": [1]}}, "expected one of fold, graphs, nodes, pairs"),
