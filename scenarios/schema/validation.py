@@ -131,7 +131,8 @@ def _told(key: str, path: Path, detail: ErrorDetails, data: Any, model: type[Bas
 def _expected(detail: ErrorDetails) -> str:
     template = _EXPECTED.get(detail["type"])
     if template is not None:
-        return template.format(**detail.get("ctx", {}))
+        told = template.format(**detail.get("ctx", {}))
+        return told.replace(" 1 entries", " 1 entry")
     message = detail["msg"].removeprefix("Value error, ")
     for start in ("Input should be ", "Value should be ", "expected "):
         message = message.removeprefix(start)

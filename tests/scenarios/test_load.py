@@ -132,7 +132,7 @@ BAD = [
         "links.0.length_km: missing required key, expected a length, an emission_rate_hz or an attempt_s",
     ),
     (changed("links", GOOD["links"] * 2), 'links.1.between: ["alice", "bob"] given, expected one link'),
-    (changed("links", []), "links: [] given, expected at least 1 entries"),
+    (changed("links", []), "links: [] given, expected at least 1 entry"),
     (changed("links", {}), "links: {} given, expected a list"),
     (changed("nodes", {"alice": {}}), 'nodes: {"alice": {}} given, expected at least 2 entries'),
     (changed("nodes.Eve", {}), 'nodes.Eve: "Eve" given, expected text of the form ^[a-z]'),

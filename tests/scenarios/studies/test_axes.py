@@ -67,7 +67,7 @@ def test_rows_have_facts_beside_what_they_set() -> None:
 @pytest.mark.parametrize(
     ("axes", "expected"),
     [
-        ([{"rows": []}], "s.yaml: axes.0.rows: [] given, expected at least 1 entries"),
+        ([{"rows": []}], "s.yaml: axes.0.rows: [] given, expected at least 1 entry"),
         ([{"rows": [{"facts": {"who": "x"}}]}], "s.yaml: axes.0.rows.0.set: missing"),
         (
             [{"rows": [{"facts": {"who": "x"}, "set": {"a": 1}}], "name": "n"}],
@@ -77,7 +77,7 @@ def test_rows_have_facts_beside_what_they_set() -> None:
             [{"rows": [{"facts": {"who": "x"}, "set": {"a": 1}}, {"facts": {"whom": "y"}, "set": {"a": 2}}]}],
             's.yaml: axes.0.rows.1.facts: ["whom"] given, expected the columns of the first row: who',
         ),
-        ([{"key": "a", "values": []}], "s.yaml: axes.0.values: [] given, expected at least 1 entries"),
+        ([{"key": "a", "values": []}], "s.yaml: axes.0.values: [] given, expected at least 1 entry"),
         ([{"key": "a", "geomspace": [-1, 10, 3]}],
          "s.yaml: axes.0.geomspace.0: -1.0 given, expected a value above 0"),
         ([{"key": "a", "linspace": [1, 1, 3]}],

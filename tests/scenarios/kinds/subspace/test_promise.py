@@ -140,7 +140,7 @@ def test_who_holds_the_vectors_is_the_scenarios_to_say() -> None:
     ("protocol", "told"),
     [
         ({"qubits": [4, 4]}, "protocol.qubits.1: 4 given, expected each value once"),
-        ({"qubits": []}, "protocol.qubits: [] given, expected at least 1 entries"),
+        ({"qubits": []}, "protocol.qubits: [] given, expected at least 1 entry"),
         ({"qubits": [15]}, "protocol.qubits.0: 15 given, expected at most 14"),
         ({"qubits": list(range(2, 13))}, "at most 32 sessions, sizes times rivals are 44"),
         ({"qubits": [12], "trials": 1_000_000}, "protocol.trials: 1000000 given, expected at most 8192"),
