@@ -136,8 +136,8 @@ def test_the_matrix_of_a_circuit_is_unitary_and_its_own_story(qubits: int, seed:
     assert gap(moved.unitary(p), np.kron(np.eye(2), U)) < TOLERANCE
 
 
-SHAPES = [(1, 3), (9, 3), (1, 11), (1, 12), (1, 13), (1, 15), (2, 17), (33, 8), (9, 10), (40, 11),
-          pytest.param(1, 18, marks=pytest.mark.long)]  # fmt: skip
+SHAPES = [(1, 3), (9, 3), (1, 11), (1, 12), (1, 13), (1, 15), (33, 8), (9, 10), (40, 11),
+          *(pytest.param(*shape, marks=pytest.mark.long) for shape in ((2, 17), (1, 18)))]  # fmt: skip
 
 
 @pytest.mark.parametrize(("rows", "qubits"), SHAPES)

@@ -28,6 +28,7 @@ from ketwire.scenarios.schema.listening import BeamSplitterSpec, InterceptResend
 from ketwire.scenarios.schema.model import scenario_model
 from ketwire.scenarios.schema.nodes import Node
 from ketwire.scenarios.schema.validation import one_line
+from tests.kit import rarely
 
 Data = dict[str, Any]
 MODEL = scenario_model([InferenceSpec])
@@ -222,7 +223,10 @@ def test_transports_differ() -> None:
         assert before(one) != before(other), (one, other)
 
 
-@pytest.mark.parametrize("transport", TRANSPORTS)
+QUICK = tuple(name for name in TRANSPORTS if "distilled" not in name or name.startswith("single"))
+
+
+@pytest.mark.parametrize("transport", rarely(TRANSPORTS, but=QUICK))
 def test_every_key_of_a_link_changes_a_result_or_is_refused(transport: str) -> None:
     for key, value in VALUES.items():
         changes = key in CHANGES[transport.removesuffix(", distilled")]
