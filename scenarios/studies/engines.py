@@ -5,6 +5,7 @@ Each engine is an executor of `concurrent.futures`. There is no scheduler here: 
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import BrokenExecutor, Executor, Future
@@ -108,7 +109,7 @@ def _dask(jobs: int, scheduler: str | None) -> Iterator[Engine]:
     import dask  # noqa: PLC0415
     from distributed import Client, LocalCluster  # noqa: PLC0415
 
-    with dask.config.set({"distributed.admin.log-format": "%(message)s", "logging.distributed": "error"}):
+    with dask.config.set({"distributed.admin.log-format": "%(message)s", "logging.distributed": "error"}), _quiet():
         try:
             client = Client(scheduler, timeout="10s", set_as_default=False) if scheduler is not None else None
         except (OSError, ValueError, TypeError) as error:
@@ -126,3 +127,18 @@ def _dask(jobs: int, scheduler: str | None) -> Iterator[Engine]:
             client.close()
             if cluster is not None:
                 cluster.close()
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without warnings of dask in this process, say of a worker that ended: others carry out what it had."""
+    # The second has a level of its own.
+    loggers = [logging.getLogger(name) for name in ("distributed", "distributed.client")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
