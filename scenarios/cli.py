@@ -308,9 +308,11 @@ def _usage(error: Any) -> str:
     """What is wrong with the command line, in one line."""
     context = getattr(error, "ctx", None)
     command = context.command_path if context is not None else "ketwire"
+    told = f"{' '.join(error.format_message().split())} (expected as in {command} --help)"
     if command == "ketwire fiber" and getattr(error, "option_name", None) == "--host":
-        return f"{command}: --host is gone, expected --advertise HOST:PORT, with --bind HOST:PORT where to listen"
-    return f"{command}: {' '.join(error.format_message().split())} (expected as in {command} --help)"
+        told = "--host is gone, expected --advertise HOST:PORT, with --bind HOST:PORT where to listen"
+    own = command.removeprefix("ketwire").strip()  # the line begins with the program's name already
+    return f"{own}: {told}" if own else told
 
 
 def _failed(error: BaseException, as_json: bool) -> int:

@@ -121,7 +121,7 @@ def test_the_result_has_no_nan(ketwire: Any, scenario: str) -> None:
 BAD_INPUT = [
     (("sing",), "No such command 'sing'"),
     (("run",), "NAME_OR_FILE: not given, expected a scenario, or --resume DIR"),
-    (("run", "@", "--loud"), "ketwire run: No such option: --loud"),
+    (("run", "@", "--loud"), "ketwire: run: No such option: --loud"),
     (("run", "@", "--seed", "x"), '@: seed: "x" given, expected a whole number'),
     (("run", "@", "--seed", "-5"), "@: seed: -5 given, expected at least 0"),
     (("run", "none.yaml"), "none.yaml: No such file or directory, expected a scenario file"),
@@ -133,9 +133,9 @@ BAD_INPUT = [
     (("validate", "@", "--set", "links.0.p_init=2"), "@: links.0.p_init: 2.0 given, expected a number from"),
     (("show", "none"), "scenario: 'none' given, expected a file or one of "),
     (("keys", "out", "none"), "scenario: 'none' given, expected a file or one of "),
-    (("node", "alice"), "ketwire node: Missing option '--keys'"),
-    (("fiber", "a-b", "--keys", "x"), "ketwire fiber: Missing option '--coordinator'"),
-    (("coordinator", "@", "--keys", "x"), "ketwire coordinator: Missing option '--bind'"),
+    (("node", "alice"), "ketwire: node: Missing option '--keys'"),
+    (("fiber", "a-b", "--keys", "x"), "ketwire: fiber: Missing option '--coordinator'"),
+    (("coordinator", "@", "--keys", "x"), "ketwire: coordinator: Missing option '--bind'"),
     (("run", "@", "--set", "seed"), "@: --set 'seed' given, expected KEY=VALUE"),
 ]  # @ is the scenario's file
 

@@ -330,7 +330,7 @@ def test_the_same_question_has_the_same_answer() -> None:
         (("oxford-2025", "--t1-s", "1", "--t2-s", "3"), "link: t2_s: 3.0 given, expected at most 2 T1"),
         (("oxford-2025", "--t2-s", "-3"), "link: t2_s: -3.0 given, expected a finite number above 0"),
         (("oxford-2025", "--length", "nan"), "link: length_km: "),
-        (("oxford-2025", "--length", "ten"), "ketwire link: Invalid value for '--length'"),
+        (("oxford-2025", "--length", "ten"), "ketwire: link: Invalid value for '--length'"),
     ],
 )
 def test_bad_questions_are_one_line(argv: tuple[str, ...], message: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -262,7 +262,7 @@ NEEDS_PORT = "whose port is any free one, expected a --bind HOST:PORT with a fix
 @pytest.mark.parametrize(
     ("argv", "told"),
     [
-        ((*FIBER, "--host", "10.0.0.1"), "ketwire fiber: --host is gone, expected --advertise HOST:PORT, with --bind "),
+        ((*FIBER, "--host", "10.0.0.1"), "fiber: --host is gone, expected --advertise HOST:PORT, with --bind "),
         ((*FIBER, "--bind", "0.0.0.0:5601"), "--bind: 0.0.0.0:5601: is every address of this machine, expected --adv"),
         ((*FIBER, "--bind", f"{NOWHERE}:1"), f"alice-bob: --bind: {NOWHERE}:1: does not resolve on this machine ("),
         ((*FIBER, "--bind", "192.0.2.77:5601"), "alice-bob: --bind: 192.0.2.77:5601: Cannot assign requested address"),

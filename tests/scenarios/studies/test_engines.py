@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import signal
 import subprocess
@@ -16,6 +17,7 @@ import pytest
 
 import ketwire as kw
 from ketwire.errors import ScenarioError
+from ketwire.scenarios.studies import engines
 from tests.studies import study_of
 
 pytest.importorskip("distributed")
@@ -84,3 +86,13 @@ def test_a_scheduler_that_is_not_there_is_told() -> None:
     with pytest.raises(ScenarioError, match=r"--scheduler: tcp://127.0.0.1:9: .*expected a dask scheduler") as error:
         kw.study(study_of(), engine="dask", scheduler="tcp://127.0.0.1:9")
     assert "\n" not in str(error.value)
+
+
+def test_warnings_of_dask_are_silent_while_it_is_used(caplog: pytest.LogCaptureFixture) -> None:
+    told = logging.getLogger("distributed.client")
+    with caplog.at_level(logging.WARNING, "distributed.client"):
+        with engines._quiet():
+            told.warning("a worker ended")
+            told.error("lost")
+        told.warning("again")
+    assert [record.message for record in caplog.records] == ["lost", "again"]
