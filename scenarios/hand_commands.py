@@ -178,7 +178,7 @@ def compose(
 
     pairs = [(None, each) if "=" not in each else tuple(each.split("=", 1)) for each in scenarios]
     if len(scenarios) > 1 and not all(profile for profile, _ in pairs):
-        raise ScenarioError("ketwire compose: several scenarios given, expected PROFILE=SCENARIO for each")
+        raise ScenarioError("compose: several scenarios given, expected PROFILE=SCENARIO for each")
     project = "ketwire" if pairs[0][0] is not None else f"ketwire-{Path(scenarios[0]).stem}"
     composed = Composed(" ".join(scenarios), _project(project))
     for profile, scenario in pairs:
@@ -199,5 +199,5 @@ def _project(name: str) -> str:
 
 def _profile(name: str | None) -> str | None:
     if name is not None and not re.fullmatch("[a-z][a-z0-9]{0,30}", name):
-        raise ScenarioError(f"ketwire compose: profile {name!r} given, expected small letters and digits")
+        raise ScenarioError(f"compose: profile {name!r} given, expected small letters and digits")
     return name

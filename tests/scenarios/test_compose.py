@@ -166,8 +166,8 @@ def test_a_module_of_the_scenarios_folder_goes_to_all_who_run_it(
 @pytest.mark.parametrize(
     ("argv", "told"),
     [
-        (["digits", "subspace"], "ketwire compose: several scenarios given, expected PROFILE=SCENARIO for each"),
-        (["A=digits"], "ketwire compose: profile 'A' given, expected small letters and digits"),
+        (["digits", "subspace"], "compose: several scenarios given, expected PROFILE=SCENARIO for each"),
+        (["A=digits"], "compose: profile 'A' given, expected small letters and digits"),
         (["digits", "-o", "/no/where/x"], "-o: /no/where/x: No such file or directory, expected a file that can be"),
         (["own.yaml"], "own.yaml: path 'data/mine.csv' given, expected a file: "),
     ],
